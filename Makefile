@@ -1,0 +1,72 @@
+# AudioNet: folders of recordings in, names out. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup sox demo data train label test check format clean
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+export PYTHONDONTWRITEBYTECODE = 1
+
+AUDIO ?= tf_files/data_audio
+ARCHITECTURE ?= efficientnet_lite0
+RECIPE ?= default
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@echo
+	@echo 'Start with: make demo'
+
+setup: $(VENV)/installed sox ## Install everything into .venv, and SoX
+
+$(VENV)/installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/tested: tests/requirements.txt $(VENV)/installed
+	$(RUN) -m pip install --quiet -r tests/requirements.txt
+	@touch $@
+
+sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfile decodes
+	@if command -v sox >/dev/null && sox --help 2>/dev/null | grep -q '^AUDIO FILE FORMATS.* mp3'; then exit 0; fi; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q >/dev/null && apt-get install -y -q sox libsox-fmt-mp3 >/dev/null && exit 0; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+		sudo apt-get update -q >/dev/null && sudo apt-get install -y -q sox libsox-fmt-mp3 >/dev/null && exit 0; \
+	fi; \
+	echo 'SoX with mp3 is not installed; libsndfile will decode instead. To install it, type:' >&2; \
+	if command -v brew >/dev/null; then echo '  brew install sox' >&2; \
+	else echo '  sudo apt-get install sox libsox-fmt-mp3' >&2; fi
+
+demo: setup ## Set up, then data, train and label on the sample speakers
+	@$(RUN) scripts/demo.py
+
+data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name
+	$(RUN) scripts/data_maker.py --audio_dir '$(AUDIO)' --recipe '$(RECIPE)'
+
+train: setup ## Train on the pictures: make train ARCHITECTURE=inception_v3
+	$(RUN) scripts/retrain.py --architecture '$(ARCHITECTURE)'
+
+label: setup ## Name a clip: make label CLIP=voice.mp3, or IMAGE=spectrogram.jpg
+	@if [ -z '$(CLIP)$(IMAGE)' ]; then echo 'Expected CLIP=voice.mp3 or IMAGE=spectrogram.jpg' >&2; exit 2; fi
+	@$(RUN) scripts/label_image.py $(if $(CLIP),'$(CLIP)') $(if $(IMAGE),'$(IMAGE)')
+
+test: setup $(VENV)/tested ## Run all tests
+	$(RUN) -m pytest
+
+check: $(VENV)/tested ## Report what is out of order: format, lint, types
+	$(RUN) -m ruff format --check scripts tests
+	$(RUN) -m ruff check scripts tests
+	$(RUN) -m mypy
+
+format: $(VENV)/tested ## Mend format and imports
+	$(RUN) -m ruff check --fix-only --quiet scripts tests
+	$(RUN) -m ruff format scripts tests
+
+clean: ## Remove everything made here, but never recordings
+	rm -rf tf_files/{data_image,bottlenecks,demo,retrained_model,training_summaries,retrained_graph.pb,retrained_labels.txt}
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis
