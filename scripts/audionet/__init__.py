@@ -1,0 +1,21 @@
+"""Transfer learning for sound: recordings become pictures, pictures become bottlenecks, bottlenecks train a head.
+
+Words, used for these things only:
+
+    recording   one source file of sound
+    chunk       a fixed-length slice of a recording
+    picture     the spectrogram image of a chunk, a jpg
+    recipe      every setting that decides how a picture looks
+    backbone    the frozen pretrained network
+    tap         the layer it is read at
+    bottleneck  the vector it gives for one picture
+    head        the new top layer that we train
+    classifier  backbone + tap + head + labels + recipe, as one saved folder
+    label       the folder's name, kept to the letter
+
+Import rule: the data flow in one direction, and so do the imports. A module may import from those before it in this
+list, never from those after it, and scripts never import each other:
+
+    errors, files, screen, recipe, options, audio, spectrogram, ledger, pictures, dataset, weights, networks, backbones,
+    bottlenecks, metrics, head, classifier, export, training, scoring
+"""

@@ -1,0 +1,266 @@
+"""Sound in: decode any recording to mono float32 at one sample rate, cut it into chunks. The only caller of SoX.
+
+Decoders are tried in turn until one succeeds. Lossless files that libsndfile reads need no other process. Everything
+else, and everything with effects, goes through SoX; then come libsndfile and FFmpeg. A recording is decoded in blocks,
+so that memory does not grow with its length.
+"""
+
+import functools
+import logging
+import math
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from audionet.errors import InputError, RecordingError
+from audionet.files import printable, walk_files, whole_file
+
+LOSSLESS_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"})
+SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
+    ".mp3 .mp2 .ogg .oga .opus .m4a .m4b .aac .mp4 .mov .mkv .mka .webm .wma .amr .ac3 .ape .wv .gsm .snd .voc .sph".split()
+)
+
+BLOCK_SECONDS = 30
+SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
+SHORTEST_SECONDS = 0.02  # one window of analysis
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A slice of a recording.
+
+    Attributes:
+        index: 0 for the first of the recording.
+        offset_seconds: where it starts, in the recording as decoded.
+        samples: float32, shape (chunk_samples,), in -1..1; a short one is padded with zeros at its end.
+        seconds: how much of it is sound, without the padding.
+    """
+
+    index: int
+    offset_seconds: float
+    samples: np.ndarray
+    seconds: float
+
+
+def is_recording(path: Path) -> bool:
+    """Tell by its suffix, in any letter case, whether a file is taken for a recording."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """Return the recordings below `folder`, sorted, hidden files and our own folders left out."""
+    return [path for path in walk_files(folder) if is_recording(path)]
+
+
+def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effects: str = "") -> Iterator[Chunk]:
+    """Yield a recording's chunks in order, silent ones left out.
+
+    Chunks do not overlap. A last chunk shorter than half a chunk is dropped, a longer one is padded with zeros; a
+    recording shorter than a chunk gives one padded chunk.
+
+    Raises:
+        RecordingError: no decoder reads the file, or it holds no sound.
+    """
+    chunk_samples = round(chunk_seconds * sample_rate_hz)
+    total_samples = 0
+    any_sound = False
+    blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects)
+    for index, samples in enumerate(cut(blocks, chunk_samples)):
+        total_samples += len(samples)
+        if len(samples) < SHORTEST_SECONDS * sample_rate_hz or np.abs(samples).max() < SILENCE_PEAK:
+            continue
+        any_sound = True
+        yield Chunk(
+            index=index,
+            offset_seconds=index * chunk_samples / sample_rate_hz,
+            samples=np.pad(samples, (0, chunk_samples - len(samples))),
+            seconds=len(samples) / sample_rate_hz,
+        )
+    if total_samples < SHORTEST_SECONDS * sample_rate_hz:
+        raise RecordingError(
+            f"{printable(path)} holds {total_samples / sample_rate_hz:.5f} s of sound; expected at least "
+            f"{SHORTEST_SECONDS} s. Remove it or record it again."
+        )
+    if not any_sound:
+        raise RecordingError(
+            f"{printable(path)} is silent: no sample of its {total_samples / sample_rate_hz:.1f} s is louder than "
+            f"{20 * math.log10(SILENCE_PEAK):.0f} dBFS. Remove it or record it again."
+        )
+
+
+def cut(blocks: Iterable[np.ndarray], chunk_samples: int) -> Iterator[np.ndarray]:
+    """Yield slices of `chunk_samples` from consecutive blocks of float32 samples, each of shape (n,).
+
+    The last slice may be shorter. It is dropped when it is less than half as long, unless it is the only one.
+    """
+    rest = np.empty(0, np.float32)
+    is_first = True
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        whole = len(rest) // chunk_samples * chunk_samples
+        for start in range(0, whole, chunk_samples):
+            yield rest[start : start + chunk_samples]
+            is_first = False
+        rest = rest[whole:]
+    if len(rest) and (is_first or 2 * len(rest) >= chunk_samples):
+        yield rest
+
+
+def write_wav(path: Path, samples: np.ndarray, *, sample_rate_hz: int) -> None:
+    """Write float32 samples of shape (n,) in -1..1 as 16-bit wav, whole or not at all."""
+    with whole_file(path) as scratch:
+        soundfile.write(scratch, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+
+
+def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterator[np.ndarray]:
+    """Yield a recording as consecutive blocks of mono float32 samples, each of shape (n,), in -1..1.
+
+    Args:
+        path: the recording, in any format that SoX, libsndfile or FFmpeg reads.
+        sample_rate_hz: the rate to resample to.
+        effects: a SoX effect chain that the sound goes through, such as `norm -3`.
+
+    Raises:
+        RecordingError: no decoder reads the file; the message holds the reason of each.
+    """
+    path = Path(path).absolute()  # a relative name may begin with a dash, which programs take for an option
+    if not path.is_file():
+        raise RecordingError(f"{printable(path)} is not a file; expected a recording.")
+    if path.stat().st_size == 0:
+        raise RecordingError(f"{printable(path)} is empty. Remove it or copy it again.")
+    reasons = []
+    for decode in _decoders(path, effects):
+        blocks = decode(path, sample_rate_hz, effects)
+        try:
+            first = next(blocks, None)
+        except _DecoderFailed as error:
+            reasons.append(str(error))
+            continue
+        if first is not None:
+            yield first
+            yield from _until_damage(blocks)
+        return
+    raise RecordingError(
+        f"{printable(path)} cannot be decoded; expected a sound file. " + "; ".join(reasons) + ". Remove it or convert it to wav."
+    )
+
+
+def check_effects(effects: str) -> None:
+    """Try a SoX effect chain on a moment of noise, so that a mistake in it is reported once and at the start.
+
+    Raises:
+        InputError: SoX is not there or does not accept the chain.
+    """
+    if not effects:
+        return
+    if not has_sox():
+        raise InputError(
+            "--sox_effects needs the sox program, which is not installed. Install it (Debian: apt-get install sox "
+            "libsox-fmt-mp3; macOS: brew install sox), or leave the option away."
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        noise = Path(scratch) / "noise.wav"
+        soundfile.write(noise, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, subtype="PCM_16")
+        try:
+            _run_sox(noise, Path(scratch) / "out.wav", 16_000, effects)
+        except _DecoderFailed as error:
+            raise InputError(f"--sox_effects: SoX does not accept {effects!r}: {error}") from error
+
+
+@functools.cache
+def has_sox() -> bool:
+    """Tell whether the sox program is installed."""
+    return shutil.which("sox") is not None
+
+
+class _DecoderFailed(Exception):
+    """One decoder does not read the file; its text says which and why, and the next one is tried."""
+
+
+def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Iterator[np.ndarray]]]:
+    if effects:
+        return [_decode_sox]
+    sox = [_decode_sox] if has_sox() else []
+    ffmpeg = [_decode_ffmpeg] if shutil.which("ffmpeg") else []
+    if path.suffix.lower() in LOSSLESS_SUFFIXES:
+        return [_decode_sndfile, *sox, *ffmpeg]
+    return [*sox, _decode_sndfile, *ffmpeg]
+
+
+def _until_damage(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield blocks up to where a file is damaged: what was recorded before is good."""
+    try:
+        yield from blocks
+    except _DecoderFailed:
+        return
+
+
+def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
+        wav = Path(scratch) / "decoded.wav"
+        _run_sox(path, wav, sample_rate_hz, effects)
+        yield from _decode_sndfile(wav, sample_rate_hz, "")
+
+
+def _run_sox(source: Path, target: Path, sample_rate_hz: int, effects: str) -> None:
+    logging.getLogger("sox").setLevel(logging.CRITICAL)  # pysox warns of every file whose suffix is in capitals
+    import sox  # runs the sox program as it is imported
+
+    transformer = sox.Transformer()
+    # Dither is noise from a random generator: without it the same recording gives the same samples again.
+    transformer.set_globals(dither=False, verbosity=1)
+    transformer.set_input_format(file_type=_sox_type(source))
+    transformer.set_output_format(file_type="wav", rate=sample_rate_hz, bits=16, channels=1, encoding="signed-integer")
+    transformer.effects.extend(shlex.split(effects))
+    try:
+        transformer.build(str(source), str(target))
+    except (sox.core.SoxError, sox.core.SoxiError, OSError, ValueError) as error:
+        raise _DecoderFailed(f"SoX: {_last_line(str(error))}") from error
+
+
+def _sox_type(path: Path) -> str | None:
+    """Name SoX's format for a suffix in capitals, which it does not recognise by itself."""
+    suffix = path.suffix[1:]
+    return suffix.lower() if suffix != suffix.lower() else None
+
+
+def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    try:
+        with soundfile.SoundFile(path) as sound:
+            resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32").resample_chunk
+            as_it_is = sound.samplerate == sample_rate_hz
+            for block in sound.blocks(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True):
+                mono = np.nan_to_num(block.mean(axis=1, dtype=np.float32), posinf=1.0, neginf=-1.0)
+                yield mono if as_it_is else resample(mono)
+            if not as_it_is:
+                yield resample(np.empty(0, np.float32), last=True)
+    except (soundfile.LibsndfileError, OSError, ValueError) as error:
+        raise _DecoderFailed(f"libsndfile: {_last_line(str(error))}") from error
+
+
+def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{path}"]
+    command += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
+    # Leaving the block early closes the pipe, at which FFmpeg ends by itself.
+    with (
+        tempfile.TemporaryFile() as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process,
+    ):
+        while block := process.stdout.read(4 * BLOCK_SECONDS * sample_rate_hz):
+            yield np.frombuffer(block[: len(block) // 4 * 4], "<f4")
+        if process.wait() != 0:
+            stderr.seek(0)
+            raise _DecoderFailed(f"FFmpeg: {_last_line(stderr.read().decode(errors='replace'))}")
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return printable(lines[-1].rstrip(".")) if lines else "gave no reason"

@@ -1,0 +1,30 @@
+"""What can go wrong, as sentences for the person at the keyboard.
+
+A message names the file or option, says what was expected and what was found, and gives the next step. They are raised
+early, as deep as the fault is known, and caught once: by `options.run_script` at the top, or by the loop over files,
+which sets the one bad file aside and goes on.
+"""
+
+
+class AudioNetError(Exception):
+    """Any fault that this project explains; its text is complete without a traceback."""
+
+
+class InputError(AudioNetError):
+    """An option, a folder or a combination of them that no work can start from."""
+
+
+class RecordingError(AudioNetError):
+    """One recording that cannot be decoded or holds no usable sound."""
+
+
+class PictureError(AudioNetError):
+    """One picture that cannot be read."""
+
+
+class WeightsError(AudioNetError):
+    """Pretrained weights that no source delivers whole."""
+
+
+class ClassifierError(AudioNetError):
+    """A saved classifier that is missing, damaged or of another version."""

@@ -1,0 +1,169 @@
+"""Files and folders: whole-or-nothing writes, safe walks, names fit to print, and the mark on folders that we made."""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audionet.errors import InputError
+
+MARK_NAME = "audionet.json"
+
+
+def printable(name: object) -> str:
+    """Return a file or label name for a message: on one line, with control and undecodable characters escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in str(name)
+    )
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a scratch path beside `path`, and move it into place only when the block ends well.
+
+    A reader therefore sees the old file, the new file or none, and never a part of one.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept because writers choose their format by it; the process id keeps two writers apart.
+    scratch = path.parent / f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}"
+    try:
+        yield scratch
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty scratch folder, and put it in the place of folder `path` only when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".audionet-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with whole_file(path) as scratch:
+        scratch.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` to `path` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def fingerprint_of(value: object) -> str:
+    """Return 16 hexadecimal digits that stand for any JSON value."""
+    return sha256_of(json.dumps(value, sort_keys=True).encode())[:16]
+
+
+def mark_folder(folder: Path, kind: str, **about: object) -> None:
+    """Create `folder` if need be and mark it as made by this project, so that no scan takes it for a label.
+
+    Args:
+        folder: the folder that will hold only what we make.
+        kind: what it holds: `pictures`, `bottlenecks`, `classifier` or `summaries`.
+        about: anything else worth knowing later, as JSON values.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / MARK_NAME, {"kind": kind, **about})
+
+
+def read_mark(folder: Path) -> dict | None:
+    """Return what `mark_folder` noted about `folder`, or None for a folder that is not ours."""
+    try:
+        mark = json.loads((folder / MARK_NAME).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError):
+        return {"kind": "unreadable"}
+    return mark if isinstance(mark, dict) else {"kind": "unreadable"}
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield every file below `folder`, sorted within each folder, hidden ones and our own folders left out.
+
+    Symbolic links are followed, since recordings often live on another disk, but never round a loop.
+    """
+    yield from _walk(folder, ancestors=())
+
+
+def _walk(folder: Path, ancestors: tuple[str, ...]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in ancestors:
+        return
+    with os.scandir(folder) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
+    subfolders = []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            subfolders.append(folder / entry.name)
+        elif entry.name != MARK_NAME:
+            yield folder / entry.name
+    for subfolder in subfolders:
+        if read_mark(subfolder) is None:
+            yield from _walk(subfolder, (*ancestors, real))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symbolic link that points to itself
+        return False
+
+
+def label_folders(folder: Path, *, option: str) -> list[Path]:
+    """Return the label folders in `folder`, sorted by name: every subfolder that is not hidden and not ours.
+
+        folder/
+            alice/      <- a label
+            bob/        <- a label
+            data_image/ <- made by us, passed over
+
+    Raises:
+        InputError: `folder` is not there, cannot be read or has no label folder.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{option}: expected a folder with one subfolder a label, but {printable(folder)} "
+            f"{'is a file' if folder.exists() else 'does not exist'}. Create it, and put the files of each label in a "
+            f"subfolder named after the label."
+        )
+    with os.scandir(folder) as listing:
+        names = sorted(entry.name for entry in listing if not entry.name.startswith(".") and _is_folder(entry))
+    found = [folder / name for name in names if read_mark(folder / name) is None]
+    if not found:
+        raise InputError(
+            f"{option}: {printable(folder)} has no label folder. Put the files of each label in a subfolder named "
+            f"after the label, for example {printable(folder / 'alice')} and {printable(folder / 'bob')}."
+        )
+    return found
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Tell whether `error` means that there is no room to write, which no other file would survive either."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,102 @@
+"""What is known of each file, so that nothing that has not changed is read again.
+
+A ledger is a small SQLite file. It maps a path to a JSON value together with the file's size and modification time, and
+forgets the value when either differs. A ledger is only a memory: damaged or deleted, it is started anew.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+Stamp = tuple[int, int]  # size in bytes, modification time in nanoseconds
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the size and modification time of a file.
+
+    Raises:
+        OSError: the file is not there.
+    """
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+class Ledger:
+    """A dictionary on disk from a file's path to a JSON value, valid while the file's stamp is the same.
+
+    Args:
+        path: the SQLite file; made if it is not there.
+        context: anything the values depend on besides the file, such as a recipe's fingerprint. Values noted in
+            another context are not recalled.
+    """
+
+    def __init__(self, path: Path, *, context: str = ""):
+        self._context = context
+        self._connection = _open(path)
+
+    def recall_all(self) -> dict[str, tuple[Stamp, object]]:
+        """Return every path noted in this context with its stamp and value."""
+        rows = self._connection.execute(
+            "SELECT path, size, mtime_ns, value FROM files WHERE context = ?", (self._context,)
+        )
+        return {os.fsdecode(path): ((size, mtime_ns), json.loads(value)) for path, size, mtime_ns, value in rows}
+
+    def known_paths(self) -> set[str]:
+        """Return every path noted in any context."""
+        return {os.fsdecode(path) for (path,) in self._connection.execute("SELECT path FROM files")}
+
+    def note(self, entries: Iterable[tuple[str, Stamp, object]]) -> None:
+        """Note (path, stamp, value) entries, all or none of them, in place of what was known of those paths."""
+        with self._connection:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
+                [
+                    (os.fsencode(path), self._context, *stamp, json.dumps(value, separators=(",", ":")))
+                    for path, stamp, value in entries
+                ],
+            )
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Forget what was known of `paths`."""
+        with self._connection:
+            self._connection.executemany("DELETE FROM files WHERE path = ?", [(os.fsencode(path),) for path in paths])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connect(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):  # locked or unreachable, not damaged
+            raise
+        path.unlink()
+        return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=60)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last notes, never the file
+        if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("damaged")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, context TEXT NOT NULL, size INTEGER NOT NULL, "
+            "mtime_ns INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID"
+        )
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection

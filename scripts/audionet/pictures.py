@@ -1,0 +1,312 @@
+"""Folders of recordings become folders of pictures, and only what is new or changed is drawn again.
+
+    audio_dir/alice/monday.mp3  ->  image_dir/alice/monday_00000.jpg   (and monday_00000.wav, for listening)
+    audio_dir/alice/old/a.flac  ->  image_dir/alice/old/a_00000.jpg
+
+Each jpg carries its recording, its offset and its recipe. A recording that is taken away takes its pictures with it; one
+that cannot be read is set aside with its reason while the rest go on.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import threadpoolctl
+
+from audionet import audio
+from audionet.errors import InputError, RecordingError
+from audionet.files import disk_is_full, label_folders, mark_folder, printable, read_mark, walk_files, write_bytes
+from audionet.ledger import Ledger, Stamp, stamp_of
+from audionet.screen import progress_bar
+from audionet.recipe import Recipe
+from audionet.spectrogram import draw, encode_jpg, read_about
+
+KIND = "pictures"
+LEDGER_NAME = "ledger.sqlite"
+LONGEST_STEM_BYTES = 200  # leaves room for the chunk's number within the 255 bytes that file systems allow
+GROUP_BYTES = 4_000_000  # small recordings go to a process together, since handing over costs more than drawing one
+
+
+@dataclass
+class PictureTally:
+    """What `make_pictures` did. The recordings made, kept and failed add up to those found."""
+
+    recordings_made: int = 0
+    recordings_kept: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    """Reason by recording, or by label for a label without any."""
+    chunks: Counter = field(default_factory=Counter)
+    """Pictures by label, those kept included."""
+    recordings: Counter = field(default_factory=Counter)
+    """Good recordings by label."""
+    sound_seconds: Counter = field(default_factory=Counter)
+    """Seconds of sound in them by label."""
+    pictures_removed: int = 0
+
+
+@dataclass(frozen=True)
+class _Task:
+    source: Path
+    recording: str  # relative to audio_dir
+    target: Path  # relative to image_dir, without the chunk's number and suffix
+    stamp: Stamp
+
+
+def make_pictures(
+    audio_dir: Path, image_dir: Path, *, recipe: Recipe, jobs: int | None = None, keep_wav: bool = True
+) -> PictureTally:
+    """Bring `image_dir` up to date with the recordings in `audio_dir`.
+
+    Args:
+        audio_dir: a folder with one subfolder a label, each with recordings at any depth.
+        image_dir: a folder of ours, or a new one.
+        recipe: how pictures look. Pictures of another recipe are drawn again.
+        jobs: how many processes to use, by default one a core.
+        keep_wav: whether each picture's chunk is written beside it as wav.
+
+    Raises:
+        InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
+    """
+    audio.check_effects(recipe.sox_effects)
+    labels = label_folders(audio_dir, option="--audio_dir")
+    _claim(image_dir, audio_dir, recipe)
+    with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav}") as ledger:
+        tally = PictureTally()
+        expected: set[str] = set()  # pictures
+        good: set[str] = set()  # recordings
+        tasks = []
+        known = ledger.recall_all()
+        on_disk = {os.path.relpath(path, image_dir) for path in walk_files(image_dir)}
+        for task in _plan(labels, audio_dir, tally):
+            stamp, made = known.get(task.recording, (None, None))
+            if stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
+                tally.recordings_kept += 1
+                _count(tally, task, made, expected)
+                good.add(task.recording)
+            else:
+                tasks.append(task)
+        notes = []
+        for task, made in _make_all(tasks, image_dir, recipe, jobs, keep_wav):
+            if isinstance(made, str):
+                tally.failures[task.recording] = made
+                continue
+            tally.recordings_made += 1
+            _count(tally, task, made, expected)
+            good.add(task.recording)
+            notes.append((task.recording, task.stamp, made))
+            if len(notes) >= 100:
+                ledger.note(notes)
+                notes.clear()
+        ledger.note(notes)
+        tally.pictures_removed = _remove_strangers(image_dir, expected)
+        ledger.forget(ledger.known_paths() - good)
+    return tally
+
+
+def pictures_of(audio_dir: Path) -> tuple[Path, Recipe | None]:
+    """Return where the pictures of a folder of recordings belong, and the recipe of those that are there already.
+
+    That is the folder `data_image` beside it, or `<name>_image` where `data_image` holds another folder's pictures.
+    """
+    beside = audio_dir.absolute().parent
+    image_dir = beside / "data_image"
+    mark = read_mark(image_dir)
+    if image_dir.exists() and (mark is None or mark.get("audio_dir") != str(audio_dir.resolve())):
+        image_dir = beside / f"{audio_dir.absolute().name}_image"
+        mark = read_mark(image_dir)
+    return image_dir, Recipe.from_json(mark["recipe"]) if mark and "recipe" in mark else None
+
+
+def _claim(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
+    mark = read_mark(image_dir)
+    if image_dir.exists() and (not image_dir.is_dir() or (mark or {}).get("kind") != KIND and any(image_dir.iterdir())):
+        raise InputError(
+            f"--image_dir: expected a new folder or one that this command made, but {printable(image_dir)} holds "
+            "something else. Choose another folder."
+        )
+    about = {"audio_dir": str(audio_dir.resolve()), "recipe": recipe.to_json()}
+    if mark is None or any(mark.get(key) != value for key, value in about.items()):
+        mark_folder(image_dir, KIND, **about)
+
+
+def _plan(labels: Iterable[Path], audio_dir: Path, tally: PictureTally) -> Iterator[_Task]:
+    """Yield what would have to be done if nothing had been done yet, and count what cannot be done."""
+    for label in labels:
+        recordings = audio.find_recordings(label)
+        if not recordings:
+            tally.failures[label.name] = "the label folder holds no recording; add some or remove the folder"
+        stems = Counter(path.with_suffix("") for path in recordings)
+        for path in recordings:
+            recording = os.path.relpath(path, audio_dir)
+            # a.mp3 and a.wav are two recordings: where they meet in one folder, the suffix keeps them apart.
+            name = path.name if stems[path.with_suffix("")] > 1 else path.stem
+            try:
+                stamp = stamp_of(path)
+            except OSError as error:
+                tally.failures[recording] = f"it cannot be read ({error.strerror})"
+                continue
+            yield _Task(path, recording, Path(recording).with_name(_shortened(name)), stamp)
+
+
+def _shortened(name: str) -> str:
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST_STEM_BYTES:
+        return name
+    return f"{encoded[: LONGEST_STEM_BYTES - 17].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:16]}"
+
+
+def _outputs(task: _Task, index: int) -> tuple[str, str]:
+    stem = f"{task.target}_{index:05d}"
+    return f"{stem}.jpg", f"{stem}.wav"
+
+
+def _is_complete(task: _Task, made: dict, on_disk: set[str], keep_wav: bool) -> bool:
+    if made["target"] != str(task.target):
+        return False
+    outputs = (_outputs(task, index) for index in made["chunks"])
+    return all(jpg in on_disk and (wav in on_disk or not keep_wav) for jpg, wav in outputs)
+
+
+def _count(tally: PictureTally, task: _Task, made: dict, expected: set[str]) -> None:
+    label = Path(task.recording).parts[0]
+    tally.recordings[label] += 1
+    tally.chunks[label] += len(made["chunks"])
+    tally.sound_seconds[label] += made["seconds"]
+    expected.update(_outputs(task, index)[0] for index in made["chunks"])
+
+
+def _make_all(
+    tasks: list[_Task], image_dir: Path, recipe: Recipe, jobs: int | None, keep_wav: bool
+) -> Iterator[tuple[_Task, dict | str]]:
+    """Yield each task with what was made of it, or the reason why nothing was, in order of completion."""
+    if not tasks:
+        return
+    groups = _grouped(sorted(tasks, key=lambda task: task.stamp[0], reverse=True))
+    work = (image_dir, recipe, keep_wav)
+    total = sum(task.stamp[0] for task in tasks)
+    crashed = []
+    with progress_bar(total=total, description="Drawing", unit="B") as bar:
+        with _pool(min(jobs or os.cpu_count() or 1, len(groups))) as pool:
+            for group, future in _completed(pool, groups, work):
+                try:
+                    yield from zip(group, future.result(), strict=True)
+                except BrokenProcessPool:
+                    crashed.extend(group)
+                    continue
+                bar.update(sum(task.stamp[0] for task in group))
+        for task in crashed:
+            # A decoder crashed and took its neighbours along. Alone, each one shows whether it was the cause.
+            with _pool(1) as pool:
+                try:
+                    yield task, pool.submit(_make_group, [task], *work).result()[0]
+                except BrokenProcessPool:
+                    yield task, "a decoder crashed on it; remove it or convert it to wav"
+            bar.update(task.stamp[0])
+
+
+def _completed(pool: ProcessPoolExecutor, groups: list[list[_Task]], work: tuple) -> Iterator[tuple[list, Future]]:
+    futures: dict[Future, list[_Task]] = {}
+    try:
+        for group in groups:
+            try:
+                futures[pool.submit(_make_group, group, *work)] = group
+            except BrokenProcessPool as error:
+                refused: Future = Future()
+                refused.set_exception(error)
+                futures[refused] = group
+        for future in as_completed(futures):
+            yield futures[future], future
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _grouped(tasks: list[_Task]) -> list[list[_Task]]:
+    groups: list[list[_Task]] = []
+    room = 0
+    for task in tasks:
+        if room < task.stamp[0] or len(groups[-1]) >= 64:
+            groups.append([])
+            room = GROUP_BYTES
+        groups[-1].append(task)
+        room -= task.stamp[0]
+    return groups
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    # A forked child could inherit a lock that another thread holds, of TensorFlow's for one; a fork server cannot.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work, once, with one message
+    threadpoolctl.threadpool_limits(1)  # the processes share the cores already
+    # Decoders chatter on stderr about files whose fault is reported properly anyway.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _make_group(tasks: list[_Task], image_dir: Path, recipe: Recipe, keep_wav: bool) -> list[dict | str]:
+    return [_make_or_explain(task, image_dir, recipe, keep_wav) for task in tasks]
+
+
+def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict | str:
+    try:
+        return _make(task, image_dir, recipe, keep_wav)
+    except RecordingError as error:
+        return str(error)
+    except OSError as error:
+        if disk_is_full(error):
+            raise
+        return f"{printable(error.filename or task.source)}: {error.strerror}"
+
+
+def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
+    made = {"target": str(task.target), "chunks": [], "seconds": 0.0}
+    recipe_json = recipe.to_json()
+    for chunk in audio.read_chunks(
+        task.source,
+        sample_rate_hz=recipe.sample_rate_hz,
+        chunk_seconds=recipe.chunk_seconds,
+        effects=recipe.sox_effects,
+    ):
+        jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
+        about = {
+            "recording": task.recording,
+            "offset_seconds": round(chunk.offset_seconds, 6),
+            "seconds": round(chunk.seconds, 6),
+            "recipe": recipe_json,
+        }
+        content = encode_jpg(draw(chunk.samples, recipe), quality=recipe.jpg_quality, about=about)
+        if keep_wav:
+            audio.write_wav(wav, chunk.samples, sample_rate_hz=recipe.sample_rate_hz)
+        write_bytes(jpg, content)
+        made["chunks"].append(chunk.index)
+        made["seconds"] += chunk.seconds
+    return made
+
+
+def _remove_strangers(image_dir: Path, expected: set[str]) -> int:
+    """Remove pictures of ours that no recording stands behind any more; what a person put there stays."""
+    removed = 0
+    for path in list(walk_files(image_dir)):
+        if path.suffix != ".jpg" or os.path.relpath(path, image_dir) in expected:
+            continue
+        if "recording" in read_about(path.read_bytes()):
+            path.with_suffix(".wav").unlink(missing_ok=True)
+            path.unlink()
+            removed += 1
+    for folder, _, _ in os.walk(image_dir, topdown=False):
+        if Path(folder) != image_dir and not os.listdir(folder):
+            os.rmdir(folder)
+    return removed

@@ -1,0 +1,124 @@
+"""Recipes: every setting that decides how the picture of a sound looks.
+
+A recipe is frozen, travels inside every picture and every classifier as JSON, and has a fingerprint, so that pictures
+made by different recipes can never be mixed up. To add one, add a row to `RECIPES`.
+"""
+
+import dataclasses
+import json
+import shlex
+from dataclasses import dataclass
+
+from audionet.errors import InputError
+from audionet.files import fingerprint_of
+
+DRAWINGS = ("log_mel_3", "log_mel", "linear", "chromagram", "pcen")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one way to turn sound into pictures.
+
+    Raises:
+        InputError: a setting is outside its range.
+    """
+
+    name: str
+    sample_rate_hz: int = 16_000
+    chunk_seconds: float = 2.0
+    sox_effects: str = ""
+    """A SoX effect chain that every recording goes through, such as `norm -3`."""
+    drawing: str = "log_mel_3"
+    """One of DRAWINGS: which function of `spectrogram` draws it."""
+    picture_height: int = 224
+    picture_width: int = 224
+    window_samples: tuple[int, ...] = (400, 1024, 2048)
+    """Lengths of the analysis windows; a drawing with three colours gives one to each."""
+    low_hz: float = 40.0
+    high_hz: float = 8_000.0
+    range_db: float = 80.0
+    """What lies this far or further below the loudest point is black."""
+    jpg_quality: int = 95
+
+    def __post_init__(self) -> None:
+        self._expect("sample_rate_hz", "1000 to 192000", 1_000 <= self.sample_rate_hz <= 192_000)
+        self._expect("chunk_seconds", "0.1 to 600 seconds", 0.1 <= self.chunk_seconds <= 600)
+        self._expect("drawing", "one of " + ", ".join(DRAWINGS), self.drawing in DRAWINGS)
+        self._expect("picture_height", "32 to 1024 pixels", 32 <= self.picture_height <= 1024)
+        self._expect("picture_width", "32 to 1024 pixels", 32 <= self.picture_width <= 1024)
+        self._expect(
+            "window_samples",
+            "one or three lengths of 64 to 65536 samples",
+            len(self.window_samples) in (1, 3) and all(64 <= samples <= 65_536 for samples in self.window_samples),
+        )
+        self._expect("low_hz", "at least 0 and below high_hz", 0 <= self.low_hz < self.high_hz)
+        self._expect("high_hz", "half of sample_rate_hz at most", self.high_hz <= self.sample_rate_hz / 2)
+        self._expect("range_db", "10 to 200 decibels", 10 <= self.range_db <= 200)
+        self._expect("jpg_quality", "50 to 100", 50 <= self.jpg_quality <= 100)
+        try:
+            shlex.split(self.sox_effects)
+        except ValueError as error:
+            raise InputError(
+                f"sox_effects: expected a SoX effect chain, received {self.sox_effects!r} ({error})."
+            ) from error
+
+    def _expect(self, field: str, expected: str, holds: bool) -> None:
+        if not holds:
+            raise InputError(f"{field}: expected {expected}, received {getattr(self, field)!r}.")
+
+    @property
+    def chunk_samples(self) -> int:
+        """Length of a chunk in samples."""
+        return round(self.chunk_seconds * self.sample_rate_hz)
+
+    def to_json(self) -> dict:
+        """Return the recipe as a JSON object."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict) -> "Recipe":
+        """Rebuild a recipe from `to_json`.
+
+        Raises:
+            InputError: the object has settings that this version does not know, or lacks some.
+        """
+        try:
+            return cls(**{**value, "window_samples": tuple(value["window_samples"])})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"Expected a recipe of this version, received {json.dumps(value)} ({error}).") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that are the same for recipes that draw the same pictures, whatever their names."""
+        settings = self.to_json()
+        del settings["name"]
+        return fingerprint_of({"drawing_version": DRAWING_VERSION, **settings})
+
+
+# Goes up by one when the code that draws is changed, so that pictures drawn before are drawn again.
+DRAWING_VERSION = 1
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("default"),
+        Recipe("log_mel", drawing="log_mel", window_samples=(1024,)),
+        Recipe(
+            "audionet", chunk_seconds=20.0, drawing="linear", window_samples=(256,), low_hz=0.0, range_db=100.0
+        ),
+    )
+}
+
+
+def find_recipe(name: str, **changes: object) -> Recipe:
+    """Return the recipe called `name`, with those `changes` that are not None.
+
+    Raises:
+        InputError: no recipe has that name, or a change is outside its range.
+    """
+    if name not in RECIPES:
+        raise InputError(f"--recipe: expected one of {', '.join(RECIPES)}, received {name!r}.")
+    return dataclasses.replace(
+        RECIPES[name], **{field: value for field, value in changes.items() if value is not None}
+    )
+

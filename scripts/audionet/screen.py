@@ -1,0 +1,53 @@
+"""What the person at the keyboard sees besides results: messages, progress bars, and not what libraries mutter."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from tqdm import tqdm
+
+
+def say(message: str) -> None:
+    """Print a message for the person at the keyboard: to stderr, so that results on stdout stay clean."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def progress_bar(*, total: int, description: str, unit: str) -> tqdm:
+    """Return a progress bar with speed and time left, to be used as a context manager; only a terminal shows it.
+
+    Args:
+        total: how many units make the whole.
+        description: what is being done, in a word or two.
+        unit: what is counted, such as `pictures`; `B` is shown with its prefixes.
+    """
+    is_bytes = unit == "B"
+    return tqdm(
+        total=total,
+        desc=description,
+        unit=unit if is_bytes else f" {unit}",
+        unit_scale=is_bytes,
+        disable=None,  # that is: where stderr is no terminal
+        leave=False,
+        mininterval=0.2,
+        dynamic_ncols=True,
+    )
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keep native libraries from writing to stderr while the block runs, as TensorFlow does when it is imported.
+
+    Python's own messages and exceptions are not affected by this; a crash of the process would be silent.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow would write afterwards
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,222 @@
+"""Samples to picture, picture to jpg and back.
+
+Every drawing is a function of samples and recipe that returns brightness or colours; `DRAWERS` names them. Low
+frequencies are at the bottom and time runs to the right.
+"""
+
+import functools
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+import scipy.sparse
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from audionet.errors import PictureError
+from audionet.files import printable
+from audionet.recipe import Recipe
+
+# Height of a photograph that nobody means to learn from; Pillow's own limit would let a small file fill the memory.
+LARGEST_PIXELS = 64_000_000
+QUIETEST_POWER = 1e-12  # -120 dB, so that the logarithm of silence is finite
+
+
+def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Draw a chunk.
+
+    Args:
+        samples: float32, shape (n,), in -1..1, at the recipe's sample rate.
+        recipe: how to draw it.
+
+    Returns:
+        uint8, shape (picture_height, picture_width, 3), RGB.
+    """
+    drawing = DRAWERS[recipe.drawing](samples, recipe)
+    return np.ascontiguousarray((drawing * 255 + 0.5).astype(np.uint8)[::-1])
+
+
+def encode_jpg(picture: np.ndarray, *, quality: int, about: dict | None = None) -> bytes:
+    """Encode a picture as jpg, colours at full resolution.
+
+    Args:
+        picture: uint8, shape (height, width, 3), RGB.
+        quality: 50 to 100.
+        about: a JSON object kept in the file as its comment: the recording, the offset and the recipe.
+    """
+    file = io.BytesIO()
+    comment = json.dumps(about, separators=(",", ":")).encode() if about else b""
+    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0, comment=comment)
+    return file.getvalue()
+
+
+def decode_picture(content: bytes, *, name: object = "picture") -> np.ndarray:
+    """Decode any picture file: jpg, png or whatever Pillow reads, in colour, gray or CMYK, whatever its suffix says.
+
+    Args:
+        content: the file's bytes.
+        name: what to call it in an error.
+
+    Returns:
+        uint8, shape (height, width, 3), RGB, turned as its EXIF orientation says.
+
+    Raises:
+        PictureError: the bytes are no picture, are cut off, or hold more than 64 million pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > LARGEST_PIXELS:
+                raise PictureError(f"{name} has {image.width} x {image.height} pixels; expected 64 million at most.")
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(_to_rgb(upright))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise PictureError(
+            f"{name} is not a readable picture ({str(error).splitlines()[0]}). Remove it or make it again."
+        ) from error
+
+
+def read_picture(path: Path | str) -> np.ndarray:
+    """Read a picture file as `decode_picture` decodes it.
+
+    Raises:
+        PictureError: the file cannot be read or is no picture.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise PictureError(f"{printable(path)} cannot be read ({error.strerror}).") from error
+    return decode_picture(content, name=printable(path))
+
+
+def read_about(content: bytes) -> dict:
+    """Return what `encode_jpg` noted in a picture file about itself; empty for any other file."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            about = json.loads(image.info.get("comment", b"{}"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return {}
+    return about if isinstance(about, dict) and "recipe" in about else {}
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":  # Pillow would clip 16 bits to 8 instead of scaling them
+        levels = np.asarray(image, np.float32) / 257
+        return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        over_white = Image.new("RGBA", image.size, "white")
+        over_white.alpha_composite(image.convert("RGBA"))
+        return over_white.convert("RGB")
+    return image.convert("RGB")
+
+
+def _draw_log_mel_3(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Log-mel at three window lengths as red, green and blue: sharp in time, balanced, sharp in frequency."""
+    channels = [_log_mel(samples, recipe, window_samples) for window_samples in recipe.window_samples]
+    return np.stack(channels, axis=-1)
+
+
+def _draw_log_mel(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Log-mel in gray."""
+    return _gray(_log_mel(samples, recipe, recipe.window_samples[0]))
+
+
+def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Decibels over linear frequency in viridis, as matplotlib's specgram draws it."""
+    from matplotlib import colormaps  # half a second, for this drawing alone
+
+    power = power_spectra(samples, recipe.window_samples[0], recipe.picture_width)
+    rows = np.linspace(recipe.low_hz, recipe.high_hz, recipe.picture_height) / (recipe.sample_rate_hz / 2)
+    bins = np.arange(power.shape[1])
+    levels = decibels(power, recipe.range_db)
+    drawing = np.stack([np.interp(rows * bins[-1], bins, column) for column in levels], axis=1)
+    return colormaps["viridis"](drawing)[:, :, :3]
+
+
+DRAWERS = {
+    "log_mel_3": _draw_log_mel_3,
+    "log_mel": _draw_log_mel,
+    "linear": _draw_linear,
+}
+
+
+def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.ndarray:
+    """Return the power spectrum at `columns` moments spread evenly over the samples.
+
+    Where neighbouring columns lie further apart than half a window, each is the mean of several frames, so that no
+    sample is passed over.
+
+    Returns:
+        float32, shape (columns, window_samples // 2 + 1), of full-scale power 1 for a full-scale sine.
+    """
+    frames_per_column = max(1, round(len(samples) / columns / (window_samples / 2)))
+    frames = columns * frames_per_column
+    starts = ((np.arange(frames) + 0.5) * len(samples) / frames).astype(int)
+    padded = np.pad(samples.astype(np.float32, copy=False), window_samples // 2)
+    window = _hann(window_samples)
+    slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[np.minimum(starts, len(samples))]
+    spectra = scipy.fft.rfft(slices * window, axis=1)
+    power = spectra.real**2 + spectra.imag**2
+    return power.reshape(columns, frames_per_column, -1).mean(axis=1)
+
+
+def decibels(power: np.ndarray, range_db: float) -> np.ndarray:
+    """Map power to 0..1: 1 is the loudest point, 0 whatever lies `range_db` or further below it."""
+    levels = 10 * np.log10(np.maximum(power, QUIETEST_POWER))
+    return np.clip((levels - levels.max()) / range_db + 1, 0, 1)
+
+
+def mel_filters(
+    *, sample_rate_hz: int, window_samples: int, bands: int, low_hz: float, high_hz: float
+) -> np.ndarray:
+    """Return triangular filters, evenly spaced on the mel scale, none narrower than a bin of the transform.
+
+    Returns:
+        float32, shape (window_samples // 2 + 1, bands); each filter sums to 1.
+
+    Source: the mel formula of O'Shaughnessy, Speech Communication (1987), p. 150: 2595 log10(1 + f / 700).
+    """
+    edges_mel = np.linspace(_mel(low_hz), _mel(high_hz), bands + 2)
+    edges_hz = 700 * (10 ** (edges_mel / 2595) - 1)
+    bin_hz = sample_rate_hz / window_samples
+    bins_hz = np.arange(window_samples // 2 + 1)[:, None] * bin_hz
+    centres = edges_hz[1:-1]
+    below = np.maximum(centres - edges_hz[:-2], bin_hz)
+    above = np.maximum(edges_hz[2:] - centres, bin_hz)
+    filters = np.clip(np.minimum((bins_hz - centres) / below + 1, (centres - bins_hz) / above + 1), 0, None)
+    return (filters / filters.sum(axis=0)).astype(np.float32)
+
+
+def _log_mel(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.ndarray:
+    filters = _cached_mel_filters(
+        recipe.sample_rate_hz, window_samples, recipe.picture_height, recipe.low_hz, recipe.high_hz
+    )
+    power = power_spectra(samples, window_samples, recipe.picture_width)
+    return decibels(filters @ power.T, recipe.range_db)
+
+
+@functools.lru_cache(maxsize=16)
+def _cached_mel_filters(
+    sample_rate_hz: int, window_samples: int, bands: int, low_hz: float, high_hz: float
+) -> scipy.sparse.csr_array:
+    # Nearly all of a filter is zero: a sparse product takes a hundredth of the multiplications.
+    return scipy.sparse.csr_array(
+        mel_filters(
+            sample_rate_hz=sample_rate_hz, window_samples=window_samples, bands=bands, low_hz=low_hz, high_hz=high_hz
+        ).T
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _hann(window_samples: int) -> np.ndarray:
+    """A periodic Hann window whose sum is 2, so that a full-scale sine has power 1."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_samples) / window_samples)
+    return (window * 2 / window.sum()).astype(np.float32)
+
+
+def _mel(hertz: float) -> float:
+    return 2595 * np.log10(1 + hertz / 700)
+
+
+def _gray(brightness: np.ndarray) -> np.ndarray:
+    return np.repeat(brightness[:, :, None], 3, axis=2)
