@@ -1,0 +1,460 @@
+"""A backbone is one table row, one short text and one frozen graph; engines and cuts do not change its numbers."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audionet import backbones
+from audionet.backbones import (
+    ARCHITECTURES,
+    fit_pictures,
+    load_backbone,
+    open_graph,
+    parse_bottleneck,
+    segment_weights,
+)
+from audionet.errors import InputError, WeightsError
+from audionet.weights import RegistrySource, cache_folder, find_weights
+
+LITE0 = ARCHITECTURES["efficientnet_lite0"]
+
+
+# The text of a bottleneck
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_every_default_and_candidate_can_be_read(architecture):
+    for text in (architecture.default_bottleneck, *architecture.candidate_bottlenecks):
+        assert parse_bottleneck(text, architecture).text == text
+    assert architecture.default_bottleneck in architecture.candidate_bottlenecks
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("block3@1", "block3"),
+        ("top@mean", "classic"),
+        ("block3 + classic", "block3+classic"),
+        ("block3@4+block3@mean", "block3@4+block3@mean"),
+    ],
+)
+def test_a_bottleneck_has_one_canonical_text(text, canonical):
+    assert parse_bottleneck(text, LITE0).text == canonical
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(LITE0.taps)), st.one_of(st.none(), st.just("mean"), st.integers(1, 999))),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda part: (part[0], 1 if part[1] is None else part[1]),
+    )
+)
+def test_a_canonical_text_is_read_as_itself(parts):
+    text = "+".join(tap if pooling is None else f"{tap}@{pooling}" for tap, pooling in parts)
+    canonical = parse_bottleneck(text, LITE0)
+    assert parse_bottleneck(canonical.text, LITE0) == canonical
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "block9", "block3@", "block3@0", "block3@-1", "block3@max", "block3+", "BLOCK3", "classic@2", "block3@٣"],
+)
+def test_a_bottleneck_that_cannot_be_read_is_refused(text):
+    with pytest.raises(InputError, match="Expected"):
+        parse_bottleneck(text, LITE0)
+
+
+def test_an_unknown_tap_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"classic, mixed0, mixed1, .*mixed10.*'block3'"):
+        parse_bottleneck("block3", ARCHITECTURES["inception_v3"])
+
+
+def test_the_same_part_twice_is_refused():
+    with pytest.raises(InputError, match="classic twice"):
+        parse_bottleneck("classic+top@mean", LITE0)
+
+
+def test_an_unknown_architecture_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"efficientnet_lite0, .*tfhub; received 'resnet'"):
+        load_backbone("resnet")
+
+
+@given(width=st.integers(1, 60), segments=st.integers(1, 60))
+def test_segments_are_equal_averages_that_use_every_column_alike(width, segments):
+    weights = segment_weights(width, segments)
+    np.testing.assert_allclose(weights.sum(axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(weights.sum(axis=1), segments / width, rtol=1e-5)
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "tfhub"}, "--tfhub-module"),
+        ({"architecture": "tfhub", "tfhub_module": "folder", "weights": "file"}, "no --weights"),
+        ({"architecture": "inception_v3", "tfhub_module": "folder"}, "Expected no --tfhub-module"),
+        ({"architecture": "inception_v3", "image_size": 74}, "at least 75 x 75"),
+        ({"architecture": "inception_v3", "engine": "abacus"}, "openvino, tensorflow; received 'abacus'"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        load_backbone(**options)
+
+
+def test_an_engine_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install openvino"):
+        open_graph(b"", engine="openvino")
+
+
+# Pictures
+
+
+def test_pictures_of_the_right_size_stay_as_they_are():
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    np.testing.assert_array_equal(fit_pictures(pictures, height=20, width=30), pictures)
+
+
+def test_pictures_of_many_sizes_become_one_size():
+    pictures = [np.full((size, 2 * size, 3), size, np.uint8) for size in (10, 50, 224)]
+    fitted = fit_pictures(pictures, height=40, width=60)
+    assert (fitted.dtype, fitted.shape) == (np.uint8, (3, 40, 60, 3))
+    np.testing.assert_array_equal(fitted[:, 0, 0, 0], [10, 50, 224])
+
+
+def test_shrinking_averages_instead_of_skipping():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    inner = fit_pictures([stripes], height=16, width=16)[0, 2:-2, 2:-2]
+    np.testing.assert_allclose(inner, 100, atol=8)
+
+
+def test_no_pictures_fit_too():
+    assert fit_pictures([], height=4, width=5).shape == (0, 4, 5, 3)
+
+
+@pytest.mark.parametrize("picture", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32)])
+def test_what_is_no_rgb_picture_is_refused(picture):
+    with pytest.raises(InputError, match=r"uint8 \[h, w, 3\]"):
+        fit_pictures([picture], height=9, width=9)
+
+
+# The cache of graphs
+
+
+@pytest.fixture
+def freezer(tmp_path, monkeypatch):
+    """Count how often a graph is frozen, without any network."""
+    monkeypatch.setenv("AUDIONET_CACHE", str(tmp_path))
+    frozen = []
+
+    def freeze(architecture, spec, weights, size):
+        frozen.append(spec.text)
+        return b"a graph", {"height": size[0], "width": size[1], "dimensions": [5] * len(spec.parts)}
+
+    monkeypatch.setattr(backbones, "_freeze", freeze)
+    (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    return frozen
+
+
+def frozen_files(tmp_path: Path, suffix: str) -> list[Path]:
+    return sorted((tmp_path / "graphs").glob(f"*{suffix}"))
+
+
+def load_fake(tmp_path: Path, bottleneck: str = "block3", **options):
+    weights = tmp_path / "weights.h5"
+    return load_backbone("efficientnet_lite0", weights=weights, bottleneck=bottleneck, **options)
+
+
+def test_a_graph_is_frozen_once(tmp_path, freezer):
+    first, second = load_fake(tmp_path), load_fake(tmp_path)
+    assert first == second
+    assert freezer == ["block3"]
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, freezer):
+    (tmp_path / "graphs").write_text("in the way")
+    assert load_fake(tmp_path).dimension == 5
+
+
+@pytest.mark.parametrize("suffix", [".pb", ".json"])
+def test_a_damaged_graph_is_frozen_again(tmp_path, freezer, suffix):
+    whole = load_fake(tmp_path)
+    (path,) = frozen_files(tmp_path, suffix)
+    path.write_bytes(path.read_bytes()[:-4])
+    assert load_fake(tmp_path) == whole
+    assert len(freezer) == 2
+
+
+def test_a_fingerprint_changes_with_weights_tap_and_size_only(tmp_path, freezer):
+    same = {load_fake(tmp_path, bottleneck=text, image_size=size).fingerprint for text, size in SAME}
+    (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\nother")
+    others = [
+        load_fake(tmp_path, **options).fingerprint for options in ({}, {"bottleneck": "block5"}, {"image_size": 96})
+    ]
+    assert len(same) == 1
+    assert len({*same, *others}) == 4
+    assert all(len(fingerprint) == 16 for fingerprint in others)
+
+
+SAME = [("block3", None), ("block3@1", 224), ("block3", (224, 224))]
+
+
+def test_the_description_is_json_and_names_every_part(tmp_path, freezer):
+    backbone = load_fake(tmp_path, bottleneck="block5+classic", image_size=(96, 128))
+    described = json.loads(json.dumps(backbone.describe()))
+    assert (described["height"], described["width"], described["dimension"]) == (96, 128, 10)
+    assert described["slices"] == {"block5": [0, 5], "classic": [5, 10]}
+    assert described["weights"]["sha256"]
+
+
+def test_the_sentence_says_which_weights_are_used(tmp_path, freezer):
+    assert (
+        load_fake(tmp_path).sentence() == "Backbone efficientnet_lite0 at block3: file weights.h5 (given by the user)."
+    )
+
+
+def test_parts_can_be_taken_out_of_a_larger_bottleneck(tmp_path, freezer):
+    backbone = load_fake(tmp_path, bottleneck="block3+block5+classic")
+    bottlenecks = np.arange(30).reshape(2, 15)
+    np.testing.assert_array_equal(
+        backbone.select(bottlenecks, "classic+block3@1"), bottlenecks[:, [*range(10, 15), *range(5)]]
+    )
+    with pytest.raises(InputError, match="received block6"):
+        backbone.select(bottlenecks, "block6")
+
+
+@pytest.mark.parametrize("pictures", [np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 224, 224, 3), np.float32)])
+def test_pictures_of_another_size_or_type_are_refused(tmp_path, freezer, pictures):
+    with pytest.raises(InputError, match="fit_pictures"):
+        load_fake(tmp_path)(pictures)
+
+
+# Real networks
+
+
+ENGINES = ("openvino", "tensorflow")
+
+
+@pytest.fixture(scope="module")
+def fresh_graphs(tmp_path_factory):
+    """A cache that shares the weights of the user's own, but none of its graphs, which other code may have frozen."""
+    kept_weights = cache_folder() / "weights"
+    kept_weights.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "weights").symlink_to(kept_weights.resolve(), target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIONET_CACHE", str(folder))
+        yield folder
+
+
+def load_registry(architecture: str, bottleneck: str | None = None, **options):
+    """Load with the registry's weights, also where the official ones could be had; an early tap is the quickest."""
+    bottleneck = bottleneck or ("mixed2" if architecture == "inception_v3" else "block3")
+    sources = [source for source in ARCHITECTURES[architecture].sources if isinstance(source, RegistrySource)]
+    weights = find_weights(architecture, sources).path
+    return load_backbone(architecture, weights=weights, bottleneck=bottleneck, **options)
+
+
+@pytest.fixture(scope="module")
+def multi_tap(fresh_graphs):
+    return load_registry("efficientnet_lite0", bottleneck="block3+block3@mean+block3@4+block3@3+block5+classic")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Five spectrogram-like pictures: smooth noise over the whole range."""
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 3), np.uint8)
+    return fit_pictures(coarse, height=224, width=224)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "efficientnet_b0", "inception_v3"])
+def test_openvino_and_tensorflow_agree(fresh_graphs, pictures, architecture):
+    """Within 1e-4 of the vectors' length: float32 rounding through at most a hundred layers."""
+    by_openvino, by_tensorflow = (
+        load_registry(architecture, image_size=224, engine=engine)(pictures) for engine in ENGINES
+    )
+    difference = np.linalg.norm(by_openvino - by_tensorflow, axis=1)
+    assert (difference < 1e-4 * np.linalg.norm(by_tensorflow, axis=1)).all()
+
+
+@pytest.mark.slow
+def test_a_network_cut_at_its_tap_gives_what_the_longer_one_gives(multi_tap, pictures):
+    cut = load_registry("efficientnet_lite0", bottleneck="block3")
+    assert len(cut.graph) < len(multi_tap.graph) / 10
+    np.testing.assert_allclose(cut(pictures), multi_tap.select(multi_tap(pictures), "block3"), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_parts_of_a_bottleneck_are_averages_of_each_other(multi_tap, pictures):
+    """Rows are frequencies, then segments of time, then channels: [28, segments, 40]."""
+    parts = {part: multi_tap.select(multi_tap(pictures), part) for part in multi_tap.slices}
+    kept = parts["block3"].reshape(5, 28, 40)
+    for segments in (3, 4):
+        in_time = parts[f"block3@{segments}"].reshape(5, 28, segments, 40)
+        np.testing.assert_allclose(in_time.mean(axis=2), kept, atol=1e-3)
+    np.testing.assert_allclose(parts["block3@mean"], kept.mean(axis=1), atol=1e-3)
+    assert parts["classic"].shape == (5, 1280)
+
+
+@pytest.mark.slow
+def test_time_is_the_width_and_frequency_the_height(multi_tap):
+    """A bright column late in the picture is felt in the late segments, at all frequencies alike."""
+    empty = np.zeros((1, 224, 224, 3), np.uint8)
+    late = empty.copy()
+    late[:, :, 180:] = 255
+    change = np.abs(multi_tap(late) - multi_tap(empty))
+    by_segment = multi_tap.select(change, "block3@4").reshape(28, 4, 40).mean(axis=(0, 2))
+    assert by_segment[3] > 5 * by_segment[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_bottleneck_does_not_depend_on_the_other_pictures(fresh_graphs, pictures, engine):
+    backbone = load_registry("efficientnet_lite0", engine=engine)
+    together = backbone(pictures)
+    alone = np.concatenate([backbone(pictures[row : row + 1]) for row in range(len(pictures))])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
+    assert backbone(pictures[:0]).shape == (0, 1120)
+    assert open_graph(backbone.graph, engine=engine)(pictures[:0]).shape == (0, 1120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_may_share_a_backbone(fresh_graphs, pictures, engine):
+    from concurrent.futures import ThreadPoolExecutor
+
+    backbone = load_registry("efficientnet_lite0", engine=engine)
+    alone = backbone(pictures)
+    with ThreadPoolExecutor(4) as threads:
+        for result in threads.map(backbone, [pictures] * 8):
+            np.testing.assert_allclose(result, alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "golden"),
+    [
+        ("efficientnet_lite0", [0.13078, 6.17948, -3.39331, -4.97934, 6.82864]),
+        ("efficientnet_b0", [-0.53842, 4.60723, 7.55623, 2.79546, -6.50002]),
+        ("inception_v3", [0.32333, 0.63461, 1.38159, 0.0, 4.28473]),
+    ],
+)
+def test_a_ramp_gives_its_golden_bottleneck(fresh_graphs, architecture, golden):
+    """Mean, deviation and first three numbers at block3 or mixed2, 224 pixels, with the registry's weights.
+
+    The picture's red grows to the right, its green downwards, and it has no blue.
+    """
+    ramp = np.arange(224, dtype=np.uint8)
+    picture = np.stack(np.broadcast_arrays(ramp[None, :], ramp[:, None], np.uint8(0)), axis=-1)[None]
+    (bottleneck,) = load_registry(architecture, image_size=224)(picture)
+    assert [bottleneck.mean(), bottleneck.std(), *bottleneck[:3]] == pytest.approx(golden, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_more_segments_than_columns_are_refused(fresh_graphs):
+    with pytest.raises(InputError, match="at most 28 time segments at block3"):
+        load_registry("efficientnet_lite0", bottleneck="block3@29")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("graph", [b"", b"no graph at all"])
+def test_a_damaged_graph_is_refused(engine, graph):
+    with pytest.raises(WeightsError, match="whole frozen graph"):
+        open_graph(graph, engine=engine)
+
+
+@pytest.mark.slow
+def test_a_cached_graph_runs_without_tensorflow(multi_tap, fresh_graphs):
+    program = """
+import sys, numpy
+from audionet.backbones import load_backbone
+backbone = load_backbone("efficientnet_lite0", weights=sys.argv[1], bottleneck=sys.argv[2], engine="openvino")
+assert backbone(numpy.zeros((1, 224, 224, 3), numpy.uint8)).shape == (1, backbone.dimension)
+assert not {"tensorflow", "keras"} & set(sys.modules)
+"""
+    weights = find_weights("efficientnet_lite0", LITE0.sources).path
+    command = [sys.executable, "-c", program, str(weights), multi_tap.bottleneck]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert finished.returncode == 0, finished.stderr
+
+
+# TF Hub modules
+
+
+@pytest.fixture(scope="module")
+def hub_module(tmp_path_factory):
+    """A SavedModel that gives the mean of each colour of pictures [n, 32, 48, 3] in 0..1, and of their halves."""
+    import tensorflow as tf
+
+    class MeanColour(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = tf.Variable(2.0)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 32, 48, 3), tf.float32)])
+        def __call__(self, images):
+            return self.scale * tf.reduce_mean(images, axis=(1, 2))
+
+    folder = tmp_path_factory.mktemp("hub") / "module"
+    tf.saved_model.save(MeanColour(), str(folder))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_tfhub_module_takes_pictures_of_its_own_size_scaled_to_one(fresh_graphs, hub_module, engine):
+    backbone = load_backbone("tfhub", tfhub_module=str(hub_module), engine=engine)
+    pictures = np.full((2, 32, 48, 3), (0, 51, 255), np.uint8)
+    assert (backbone.height, backbone.width, backbone.dimension) == (32, 48, 3)
+    np.testing.assert_allclose(backbone(pictures), [[0, 0.4, 2]] * 2, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_archived_tfhub_module_gives_the_same(fresh_graphs, hub_module, tmp_path):
+    with tarfile.open(tmp_path / "module.tar.gz", "w:gz") as archive:
+        archive.add(hub_module, arcname=".")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    from_folder, from_archive = (
+        load_backbone("tfhub", tfhub_module=str(module)) for module in (hub_module, tmp_path / "module.tar.gz")
+    )
+    np.testing.assert_array_equal(from_archive(pictures), from_folder(pictures))
+    assert from_archive.weights["origin"] == "TF Hub module module.tar.gz"
+
+
+@pytest.mark.slow
+def test_a_tfhub_module_of_another_size_is_refused(fresh_graphs, hub_module):
+    with pytest.raises(WeightsError, match=r"pictures \[n, 96, 96, 3\]"):
+        load_backbone("tfhub", tfhub_module=str(hub_module), image_size=96)
+
+
+@pytest.mark.slow
+def test_a_damaged_tfhub_module_is_refused(fresh_graphs, tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="whole SavedModel"):
+        load_backbone("tfhub", tfhub_module=str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_savedmodel_that_cannot_be_called_is_refused(fresh_graphs, tmp_path):
+    import tensorflow as tf
+
+    tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
+    with pytest.raises(WeightsError, match="cannot be called"):
+        load_backbone("tfhub", tfhub_module=str(tmp_path / "module"))
