@@ -13,8 +13,8 @@ from pathlib import Path
 
 from audionet.files import printable
 from audionet.options import EXIT_FAILED, check, run_script
-from audionet.screen import say
 from audionet.recipe import Recipe, find_recipe
+from audionet.screen import say
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

@@ -16,6 +16,7 @@ Words, used for these things only:
 Import rule: the data flow in one direction, and so do the imports. A module may import from those before it in this
 list, never from those after it, and scripts never import each other:
 
-    errors, files, screen, recipe, options, audio, spectrogram, ledger, pictures, dataset, weights, networks, backbones,
-    bottlenecks, metrics, head, classifier, export, training, scoring
+    errors, files, screen, tables, workers, recipe, options, settings, audio, spectrogram, conditions, views, ledger,
+    landmarks, measures, audit, pictures, dataset, weights, networks, backbones, bottlenecks, metrics, head, material,
+    openset, runs, evaluation, comparison, findings, classifier, testset, figures, report, export, training, scoring
 """

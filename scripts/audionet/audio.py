@@ -6,8 +6,10 @@ so that memory does not grow with its length.
 """
 
 import functools
+import io
 import logging
 import math
+import os
 import shlex
 import shutil
 import subprocess
@@ -21,11 +23,34 @@ import soundfile
 import soxr
 
 from audionet.errors import InputError, RecordingError
-from audionet.files import printable, walk_files, whole_file
+from audionet.files import printable, walk_files, write_bytes
 
 LOSSLESS_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"})
 SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
-    ".mp3 .mp2 .ogg .oga .opus .m4a .m4b .aac .mp4 .mov .mkv .mka .webm .wma .amr .ac3 .ape .wv .gsm .snd .voc .sph".split()
+    [
+        ".mp3",
+        ".mp2",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".m4a",
+        ".m4b",
+        ".aac",
+        ".mp4",
+        ".mov",
+        ".mkv",
+        ".mka",
+        ".webm",
+        ".wma",
+        ".amr",
+        ".ac3",
+        ".ape",
+        ".wv",
+        ".gsm",
+        ".snd",
+        ".voc",
+        ".sph",
+    ]
 )
 
 BLOCK_SECONDS = 30
@@ -40,8 +65,8 @@ class Chunk:
     Attributes:
         index: 0 for the first of the recording.
         offset_seconds: where it starts, in the recording as decoded.
-        samples: float32, shape (chunk_samples,), in -1..1; a short one is padded with zeros at its end.
-        seconds: how much of it is sound, without the padding.
+        samples: float32, shape (chunk_samples,), in -1..1; a short one is repeated until it is long enough.
+        seconds: how long it is without the repetition.
     """
 
     index: int
@@ -63,8 +88,8 @@ def find_recordings(folder: Path) -> list[Path]:
 def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effects: str = "") -> Iterator[Chunk]:
     """Yield a recording's chunks in order, silent ones left out.
 
-    Chunks do not overlap. A last chunk shorter than half a chunk is dropped, a longer one is padded with zeros; a
-    recording shorter than a chunk gives one padded chunk.
+    Chunks do not overlap. A last chunk shorter than half a chunk is dropped; a longer one, or a recording shorter than
+    a chunk, is repeated until it fills the chunk. Repetition tells short sounds apart better than silence does.
 
     Raises:
         RecordingError: no decoder reads the file, or it holds no sound.
@@ -81,7 +106,7 @@ def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effect
         yield Chunk(
             index=index,
             offset_seconds=index * chunk_samples / sample_rate_hz,
-            samples=np.pad(samples, (0, chunk_samples - len(samples))),
+            samples=np.resize(samples, chunk_samples),
             seconds=len(samples) / sample_rate_hz,
         )
     if total_samples < SHORTEST_SECONDS * sample_rate_hz:
@@ -116,8 +141,21 @@ def cut(blocks: Iterable[np.ndarray], chunk_samples: int) -> Iterator[np.ndarray
 
 def write_wav(path: Path, samples: np.ndarray, *, sample_rate_hz: int) -> None:
     """Write float32 samples of shape (n,) in -1..1 as 16-bit wav, whole or not at all."""
-    with whole_file(path) as scratch:
-        soundfile.write(scratch, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    wav = io.BytesIO()  # written by us, because libsndfile does not say that a disk is full
+    soundfile.write(wav, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    write_bytes(path, wav.getvalue())
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """Return the samples of a file that `write_wav` wrote, float32, shape (n,), in -1..1.
+
+    Raises:
+        RecordingError: the file is not there or cannot be read.
+    """
+    try:
+        return soundfile.read(path, dtype="float32")[0]
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise RecordingError(f"{printable(path)} cannot be read ({_last_line(str(error))}).") from error
 
 
 def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterator[np.ndarray]:
@@ -141,7 +179,7 @@ def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterat
         blocks = decode(path, sample_rate_hz, effects)
         try:
             first = next(blocks, None)
-        except _DecoderFailed as error:
+        except _DecoderError as error:
             reasons.append(str(error))
             continue
         if first is not None:
@@ -149,7 +187,9 @@ def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterat
             yield from _until_damage(blocks)
         return
     raise RecordingError(
-        f"{printable(path)} cannot be decoded; expected a sound file. " + "; ".join(reasons) + ". Remove it or convert it to wav."
+        f"{printable(path)} cannot be decoded; expected a sound file. "
+        + "; ".join(reasons)
+        + ". Remove it or convert it to wav."
     )
 
 
@@ -171,7 +211,7 @@ def check_effects(effects: str) -> None:
         soundfile.write(noise, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, subtype="PCM_16")
         try:
             _run_sox(noise, Path(scratch) / "out.wav", 16_000, effects)
-        except _DecoderFailed as error:
+        except _DecoderError as error:
             raise InputError(f"--sox_effects: SoX does not accept {effects!r}: {error}") from error
 
 
@@ -181,7 +221,7 @@ def has_sox() -> bool:
     return shutil.which("sox") is not None
 
 
-class _DecoderFailed(Exception):
+class _DecoderError(Exception):
     """One decoder does not read the file; its text says which and why, and the next one is tried."""
 
 
@@ -199,7 +239,7 @@ def _until_damage(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield blocks up to where a file is damaged: what was recorded before is good."""
     try:
         yield from blocks
-    except _DecoderFailed:
+    except _DecoderError:
         return
 
 
@@ -217,13 +257,14 @@ def _run_sox(source: Path, target: Path, sample_rate_hz: int, effects: str) -> N
     transformer = sox.Transformer()
     # Dither is noise from a random generator: without it the same recording gives the same samples again.
     transformer.set_globals(dither=False, verbosity=1)
+    transformer.globals.append("--no-glob")  # else a[1].mp3 would mean a1.mp3
     transformer.set_input_format(file_type=_sox_type(source))
     transformer.set_output_format(file_type="wav", rate=sample_rate_hz, bits=16, channels=1, encoding="signed-integer")
     transformer.effects.extend(shlex.split(effects))
     try:
         transformer.build(str(source), str(target))
     except (sox.core.SoxError, sox.core.SoxiError, OSError, ValueError) as error:
-        raise _DecoderFailed(f"SoX: {_last_line(str(error))}") from error
+        raise _DecoderError(f"SoX: {_last_line(str(error))}") from error
 
 
 def _sox_type(path: Path) -> str | None:
@@ -234,7 +275,8 @@ def _sox_type(path: Path) -> str | None:
 
 def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
     try:
-        with soundfile.SoundFile(path) as sound:
+        # Bytes, because soundfile refuses a name that is not valid UTF-8 when given as text.
+        with soundfile.SoundFile(os.fsencode(path)) as sound:
             resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32").resample_chunk
             as_it_is = sound.samplerate == sample_rate_hz
             for block in sound.blocks(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True):
@@ -243,7 +285,7 @@ def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[n
             if not as_it_is:
                 yield resample(np.empty(0, np.float32), last=True)
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
-        raise _DecoderFailed(f"libsndfile: {_last_line(str(error))}") from error
+        raise _DecoderError(f"libsndfile: {_last_line(getattr(error, 'error_string', str(error)))}") from error
 
 
 def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
@@ -254,11 +296,12 @@ def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np
         tempfile.TemporaryFile() as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process,
     ):
+        assert process.stdout is not None  # it is a pipe
         while block := process.stdout.read(4 * BLOCK_SECONDS * sample_rate_hz):
             yield np.frombuffer(block[: len(block) // 4 * 4], "<f4")
         if process.wait() != 0:
             stderr.seek(0)
-            raise _DecoderFailed(f"FFmpeg: {_last_line(stderr.read().decode(errors='replace'))}")
+            raise _DecoderError(f"FFmpeg: {_last_line(stderr.read().decode(errors='replace'))}")
 
 
 def _last_line(text: str) -> str:

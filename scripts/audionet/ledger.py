@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 Stamp = tuple[int, int]  # size in bytes, modification time in nanoseconds
 
@@ -36,7 +37,7 @@ class Ledger:
         self._context = context
         self._connection = _open(path)
 
-    def recall_all(self) -> dict[str, tuple[Stamp, object]]:
+    def recall_all(self) -> dict[str, tuple[Stamp, Any]]:
         """Return every path noted in this context with its stamp and value."""
         rows = self._connection.execute(
             "SELECT path, size, mtime_ns, value FROM files WHERE context = ?", (self._context,)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from audionet.errors import AudioNetError, InputError
 from audionet.files import disk_is_full
 from audionet.screen import say
 
-__all__ = ["EXIT_FAILED", "Positional", "check", "parse_options", "run_script"]
+__all__ = ["EXIT_FAILED", "OmitArgPrefixes", "Positional", "check", "parse_options", "run_script"]
 
 Options = TypeVar("Options")
 
@@ -43,7 +43,7 @@ def run_script(
     """
     # File names need not be valid in the terminal's encoding; a message must come out all the same.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         return work(parse_options(options_class, description, argv))
     except InputError as error:
@@ -59,9 +59,10 @@ def run_script(
     except OSError as error:
         if not disk_is_full(error):
             raise
+        place = f" for {error.filename}" if error.filename else ""
         say(
-            f"Error: no room left on the disk{f' for {error.filename}' if error.filename else ''}. What was finished is "
-            "kept; free some space and type the same command again to go on."
+            f"Error: no room left on the disk{place}. What was finished is kept; free some space and type the same "
+            "command again to go on."
         )
         return EXIT_FAILED
     except KeyboardInterrupt:

@@ -3,30 +3,28 @@
     audio_dir/alice/monday.mp3  ->  image_dir/alice/monday_00000.jpg   (and monday_00000.wav, for listening)
     audio_dir/alice/old/a.flac  ->  image_dir/alice/old/a_00000.jpg
 
-Each jpg carries its recording, its offset and its recipe. A recording that is taken away takes its pictures with it; one
-that cannot be read is set aside with its reason while the rest go on.
+Each jpg carries its recording, its offset and its recipe. A recording that is taken away takes its pictures with it;
+one that cannot be read is set aside with its reason while the rest go on.
 """
 
 import hashlib
-import multiprocessing
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import threadpoolctl
+from typing import Any
 
 from audionet import audio
 from audionet.errors import InputError, RecordingError
 from audionet.files import disk_is_full, label_folders, mark_folder, printable, read_mark, walk_files, write_bytes
 from audionet.ledger import Ledger, Stamp, stamp_of
-from audionet.screen import progress_bar
-from audionet.recipe import Recipe
-from audionet.spectrogram import draw, encode_jpg, read_about
+from audionet.recipe import Recipe, find_recipe
+from audionet.screen import progress_bar, say
+from audionet.spectrogram import PICTURE_SUFFIXES, draw, encode_jpg, read_about
+from audionet.workers import process_pool
 
 KIND = "pictures"
 LEDGER_NAME = "ledger.sqlite"
@@ -85,14 +83,13 @@ def make_pictures(
         known = ledger.recall_all()
         on_disk = {os.path.relpath(path, image_dir) for path in walk_files(image_dir)}
         for task in _plan(labels, audio_dir, tally):
-            stamp, made = known.get(task.recording, (None, None))
+            stamp, made = known.get(task.recording, (None, {}))
             if stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
                 tally.recordings_kept += 1
                 _count(tally, task, made, expected)
                 good.add(task.recording)
             else:
                 tasks.append(task)
-        notes = []
         for task, made in _make_all(tasks, image_dir, recipe, jobs, keep_wav):
             if isinstance(made, str):
                 tally.failures[task.recording] = made
@@ -100,17 +97,34 @@ def make_pictures(
             tally.recordings_made += 1
             _count(tally, task, made, expected)
             good.add(task.recording)
-            notes.append((task.recording, task.stamp, made))
-            if len(notes) >= 100:
-                ledger.note(notes)
-                notes.clear()
-        ledger.note(notes)
+            ledger.note([(task.recording, task.stamp, made)])  # at once, so that a killed run has lost nothing
         tally.pictures_removed = _remove_strangers(image_dir, expected)
         ledger.forget(ledger.known_paths() - good)
     return tally
 
 
-def pictures_of(audio_dir: Path) -> tuple[Path, Recipe | None]:
+def pictures_for(image_dir: Path) -> tuple[Path, dict[str, str]]:
+    """Return the folder of pictures that a user means: the folder itself, or, for recordings, what is made of them.
+
+    Returns:
+        tuple: the folder, and the reason by recording for each that failed.
+
+    Raises:
+        InputError: the folder has no label folder.
+    """
+    folders = label_folders(image_dir, option="--image_dir")
+    holds_pictures = any(path.suffix.lower() in PICTURE_SUFFIXES for folder in folders for path in walk_files(folder))
+    if holds_pictures or not any(audio.find_recordings(folder) for folder in folders):
+        return image_dir, {}
+    target, recipe = _place_beside(image_dir)
+    say(f"{printable(image_dir)} holds recordings; their pictures are in {printable(target)}.")
+    tally = make_pictures(image_dir, target, recipe=recipe or find_recipe("default"))
+    for recording, reason in tally.failures.items():
+        say(f"Set aside: {printable(recording)}: {reason}")
+    return target, tally.failures
+
+
+def _place_beside(audio_dir: Path) -> tuple[Path, Recipe | None]:
     """Return where the pictures of a folder of recordings belong, and the recipe of those that are there already.
 
     That is the folder `data_image` beside it, or `<name>_image` where `data_image` holds another folder's pictures.
@@ -126,7 +140,8 @@ def pictures_of(audio_dir: Path) -> tuple[Path, Recipe | None]:
 
 def _claim(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
     mark = read_mark(image_dir)
-    if image_dir.exists() and (not image_dir.is_dir() or (mark or {}).get("kind") != KIND and any(image_dir.iterdir())):
+    is_ours = mark is not None and mark["kind"] == KIND
+    if image_dir.exists() and not is_ours and (not image_dir.is_dir() or any(image_dir.iterdir())):
         raise InputError(
             f"--image_dir: expected a new folder or one that this command made, but {printable(image_dir)} holds "
             "something else. Choose another folder."
@@ -143,10 +158,13 @@ def _plan(labels: Iterable[Path], audio_dir: Path, tally: PictureTally) -> Itera
         if not recordings:
             tally.failures[label.name] = "the label folder holds no recording; add some or remove the folder"
         stems = Counter(path.with_suffix("") for path in recordings)
+        names = set(recordings)
         for path in recordings:
             recording = os.path.relpath(path, audio_dir)
-            # a.mp3 and a.wav are two recordings: where they meet in one folder, the suffix keeps them apart.
-            name = path.name if stems[path.with_suffix("")] > 1 else path.stem
+            # a.mp3 and a.wav are two recordings: where they meet in one folder, the suffix keeps them apart. So it does
+            # for a.mp3.wav, whose stem could be taken for the first.
+            stem = path.with_suffix("")
+            name = path.name if stems[stem] > 1 or stem in names else path.stem
             try:
                 stamp = stamp_of(path)
             except OSError as error:
@@ -193,7 +211,7 @@ def _make_all(
     total = sum(task.stamp[0] for task in tasks)
     crashed = []
     with progress_bar(total=total, description="Drawing", unit="B") as bar:
-        with _pool(min(jobs or os.cpu_count() or 1, len(groups))) as pool:
+        with process_pool(min(jobs or os.cpu_count() or 1, len(groups))) as pool:
             for group, future in _completed(pool, groups, work):
                 try:
                     yield from zip(group, future.result(), strict=True)
@@ -203,7 +221,7 @@ def _make_all(
                 bar.update(sum(task.stamp[0] for task in group))
         for task in crashed:
             # A decoder crashed and took its neighbours along. Alone, each one shows whether it was the cause.
-            with _pool(1) as pool:
+            with process_pool(1) as pool:
                 try:
                     yield task, pool.submit(_make_group, [task], *work).result()[0]
                 except BrokenProcessPool:
@@ -240,22 +258,6 @@ def _grouped(tasks: list[_Task]) -> list[list[_Task]]:
     return groups
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    # A forked child could inherit a lock that another thread holds, of TensorFlow's for one; a fork server cannot.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work, once, with one message
-    threadpoolctl.threadpool_limits(1)  # the processes share the cores already
-    # Decoders chatter on stderr about files whose fault is reported properly anyway.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
 def _make_group(tasks: list[_Task], image_dir: Path, recipe: Recipe, keep_wav: bool) -> list[dict | str]:
     return [_make_or_explain(task, image_dir, recipe, keep_wav) for task in tasks]
 
@@ -272,7 +274,7 @@ def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: boo
 
 
 def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
-    made = {"target": str(task.target), "chunks": [], "seconds": 0.0}
+    made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0}
     recipe_json = recipe.to_json()
     for chunk in audio.read_chunks(
         task.source,

@@ -8,11 +8,12 @@ import dataclasses
 import json
 import shlex
 from dataclasses import dataclass
+from typing import Any
 
 from audionet.errors import InputError
 from audionet.files import fingerprint_of
 
-DRAWINGS = ("log_mel_3", "log_mel", "linear", "chromagram", "pcen")
+DRAWINGS = ("log_mel_3", "log_mel", "linear")
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Recipe:
     picture_width: int = 224
     window_samples: tuple[int, ...] = (400, 1024, 2048)
     """Lengths of the analysis windows; a drawing with three colours gives one to each."""
-    low_hz: float = 40.0
-    high_hz: float = 8_000.0
+    mel_bands: int = 128
+    low_hz: float = 50.0
+    high_hz: float = 7_800.0
     range_db: float = 80.0
     """What lies this far or further below the loudest point is black."""
-    jpg_quality: int = 95
+    jpg_quality: int = 92
 
     def __post_init__(self) -> None:
         self._expect("sample_rate_hz", "1000 to 192000", 1_000 <= self.sample_rate_hz <= 192_000)
@@ -51,6 +53,7 @@ class Recipe:
             "one or three lengths of 64 to 65536 samples",
             len(self.window_samples) in (1, 3) and all(64 <= samples <= 65_536 for samples in self.window_samples),
         )
+        self._expect("mel_bands", "8 to 512", 8 <= self.mel_bands <= 512)
         self._expect("low_hz", "at least 0 and below high_hz", 0 <= self.low_hz < self.high_hz)
         self._expect("high_hz", "half of sample_rate_hz at most", self.high_hz <= self.sample_rate_hz / 2)
         self._expect("range_db", "10 to 200 decibels", 10 <= self.range_db <= 200)
@@ -104,13 +107,19 @@ RECIPES = {
         Recipe("default"),
         Recipe("log_mel", drawing="log_mel", window_samples=(1024,)),
         Recipe(
-            "audionet", chunk_seconds=20.0, drawing="linear", window_samples=(256,), low_hz=0.0, range_db=100.0
+            "audionet",
+            chunk_seconds=20.0,
+            drawing="linear",
+            window_samples=(256,),
+            low_hz=0.0,
+            high_hz=8_000.0,
+            range_db=100.0,
         ),
     )
 }
 
 
-def find_recipe(name: str, **changes: object) -> Recipe:
+def find_recipe(name: str, **changes: Any) -> Recipe:
     """Return the recipe called `name`, with those `changes` that are not None.
 
     Raises:
@@ -118,7 +127,4 @@ def find_recipe(name: str, **changes: object) -> Recipe:
     """
     if name not in RECIPES:
         raise InputError(f"--recipe: expected one of {', '.join(RECIPES)}, received {name!r}.")
-    return dataclasses.replace(
-        RECIPES[name], **{field: value for field, value in changes.items() if value is not None}
-    )
-
+    return dataclasses.replace(RECIPES[name], **{field: value for field, value in changes.items() if value is not None})

@@ -18,7 +18,9 @@ from audionet.errors import PictureError
 from audionet.files import printable
 from audionet.recipe import Recipe
 
-# Height of a photograph that nobody means to learn from; Pillow's own limit would let a small file fill the memory.
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+
+# More than any photograph that somebody means to learn from; Pillow's own limit would let a small file fill the memory.
 LARGEST_PIXELS = 64_000_000
 QUIETEST_POWER = 1e-12  # -120 dB, so that the logarithm of silence is finite
 
@@ -35,6 +37,19 @@ def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """
     drawing = DRAWERS[recipe.drawing](samples, recipe)
     return np.ascontiguousarray((drawing * 255 + 0.5).astype(np.uint8)[::-1])
+
+
+def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Return the picture of a chunk as training saw it, jpg coding included.
+
+    Args:
+        samples: float32, shape (chunk_samples,), at the recipe's sample rate.
+        recipe: how to draw it.
+
+    Returns:
+        uint8, shape (picture_height, picture_width, 3).
+    """
+    return decode_picture(encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality))
 
 
 def encode_jpg(picture: np.ndarray, *, quality: int, about: dict | None = None) -> bytes:
@@ -112,13 +127,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _draw_log_mel_3(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Log-mel at three window lengths as red, green and blue: sharp in time, balanced, sharp in frequency."""
-    channels = [_log_mel(samples, recipe, window_samples) for window_samples in recipe.window_samples]
-    return np.stack(channels, axis=-1)
+    power = np.stack([_mel_power(samples, recipe, window_samples) for window_samples in recipe.window_samples], axis=-1)
+    return _resized(decibels(power, recipe.range_db), recipe)
 
 
 def _draw_log_mel(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Log-mel in gray."""
-    return _gray(_log_mel(samples, recipe, recipe.window_samples[0]))
+    power = _mel_power(samples, recipe, recipe.window_samples[0])
+    return np.repeat(_resized(decibels(power[:, :, None], recipe.range_db), recipe), 3, axis=2)
 
 
 def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -147,7 +163,8 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
     sample is passed over.
 
     Returns:
-        float32, shape (columns, window_samples // 2 + 1), of full-scale power 1 for a full-scale sine.
+        float32, shape (columns, bins); a full-scale sine has power 1. Bins are those of a transform of a power of two,
+        512 at least.
     """
     frames_per_column = max(1, round(len(samples) / columns / (window_samples / 2)))
     frames = columns * frames_per_column
@@ -155,7 +172,7 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
     padded = np.pad(samples.astype(np.float32, copy=False), window_samples // 2)
     window = _hann(window_samples)
     slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[np.minimum(starts, len(samples))]
-    spectra = scipy.fft.rfft(slices * window, axis=1)
+    spectra = scipy.fft.rfft(slices * window, _fft_samples(window_samples), axis=1)
     power = spectra.real**2 + spectra.imag**2
     return power.reshape(columns, frames_per_column, -1).mean(axis=1)
 
@@ -166,20 +183,18 @@ def decibels(power: np.ndarray, range_db: float) -> np.ndarray:
     return np.clip((levels - levels.max()) / range_db + 1, 0, 1)
 
 
-def mel_filters(
-    *, sample_rate_hz: int, window_samples: int, bands: int, low_hz: float, high_hz: float
-) -> np.ndarray:
+def mel_filters(*, sample_rate_hz: int, fft_samples: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
     """Return triangular filters, evenly spaced on the mel scale, none narrower than a bin of the transform.
 
     Returns:
-        float32, shape (window_samples // 2 + 1, bands); each filter sums to 1.
+        float32, shape (fft_samples // 2 + 1, bands); each filter sums to 1.
 
-    Source: the mel formula of O'Shaughnessy, Speech Communication (1987), p. 150: 2595 log10(1 + f / 700).
+    Source: the mel scale of M. Slaney, "Auditory Toolbox", Interval Research 1998-010: linear up to 1 kHz, logarithmic
+    above.
     """
-    edges_mel = np.linspace(_mel(low_hz), _mel(high_hz), bands + 2)
-    edges_hz = 700 * (10 ** (edges_mel / 2595) - 1)
-    bin_hz = sample_rate_hz / window_samples
-    bins_hz = np.arange(window_samples // 2 + 1)[:, None] * bin_hz
+    edges_hz = _mel_to_hertz(np.linspace(_hertz_to_mel(low_hz), _hertz_to_mel(high_hz), bands + 2))
+    bin_hz = sample_rate_hz / fft_samples
+    bins_hz = np.arange(fft_samples // 2 + 1)[:, None] * bin_hz
     centres = edges_hz[1:-1]
     below = np.maximum(centres - edges_hz[:-2], bin_hz)
     above = np.maximum(edges_hz[2:] - centres, bin_hz)
@@ -187,36 +202,54 @@ def mel_filters(
     return (filters / filters.sum(axis=0)).astype(np.float32)
 
 
-def _log_mel(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.ndarray:
+def _mel_power(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.ndarray:
+    """Return the power in each mel band at each column, float32, shape (mel_bands, picture_width)."""
     filters = _cached_mel_filters(
-        recipe.sample_rate_hz, window_samples, recipe.picture_height, recipe.low_hz, recipe.high_hz
+        recipe.sample_rate_hz, _fft_samples(window_samples), recipe.mel_bands, recipe.low_hz, recipe.high_hz
     )
-    power = power_spectra(samples, window_samples, recipe.picture_width)
-    return decibels(filters @ power.T, recipe.range_db)
+    return filters @ power_spectra(samples, window_samples, recipe.picture_width).T
 
 
 @functools.lru_cache(maxsize=16)
 def _cached_mel_filters(
-    sample_rate_hz: int, window_samples: int, bands: int, low_hz: float, high_hz: float
+    sample_rate_hz: int, fft_samples: int, bands: int, low_hz: float, high_hz: float
 ) -> scipy.sparse.csr_array:
     # Nearly all of a filter is zero: a sparse product takes a hundredth of the multiplications.
     return scipy.sparse.csr_array(
         mel_filters(
-            sample_rate_hz=sample_rate_hz, window_samples=window_samples, bands=bands, low_hz=low_hz, high_hz=high_hz
+            sample_rate_hz=sample_rate_hz, fft_samples=fft_samples, bands=bands, low_hz=low_hz, high_hz=high_hz
         ).T
     )
 
 
 @functools.lru_cache(maxsize=16)
 def _hann(window_samples: int) -> np.ndarray:
-    """A periodic Hann window whose sum is 2, so that a full-scale sine has power 1."""
+    """Return a periodic Hann window whose sum is 2, so that a full-scale sine has power 1."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_samples) / window_samples)
     return (window * 2 / window.sum()).astype(np.float32)
 
 
-def _mel(hertz: float) -> float:
-    return 2595 * np.log10(1 + hertz / 700)
+def _hertz_to_mel(hertz: float) -> float:
+    linear = hertz * 3 / 200
+    return linear if hertz < 1000 else 15 + 27 * np.log(hertz / 1000) / np.log(6.4)
 
 
-def _gray(brightness: np.ndarray) -> np.ndarray:
-    return np.repeat(brightness[:, :, None], 3, axis=2)
+def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
+    return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) / 27 * np.log(6.4)))
+
+
+def _fft_samples(window_samples: int) -> int:
+    """Return the power of two that a window is padded to, 512 at least, so that low bands have bins of their own."""
+    return max(512, 1 << (window_samples - 1).bit_length())
+
+
+def _resized(drawing: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Stretch float brightness of shape (bands, columns, colours) to the recipe's height, bilinearly."""
+    if drawing.shape[0] == recipe.picture_height:
+        return drawing
+    size = (recipe.picture_width, recipe.picture_height)
+    colours = [
+        np.asarray(Image.fromarray(drawing[:, :, colour]).resize(size, Image.Resampling.BILINEAR))
+        for colour in range(drawing.shape[2])
+    ]
+    return np.stack(colours, axis=-1)

@@ -1,0 +1,85 @@
+"""The settings of a training run. Each field is a command-line option too, with its default, help and check."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from audionet.options import check
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """Which pretrained network, and where it is read."""
+
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network: efficientnet_lite0, efficientnet_b0 to b7, inception_v3 or tfhub."""
+    tfhub_module: str | None = None
+    """TF2 image feature vector to use as the network: a URL, a SavedModel folder or a .tar.gz."""
+    weights: Path | None = None
+    """File of pretrained weights to use instead of looking for some."""
+    model_dir: Path | None = None
+    """Folder that pretrained weights are kept in. By default one that all projects share."""
+    bottleneck: str = "auto"
+    """Where the network is read: classic, or taps such as block3 or block3+block5. auto chooses on validation."""
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How the new top layer is trained.
+
+    Raises:
+        InputError: a setting is outside its range.
+    """
+
+    head: Literal["auto", "lda", "softmax", "prototypes"] = "auto"
+    """How the top layer is trained. auto tries them all and keeps the best on validation."""
+    how_many_training_steps: int = 500
+    """Gradient steps, for softmax."""
+    learning_rate: float = 0.01
+    """Rate of those steps."""
+    train_batch_size: int = 100
+    """Pictures a step."""
+    l2: float | None = None
+    """Share that softmax weights lose at each step. By default chosen on validation."""
+    hidden_units: int = 0
+    """Outputs of a hidden layer before the softmax; 0 for none."""
+    dropout: float = 0.5
+    """Share of those outputs that is left out at each step."""
+    mixup: float = 0.0
+    """How far two examples are mixed into one, for softmax; 0 for not at all."""
+
+    def __post_init__(self) -> None:
+        for name in ("how_many_training_steps", "train_batch_size"):
+            check(getattr(self, name) >= 1, f"--{name}: expected 1 or more, received {getattr(self, name)}.")
+        check(self.learning_rate > 0, f"--learning_rate: expected more than 0, received {self.learning_rate}.")
+        for name in ("hidden_units", "mixup"):
+            check(getattr(self, name) >= 0, f"--{name}: expected 0 or more, received {getattr(self, name)}.")
+        check(0 <= self.dropout < 1, f"--dropout: expected at least 0 and below 1, received {self.dropout}.")
+        check(self.l2 is None or 0 <= self.l2 < 1, f"--l2: expected at least 0 and below 1, received {self.l2}.")
+
+
+@dataclass(frozen=True)
+class HoldoutSettings:
+    """What is held out, and how training recordings are varied.
+
+    Raises:
+        InputError: a setting is outside its range.
+    """
+
+    testing_percentage: float = 20
+    """Share of each label's recordings held out for the final score."""
+    validation_percentage: float = 20
+    """Share of each label's recordings held out for choosing settings."""
+    group_by: str = "recording"
+    """What is never parted by the split: recording, folder, TABLE.csv:COLUMN, or a regular expression on the name."""
+    random_seed: int = 0
+    """Another seed, another split."""
+    views: int = 4
+    """Augmented views of each training picture, with noise, rooms and codecs. They cost time once and are cached."""
+
+    def __post_init__(self) -> None:
+        for name in ("testing_percentage", "validation_percentage"):
+            check(0 <= getattr(self, name) < 100, f"--{name}: expected 0 to 99, received {getattr(self, name)}.")
+        total = self.testing_percentage + self.validation_percentage
+        check(total < 100, f"--testing_percentage and --validation_percentage: {total} % leave nothing to train on.")
+        check(0 <= self.views <= 100, f"--views: expected 0 to 100, received {self.views}.")

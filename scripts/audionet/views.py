@@ -1,0 +1,202 @@
+"""Augmented views: the same chunk as another microphone, room, line or street would have delivered it.
+
+A head that has only met clean sound takes the noise for the voice. Each chunk is therefore also shown as a few views,
+whose bottlenecks are cached like any other. They are broad on purpose: not made for one benchmark, and each the same
+again for the same chunk, number and seed. The kinds take turns:
+
+    1  another frequency response, and white noise
+    2  another frequency response, sometimes noise, and a codec
+    3  sometimes a room; another frequency response, and coloured noise or babble
+    4  mostly a room, sometimes clipping; another frequency response, white noise, and sometimes a codec
+"""
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from audionet import conditions
+from audionet.audio import read_wav
+from audionet.errors import PictureError, RecordingError
+from audionet.files import sha256_of
+from audionet.recipe import Recipe
+from audionet.spectrogram import served_picture
+
+VERSION = 1  # goes up by one when views come out otherwise
+NEEDS_OTHERS = 2  # the number, among the kinds, of the one that mixes in other chunks
+BABBLERS = 6
+EQUALIZER_DB = 8.0
+TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm")
+COLORS = ("white", "pink", "brown")
+
+
+@dataclass(frozen=True)
+class ChunkFile:
+    """A chunk kept as wav beside its picture.
+
+    Attributes:
+        wav: the file.
+        seconds: how much of it is not repetition.
+        sha256: of its picture, which stands for its content and its recipe.
+        label: what it is a chunk of.
+    """
+
+    wav: Path
+    seconds: float
+    sha256: str
+    label: str
+
+
+@dataclass(frozen=True)
+class View:
+    """A view that is yet to be made.
+
+    Attributes:
+        chunk: of what.
+        number: which view, from 0; it decides the kind.
+        seed: another seed, another view.
+        others: chunks of other labels to mix in, where the kind needs them.
+        recipe: how to draw it.
+    """
+
+    chunk: ChunkFile
+    number: int
+    seed: int
+    others: tuple[ChunkFile, ...]
+    recipe: Recipe
+
+    @property
+    def key(self) -> str:
+        """SHA-256 in hexadecimal of all that decides how the view comes out."""
+        parts = [VERSION, self.number, self.seed, self.chunk.sha256, *(other.sha256 for other in self.others)]
+        return sha256_of("/".join(map(str, ("view", *parts))).encode())
+
+
+def plan_views(chunks: Sequence[ChunkFile], *, count: int, seed: int, recipe: Recipe) -> list[list[View]]:
+    """Return `count` views for each chunk, each the same again whatever else is among the chunks, or nearly so.
+
+    Args:
+        chunks: of training recordings only, since they are mixed into one another.
+        count: how many views of each.
+        seed: another seed gives other views.
+        recipe: what the chunks were drawn by.
+    """
+    ring = sorted(chunks, key=lambda chunk: chunk.sha256)
+    places = [chunk.sha256 for chunk in ring]
+
+    def others_of(chunk: ChunkFile, number: int) -> tuple[ChunkFile, ...]:
+        if number % len(KINDS) != NEEDS_OTHERS:
+            return ()
+        # Whoever follows on the ring is the same after most additions, so that cached views stay valid.
+        start = bisect.bisect(places, sha256_of(f"{seed}/{number}/{chunk.sha256}".encode()))
+        strangers = (
+            other for step in range(len(ring)) if (other := ring[(start + step) % len(ring)]).label != chunk.label
+        )
+        return tuple(islice(strangers, BABBLERS))
+
+    return [
+        [View(chunk, number, seed, others_of(chunk, number), recipe) for number in range(count)] for chunk in chunks
+    ]
+
+
+def draw_view(view: View) -> np.ndarray:
+    """Return the picture of a view, uint8, shape (picture_height, picture_width, 3).
+
+    Raises:
+        PictureError: a chunk's wav cannot be read.
+    """
+    recipe = view.recipe
+    samples = _read_chunk(view.chunk, recipe)
+    altered = make_view(
+        samples,
+        number=view.number,
+        sample_rate_hz=recipe.sample_rate_hz,
+        others=[_read_chunk(other, recipe) for other in view.others],
+        rng=np.random.default_rng(int(view.key[:16], 16)),
+    )
+    return served_picture(np.resize(altered, recipe.chunk_samples), recipe)
+
+
+def _read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
+    try:
+        samples = read_wav(chunk.wav)
+    except RecordingError as error:
+        raise PictureError(str(error)) from error
+    return samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]
+
+
+def make_view(
+    samples: np.ndarray, *, number: int, sample_rate_hz: int, others: Sequence[np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Return one view of a chunk.
+
+    Args:
+        samples: float32, shape (n,), in -1..1.
+        number: which view, from 0; it decides the kind.
+        sample_rate_hz: of the samples.
+        others: other chunks of the training recordings, which babble is mixed of.
+        rng: decides everything else.
+
+    Returns:
+        float32, shape (n,), in -1..1.
+    """
+    view = KINDS[number % len(KINDS)](samples, sample_rate_hz, others, rng)
+    peak = float(np.abs(view).max())
+    return (view / peak * 0.99 if peak > 0.99 else view).astype(np.float32)
+
+
+def _microphone(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    return _noisy(_equalized(samples, rate, rng), rng, 5, 20)
+
+
+def _line(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    view = _equalized(samples, rate, rng)
+    if rng.random() < 0.3:
+        view = _noisy(view, rng, 10, 30, color=str(rng.choice(COLORS)))
+    return _coded(view, rate, rng, TELEPHONE_CODECS)
+
+
+def _street(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    view = _equalized(_in_a_room(samples, rate, rng) if rng.random() < 0.3 else samples, rate, rng)
+    if others and rng.random() < 0.3:
+        return conditions.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
+    return _noisy(view, rng, 5, 20, color=str(rng.choice(COLORS)))
+
+
+def _hall(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    view = _in_a_room(samples, rate, rng) if rng.random() < 0.6 else samples
+    if rng.random() < 0.3:
+        view = conditions.clip(view, share=rng.uniform(0.02, 0.15))
+    view = _noisy(_equalized(view, rate, rng), rng, 5, 25)
+    fate = rng.random()
+    if fate < 0.35:
+        return _coded(view, rate, rng, TELEPHONE_CODECS)
+    return _coded(view, rate, rng, ("mp3_24", "mp3_16")) if fate < 0.5 else view
+
+
+KINDS = (_microphone, _line, _street, _hall)
+
+
+def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
+    return conditions.equalize(samples, sample_rate_hz=rate, depth_db=EQUALIZER_DB, rng=rng)
+
+
+def _noisy(
+    samples: np.ndarray, rng: np.random.Generator, lowest_db: float, highest_db: float, *, color: str = "white"
+) -> np.ndarray:
+    return conditions.add_noise(samples, snr_db=rng.uniform(lowest_db, highest_db), color=color, rng=rng)
+
+
+def _coded(samples: np.ndarray, rate: int, rng: np.random.Generator, codecs: Sequence[str]) -> np.ndarray:
+    available = [codec for codec in codecs if codec not in conditions.missing_codecs()]
+    codec = str(rng.choice(available)) if available else None
+    return conditions.through_codec(samples, sample_rate_hz=rate, codec=codec) if codec else samples
+
+
+def _in_a_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
+    return conditions.reverberate(
+        samples, sample_rate_hz=rate, rt60_seconds=rng.uniform(0.15, 0.8), direct_db=rng.uniform(0, 12), rng=rng
+    )

@@ -1,0 +1,28 @@
+"""Processes that share the cores: for work that Python's threads cannot do side by side."""
+
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+
+import threadpoolctl
+
+
+def process_pool(jobs: int) -> ProcessPoolExecutor:
+    """Return a pool of `jobs` processes that import this package afresh.
+
+    They leave Ctrl-C to the parent, use one thread each and keep their libraries' chatter to themselves.
+    """
+    # A forked child could inherit a lock that another thread holds, of TensorFlow's for one; a fork server cannot.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["audionet.spectrogram", "audionet.audio"])
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
+
+
+def _start() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work, once, with one message
+    threadpoolctl.threadpool_limits(1)  # the processes share the cores already
+    # Decoders chatter on stderr about files whose fault is reported properly anyway.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,0 +1,213 @@
+"""Everything that tests start from is generated here: sounds, folders of recordings, pictures and a small network."""
+
+import functools
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SCRIPTS = CHECKOUT / "scripts"
+SAMPLE_AUDIO = CHECKOUT / "tf_files" / "sample_audio"
+RATE_HZ = 16_000
+
+# Processes that tests start, and the processes that those start, find the package as the tests do.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+hypothesis.settings.register_profile("suite", deadline=None, database=None, max_examples=50, derandomize=True)
+hypothesis.settings.load_profile("suite")
+
+# Pitch and two resonances of the vocal tract: what tells these three apart is heard, and seen in a spectrogram.
+SPEAKERS = {"alice": (210, 900, 2800), "bob": (105, 500, 1500), "carol": (150, 700, 2100)}
+
+
+def tone(hertz: float, seconds: float = 1.0, *, rate_hz: int = RATE_HZ, level: float = 0.5) -> np.ndarray:
+    """Return a sine."""
+    moments = np.arange(round(seconds * rate_hz)) / rate_hz
+    return (level * np.sin(2 * np.pi * hertz * moments)).astype(np.float32)
+
+
+def noise(seconds: float = 1.0, *, seed: int = 0, level: float = 0.1) -> np.ndarray:
+    """Return white noise."""
+    return np.random.default_rng(seed).normal(0, level, round(seconds * RATE_HZ)).astype(np.float32)
+
+
+def voice(speaker: str, *, seed: int, seconds: float = 4.0) -> np.ndarray:
+    """Return something voiced: pulses at a wandering pitch, coloured by the resonances of a speaker."""
+    pitch_hz, *resonances_hz = SPEAKERS[speaker]
+    rng = np.random.default_rng(seed)
+    count = round(seconds * RATE_HZ)
+    wander = 1 + 0.05 * np.sin(2 * np.pi * np.arange(count) / RATE_HZ * rng.uniform(1, 3) + rng.uniform(0, 6))
+    pulses = np.diff(np.floor(np.cumsum(pitch_hz * wander) / RATE_HZ), prepend=0)
+    sound = pulses + rng.normal(0, 0.01, count)
+    for hertz in resonances_hz:
+        sound += 2 * scipy.signal.lfilter(*scipy.signal.iirpeak(hertz, Q=5, fs=RATE_HZ), sound)
+    return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def write_sound(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, *, subtype: str | None = None) -> Path:
+    """Write a recording in the format of its suffix; the name may be any that the file system takes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = {"OGG": "OGG", "OPUS": "OGG"}.get(path.suffix[1:].upper(), path.suffix[1:].upper())
+    soundfile.write(os.fsencode(path), samples, rate_hz, format=kind, subtype=subtype)
+    return path
+
+
+def write_speakers(folder: Path, *, speakers=tuple(SPEAKERS), recordings: int = 5, seconds: float = 4.0) -> Path:
+    """Write folder/<speaker>/<n>.mp3, as a user of this project would have them."""
+    for number, speaker in enumerate(speakers):
+        for index in range(recordings):
+            samples = voice(speaker, seed=100 * number + index, seconds=seconds)
+            write_sound(folder / speaker / f"{index}.mp3", samples)
+    return folder
+
+
+def names_below(folder: Path) -> set[str]:
+    """Return every file below a folder, by its path from there."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def run_python(*arguments: object, cwd: Path = CHECKOUT, **options) -> subprocess.CompletedProcess:
+    """Run Python on `arguments` in a process of its own and return what it said."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, **options)
+
+
+@functools.cache
+def tiny_graph(height: int, width: int) -> bytes:
+    """Return a frozen graph that does what FakeBackbone does."""
+    import tensorflow as tf  # seconds, which only some tests need
+
+    with tf.Graph().as_default() as graph:
+        pictures = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3], name="pictures")
+        means = tf.reduce_mean(tf.cast(pictures, tf.float32), axis=2)
+        tf.reshape(means, [-1, height * 3], name="bottlenecks")
+    return graph.as_graph_def().SerializeToString()
+
+
+@dataclass
+class FakeBackbone:
+    """A backbone without weights: the mean colour of each row, which is the mean loudness of each frequency.
+
+    A mean of 32 whole numbers is exact in float32, so however it is computed, it is the same.
+    """
+
+    architecture: str = "fake"
+    bottleneck: str = "rows"
+    fingerprint: str = "0123456789abcdef"
+    height: int = 32
+    width: int = 32
+    pictures_seen: int = field(default=0, compare=False)
+
+    @property
+    def dimension(self) -> int:
+        return self.height * 3
+
+    @property
+    def slices(self) -> dict[str, tuple[int, int]]:
+        return {self.bottleneck: (0, self.dimension)}
+
+    @property
+    def graph(self) -> bytes:
+        return tiny_graph(self.height, self.width)
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        assert pictures.dtype == np.uint8 and pictures.shape[1:] == (self.height, self.width, 3)
+        self.pictures_seen += len(pictures)
+        return pictures.mean(axis=2, dtype=np.float32).reshape(len(pictures), -1)
+
+    def sentence(self) -> str:
+        return "Backbone fake: made for tests."
+
+    def describe(self) -> dict:
+        names = ("architecture", "bottleneck", "fingerprint", "height", "width", "dimension")
+        return {name: getattr(self, name) for name in names}
+
+
+@pytest.fixture
+def backbone() -> FakeBackbone:
+    return FakeBackbone()
+
+
+@pytest.fixture
+def audio_dir(tmp_path) -> Path:
+    """Two labels, two short recordings each."""
+    for number, label in enumerate(("alice", "bob")):
+        for index in range(2):
+            write_sound(tmp_path / "audio" / label / f"{index}.wav", tone(400 + 500 * number + 50 * index, 2.0))
+    return tmp_path / "audio"
+
+
+@pytest.fixture(scope="session")
+def speakers(tmp_path_factory) -> Path:
+    """Three labels, five recordings each; not to be changed, so copy it first."""
+    return write_speakers(tmp_path_factory.mktemp("speakers") / "data_audio")
+
+
+@pytest.fixture(scope="session")
+def drawn(speakers) -> Path:
+    """The pictures of `speakers`; not to be changed."""
+    from audionet.pictures import make_pictures
+    from audionet.recipe import find_recipe
+
+    image_dir = speakers.parent / "data_image"
+    make_pictures(speakers, image_dir, recipe=find_recipe("default"))
+    return image_dir
+
+
+@pytest.fixture(scope="session")
+def gathered(drawn):
+    """What `gather` makes of `drawn`."""
+    from audionet.dataset import read_dataset
+    from audionet.material import gather
+    from audionet.settings import HoldoutSettings
+
+    bottleneck_dir = drawn.parent / "bottlenecks"
+    dataset = read_dataset(drawn, bottleneck_dir / "pictures.sqlite")
+    return gather(dataset, FakeBackbone(), bottleneck_dir=bottleneck_dir, holdout=HoldoutSettings(views=0))
+
+
+@pytest.fixture(scope="session")
+def trained(gathered):
+    """A training run on `speakers`; nothing of it is saved."""
+    from audionet.settings import HeadSettings
+    from audionet.training import choose, finish
+
+    choice = choose(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
+    return finish(gathered, choice, FakeBackbone())
+
+
+@pytest.fixture(scope="session")
+def saved(trained, tmp_path_factory) -> Path:
+    """A folder with `retrained_model`, `graph.pb` and `labels.txt` of `trained`; not to be changed."""
+    folder = tmp_path_factory.mktemp("saved")
+    trained.save(folder / "retrained_model", graph=folder / "graph.pb", labels=folder / "labels.txt")
+    return folder
+
+
+@pytest.fixture
+def without_sox(monkeypatch):
+    """A machine on which no sox program is installed."""
+    from audionet import audio
+
+    monkeypatch.setattr(audio, "has_sox", lambda: False)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A folder on a disk of 256 KB; only root may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -1,0 +1,359 @@
+import itertools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE_HZ, noise, run_python, tone, write_sound
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audionet import audio
+from audionet.audio import check_effects, cut, find_recordings, is_recording, read_blocks, read_chunks, write_wav
+from audionet.errors import InputError, RecordingError
+
+needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
+
+SPACE_AND_QUOTES = [
+    "two words.mp3",
+    'it\'s "quoted".mp3',
+    "line\nbreak.mp3",
+    "-dash.mp3",
+    "--help.mp3",
+    "Ünïcode 日本語.mp3",
+    os.fsdecode(b"not utf-8 \xff.mp3"),
+    "$HOME;`id`&|.mp3",
+    "|id.mp3",
+    "a.b.c.mp3",
+    "LOUD.MP3",
+    "back\\slash.mp3",
+    "%d.mp3",
+    "a*[1]{x,y}?.mp3",
+]
+
+
+def read_all(path: Path, **options) -> np.ndarray:
+    return np.concatenate(list(read_blocks(path, sample_rate_hz=RATE_HZ, **options)))
+
+
+def chunks_of(path: Path, chunk_seconds: float = 1.0) -> list[audio.Chunk]:
+    return list(read_chunks(path, sample_rate_hz=RATE_HZ, chunk_seconds=chunk_seconds))
+
+
+def loudest_hertz(samples: np.ndarray) -> float:
+    return float(np.abs(np.fft.rfft(samples)).argmax()) * RATE_HZ / len(samples)
+
+
+# Decoding
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "MP3", "Wav"])
+def test_a_tone_keeps_its_pitch_and_length_in_every_format(tmp_path, suffix):
+    samples = read_all(write_sound(tmp_path / f"a.{suffix}", tone(1000, 2.0)))
+    assert samples.dtype == np.float32
+    assert len(samples) == pytest.approx(2 * RATE_HZ, abs=0.1 * RATE_HZ)  # mp3 adds up to two frames at each end
+    assert loudest_hertz(samples) == pytest.approx(1000, abs=2)
+    assert np.sqrt(2 * np.mean(samples[4000:-4000] ** 2)) == pytest.approx(0.5, rel=0.05)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", ["m4a", "aac", "mp4", "mkv", "ac3", "wma"])
+def test_what_only_ffmpeg_reads_is_read(tmp_path, suffix):
+    source = write_sound(tmp_path / "a.wav", tone(1000, 2.0))
+    target = tmp_path / f"b.{suffix}"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(source), str(target)], check=True)
+    assert loudest_hertz(read_all(target)) == pytest.approx(1000, abs=2)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+def test_every_sample_rate_becomes_the_one_asked_for(tmp_path, rate_hz):
+    samples = read_all(write_sound(tmp_path / "a.wav", tone(1000, 2.0, rate_hz=rate_hz), rate_hz))
+    assert len(samples) == pytest.approx(2 * RATE_HZ, abs=2)
+    assert loudest_hertz(samples) == pytest.approx(1000, abs=1)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
+def test_every_sample_format_gives_the_same_sound(tmp_path, subtype):
+    expected = tone(1000)
+    samples = read_all(write_sound(tmp_path / "a.wav", expected, subtype=subtype))
+    assert np.abs(samples - expected).max() < (0.05 if subtype in ("PCM_U8", "ULAW") else 1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3"])
+def test_stereo_at_48_khz_becomes_the_mean_of_its_channels(tmp_path, suffix):
+    left, right = tone(1000, rate_hz=48_000), np.zeros(48_000, np.float32)
+    samples = read_all(write_sound(tmp_path / f"a.{suffix}", np.stack([left, right], axis=1), 48_000))
+    assert loudest_hertz(samples) == pytest.approx(1000, abs=2)
+    assert np.abs(samples[4000:-4000]).max() == pytest.approx(0.25, rel=0.05)
+
+
+def test_six_channels_become_one(tmp_path):
+    six = np.stack([tone(1000)] * 6, axis=1)
+    assert np.abs(read_all(write_sound(tmp_path / "a.wav", six)) - tone(1000)).max() < 1e-3
+
+
+def test_samples_that_are_no_numbers_do_no_harm(tmp_path):
+    samples = tone(1000)
+    samples[[100, 200, 300]] = np.nan, np.inf, -np.inf
+    decoded = read_all(write_sound(tmp_path / "a.wav", samples, subtype="FLOAT"))
+    assert np.isfinite(decoded).all() and np.abs(decoded).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3"])
+def test_decoding_twice_gives_the_same_samples(tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", noise(2.0))
+    assert np.array_equal(read_all(path), read_all(path))
+
+
+@pytest.mark.parametrize("name", SPACE_AND_QUOTES)
+def test_a_recording_may_have_any_name(tmp_path, name):
+    write_sound(tmp_path / "a1x.mp3", tone(400))  # what a wildcard would find
+    assert loudest_hertz(read_all(write_sound(tmp_path / name, tone(1000)))) == pytest.approx(1000, abs=2)
+
+
+@pytest.mark.parametrize("name", SPACE_AND_QUOTES)
+def test_a_recording_may_have_any_name_without_sox(tmp_path, name, without_sox):
+    assert loudest_hertz(read_all(write_sound(tmp_path / name, tone(1000)))) == pytest.approx(1000, abs=2)
+
+
+@pytest.mark.parametrize("name", ["-n.wav", "-n.mp3"])
+def test_a_relative_name_with_a_leading_dash_is_no_option(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert len(read_all(write_sound(Path(name), tone(1000)))) >= RATE_HZ
+
+
+def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):
+    path = write_sound(tmp_path / "a.mp3", tone(1000, 2.0))
+    first = read_all(path)
+    monkeypatch.setattr(audio, "has_sox", lambda: False)
+    second = read_all(path)
+    assert abs(len(first) - len(second)) < 0.1 * RATE_HZ
+    assert loudest_hertz(first) == pytest.approx(loudest_hertz(second), abs=2)
+
+
+# Bad recordings
+
+
+def test_a_text_file_named_mp3_is_refused_with_the_reason_of_each_decoder(tmp_path):
+    (tmp_path / "a.mp3").write_text("Dear diary, today I sang.\n" * 20)
+    with pytest.raises(RecordingError, match=r"a\.mp3 cannot be decoded; expected a sound file\. .*libsndfile: "):
+        read_all(tmp_path / "a.mp3")
+
+
+def test_an_empty_recording_is_refused(tmp_path):
+    (tmp_path / "a.mp3").touch()
+    with pytest.raises(RecordingError, match="is empty"):
+        read_all(tmp_path / "a.mp3")
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac", "ogg"])
+def test_a_truncated_recording_gives_what_is_left_of_it(tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", tone(1000, 8.0) + noise(8.0))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    chunks = chunks_of(path)
+    assert 2 <= len(chunks) <= 6
+    assert loudest_hertz(chunks[0].samples) == pytest.approx(1000, abs=2)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac"])
+def test_a_recording_cut_within_its_header_is_refused(tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", tone(1000))
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(RecordingError, match=r"a.* (cannot be decoded|holds)"):
+        chunks_of(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav"])
+def test_a_silent_recording_is_refused(tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", np.zeros(3 * RATE_HZ, np.float32))
+    with pytest.raises(RecordingError, match="is silent"):
+        chunks_of(path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_a_recording_of_hardly_any_samples_is_refused(tmp_path, count):
+    path = write_sound(tmp_path / "a.wav", tone(1000)[:count])
+    with pytest.raises(RecordingError, match=r"holds 0\.0\d+ s of sound; expected at least 0\.02 s"):
+        chunks_of(path)
+
+
+def test_a_folder_a_missing_file_and_a_dangling_link_are_no_recordings(tmp_path):
+    (tmp_path / "folder.mp3").mkdir()
+    (tmp_path / "link.mp3").symlink_to(tmp_path / "nowhere")
+    for name in ("folder.mp3", "link.mp3", "missing.mp3"):
+        with pytest.raises(RecordingError, match=f"{name} is not a file"):
+            read_all(tmp_path / name)
+
+
+def test_a_pipe_named_mp3_does_not_stop_us_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "a.mp3")
+    with pytest.raises(RecordingError, match="is not a file"):
+        read_all(tmp_path / "a.mp3")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_recording_is_refused(tmp_path):
+    path = write_sound(tmp_path / "a.wav", tone(1000))
+    path.chmod(0)
+    with pytest.raises(RecordingError, match="cannot be decoded"):
+        read_all(path)
+
+
+# Chunks
+
+
+blocks_of_samples = st.lists(st.integers(0, 40), max_size=8)
+
+
+@given(blocks_of_samples, st.integers(1, 30))
+def test_chunks_are_the_recording_in_order(sizes, chunk_samples):
+    samples = np.arange(sum(sizes), dtype=np.float32)
+    chunks = list(cut(np.split(samples, np.cumsum(sizes)[:-1]), chunk_samples))
+    joined = np.concatenate([*chunks, samples[:0]])
+    assert np.array_equal(joined, samples[: len(joined)])
+    assert all(len(chunk) == chunk_samples for chunk in chunks[:-1])
+
+
+@given(blocks_of_samples, st.integers(1, 30))
+def test_chunks_do_not_depend_on_how_the_recording_came(sizes, chunk_samples):
+    samples = np.arange(sum(sizes), dtype=np.float32)
+    in_blocks = list(cut(np.split(samples, np.cumsum(sizes)[:-1]), chunk_samples))
+    at_once = list(cut([samples], chunk_samples))
+    assert [chunk.tolist() for chunk in in_blocks] == [chunk.tolist() for chunk in at_once]
+
+
+@given(st.integers(1, 200), st.integers(1, 30))
+def test_a_last_chunk_of_less_than_half_is_dropped_unless_it_is_the_only_one(count, chunk_samples):
+    lengths = [len(chunk) for chunk in cut([np.zeros(count, np.float32)], chunk_samples)]
+    rest = count % chunk_samples
+    kept = rest > 0 and (2 * rest >= chunk_samples or count < chunk_samples)
+    assert lengths == [chunk_samples] * (count // chunk_samples) + [rest] * kept
+
+
+def test_a_short_recording_gives_one_chunk_in_which_it_is_repeated(tmp_path):
+    (chunk,) = chunks_of(write_sound(tmp_path / "a.wav", noise(0.25)))
+    assert chunk.seconds == pytest.approx(0.25)
+    assert np.array_equal(chunk.samples, np.tile(chunk.samples[: RATE_HZ // 4], 4))
+
+
+def test_chunks_know_where_they_were(tmp_path):
+    chunks = chunks_of(write_sound(tmp_path / "a.wav", tone(1000, 3.6)))
+    assert [(chunk.index, chunk.offset_seconds) for chunk in chunks] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert [chunk.seconds for chunk in chunks] == pytest.approx([1, 1, 1, 0.6])
+
+
+def test_silent_chunks_are_left_out_and_the_others_keep_their_place(tmp_path):
+    silence = np.zeros(RATE_HZ, np.float32)
+    path = write_sound(tmp_path / "a.wav", np.concatenate([tone(1000), silence, tone(500)]))
+    assert [chunk.index for chunk in chunks_of(path)] == [0, 2]
+
+
+def test_a_wav_that_we_write_is_read_back(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(1000), sample_rate_hz=RATE_HZ)
+    assert np.abs(read_all(tmp_path / "a.wav") - tone(1000)).max() < 1e-4
+
+
+# Finding recordings
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.MP3", "a.Wav", "a.flac", "a.ogg", "a.m4a", "a.opus", "a.aac", "a.b.mp3"])
+def test_recordings_are_known_by_their_suffix_in_any_letter_case(name):
+    assert is_recording(Path(name))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.txt", "mp3", "a.mp3.part", "a"])
+def test_other_files_are_no_recordings(name):
+    assert not is_recording(Path(name))
+
+
+def test_recordings_are_found_at_any_depth(tmp_path):
+    for name in ("b.mp3", "a/2.wav", "a/1.WAV", "notes.txt", ".hidden.mp3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [path.relative_to(tmp_path).as_posix() for path in find_recordings(tmp_path)]
+    assert names == ["b.mp3", "a/1.WAV", "a/2.wav"]
+
+
+# Effects
+
+
+@needs_sox
+@pytest.mark.parametrize("suffix", ["wav", "mp3"])
+def test_effects_change_the_sound(tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", tone(1000, level=0.1))
+    assert np.abs(read_all(path, effects="norm -6")).max() == pytest.approx(0.5, rel=0.02)
+
+
+@needs_sox
+def test_effects_take_quoted_and_several_words(tmp_path):
+    silence = np.zeros(RATE_HZ, np.float32)
+    path = write_sound(tmp_path / "a.wav", np.concatenate([silence, tone(1000)]))
+    assert len(read_all(path, effects='norm -3 silence "1" 0.1 1%')) == pytest.approx(RATE_HZ, rel=0.05)
+
+
+@needs_sox
+@pytest.mark.parametrize("effects", ["normm -3", "trim backwards", "silence"])
+def test_effects_that_sox_does_not_know_are_refused_at_the_start(effects):
+    with pytest.raises(InputError, match="--sox_effects: SoX does not accept"):
+        check_effects(effects)
+
+
+@needs_sox
+@pytest.mark.parametrize("effects", ["", "norm -3", "norm -3 silence 1 0.1 1%", "highpass 100"])
+def test_effects_that_sox_knows_are_accepted(effects):
+    check_effects(effects)
+
+
+def test_effects_without_sox_say_how_to_install_it(without_sox):
+    with pytest.raises(InputError, match="apt-get install sox"):
+        check_effects("norm -3")
+
+
+# Memory
+
+PEAK_OF_READING = """
+import resource, sys
+from pathlib import Path
+from audionet.audio import read_chunks
+
+chunks = 0
+for chunk in read_chunks(Path(sys.argv[1]), sample_rate_hz=16_000, chunk_seconds=2.0):
+    chunks += 1
+print(chunks, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def chunks_and_peak_kilobytes(path: Path) -> tuple[int, int]:
+    done = run_python("-c", PEAK_OF_READING, path)
+    assert done.returncode == 0, done.stderr
+    chunks, kilobytes = map(int, done.stdout.split())
+    return chunks, kilobytes
+
+
+@pytest.fixture
+def minute_and_two_hours(tmp_path, request):
+    """The same recording of one minute, once and 120 times."""
+    minute, hours = (tmp_path / f"{name}.{request.param}" for name in ("minute", "hours"))
+    if request.param == "mp3":
+        # Frames may be strung together as they are, but for the first, which says how many there are.
+        soundfile.write(minute, noise(60.0), RATE_HZ, format="MP3", bitrate_mode="CONSTANT")
+        frames = minute.read_bytes()
+        hours.write_bytes(frames[frames.index(frames[:2], 4) :] * 120)
+    else:
+        write_sound(minute, noise(60.0))
+        with soundfile.SoundFile(hours, "w", RATE_HZ, 1) as sound:
+            for block in itertools.repeat(noise(60.0), 120):
+                sound.write(block)
+    return minute, hours
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minute_and_two_hours", ["wav", "mp3"], indirect=True)
+def test_memory_stays_flat_over_two_hours(minute_and_two_hours):
+    (_, small), (chunks, large) = map(chunks_and_peak_kilobytes, minute_and_two_hours)
+    assert chunks == pytest.approx(3600, abs=120)
+    assert large < small + 50_000  # two hours of float32 are 460,800 KB

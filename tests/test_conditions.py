@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audionet import conditions
+from audionet.conditions import CODECS, SWEEP, Circumstances
+
+RATE_HZ = 16_000
+
+
+def tone(hertz: float, *, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
+    return (amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)).astype(np.float32)
+
+
+def babbling(seed: int = 0, count: int = RATE_HZ) -> np.ndarray:
+    """Noise in bursts, as uneven as speech."""
+    rng = np.random.default_rng(seed)
+    loudness = np.repeat(rng.uniform(0, 0.2, count // 800 + 1), 800)[:count]
+    return (rng.standard_normal(count) * loudness).clip(-1, 1).astype(np.float32)
+
+
+def rms_db(samples: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def loudest_hz(samples: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(spectrum.argmax() * RATE_HZ / len(samples))
+
+
+def share_db(samples: np.ndarray, low_hz: float, high_hz: float) -> float:
+    """Power in a band over all power, in decibels."""
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    hertz = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
+    return float(10 * np.log10(power[(hertz >= low_hz) & (hertz < high_hz)].sum() / power.sum()))
+
+
+def at(seed: int = 0) -> Circumstances:
+    return Circumstances(RATE_HZ, np.random.default_rng(seed), [babbling(7), babbling(8, 5_000)])
+
+
+@pytest.mark.parametrize("condition", SWEEP, ids=lambda condition: condition.name)
+class TestEveryCondition:
+    def test_gives_finite_float32(self, condition):
+        altered = condition.alter(babbling(), at())
+        assert altered.dtype == np.float32 and altered.ndim == 1 and np.isfinite(altered).all()
+
+    def test_gives_the_same_for_the_same_generator(self, condition):
+        np.testing.assert_array_equal(condition.alter(babbling(), at(3)), condition.alter(babbling(), at(3)))
+
+    def test_leaves_its_input_alone(self, condition):
+        samples = babbling()
+        condition.alter(samples, at())
+        np.testing.assert_array_equal(samples, babbling())
+
+    @pytest.mark.parametrize("count", [0, 1, 2, 100])
+    def test_bears_the_shortest_clips(self, condition, count):
+        assert np.isfinite(condition.alter(babbling()[:count], at())).all()
+
+    def test_bears_silence(self, condition):
+        assert np.isfinite(condition.alter(np.zeros(4_000, np.float32), at())).all()
+
+
+def test_names_of_conditions_are_their_own():
+    assert len({condition.name for condition in SWEEP}) == len(SWEEP)
+
+
+@given(snr_db=st.floats(-10, 40), seed=st.integers(0, 99), color=st.sampled_from(["white", "pink", "brown"]))
+@settings(deadline=None)
+def test_noise_lies_as_far_below_the_clip_as_asked(snr_db, seed, color):
+    samples = babbling(seed)
+    noisy = conditions.add_noise(samples, snr_db=snr_db, color=color, rng=np.random.default_rng(seed))
+    assert rms_db(samples) - rms_db(noisy.astype(np.float64) - samples) == pytest.approx(snr_db, abs=0.05)
+
+
+def test_babble_lies_as_far_below_the_clip_as_asked():
+    samples = tone(440)
+    noisy = conditions.add_babble(samples, snr_db=10, others=[babbling(1)], rng=np.random.default_rng(0))
+    assert rms_db(samples) - rms_db(noisy - samples) == pytest.approx(10, abs=0.05)
+
+
+def test_without_other_clips_there_is_no_babble():
+    samples = tone(440)
+    for others in ([], [np.zeros(100, np.float32)], [np.empty(0, np.float32)]):
+        altered = conditions.add_babble(samples, snr_db=10, others=others, rng=np.random.default_rng(0))
+        np.testing.assert_array_equal(altered, samples)
+
+
+@pytest.mark.parametrize(("color", "slope_db"), [("white", 0), ("pink", -3), ("brown", -6)])
+def test_colored_noise_falls_by_its_slope_per_octave(color, slope_db):
+    noise = conditions.colored_noise(2**18, color=color, rng=np.random.default_rng(0))
+    # An octave higher there are twice as many bins, hence the 3 dB.
+    assert share_db(noise, 2_000, 4_000) - share_db(noise, 1_000, 2_000) == pytest.approx(slope_db + 3, abs=0.3)
+
+
+@given(depth_db=st.floats(0, 20), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_equalizing_changes_no_tone_by_more_than_its_depth(depth_db, seed):
+    samples = tone(1_000)
+    altered = conditions.equalize(samples, sample_rate_hz=RATE_HZ, depth_db=depth_db, rng=np.random.default_rng(seed))
+    assert abs(rms_db(altered) - rms_db(samples)) <= depth_db + 0.2
+
+
+def test_filters_take_away_what_is_outside():
+    low, high = tone(100), tone(6_000)
+    assert rms_db(conditions.low_pass(high, sample_rate_hz=RATE_HZ, cutoff_hz=2_000)) < rms_db(high) - 50
+    assert rms_db(conditions.low_pass(low, sample_rate_hz=RATE_HZ, cutoff_hz=2_000)) == pytest.approx(
+        rms_db(low), abs=0.1
+    )
+    assert rms_db(conditions.high_pass(low, sample_rate_hz=RATE_HZ, cutoff_hz=1_000)) < rms_db(low) - 30
+    assert rms_db(conditions.telephone_band(tone(1_000), sample_rate_hz=RATE_HZ)) == pytest.approx(rms_db(low), abs=0.1)
+
+
+def test_a_filter_beyond_the_band_changes_nothing():
+    samples = babbling()
+    altered = conditions.low_pass(samples, sample_rate_hz=RATE_HZ, cutoff_hz=8_000)
+    np.testing.assert_array_equal(altered, samples)
+
+
+def test_a_room_rings_on_and_its_tail_dies_away_in_its_time():
+    click = np.zeros(RATE_HZ, np.float32)
+    click[0] = 1
+    wet = conditions.reverberate(click, sample_rate_hz=RATE_HZ, rt60_seconds=0.5, rng=np.random.default_rng(0))
+    early, late = rms_db(wet[800:1_600]), rms_db(wet[4_800:5_600])  # 0.05 s and 0.3 s: half the time, half of 60 dB
+    assert early - late == pytest.approx(30, abs=1.5)
+
+
+def test_a_room_keeps_the_level():
+    samples = babbling()
+    wet = conditions.reverberate(samples, sample_rate_hz=RATE_HZ, rt60_seconds=0.3, rng=np.random.default_rng(0))
+    assert rms_db(wet) == pytest.approx(rms_db(samples), abs=0.01)
+
+
+def test_amplifying_clips_at_full_scale_and_rounds_to_16_bits():
+    assert np.abs(conditions.amplify(tone(440), gain_db=20)).max() <= 1
+    quiet = conditions.amplify(tone(440), gain_db=-60)
+    np.testing.assert_array_equal(quiet, np.round(quiet * 32768) / 32768)
+
+
+@given(share=st.floats(0.01, 0.5))
+def test_clipping_cuts_the_share_asked_for(share):
+    samples = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
+    clipped = conditions.clip(samples, share=share)
+    assert np.mean(clipped != samples) == pytest.approx(share, abs=0.001)
+
+
+@given(factor=st.floats(0.7, 1.5))
+@settings(deadline=None)
+def test_speed_moves_pitch_and_length(factor):
+    faster = conditions.change_speed(tone(1_000), factor=factor)
+    assert len(faster) == round(RATE_HZ / factor)
+    assert loudest_hz(faster) == pytest.approx(1_000 * factor, rel=0.01)
+
+
+@given(factor=st.floats(0.7, 1.5))
+@settings(deadline=None)
+def test_tempo_moves_length_alone(factor):
+    faster = conditions.change_tempo(tone(1_000), sample_rate_hz=RATE_HZ, factor=factor)
+    assert len(faster) == round(RATE_HZ / factor)
+    assert loudest_hz(faster) == pytest.approx(1_000, rel=0.01)
+
+
+@given(semitones=st.floats(-4, 4))
+@settings(deadline=None)
+def test_pitch_moves_pitch_alone(semitones):
+    higher = conditions.change_pitch(tone(1_000), sample_rate_hz=RATE_HZ, semitones=semitones)
+    assert len(higher) == RATE_HZ
+    assert loudest_hz(higher) == pytest.approx(1_000 * 2 ** (semitones / 12), rel=0.01)
+
+
+@given(count=st.integers(0, 300), seed=st.integers(0, 9))
+def test_a_crop_is_a_part_of_the_clip(count, seed):
+    samples = np.arange(200, dtype=np.float32)
+    part = conditions.crop(samples, count=count, rng=np.random.default_rng(seed))
+    assert len(part) == min(count, 200)
+    assert (np.diff(part) == 1).all()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+class TestEveryCodec:
+    @pytest.fixture(autouse=True)
+    def need(self, codec):
+        if codec in conditions.missing_codecs():
+            pytest.skip(conditions.missing_codecs()[codec])
+
+    @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
+    def test_keeps_length_and_place(self, codec, seconds):
+        samples = babbling(count=round(seconds * RATE_HZ))
+        samples = conditions.telephone_band(samples, sample_rate_hz=RATE_HZ)
+        coded = conditions.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec)
+        assert len(coded) == len(samples)
+        lags = np.fft.irfft(np.fft.rfft(coded, 2 * len(samples)) * np.fft.rfft(samples, 2 * len(samples)).conj())
+        assert abs((lags.argmax() + len(samples)) % (2 * len(samples)) - len(samples)) <= 2
+
+    def test_does_not_clip_what_is_loud(self, codec):
+        coded = conditions.through_codec(tone(500, amplitude=3.0), sample_rate_hz=RATE_HZ, codec=codec)
+        assert 0.5 < np.abs(coded[RATE_HZ // 4 : -RATE_HZ // 4]).max() < 1.2
+
+    def test_changes_something(self, codec):
+        samples = babbling()
+        assert not np.array_equal(conditions.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec), samples)
+
+
+def test_a_codec_that_is_missing_is_named_with_its_reason(monkeypatch):
+    made_up = conditions.Codec("of the future", 8_000, "WAV", "TELEPATHY")
+    monkeypatch.setattr(conditions, "CODECS", {"telepathy": made_up})
+    conditions.missing_codecs.cache_clear()
+    try:
+        assert "libsndfile" in conditions.missing_codecs()["telepathy"]
+    finally:
+        conditions.missing_codecs.cache_clear()

@@ -1,0 +1,170 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audionet.errors import InputError
+from audionet.files import (
+    disk_is_full,
+    label_folders,
+    mark_folder,
+    printable,
+    read_mark,
+    walk_files,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
+
+
+@given(st.text())
+def test_a_printable_name_is_on_one_line_and_encodes(name):
+    shown = printable(name)
+    assert shown.isprintable()
+    shown.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["plain.mp3", "Ünïcode", "a b", "日本語", 'it\'s "quoted"'])
+def test_an_ordinary_name_is_printed_to_the_letter(name):
+    assert printable(name) == name
+
+
+def test_an_undecodable_byte_is_escaped():
+    assert printable(os.fsdecode(b"\xff\n")) == r"\udcff\n"
+
+
+def test_a_file_is_whole_or_as_it_was_before(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), whole_file(path) as scratch:
+        scratch.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_room)
+    with pytest.raises(OSError, match="No space"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_file_may_have_any_name(tmp_path):
+    for name in ("-x", "a\nb", "it's", os.fsdecode(b"\xff"), "ü" * 100):
+        write_text(tmp_path / name, "content")
+        assert (tmp_path / name).read_text() == "content"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "model"
+    for name in ("first", "second"):
+        with whole_folder(folder) as scratch:
+            (scratch / name).touch()
+    assert os.listdir(folder) == ["second"]
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_folder_stays_when_its_replacement_fails(tmp_path):
+    folder = tmp_path / "model"
+    mark_folder(folder, "classifier")
+    with pytest.raises(RuntimeError), whole_folder(folder) as scratch:
+        (scratch / "half").touch()
+        raise RuntimeError
+    assert read_mark(folder) == {"kind": "classifier"}
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_folder_stays_when_the_disk_fills_at_the_last_moment(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    mark_folder(folder, "classifier")
+    replace = os.replace
+
+    def fail_for_new(source, target):
+        if Path(source).name == "new":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_for_new)
+    with pytest.raises(OSError, match="No space"), whole_folder(folder):
+        pass
+    assert read_mark(folder) == {"kind": "classifier"}
+
+
+def test_a_mark_tells_what_a_folder_is(tmp_path):
+    mark_folder(tmp_path / "ours", "pictures", recipe="default")
+    assert read_mark(tmp_path / "ours") == {"kind": "pictures", "recipe": "default"}
+    assert read_mark(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_damaged_mark_still_marks(tmp_path, content):
+    (tmp_path / "audionet.json").write_bytes(content)
+    assert read_mark(tmp_path) == {"kind": "unreadable"}
+
+
+def test_a_walk_is_sorted_and_passes_over_what_is_hidden_or_ours(tmp_path):
+    for name in ("b/2.wav", "b/1.wav", "a.wav", ".hidden.wav", ".git/x.wav"):
+        write_text(tmp_path / name, "")
+    mark_folder(tmp_path / "data_image", "pictures")
+    write_text(tmp_path / "data_image" / "x.wav", "")
+    assert [str(path.relative_to(tmp_path)) for path in walk_files(tmp_path)] == ["a.wav", "b/1.wav", "b/2.wav"]
+
+
+def test_a_walk_never_goes_round_a_loop(tmp_path):
+    write_text(tmp_path / "a" / "1.wav", "")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to("self")
+    (tmp_path / "a" / "here").symlink_to(".")
+    found = [path.relative_to(tmp_path).as_posix() for path in walk_files(tmp_path)]
+    assert found == ["a/1.wav", "a/self"]
+
+
+def test_a_walk_follows_links_to_other_disks(tmp_path):
+    write_text(tmp_path / "disk" / "1.wav", "")
+    (tmp_path / "label").mkdir()
+    (tmp_path / "label" / "more").symlink_to(tmp_path / "disk")
+    assert list(walk_files(tmp_path / "label")) == [tmp_path / "label" / "more" / "1.wav"]
+
+
+def test_label_folders_are_sorted_and_kept_to_the_letter(tmp_path):
+    names = ["a b", "a_b", "Ünïcode", "-dash", "it's", "line\nbreak", os.fsdecode(b"b\xff")]
+    for name in (*names, ".hidden"):
+        (tmp_path / name).mkdir()
+    mark_folder(tmp_path / "data_image", "pictures")
+    (tmp_path / "a_file").touch()
+    assert [folder.name for folder in label_folders(tmp_path, option="--audio_dir")] == sorted(names)
+
+
+def test_a_missing_folder_is_named_with_its_option(tmp_path):
+    with pytest.raises(InputError, match=r"--audio_dir: .*nowhere does not exist"):
+        label_folders(tmp_path / "nowhere", option="--audio_dir")
+
+
+def test_a_file_is_no_folder_of_labels(tmp_path):
+    write_json(tmp_path / "a.json", {})
+    with pytest.raises(InputError, match="is a file"):
+        label_folders(tmp_path / "a.json", option="--audio_dir")
+
+
+def test_a_folder_without_labels_says_what_to_put_there(tmp_path):
+    (tmp_path / "loose.mp3").touch()
+    with pytest.raises(InputError, match=r"has no label folder. Put the files"):
+        label_folders(tmp_path, option="--audio_dir")
+
+
+def test_only_want_of_room_counts_as_a_full_disk():
+    assert disk_is_full(OSError(errno.ENOSPC, ""))
+    assert disk_is_full(OSError(errno.EDQUOT, ""))
+    assert not disk_is_full(OSError(errno.EACCES, ""))

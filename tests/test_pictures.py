@@ -1,0 +1,462 @@
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import RATE_HZ, names_below, noise, run_python, tone, write_sound
+
+from audionet import audio, pictures
+from audionet.errors import InputError
+from audionet.files import mark_folder, read_mark, write_bytes
+from audionet.pictures import PictureTally, make_pictures, pictures_for
+from audionet.recipe import find_recipe
+from audionet.spectrogram import draw, encode_jpg, read_about, read_picture
+from audionet.workers import process_pool
+
+RECIPE = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_width=64)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Starting processes takes longer than drawing a few small pictures does."""
+    monkeypatch.setattr(pictures, "process_pool", lambda jobs: ThreadPoolExecutor(1))
+
+
+@pytest.fixture
+def image_dir(tmp_path) -> Path:
+    return tmp_path / "images"
+
+
+def make(audio_dir: Path, image_dir: Path, recipe=RECIPE, **options) -> PictureTally:
+    return make_pictures(audio_dir, image_dir, recipe=recipe, jobs=1, **options)
+
+
+def jpgs(image_dir: Path) -> set[str]:
+    return {name for name in names_below(image_dir) if name.endswith(".jpg")}
+
+
+def moments(image_dir: Path) -> dict[str, int]:
+    return {name: (image_dir / name).stat().st_mtime_ns for name in jpgs(image_dir)}
+
+
+def adds_up(tally: PictureTally, found: int) -> bool:
+    return tally.recordings_made + tally.recordings_kept + len(tally.failures) == found
+
+
+# What is made
+
+
+def test_every_chunk_becomes_a_picture_with_its_sound_beside_it(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    stems = {f"{label}/{index}_0000{chunk}" for label in ("alice", "bob") for index in (0, 1) for chunk in (0, 1)}
+    made = {f"{stem}.{suffix}" for stem in stems for suffix in ("jpg", "wav")}
+    assert names_below(image_dir) == made | {"audionet.json", "ledger.sqlite"}
+
+
+def test_a_picture_is_that_of_the_sound_beside_it(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    (chunk,) = audio.read_chunks(image_dir / "bob/1_00001.wav", sample_rate_hz=RATE_HZ, chunk_seconds=1.0)
+    difference = read_picture(image_dir / "bob/1_00001.jpg").astype(int) - draw(chunk.samples, RECIPE)
+    assert np.abs(difference).mean() < 8  # jpg, and 16 bits
+
+
+def test_a_picture_knows_its_recording_offset_and_recipe(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    about = read_about((image_dir / "bob/1_00001.jpg").read_bytes())
+    assert about == {
+        "recording": "bob/1.wav",
+        "offset_seconds": 1.0,
+        "seconds": 1.0,
+        "recipe": RECIPE.to_json() | {"window_samples": list(RECIPE.window_samples)},
+    }
+
+
+def test_the_sound_beside_a_picture_may_be_left_out(audio_dir, image_dir):
+    make(audio_dir, image_dir, keep_wav=False)
+    assert not [name for name in names_below(image_dir) if name.endswith(".wav")]
+    assert len(jpgs(image_dir)) == 8
+
+
+def test_nested_folders_and_suffixes_of_any_case_are_kept(tmp_path, image_dir):
+    write_sound(tmp_path / "audio" / "alice" / "old" / "tape 1" / "A.WAV", tone(400))
+    make(tmp_path / "audio", image_dir)
+    assert jpgs(image_dir) == {"alice/old/tape 1/A_00000.jpg"}
+
+
+def test_any_number_of_processes_gives_the_same_pictures(audio_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "process_pool", process_pool)
+    monkeypatch.setattr(pictures, "GROUP_BYTES", 1)
+    for jobs in (1, 3):
+        make_pictures(audio_dir, tmp_path / str(jobs), recipe=RECIPE, jobs=jobs)
+    assert jpgs(tmp_path / "1") == jpgs(tmp_path / "3")
+    for name in jpgs(tmp_path / "1"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_the_tally_adds_up_and_tells_seconds_and_chunks(audio_dir, image_dir):
+    (audio_dir / "alice" / "text.mp3").write_text("no sound")
+    (audio_dir / "alice" / "notes.txt").write_text("not even meant to be sound")
+    tally = make(audio_dir, image_dir)
+    assert adds_up(tally, found=5)
+    assert tally.recordings == {"alice": 2, "bob": 2}
+    assert tally.chunks == {"alice": 4, "bob": 4}
+    assert tally.sound_seconds == pytest.approx({"alice": 4.0, "bob": 4.0})
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "label", ["Ünïcode", "a_b", "a b", "-x", 'it\'s "x"', "line\nbreak", "a.b", os.fsdecode(b"b\xff")]
+)
+def test_a_label_is_kept_to_the_letter(tmp_path, image_dir, label):
+    write_sound(tmp_path / "audio" / label / "a.wav", tone(400))
+    make(tmp_path / "audio", image_dir)
+    assert jpgs(image_dir) == {f"{label}/a_00000.jpg"}
+
+
+def test_labels_that_look_alike_stay_apart(tmp_path, image_dir):
+    labels = ["a_b", "a b", "a-b", "A_b"]
+    for label in labels:
+        write_sound(tmp_path / "audio" / label / "x.wav", tone(400))
+    assert set(make(tmp_path / "audio", image_dir).chunks) == set(labels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two words",
+        'it\'s "x"',
+        "line\nbreak",
+        "-dash",
+        "--jobs",
+        "日本語",
+        os.fsdecode(b"\xff"),
+        "a.b.c",
+        "[1]*?",
+        "x" * 250,
+    ],
+)
+def test_a_recording_may_have_any_name(tmp_path, image_dir, name):
+    write_sound(tmp_path / "audio" / "alice" / f"{name}.wav", tone(400))
+    assert make(tmp_path / "audio", image_dir).failures == {}
+    (jpg,) = jpgs(image_dir)
+    assert read_about((image_dir / jpg).read_bytes())["recording"] == f"alice/{name}.wav"
+
+
+def test_recordings_with_one_stem_keep_their_own_pictures(tmp_path, image_dir):
+    names = ["a.mp3", "a.wav", "a.flac", "a.mp3.wav", "a_00000.wav", "b.wav"]
+    for name in names:
+        write_sound(tmp_path / "audio" / "alice" / name, tone(400, 0.9))
+    make(tmp_path / "audio", image_dir)
+    owners = [read_about((image_dir / jpg).read_bytes())["recording"] for jpg in jpgs(image_dir)]
+    assert sorted(owners) == sorted(f"alice/{name}" for name in names)
+
+
+def test_long_names_that_differ_at_the_end_stay_apart(tmp_path, image_dir):
+    for end in "ab":
+        write_sound(tmp_path / "audio" / "alice" / f"{'ü' * 120}{end}.wav", tone(400))
+    make(tmp_path / "audio", image_dir)
+    assert len(jpgs(image_dir)) == 2
+
+
+# The second run
+
+
+def test_a_second_run_makes_nothing_again(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    before = moments(image_dir)
+    tally = make(audio_dir, image_dir)
+    assert (tally.recordings_made, tally.recordings_kept) == (0, 4)
+    assert tally.chunks == {"alice": 4, "bob": 4}
+    assert moments(image_dir) == before
+
+
+def test_only_a_new_recording_is_drawn(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    before = moments(image_dir)
+    write_sound(audio_dir / "bob" / "2.wav", tone(700))
+    tally = make(audio_dir, image_dir)
+    assert (tally.recordings_made, tally.recordings_kept) == (1, 4)
+    assert before.items() <= moments(image_dir).items()
+
+
+def test_a_changed_recording_is_drawn_again_and_sheds_what_it_lost(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    old = (image_dir / "bob/1_00000.jpg").read_bytes()
+    write_sound(audio_dir / "bob" / "1.wav", tone(3000))
+    tally = make(audio_dir, image_dir)
+    assert (tally.recordings_made, tally.recordings_kept, tally.pictures_removed) == (1, 3, 1)
+    assert (image_dir / "bob/1_00000.jpg").read_bytes() != old
+    assert not (image_dir / "bob/1_00001.wav").exists()
+
+
+def test_a_recording_taken_away_takes_its_pictures_and_sounds_with_it(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    (audio_dir / "bob" / "1.wav").unlink()
+    assert make(audio_dir, image_dir).pictures_removed == 2
+    assert not [name for name in names_below(image_dir) if name.startswith("bob/1")]
+
+
+def test_a_label_taken_away_takes_its_folder_with_it(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    shutil.rmtree(audio_dir / "bob")
+    make(audio_dir, image_dir)
+    assert not (image_dir / "bob").exists()
+    assert len(jpgs(image_dir)) == 4
+
+
+def test_another_recipe_draws_everything_again(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    other = find_recipe("log_mel", chunk_seconds=2.0)
+    tally = make(audio_dir, image_dir, recipe=other)
+    assert (tally.recordings_made, tally.pictures_removed) == (4, 4)
+    recipes = [read_about((image_dir / name).read_bytes())["recipe"]["drawing"] for name in jpgs(image_dir)]
+    assert recipes == ["log_mel"] * 4
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "wav"])
+def test_what_was_deleted_is_made_again(audio_dir, image_dir, suffix):
+    make(audio_dir, image_dir)
+    before = names_below(image_dir)
+    (image_dir / f"bob/1_00001.{suffix}").unlink()
+    assert make(audio_dir, image_dir).recordings_made == 1
+    assert names_below(image_dir) == before
+
+
+def test_a_damaged_ledger_costs_a_run_and_nothing_else(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    before = names_below(image_dir)
+    (image_dir / "ledger.sqlite").write_bytes(b"nonsense" * 1000)
+    assert make(audio_dir, image_dir).recordings_made == 4
+    assert make(audio_dir, image_dir).recordings_kept == 4
+    assert names_below(image_dir) == before
+
+
+def test_what_a_person_put_among_the_pictures_stays(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    (image_dir / "bob" / "mine.jpg").write_bytes(encode_jpg(np.zeros((8, 8, 3), np.uint8), quality=90))
+    (image_dir / "bob" / "notes.txt").write_text("mine")
+    shutil.rmtree(audio_dir / "bob")
+    make(audio_dir, image_dir)
+    assert {"bob/mine.jpg", "bob/notes.txt"} <= names_below(image_dir)
+
+
+# Interruptions
+
+
+def test_a_run_that_stops_loses_nothing_that_was_finished(audio_dir, image_dir, monkeypatch):
+    make_all = pictures._make_all
+
+    def stops_after_two(*arguments):
+        yield from itertools.islice(make_all(*arguments), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pictures, "_make_all", stops_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        make(audio_dir, image_dir)
+    monkeypatch.undo()
+    tally = make(audio_dir, image_dir)
+    assert (tally.recordings_made, tally.recordings_kept) == (2, 2)
+
+
+def test_a_killed_run_leaves_only_whole_pictures_and_the_next_one_goes_on(tmp_path, image_dir):
+    for index in range(20):
+        write_sound(tmp_path / "audio" / "alice" / f"{index}.wav", noise(4.0, seed=index))
+    run = subprocess.Popen(
+        [
+            sys.executable,
+            "scripts/data_maker.py",
+            "--audio_dir",
+            tmp_path / "audio",
+            "--image_dir",
+            image_dir,
+            "--jobs=1",
+        ],
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while run.poll() is None and len(jpgs(image_dir) if image_dir.exists() else ()) < 5:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    for name in jpgs(image_dir):
+        read_picture(image_dir / name)
+    tally = make(tmp_path / "audio", image_dir, recipe=find_recipe("default"))
+    assert adds_up(tally, found=20)
+    assert tally.chunks == {"alice": 40}
+    assert len(jpgs(image_dir)) == 40
+
+
+def test_a_full_disk_keeps_what_was_finished(audio_dir, tiny_disk):
+    for index in range(2, 40):
+        write_sound(audio_dir / "alice" / f"{index}.wav", noise(2.0))
+    with pytest.raises(OSError, match="No space left on device"):
+        make(audio_dir, tiny_disk / "images")
+    made = jpgs(tiny_disk / "images")
+    assert made
+    for name in made:
+        read_picture(tiny_disk / "images" / name)
+
+
+# Bad input
+
+
+def test_no_audio_folder_is_an_error_that_makes_nothing(tmp_path, image_dir):
+    with pytest.raises(InputError, match="--audio_dir"):
+        make(tmp_path / "nowhere", image_dir)
+    assert not image_dir.exists()
+
+
+def test_a_vanished_audio_folder_takes_no_picture_with_it(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    before = names_below(image_dir)
+    for emptied in (False, True):
+        shutil.rmtree(audio_dir)
+        if emptied:
+            audio_dir.mkdir()
+        with pytest.raises(InputError):
+            make(audio_dir, image_dir)
+        assert names_below(image_dir) == before
+        audio_dir.mkdir(exist_ok=True)
+
+
+def test_an_empty_label_folder_is_named_and_the_rest_go_on(audio_dir, image_dir):
+    (audio_dir / "carol").mkdir()
+    tally = make(audio_dir, image_dir)
+    assert "holds no recording" in tally.failures["carol"]
+    assert tally.recordings_made == 4
+
+
+BAD_RECORDINGS = {
+    "text.mp3": lambda path: path.write_text("no sound"),
+    "empty.wav": lambda path: path.touch(),
+    "silent.wav": lambda path: write_sound(path, np.zeros(16_000, np.float32)),
+    "one sample.wav": lambda path: write_sound(path, tone(400)[1:2]),
+    "header only.wav": lambda path: path.write_bytes(b"RIFF\x00\x00"),
+    "dangling.mp3": lambda path: path.symlink_to("nowhere"),
+    "loop.mp3": lambda path: path.symlink_to(path.name),
+    "pipe.mp3": lambda path: os.mkfifo(path),
+    "line\nbreak.mp3": lambda path: path.write_text("no sound"),
+    os.fsdecode(b"\xff.mp3"): lambda path: path.write_text("no sound"),
+}
+
+
+def test_every_bad_recording_is_named_and_counted_and_the_rest_go_on(audio_dir, image_dir):
+    for name, spoil in BAD_RECORDINGS.items():
+        spoil(audio_dir / "bob" / name)
+    tally = make(audio_dir, image_dir)
+    assert set(tally.failures) == {f"bob/{name}" for name in BAD_RECORDINGS}
+    assert all(reason.isprintable() for reason in tally.failures.values())
+    assert tally.recordings_made == 4
+    assert adds_up(tally, found=4 + len(BAD_RECORDINGS))
+    assert len(jpgs(image_dir)) == 8
+
+
+def test_a_folder_named_like_a_recording_is_a_folder(audio_dir, image_dir):
+    write_sound(audio_dir / "bob" / "tape.mp3" / "side a.wav", tone(400))
+    assert make(audio_dir, image_dir).failures == {}
+    assert "bob/tape.mp3/side a_00000.jpg" in jpgs(image_dir)
+
+
+def test_a_bad_recording_is_tried_again_once_it_is_mended(audio_dir, image_dir):
+    bad = audio_dir / "bob" / "2.wav"
+    bad.write_text("no sound")
+    assert len(make(audio_dir, image_dir).failures) == 1
+    write_sound(bad, tone(400))
+    tally = make(audio_dir, image_dir)
+    assert (tally.failures, tally.recordings_made) == ({}, 1)
+
+
+def test_a_decoder_that_crashes_takes_no_neighbour_along(audio_dir, image_dir, tmp_path):
+    # The processes that draw import this package afresh; a sitecustomize lets one recording crash them.
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os, soundfile\n"
+        "opened = soundfile.SoundFile.__init__\n"
+        "def crash(self, file, *args, **kwargs):\n"
+        "    if b'abort me' in os.fsencode(file if isinstance(file, (str, bytes)) else b''):\n"
+        "        os.abort()\n"
+        "    opened(self, file, *args, **kwargs)\n"
+        "soundfile.SoundFile.__init__ = crash\n"
+    )
+    write_sound(audio_dir / "alice" / "abort me.wav", tone(400))
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
+    arguments = ["--audio_dir", audio_dir, "--image_dir", image_dir, "--jobs", 1]
+    done = run_python("scripts/data_maker.py", *arguments, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 1
+    assert "alice/abort me.wav: a decoder crashed on it" in done.stderr
+    assert "4 recordings drawn, 0 unchanged, 1 failed" in done.stdout
+
+
+def test_a_link_that_leads_back_up_is_not_followed_for_ever(audio_dir, image_dir):
+    (audio_dir / "bob" / "up").symlink_to(audio_dir)
+    (audio_dir / "again").symlink_to(audio_dir)
+    make(audio_dir, image_dir)
+    assert {"alice/0_00000.jpg", "bob/1_00001.jpg"} <= jpgs(image_dir)
+
+
+@pytest.mark.parametrize("place", ["data_image", "alice/pictures"])
+def test_our_own_folder_inside_the_input_is_no_label(audio_dir, place):
+    make(audio_dir, audio_dir / place)
+    tally = make(audio_dir, audio_dir / place)
+    assert (tally.recordings_made, tally.recordings_kept, tally.failures) == (0, 4, {})
+    assert set(tally.chunks) == {"alice", "bob"}
+
+
+@pytest.mark.parametrize("kind", ["bottlenecks", "classifier", "summaries"])
+def test_any_folder_of_ours_is_no_label(audio_dir, image_dir, kind):
+    mark_folder(audio_dir / "ours", kind)
+    write_sound(audio_dir / "ours" / "a.wav", tone(400))
+    assert set(make(audio_dir, image_dir).chunks) == {"alice", "bob"}
+
+
+def test_a_folder_of_something_else_is_not_written_to(audio_dir, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("mine")
+    (tmp_path / "file").touch()
+    for place in ("precious", "file", "audio"):
+        with pytest.raises(InputError, match="--image_dir: expected a new folder or one that this command made"):
+            make(audio_dir, tmp_path / place)
+    assert os.listdir(tmp_path / "precious") == ["thesis.txt"]
+
+
+def test_recordings_are_never_changed(audio_dir, image_dir):
+    before = {name: (audio_dir / name).read_bytes() for name in names_below(audio_dir)}
+    make(audio_dir, image_dir)
+    assert {name: (audio_dir / name).read_bytes() for name in names_below(audio_dir)} == before
+
+
+# Where pictures belong
+
+
+def test_a_folder_of_pictures_stands_for_itself(tmp_path):
+    write_bytes(tmp_path / "photos" / "cats" / "a.JPG", b"")
+    assert pictures_for(tmp_path / "photos") == (tmp_path / "photos", {})
+
+
+def test_a_folder_of_recordings_stands_for_the_pictures_made_of_them(audio_dir, capsys):
+    assert pictures_for(audio_dir) == (audio_dir.parent / "data_image", {})
+    assert jpgs(audio_dir.parent / "data_image")
+    assert "holds recordings; their pictures are in" in capsys.readouterr().err
+
+
+def test_pictures_that_are_there_are_kept_with_their_recipe(audio_dir):
+    make(audio_dir, audio_dir.parent / "data_image")
+    before = moments(audio_dir.parent / "data_image")
+    pictures_for(audio_dir)
+    assert moments(audio_dir.parent / "data_image") == before
+
+
+def test_pictures_of_other_recordings_are_left_alone(audio_dir):
+    mark_folder(audio_dir.parent / "data_image", "pictures", audio_dir="/somewhere/else")
+    assert pictures_for(audio_dir)[0] == audio_dir.parent / "audio_image"
+    assert read_mark(audio_dir.parent / "data_image")["audio_dir"] == "/somewhere/else"

@@ -1,0 +1,86 @@
+import dataclasses
+import json
+
+import pytest
+
+from audionet.errors import InputError
+from audionet.recipe import DRAWINGS, RECIPES, Recipe, find_recipe
+from audionet.spectrogram import DRAWERS
+
+CHANGES = {
+    "sample_rate_hz": 22_050,
+    "chunk_seconds": 3.0,
+    "sox_effects": "norm -3",
+    "drawing": "log_mel",
+    "picture_height": 128,
+    "picture_width": 128,
+    "window_samples": (512,),
+    "mel_bands": 64,
+    "low_hz": 60.0,
+    "high_hz": 7_000.0,
+    "range_db": 60.0,
+    "jpg_quality": 90,
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_recipe_survives_json(recipe):
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_a_recipe_from_outside_that_lacks_or_adds_a_setting_is_refused():
+    known = find_recipe("default").to_json()
+    for altered in ({**known, "wavelet": 1}, {"name": "x"}, {**known, "chunk_seconds": "two"}):
+        with pytest.raises(InputError, match="recipe of this version"):
+            Recipe.from_json(altered)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Recipe) if field.name != "name"])
+def test_every_setting_changes_the_fingerprint(field):
+    recipe = find_recipe("default")
+    assert dataclasses.replace(recipe, **{field: CHANGES[field]}).fingerprint != recipe.fingerprint
+
+
+def test_the_name_does_not_change_the_fingerprint():
+    recipe = find_recipe("default")
+    assert dataclasses.replace(recipe, name="mine").fingerprint == recipe.fingerprint
+
+
+def test_an_unknown_recipe_lists_the_known():
+    with pytest.raises(InputError, match=f"one of {', '.join(RECIPES)}, received 'wavelets'"):
+        find_recipe("wavelets")
+
+
+def test_changes_that_are_none_leave_the_recipe():
+    assert find_recipe("default", chunk_seconds=None) == RECIPES["default"]
+    assert find_recipe("default", chunk_seconds=5).chunk_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sample_rate_hz", 0),
+        ("chunk_seconds", 0.01),
+        ("chunk_seconds", float("nan")),
+        ("drawing", "oil"),
+        ("picture_height", 10_000),
+        ("window_samples", (400, 400)),
+        ("window_samples", (1,)),
+        ("low_hz", 9_000.0),
+        ("high_hz", 9_000.0),
+        ("range_db", -1.0),
+        ("jpg_quality", 101),
+        ("sox_effects", "norm 'unclosed"),
+    ],
+)
+def test_a_setting_outside_its_range_is_named(field, value):
+    with pytest.raises(InputError, match=f"^{field}: expected .* received"):
+        find_recipe("default", **{field: value})
+
+
+def test_every_drawing_that_a_recipe_may_name_can_be_drawn():
+    assert set(DRAWINGS) == set(DRAWERS)
+
+
+def test_a_chunk_is_its_seconds_in_samples():
+    assert find_recipe("default", chunk_seconds=2.0).chunk_samples == 32_000

@@ -1,0 +1,41 @@
+import io
+import os
+import sys
+
+from audionet.screen import hushed, progress_bar, say
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run_bar() -> None:
+    with progress_bar(total=3, description="Drawing", unit="pictures") as bar:
+        for _ in range(3):
+            bar.update()
+            bar.refresh()
+
+
+def test_a_terminal_sees_progress_with_speed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    run_bar()
+    assert "Drawing" in sys.stderr.getvalue()
+    assert "pictures/s" in sys.stderr.getvalue()
+
+
+def test_a_log_file_is_spared_the_progress_bar(capsys):
+    run_bar()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_messages_go_to_stderr(capsys):
+    say("Set aside: a.mp3")
+    assert capsys.readouterr() == ("", "Set aside: a.mp3\n")
+
+
+def test_what_a_native_library_writes_is_hushed_and_nothing_later(capfd):
+    with hushed():
+        os.write(2, b"chatter")
+    os.write(2, b"news")
+    assert capfd.readouterr().err == "news"

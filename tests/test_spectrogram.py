@@ -1,0 +1,245 @@
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from conftest import RATE_HZ, noise, tone
+from PIL import Image
+
+from audionet.errors import PictureError
+from audionet.recipe import RECIPES, Recipe, find_recipe
+from audionet.spectrogram import (
+    decibels,
+    decode_picture,
+    draw,
+    encode_jpg,
+    mel_filters,
+    power_spectra,
+    read_about,
+    read_picture,
+)
+
+# The tutorial's chunks are 20 s long; what holds of a picture holds of shorter ones too.
+SHORT_RECIPES = [dataclasses.replace(recipe, chunk_seconds=1.0) for recipe in RECIPES.values()]
+every_recipe = pytest.mark.parametrize("recipe", SHORT_RECIPES, ids=[recipe.name for recipe in SHORT_RECIPES])
+
+
+def brightness(picture: np.ndarray) -> np.ndarray:
+    return picture.astype(int).sum(axis=2)
+
+
+def brightest_row(picture: np.ndarray) -> int:
+    """Count from the bottom, where the lowest frequency is."""
+    return len(picture) - 1 - int(brightness(picture).sum(axis=1).argmax())
+
+
+def mel_row(hertz: float, recipe: Recipe) -> float:
+    """Return where Slaney's mel scale puts a frequency, in rows from the bottom."""
+
+    def mel(hertz: float) -> float:
+        return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * np.log(hertz / 1000) / np.log(6.4)
+
+    share = (mel(hertz) - mel(recipe.low_hz)) / (mel(recipe.high_hz) - mel(recipe.low_hz))
+    return share * recipe.picture_height
+
+
+def linear_row(hertz: float, recipe: Recipe) -> float:
+    return (hertz - recipe.low_hz) / (recipe.high_hz - recipe.low_hz) * recipe.picture_height
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def photograph() -> np.ndarray:
+    """Soft colours, which jpg hardly changes: red grows to the right, green downwards."""
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    red, green = np.meshgrid(ramp, ramp)
+    return np.stack([red, green, np.full_like(red, 100)], axis=2)
+
+
+# Drawing
+
+
+@every_recipe
+@pytest.mark.parametrize("hertz", [200, 440, 1000, 2500, 6000])
+def test_a_tone_is_brightest_at_its_own_frequency(recipe, hertz):
+    row = linear_row if recipe.drawing == "linear" else mel_row
+    assert brightest_row(draw(tone(hertz), recipe)) == pytest.approx(row(hertz, recipe), abs=4)
+
+
+@every_recipe
+def test_low_frequencies_are_at_the_bottom(recipe):
+    rows = [brightest_row(draw(tone(hertz), recipe)) for hertz in (150, 300, 600, 1200, 2400, 4800)]
+    assert rows == sorted(set(rows))
+    assert rows[0] < recipe.picture_height / 4
+
+
+@every_recipe
+def test_time_runs_to_the_right(recipe):
+    samples = np.concatenate([tone(1000, 0.5), noise(0.5, level=1e-4)])
+    columns = brightness(draw(samples, recipe)).max(axis=0)
+    half = len(columns) // 2
+    assert columns[: half - 10].min() > columns[half + 10 :].max()
+
+
+@every_recipe
+def test_a_picture_has_the_size_and_type_that_its_recipe_says(recipe):
+    picture = draw(noise(), recipe)
+    assert picture.shape == (recipe.picture_height, recipe.picture_width, 3)
+    assert picture.dtype == np.uint8
+
+
+@every_recipe
+def test_a_picture_uses_the_whole_range_of_brightness(recipe):
+    shown = brightness(draw(tone(1000) + noise(level=1e-3), recipe))
+    assert shown.max() - shown.min() > 300
+
+
+@every_recipe
+@pytest.mark.parametrize("factor", [0.5, 0.25])
+def test_loudness_does_not_change_the_picture(recipe, factor):
+    samples = tone(1000) + noise(level=0.02)
+    quiet = draw(samples * np.float32(factor), recipe).astype(int)
+    assert np.abs(quiet - draw(samples, recipe)).max() <= 1
+
+
+@every_recipe
+@pytest.mark.parametrize("samples", [np.zeros(16_000), np.ones(16_000), np.eye(1, 16_000, 8_000)[0]])
+def test_silence_a_constant_and_a_click_can_be_drawn(recipe, samples):
+    draw(samples.astype(np.float32), recipe)
+
+
+@every_recipe
+def test_drawing_twice_gives_the_same_picture(recipe):
+    assert np.array_equal(draw(noise(), recipe), draw(noise(), recipe))
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (128, 100), (299, 299)])
+def test_the_size_of_a_picture_can_be_chosen(height, width):
+    recipe = find_recipe("default", picture_height=height, picture_width=width)
+    assert draw(noise(), recipe).shape == (height, width, 3)
+
+
+def test_a_sweep_rises_from_the_lower_left_to_the_upper_right():
+    moments = np.arange(2 * RATE_HZ) / RATE_HZ
+    sweep = np.sin(2 * np.pi * (200 * moments + 1500 * moments**2 / 2)).astype(np.float32)
+    brightest = 224 - brightness(draw(sweep, find_recipe("default"))).argmax(axis=0)
+    assert np.diff(brightest[10:-10:10]).min() >= 0
+    assert brightest[-20] > brightest[20] + 50
+
+
+# Spectra and levels
+
+
+@pytest.mark.parametrize("window_samples", [256, 400, 1024, 2048])
+def test_a_full_scale_sine_has_power_one(window_samples):
+    power = power_spectra(tone(1000, level=1.0), window_samples, columns=10)
+    assert power[2:-2].max(axis=1) == pytest.approx(1, rel=0.05)
+
+
+def test_no_moment_is_passed_over_however_long_the_chunk():
+    samples = np.zeros(20 * RATE_HZ, np.float32)
+    for click in range(1000, len(samples), 9973):
+        alone = samples.copy()
+        alone[click] = 1
+        assert power_spectra(alone, 400, columns=224).max() > 0
+
+
+def test_mel_filters_each_sum_to_one():
+    filters = mel_filters(sample_rate_hz=RATE_HZ, fft_samples=512, bands=128, low_hz=50, high_hz=7800)
+    assert filters.sum(axis=0) == pytest.approx(1)
+    assert np.all(np.diff(filters.argmax(axis=0)) >= 0)
+
+
+def test_decibels_run_from_the_loudest_point_down_to_the_range():
+    assert decibels(np.array([1.0, 1e-4, 1e-8, 0.0]), 80.0) == pytest.approx([1, 0.5, 0, 0])
+
+
+# Pictures on disk
+
+
+@every_recipe
+def test_a_jpg_knows_its_recording_offset_and_recipe(recipe):
+    about = {"recording": "alice/ü\udcff\n.mp3", "offset_seconds": 2.0, "recipe": recipe.to_json()}
+    kept = read_about(encode_jpg(draw(noise(), recipe), quality=92, about=about))
+    assert kept["recording"] == about["recording"]
+    assert kept["offset_seconds"] == 2.0
+    assert Recipe.from_json(kept["recipe"]) == recipe
+
+
+def test_a_jpg_is_close_to_what_was_drawn(photograph):
+    decoded = decode_picture(encode_jpg(photograph, quality=92))
+    assert np.abs(decoded.astype(int) - photograph).mean() < 3
+
+
+@pytest.mark.parametrize("comment", [b"", b"hello", b"[1]", b"{", b'{"a": 1}', b"\xff"])
+def test_a_picture_that_is_not_ours_says_nothing_about_itself(photograph, comment):
+    assert read_about(encoded(Image.fromarray(photograph), "JPEG", comment=comment)) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_picture_says_nothing_about_itself(content):
+    assert read_about(content) == {}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "WEBP", "TIFF", "JPEG"])
+def test_a_picture_is_known_by_its_content_not_by_its_name(tmp_path, photograph, kind):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(Image.fromarray(photograph), kind))
+    picture = read_picture(path)
+    assert picture.shape == (64, 64, 3)
+    assert np.abs(picture.astype(int) - photograph).mean() < 12
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("1", "PNG"), ("P", "PNG"), ("LA", "PNG")])
+def test_gray_cmyk_and_palette_pictures_become_rgb(photograph, mode, kind):
+    content = encoded(Image.fromarray(photograph).convert(mode), kind)
+    assert decode_picture(content).shape == (64, 64, 3)
+
+
+def test_a_cmyk_jpg_keeps_its_colours(photograph):
+    decoded = decode_picture(encoded(Image.fromarray(photograph).convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(decoded.astype(int) - photograph).mean() < 6
+
+
+def test_sixteen_bit_gray_is_scaled_and_not_clipped():
+    levels = np.linspace(0, 65_535, 64).astype(np.uint16)[None].repeat(64, axis=0)
+    decoded = decode_picture(encoded(Image.fromarray(levels), "PNG"))
+    assert decoded[0, :, 0] == pytest.approx(levels[0] / 257, abs=1)
+
+
+def test_what_is_transparent_becomes_white(photograph):
+    clear = np.dstack([photograph, np.zeros((64, 64), np.uint8)])
+    assert (decode_picture(encoded(Image.fromarray(clear), "PNG")) == 255).all()
+
+
+def test_a_picture_is_turned_as_its_camera_noted(photograph):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # the orientation of a camera held upside down
+    decoded = decode_picture(encoded(Image.fromarray(photograph), "PNG", exif=exif))
+    assert np.array_equal(decoded, photograph[::-1, ::-1])
+
+
+@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.9])
+def test_a_corrupt_jpg_is_refused_by_name(tmp_path, photograph, share):
+    content = encode_jpg(photograph, quality=92)
+    (tmp_path / "a.jpg").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(PictureError, match=r"a\.jpg is not a readable picture"):
+        read_picture(tmp_path / "a.jpg")
+
+
+def test_text_and_folders_named_jpg_are_refused_by_name(tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("text.jpg", "folder.jpg", "missing.jpg"):
+        with pytest.raises(PictureError, match=name):
+            read_picture(tmp_path / name)
+
+
+def test_a_small_file_cannot_unfold_to_fill_the_memory():
+    with pytest.raises(PictureError, match="pixels"):
+        decode_picture(encoded(Image.new("1", (9_000, 9_000)), "PNG"))
