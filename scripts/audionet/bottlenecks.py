@@ -1,0 +1,255 @@
+"""The cache: what a backbone gave for a picture is computed once and kept.
+
+    bottleneck_dir/efficientnet_lite0-1f3a.../       one folder for each backbone, weights and taps
+        4096-9c41d0c2b7e61a55.npy                    a shard: keys and vectors of up to 4096 pictures
+
+A key is a hash of content, so nothing is ever stale. A shard appears whole or not at all and is named after the hash of
+its own bytes: one that was cut or altered no longer matches its name, is removed, and its pictures are computed again.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from audionet.errors import PictureError
+from audionet.files import mark_folder, read_mark, whole_file
+from audionet.screen import progress_bar
+
+BATCH_SIZE = 32
+SHARD_ROWS = 4096
+KEY_BYTES = 32
+IN_MEMORY_BYTES = 2**30  # larger tables are mapped from a scratch file
+
+Item = TypeVar("Item")
+
+
+class PictureReader(Protocol):
+    """What this module needs of a backbone: pictures in, vectors out."""
+
+    @property
+    def architecture(self) -> str:
+        """The network's name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What stands for the network, its weights and its taps."""
+
+    @property
+    def dimension(self) -> int:
+        """How long a vector is."""
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """Map uint8 pictures of shape (n, height, width, 3) to float32 vectors of shape (n, dimension)."""
+
+
+def bottlenecks_of(backbone: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
+    """Return the bottlenecks of pictures, at the precision that the cache keeps, in training and in scoring alike.
+
+    Args:
+        backbone: the network.
+        pictures: uint8, shape (n, height, width, 3).
+
+    Returns:
+        float16, shape (n, dimension).
+    """
+    largest = np.finfo(np.float16).max
+    return np.clip(backbone(pictures), -largest, largest).astype(np.float16)
+
+
+class Rows:
+    """Rows of several tables, one below the other, and some of their columns; they are read when asked for.
+
+    It stands for an array of shape (n, dimension): it has `shape` and a length, and a slice or an array of row numbers
+    gives those rows.
+
+    Args:
+        tables: arrays of the same width, each with the numbers of its rows to take.
+        columns: which columns to take, as (first, behind the last) pairs, by default all.
+    """
+
+    def __init__(
+        self, tables: Sequence[tuple[np.ndarray, np.ndarray]], columns: Sequence[tuple[int, int]] | None = None
+    ):
+        self._tables = [table for table, _ in tables]
+        self._table_of = np.concatenate([np.full(len(rows), number) for number, (_, rows) in enumerate(tables)])
+        self._row_of = np.concatenate([np.asarray(rows, int) for _, rows in tables])
+        self._columns = list(columns) if columns is not None else [(0, self._tables[0].shape[1])]
+        self.shape = (len(self._row_of), sum(behind - first for first, behind in self._columns))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
+        table_of, row_of = self._table_of[which], self._row_of[which]
+        found = np.empty((len(row_of), self.shape[1]), self._tables[0].dtype)
+        for number, table in enumerate(self._tables):
+            here = table_of == number
+            rows = table[row_of[here]]
+            found[here] = np.concatenate([rows[:, first:behind] for first, behind in self._columns], axis=1)
+        return found
+
+
+class BottleneckCache:
+    """The bottlenecks of one backbone on disk.
+
+    Args:
+        bottleneck_dir: the folder for all caches.
+        backbone: the network whose bottlenecks are kept.
+    """
+
+    def __init__(self, bottleneck_dir: Path, backbone: PictureReader):
+        self._backbone = backbone
+        self._folder = bottleneck_dir / f"{backbone.architecture}-{backbone.fingerprint}"
+        self._row = np.dtype([("key", np.uint8, KEY_BYTES), ("vector", np.float16, backbone.dimension)])
+        for folder in (bottleneck_dir, self._folder):
+            if read_mark(folder) is None:
+                mark_folder(folder, "bottlenecks")
+        self._shards: dict[Path, np.ndarray] = {}
+        self._places: dict[bytes, tuple[Path, int]] = {}
+        for path in sorted(self._folder.glob("*.npy")):
+            self._open_shard(path)
+
+    def compute(
+        self,
+        keys: Sequence[str],
+        items: Sequence[Item],
+        read_picture: Callable[[Item], np.ndarray],
+        *,
+        executor: Executor | None = None,
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """Return the bottlenecks of items, computing those that are not cached.
+
+        Args:
+            keys: a SHA-256 in hexadecimal for each item, which stands for the picture's content.
+            items: what `read_picture` takes.
+            read_picture: gives an item's picture, uint8, shape (height, width, 3), or raises PictureError.
+            executor: runs `read_picture`, by default threads; pictures are read ahead while the network works.
+
+        Returns:
+            float16 of shape (n, dimension), where the rows of failures are zero; and the reason by position for each
+            item whose picture cannot be read.
+        """
+        positions: dict[bytes, list[int]] = {}
+        for position, key in enumerate(keys):
+            positions.setdefault(bytes.fromhex(key), []).append(position)
+        missing = {key: where for key, where in positions.items() if key not in self._places}
+        failures = self._fill(missing, items, read_picture, executor) if missing else {}
+        return self._gather(positions, len(keys)), failures
+
+    def _fill(
+        self,
+        missing: dict[bytes, list[int]],
+        items: Sequence[Item],
+        read_picture: Callable[[Item], np.ndarray],
+        executor: Executor | None,
+    ) -> dict[int, str]:
+        failures: dict[int, str] = {}
+        threads = ThreadPoolExecutor()
+        try:
+            keyed_items = ((key, items[where[0]]) for key, where in missing.items())
+            pictures = _read_ahead(executor or threads, read_picture, keyed_items)
+            with progress_bar(total=len(missing), description="Bottlenecks", unit="pictures") as bar:
+                while batch := list(islice(pictures, BATCH_SIZE)):
+                    good = [(key, picture) for key, picture in batch if isinstance(picture, np.ndarray)]
+                    for key, reason in batch:
+                        if isinstance(reason, str):
+                            failures.update(dict.fromkeys(missing[key], reason))
+                    if good:
+                        vectors = bottlenecks_of(self._backbone, np.stack([picture for _, picture in good]))
+                        self._write_shard([key for key, _ in good], vectors)
+                    bar.update(len(batch))
+        finally:
+            threads.shutdown(cancel_futures=True)
+        self._merge_small_shards()
+        return failures
+
+    def _gather(self, positions: dict[bytes, list[int]], count: int) -> np.ndarray:
+        vectors = _table(count, self._backbone.dimension)
+        by_shard: dict[Path, tuple[list[int], list[int]]] = {}
+        for key, where in positions.items():
+            if key not in self._places:
+                continue
+            path, row = self._places[key]
+            targets, rows = by_shard.setdefault(path, ([], []))
+            targets.extend(where)
+            rows.extend([row] * len(where))
+        for path, (targets, rows) in by_shard.items():
+            vectors[targets] = self._shards[path]["vector"][rows]
+        return vectors
+
+    def _open_shard(self, path: Path) -> None:
+        """Take a shard in, or remove it if its bytes are not those that it was named after."""
+        try:
+            shard = np.load(path, mmap_mode="r", allow_pickle=False)
+            is_whole = shard.dtype == self._row and path.name == _shard_name(shard)
+        except (OSError, ValueError, EOFError):
+            is_whole = False
+        if not is_whole:
+            path.unlink(missing_ok=True)
+            return
+        self._shards[path] = shard
+        self._places.update((key.tobytes(), (path, row)) for row, key in enumerate(shard["key"]))
+
+    def _write_shard(self, keys: list[bytes], vectors: np.ndarray) -> None:
+        shard = np.empty(len(keys), self._row)
+        shard["key"] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+        shard["vector"] = vectors
+        self._save(shard)
+
+    def _save(self, shard: np.ndarray) -> None:
+        path = self._folder / _shard_name(shard)
+        with whole_file(path) as scratch:
+            np.save(scratch, shard, allow_pickle=False)
+        self._open_shard(path)
+
+    def _merge_small_shards(self) -> None:
+        """Replace the shards of single batches by larger ones, which open faster."""
+        small = [path for path, shard in self._shards.items() if len(shard) < SHARD_ROWS]
+        while len(small) > 1:
+            chosen: list[Path] = []
+            rows = 0
+            while small and (not chosen or rows + len(self._shards[small[-1]]) <= SHARD_ROWS):
+                chosen.append(small.pop())
+                rows += len(self._shards[chosen[-1]])
+            if len(chosen) > 1:
+                self._save(np.concatenate([self._shards[path] for path in chosen]))
+                for path in chosen:
+                    del self._shards[path]
+                    path.unlink(missing_ok=True)
+
+
+def _shard_name(shard: np.ndarray) -> str:
+    return f"{len(shard)}-{hashlib.sha256(np.ascontiguousarray(shard).view(np.uint8).data).hexdigest()[:16]}.npy"
+
+
+def _table(rows: int, columns: int) -> np.ndarray:
+    """Return a float16 table of zeros: in memory, or mapped from a file that is gone as soon as it is closed."""
+    if rows * columns * np.dtype(np.float16).itemsize <= IN_MEMORY_BYTES:
+        return np.zeros((rows, columns), np.float16)
+    with tempfile.TemporaryFile() as file:
+        os.truncate(file.fileno(), 0)
+        return np.memmap(file, np.float16, "w+", shape=(rows, columns))
+
+
+def _read_ahead(
+    executor: Executor, read_picture: Callable[[Item], np.ndarray], keyed_items: Iterator[tuple[bytes, Item]]
+) -> Iterator[tuple[bytes, np.ndarray | str]]:
+    """Yield key and picture, or key and reason, in order, with a few batches always under way."""
+    under_way: list[tuple[bytes, Future]] = [
+        (key, executor.submit(read_picture, item)) for key, item in islice(keyed_items, 3 * BATCH_SIZE)
+    ]
+    while under_way:
+        key, future = under_way.pop(0)
+        for next_key, item in islice(keyed_items, 1):
+            under_way.append((next_key, executor.submit(read_picture, item)))
+        try:
+            yield key, future.result()
+        except PictureError as error:
+            yield key, str(error)

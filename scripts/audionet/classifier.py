@@ -1,0 +1,290 @@
+"""The classifier: backbone, tap, head, labels and recipe as one folder that describes itself. Save, load, score.
+
+    retrained_model/
+        classifier.json    labels, recipe, backbone and weights with their origin, how the head was trained
+        backbone.pb        the network up to its tap, frozen; uint8 pictures in, bottlenecks out
+        head.npz           weights and biases
+        metrics.json       the scores of the training run
+
+Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
+measured is what is served. TensorFlow is not imported where OpenVINO can run the network.
+"""
+
+import functools
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audionet import audio
+from audionet.backbones import Engine, Runner, fit_pictures, open_graph
+from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
+from audionet.errors import ClassifierError, InputError
+from audionet.files import mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
+from audionet.head import Head, log_softmax, pool
+from audionet.recipe import Recipe
+from audionet.spectrogram import read_picture, served_picture
+
+FORMAT = 1  # goes up by one when a folder's meaning changes
+KIND = "classifier"
+ABOUT_NAME = "classifier.json"
+GRAPH_NAME = "backbone.pb"
+HEAD_NAME = "head.npz"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says of one file.
+
+    Attributes:
+        labels: as in the classifier.
+        probabilities: float32, shape (labels,), of the whole file.
+        chunk_offsets_seconds: float32, shape (chunks,); a picture has one chunk at 0.
+        chunk_probabilities: float32, shape (chunks, labels).
+    """
+
+    labels: tuple[str, ...]
+    probabilities: np.ndarray
+    chunk_offsets_seconds: np.ndarray
+    chunk_probabilities: np.ndarray
+
+    @property
+    def label(self) -> str:
+        """The likeliest label."""
+        return self.labels[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the likeliest label."""
+        return float(self.probabilities.max())
+
+    def ranked(self, top_k: int | None = None) -> dict[str, float]:
+        """Return probability by label, the likeliest first, `top_k` of them or all."""
+        order = np.argsort(-self.probabilities, kind="stable")[:top_k]
+        return {self.labels[number]: float(self.probabilities[number]) for number in order}
+
+
+class Classifier:
+    """A trained classifier, ready to score.
+
+    Args:
+        labels: in the order of the head's outputs.
+        recipe: how sound becomes pictures, or None for a classifier of ordinary pictures.
+        head: the softmax layer.
+        graph: the frozen backbone, uint8 pictures in, bottlenecks out.
+        about: what else is known, as JSON: `backbone` (with `height` and `width`) and `training`.
+        engine: `auto`, `openvino` or `tensorflow`.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: tuple[str, ...],
+        recipe: Recipe | None,
+        head: Head,
+        graph: bytes,
+        about: dict,
+        engine: Engine = "auto",
+    ):
+        self.labels = labels
+        self.recipe = recipe
+        self.head = head
+        self.graph = graph
+        self.about = about
+        self._engine = engine
+
+    @classmethod
+    def load(cls, folder: Path | str, *, engine: Engine = "auto") -> "Classifier":
+        """Load a classifier from its folder.
+
+        Raises:
+            ClassifierError: the folder is missing, is no classifier, is of another version or is damaged.
+        """
+        folder = Path(folder)
+        about = _read_about(folder)
+        try:
+            graph, head_file = ((folder / name).read_bytes() for name in (GRAPH_NAME, HEAD_NAME))
+        except OSError as error:
+            raise ClassifierError(f"{printable(folder)} lacks {Path(error.filename).name}. {_TRAIN_AGAIN}") from error
+        for name, content in ((GRAPH_NAME, graph), (HEAD_NAME, head_file)):
+            if sha256_of(content) != about["sha256"][name]:
+                raise ClassifierError(f"{printable(folder / name)} is damaged: its checksum is wrong. {_TRAIN_AGAIN}")
+        with np.load(io.BytesIO(head_file), allow_pickle=False) as arrays:
+            head = _unpacked(arrays)
+        recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
+        return cls(labels=tuple(about["labels"]), recipe=recipe, head=head, graph=graph, about=about, engine=engine)
+
+    def save(self, folder: Path) -> None:
+        """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole."""
+        arrays = io.BytesIO()
+        np.savez(arrays, **_packed(self.head))
+        contents = {GRAPH_NAME: self.graph, HEAD_NAME: arrays.getvalue()}
+        mark_folder(folder, KIND)
+        for name, content in contents.items():
+            write_bytes(folder / name, content)
+        about = {
+            **self.about,
+            "format": FORMAT,
+            "labels": list(self.labels),
+            "recipe": self.recipe.to_json() if self.recipe else None,
+            "sha256": {name: sha256_of(content) for name, content in contents.items()},
+        }
+        write_json(folder / ABOUT_NAME, about)
+
+    def score(self, path: Path | str) -> Answer:
+        """Score a file: a recording, cut and drawn as in training and pooled into one answer, or a picture.
+
+        Raises:
+            RecordingError: a recording that cannot be decoded or is silent.
+            PictureError: a picture that cannot be read.
+            InputError: a recording, but the classifier was trained on ordinary pictures.
+        """
+        path = Path(path)
+        return self.score_recording(path) if audio.is_recording(path) else self.score_picture(path)
+
+    def score_picture(self, path: Path | str) -> Answer:
+        """Score a picture file, a spectrogram or an ordinary picture.
+
+        Raises:
+            PictureError: the file cannot be read.
+        """
+        logits = self._logits([read_picture(path)])
+        return self._answer(log_softmax(logits), np.zeros(1))
+
+    def score_recording(self, path: Path | str) -> Answer:
+        """Score a recording of any length; memory does not grow with it.
+
+        Raises:
+            RecordingError: the recording cannot be decoded or is silent.
+            InputError: the classifier was trained on ordinary pictures.
+        """
+        recipe = self._sound_recipe(path)
+        offsets: list[float] = []
+        pictures: list[np.ndarray] = []
+        log_probabilities: list[np.ndarray] = []
+        for chunk in audio.read_chunks(
+            Path(path),
+            sample_rate_hz=recipe.sample_rate_hz,
+            chunk_seconds=recipe.chunk_seconds,
+            effects=recipe.sox_effects,
+        ):
+            offsets.append(chunk.offset_seconds)
+            pictures.append(served_picture(chunk.samples, recipe))
+            if len(pictures) == BATCH_SIZE:
+                log_probabilities.append(log_softmax(self._logits(pictures)))
+                pictures.clear()
+        if pictures:
+            log_probabilities.append(log_softmax(self._logits(pictures)))
+        return self._answer(np.concatenate(log_probabilities), np.array(offsets))
+
+    def _sound_recipe(self, path: Path | str) -> Recipe:
+        if self.recipe is None:
+            raise InputError(
+                f"{printable(path)} is a recording, but this classifier was trained on ordinary pictures. Give it a "
+                "picture, or train one on recordings."
+            )
+        return self.recipe
+
+    @functools.cached_property
+    def _network(self) -> Runner:
+        return open_graph(self.graph, engine=self._engine)
+
+    def _logits(self, pictures: list[np.ndarray]) -> np.ndarray:
+        backbone = self.about["backbone"]
+        fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
+        return self.head.logits(bottlenecks_of(self._network, fitted))
+
+    def _answer(self, log_probabilities: np.ndarray, offsets: np.ndarray) -> Answer:
+        return Answer(
+            labels=self.labels,
+            probabilities=pool(log_probabilities).astype(np.float32),
+            chunk_offsets_seconds=offsets.astype(np.float32),
+            chunk_probabilities=np.exp(log_probabilities).astype(np.float32),
+        )
+
+
+class GraphClassifier:
+    """A frozen graph that `export.write_graph` made, ready to score pictures.
+
+    Args:
+        labels: in the order of the graph's outputs.
+        graph: the serialised GraphDef.
+    """
+
+    def __init__(self, *, labels: tuple[str, ...], graph: bytes):
+        self.labels = labels
+        self._run = open_graph(graph, input_name="input", output_name="final_result")
+
+    @classmethod
+    def load(cls, graph: Path, labels: Path) -> "GraphClassifier":
+        """Load a graph and its labels.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        for option, path in (("--graph", graph), ("--labels", labels)):
+            if not path.is_file():
+                raise InputError(f"{option}: {printable(path)} is not there. retrain.py writes it: make train.")
+        return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes())
+
+    def score(self, path: Path | str) -> Answer:
+        """Score a picture file.
+
+        Raises:
+            PictureError: the file cannot be read.
+            InputError: the file is a recording, or the labels do not match the graph.
+        """
+        if audio.is_recording(Path(path)):
+            raise InputError(
+                f"{printable(path)} is a recording, and a frozen graph takes pictures only. Use --model instead."
+            )
+        picture = read_picture(path)
+        probabilities = self._run((picture[None] / np.float32(255)).astype(np.float32))
+        if probabilities.shape[1] != len(self.labels):
+            raise InputError(
+                f"--labels: expected {probabilities.shape[1]} lines, one for each output of the graph, received "
+                f"{len(self.labels)}. Use the two files that one training run wrote."
+            )
+        return Answer(self.labels, probabilities[0], np.zeros(1, np.float32), probabilities)
+
+
+def _packed(head: Head) -> dict[str, np.ndarray]:
+    arrays = {"weights": head.weights, "biases": head.biases}
+    if head.hidden:
+        arrays |= {"hidden_weights": head.hidden.weights, "hidden_biases": head.hidden.biases}
+    return arrays
+
+
+def _unpacked(arrays: Mapping[str, np.ndarray]) -> Head:
+    hidden = Head(arrays["hidden_weights"], arrays["hidden_biases"]) if "hidden_weights" in arrays else None
+    return Head(arrays["weights"], arrays["biases"], hidden)
+
+
+_TRAIN_AGAIN = "Train it again: make train."
+
+
+def _read_about(folder: Path) -> dict:
+    if not folder.is_dir():
+        raise ClassifierError(
+            f"--model: there is no classifier at {printable(folder)}. Train one first: make train, or name another "
+            "folder."
+        )
+    try:
+        about = json.loads((folder / ABOUT_NAME).read_text())
+    except FileNotFoundError as error:
+        kind = (read_mark(folder) or {}).get("kind", "something else")
+        raise ClassifierError(
+            f"--model: expected a classifier folder with {ABOUT_NAME}, but {printable(folder)} holds {kind}. Name the "
+            "folder that retrain.py wrote."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ClassifierError(f"{printable(folder / ABOUT_NAME)} is damaged ({error}). {_TRAIN_AGAIN}") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        found = about.get("format") if isinstance(about, dict) else None
+        raise ClassifierError(
+            f"{printable(folder)} is a classifier of format {found}; this version reads format {FORMAT}. {_TRAIN_AGAIN}"
+        )
+    return about

@@ -1,0 +1,367 @@
+"""Folders of pictures become examples, and examples are split by recording.
+
+    image_dir/alice/monday_00000.jpg    label alice, recording alice/monday.mp3 (the jpg says so)
+    image_dir/cats/tom_nohash_1.png     label cats, recording cats/tom: whatever precedes _nohash_ belongs together
+    image_dir/cats/stray.png            label cats, a recording of its own
+
+All pictures of a recording are on one side of the split. Otherwise the classifier could score by recognising the
+recording, its room and its microphone, and would disappoint with the next one.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.errors import InputError
+from audionet.files import label_folders, printable, sha256_of, walk_files
+from audionet.ledger import Ledger, Stamp, stamp_of
+from audionet.recipe import Recipe
+from audionet.spectrogram import PICTURE_SUFFIXES, read_about
+
+SIDES = ("training", "validation", "testing")
+NO_HASH = "_nohash_"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture of a data set.
+
+    Attributes:
+        path: the file.
+        label: its folder's name.
+        recording: what it must not be parted from, such as `alice/monday.mp3`.
+        offset_seconds: where in the recording it starts.
+        seconds: how long it is; 0 for ordinary pictures.
+        sha256: of the file's bytes.
+        group: what must be on one side of the split, by default the recording; a session, a site or a microphone.
+    """
+
+    path: Path
+    label: str
+    recording: str
+    offset_seconds: float
+    sha256: str
+    seconds: float = 0.0
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.recording)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The pictures of a folder.
+
+    Attributes:
+        folder: where they are.
+        labels: sorted; the position of a label is its number everywhere.
+        examples: sorted by label and name.
+        recipe: what the pictures were drawn by, or None for ordinary pictures.
+        failures: reason by picture that cannot be read.
+    """
+
+    folder: Path
+    labels: tuple[str, ...]
+    examples: tuple[Example, ...]
+    recipe: Recipe | None
+    failures: dict[str, str]
+
+
+def is_picture(path: Path) -> bool:
+    """Tell by its suffix, in any letter case, whether a file is taken for a picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recording") -> Dataset:
+    """List the pictures of every label folder; only what is new or changed since the last time is read.
+
+    Args:
+        image_dir: a folder with one subfolder a label, each with pictures at any depth.
+        ledger_path: where to remember what was read.
+        group_by: what must not be parted, as `group_rule` reads it.
+
+    Raises:
+        InputError: there are fewer than two labels, a label has no picture, the pictures are of several recipes, or
+            `group_by` cannot be applied.
+    """
+    rule = group_rule(group_by)
+    folders = label_folders(image_dir, option="--image_dir")
+    pictures = [(path, folder.name) for folder in folders for path in walk_files(folder) if is_picture(path)]
+    _check_labels(image_dir, [folder.name for folder in folders], {label for _, label in pictures})
+    with Ledger(ledger_path, context=NO_HASH) as ledger:
+        known, failures = _read_all([path for path, _ in pictures], ledger)
+    examples = []
+    recipes: dict[str, dict] = {}
+    for path, label in pictures:
+        if str(path) in failures:
+            continue
+        value = known[os.path.abspath(path)]
+        if value["recipe"]:
+            recipes.setdefault(json.dumps(value["recipe"], sort_keys=True), value["recipe"])
+        recording = value["recording"] or _implied_recording(path, image_dir)
+        examples.append(
+            Example(
+                path=path,
+                label=label,
+                recording=recording,
+                offset_seconds=value["offset_seconds"],
+                sha256=value["sha256"],
+                seconds=value["seconds"],
+                group=rule(recording),
+            )
+        )
+    if len({Recipe.from_json(recipe).fingerprint for recipe in recipes.values()}) > 1:
+        raise InputError(
+            f"{printable(image_dir)} holds pictures of {len(recipes)} recipes, which do not compare. Make them again: "
+            "python data_maker.py."
+        )
+    labels = tuple(folder.name for folder in folders)
+    recipe = Recipe.from_json(next(iter(recipes.values()))) if recipes else None
+    return Dataset(image_dir, labels, tuple(examples), recipe, failures)
+
+
+def group_rule(group_by: str) -> Callable[[str], str]:
+    """Return the function from a recording's name, such as `alice/monday.mp3`, to the group it belongs to.
+
+    Args:
+        group_by: `recording`; or `folder`, the folder that the recording is in; or `TABLE.csv:COLUMN`, a column of a
+            table whose first column names recordings, with or without their label; or else a regular expression, whose
+            first group, or whole match, in the file's name is the group, such as `^[^_]+`.
+
+    Raises:
+        InputError: the table or its column is not there, or the regular expression is wrong. The function raises it for
+            a recording that the table lacks or the expression does not match.
+    """
+    if group_by == "recording":
+        return lambda recording: recording
+    if group_by == "folder":
+        return lambda recording: str(Path(recording).parent)
+    table, colon, column = group_by.rpartition(":")
+    if colon and table.lower().endswith(".csv"):
+        return _table_rule(Path(table), column)
+    try:
+        expression = re.compile(group_by)
+    except re.error as error:
+        raise InputError(
+            f"--group_by: expected recording, folder, TABLE.csv:COLUMN or a regular expression, received {group_by!r} "
+            f"({error})."
+        ) from error
+
+    def matched(recording: str) -> str:
+        match = expression.search(Path(recording).name)
+        if match is None:
+            raise InputError(f"--group_by: {group_by!r} does not match the name of {printable(recording)}.")
+        return match.group(1) if expression.groups else match.group()
+
+    return matched
+
+
+def _table_rule(path: Path, column: str) -> Callable[[str], str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            names = rows.fieldnames or []
+            if column not in names[1:]:
+                raise InputError(
+                    f"--group_by: {printable(path)} has no column {column!r} behind its first; expected one of "
+                    f"{', '.join(names[1:])}."
+                )
+            groups = {row[names[0]]: row[column] for row in rows}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--group_by: {printable(path)} cannot be read as a table ({error}).") from error
+
+    def looked_up(recording: str) -> str:
+        for name in (recording, Path(recording).name, Path(recording).stem):
+            if name in groups:
+                return groups[name]
+        raise InputError(f"--group_by: {printable(path)} has no row for {printable(recording)}.")
+
+    return looked_up
+
+
+def split(
+    examples: Iterable[Example],
+    *,
+    testing_percentage: float,
+    validation_percentage: float,
+    seed: int = 0,
+    previous: dict[str, str] | None = None,
+) -> dict[str, str]:
+    """Give each group a side, so that every label is on every side that is wanted. A recording is a group by default.
+
+    Groups are taken in the order of a hash of their name and the seed, those of rare labels first, and each goes to the
+    side that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
+    moment. Groups that `previous` knows stay where they were, so that adding some never moves the others.
+
+    Args:
+        examples: what to split.
+        testing_percentage: the share of each label's groups held out for the final score.
+        validation_percentage: the share held out for choosing settings.
+        seed: another seed gives another split.
+        previous: an earlier result.
+
+    Returns:
+        dict: `training`, `validation` or `testing` by group.
+
+    Raises:
+        InputError: a label has too few groups to be on every side.
+    """
+    shares = {
+        "testing": testing_percentage / 100,
+        "validation": validation_percentage / 100,
+        "training": 1 - (testing_percentage + validation_percentage) / 100,
+    }
+    wanted = {side: share for side, share in shares.items() if share > 0}
+    labels_of: dict[str, set[str]] = defaultdict(set)
+    groups_of: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        labels_of[example.group].add(example.label)
+        groups_of[example.label].add(example.group)
+    _check_groups(groups_of, wanted)
+    sides = _fill_sides(labels_of, groups_of, wanted, seed, previous or {})
+    if previous and _gaps(sides, groups_of, wanted):  # every group of a side was taken away
+        sides = _fill_sides(labels_of, groups_of, wanted, seed, {})
+    gaps = _gaps(sides, groups_of, wanted)
+    if gaps:
+        raise InputError(
+            f"The groups cannot be split so that every label is on every side: {'; '.join(gaps[:10])}. Add recordings, "
+            "try another --random_seed or --group_by, or pass --validation_percentage 0."
+        )
+    return sides
+
+
+def _fill_sides(
+    labels_of: dict[str, set[str]],
+    groups_of: dict[str, set[str]],
+    wanted: dict[str, float],
+    seed: int,
+    previous: dict[str, str],
+) -> dict[str, str]:
+    sides = {group: previous[group] for group in labels_of if previous.get(group) in wanted}
+    counts = Counter((label, side) for group, side in sides.items() for label in labels_of[group])
+    # A small label gives one group to each side before any side gets its second.
+    quotas = {
+        (label, side): max(1, math.floor(share * len(groups) + 0.5))
+        for label, groups in groups_of.items()
+        for side, share in wanted.items()
+    }
+
+    def lack(group: str, side: str) -> tuple[int, float, bool]:
+        cells = [(label, side) for label in labels_of[group]]
+        empty = sum(counts[cell] == 0 for cell in cells)
+        return empty, sum((quotas[cell] - counts[cell]) / quotas[cell] for cell in cells), side == "training"
+
+    def turn(group: str) -> tuple[int, bytes]:
+        digest = hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).digest()
+        return min(len(groups_of[label]) for label in labels_of[group]), digest
+
+    for group in sorted(labels_of.keys() - sides.keys(), key=turn):
+        side = max(wanted, key=lambda side: lack(group, side))
+        sides[group] = side
+        counts.update((label, side) for label in labels_of[group])
+    return sides
+
+
+def _gaps(sides: dict[str, str], groups_of: dict[str, set[str]], wanted: Iterable[str]) -> list[str]:
+    return [
+        f"{printable(label)} has no {side}"
+        for label, groups in sorted(groups_of.items())
+        for side in wanted
+        if not any(sides[group] == side for group in groups)
+    ]
+
+
+def _check_labels(image_dir: Path, labels: list[str], with_pictures: set[str]) -> None:
+    if not with_pictures:
+        raise InputError(
+            f"--image_dir: {printable(image_dir)} holds no picture in any label folder. Make some from recordings with "
+            "python data_maker.py, or put pictures there."
+        )
+    without = [printable(label) for label in labels if label not in with_pictures]
+    if without:
+        raise InputError(
+            f"--image_dir: no picture for {_named('label', without)} in {printable(image_dir)}. Add some, or remove "
+            "the empty folder."
+        )
+    if len(labels) < 2:
+        raise InputError(
+            f"--image_dir: {printable(image_dir)} has one label, {printable(labels[0])}; a classifier needs two or "
+            "more to choose between. Add a folder for another label."
+        )
+
+
+def _check_groups(groups_of: dict[str, set[str]], wanted: Iterable[str]) -> None:
+    sides = list(wanted)
+    poor = [
+        f"{printable(label)} ({len(groups)})" for label, groups in sorted(groups_of.items()) if len(groups) < len(sides)
+    ]
+    if poor:
+        raise InputError(
+            f"Too few recordings to hold any out: each label needs {len(sides)}, one each for {', '.join(sides)}, "
+            f"but there are fewer for {_named('label', poor)}. Add recordings, or pass --validation_percentage 0, or "
+            "--testing_percentage 0 as well, to do without those sides."
+        )
+
+
+def _named(noun: str, names: list[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
+
+
+def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[str, dict], dict[str, str]]:
+    recalled = ledger.recall_all()
+    known: dict[str, dict] = {}
+    failures = {}
+    unread: list[tuple[Path, Stamp]] = []
+    for path in paths:
+        absolute = os.path.abspath(path)
+        try:
+            stamp = stamp_of(path)
+        except OSError as error:
+            failures[str(path)] = f"it cannot be read ({error.strerror})"
+            continue
+        remembered = recalled.get(absolute)
+        if remembered is not None and remembered[0] == stamp:
+            known[absolute] = remembered[1]
+        else:
+            unread.append((path, stamp))
+    with ThreadPoolExecutor() as pool:
+        notes = []
+        for (path, stamp), value in zip(unread, pool.map(_read_or_explain, [path for path, _ in unread]), strict=True):
+            if isinstance(value, str):
+                failures[str(path)] = value
+                continue
+            known[os.path.abspath(path)] = value
+            notes.append((os.path.abspath(path), stamp, value))
+    ledger.note(notes)
+    return known, failures
+
+
+def _read_or_explain(path: Path) -> dict | str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    about = read_about(content)
+    return {
+        "sha256": sha256_of(content),
+        "recording": about.get("recording"),
+        "offset_seconds": about.get("offset_seconds", 0.0),
+        "seconds": about.get("seconds", 0.0),
+        "recipe": about.get("recipe"),
+    }
+
+
+def _implied_recording(path: Path, image_dir: Path) -> str:
+    name = os.path.relpath(path, image_dir)
+    before, separator, _ = name.rpartition(NO_HASH)
+    return before if separator else name

@@ -1,0 +1,314 @@
+"""The head: a softmax layer on the bottlenecks, however it was trained, with a hidden layer before it if wanted.
+
+Every way of training ends in weights and biases, so that scoring and exports need not know which it was. A trainer
+takes bottlenecks and label numbers and returns a `Head`; `TRAINERS` names them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audionet.bottlenecks import Rows
+from audionet.screen import hushed
+from audionet.settings import HeadSettings
+
+SHRINKAGE = 0.5
+STEPS_BETWEEN_CALLS = 10
+PROTOTYPE_SHARPNESS = 10.0  # the logit of a cosine of 1
+ROWS_AT_ONCE = 4096  # tables may be larger than memory, so they are converted to float32 piece by piece
+
+
+@dataclass(frozen=True)
+class Head:
+    """A softmax layer.
+
+    Attributes:
+        weights: float32, shape (dimension, labels).
+        biases: float32, shape (labels,).
+        hidden: a layer whose outputs, where above 0, this one takes in place of the bottlenecks.
+    """
+
+    weights: np.ndarray
+    biases: np.ndarray
+    hidden: "Head | None" = None
+
+    def logits(self, bottlenecks: np.ndarray | Rows) -> np.ndarray:
+        """Map bottlenecks of shape (n, dimension), of any float dtype, to float32 logits of shape (n, labels)."""
+        logits = np.empty((len(bottlenecks), len(self.biases)), np.float32)
+        for rows, block in _blocks(bottlenecks):
+            inputs = np.maximum(self.hidden.logits(block), 0) if self.hidden else block
+            logits[rows] = inputs @ self.weights + self.biases
+        return logits
+
+    def probabilities(self, bottlenecks: np.ndarray | Rows) -> np.ndarray:
+        """Map bottlenecks of shape (n, dimension) to float32 probabilities of shape (n, labels)."""
+        return np.exp(log_softmax(self.logits(bottlenecks)))
+
+    def cooled(self, temperature: float) -> "Head":
+        """Return the head whose logits are divided by `temperature`, which must be above 0."""
+        return Head(self.weights / np.float32(temperature), self.biases / np.float32(temperature), self.hidden)
+
+
+OnStep = Callable[[int, Head], bool | None]
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the softmax over the last axis, same shape."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def pool(log_probabilities: np.ndarray) -> np.ndarray:
+    """Turn the answers for a recording's chunks into one answer: their geometric mean, made to sum to 1.
+
+    Args:
+        log_probabilities: shape (chunks, labels).
+
+    Returns:
+        float64, shape (labels,): probabilities.
+    """
+    return np.exp(log_softmax(np.asarray(log_probabilities, np.float64).mean(axis=0)))
+
+
+def train_lda(
+    bottlenecks: np.ndarray | Rows,
+    numbers: np.ndarray,
+    label_count: int,
+    settings: HeadSettings,
+    *,
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> Head:
+    """Fit linear discriminant analysis in closed form: what varies within every label alike is made to count less.
+
+    The covariance within labels is shrunk half way towards a multiple of the identity. Estimates of the best shrinkage,
+    such as Ledoit and Wolf's, take the chunks of a recording for independent, find hardly any shrinkage necessary, and
+    do worse with the next recording. All labels are taken to be equally likely, so that a label with more recordings
+    gets no head start. Memory does not grow with n beyond the smaller of n and dimension, squared.
+
+    Args:
+        bottlenecks: shape (n, dimension).
+        numbers: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
+        label_count: how many labels there are.
+        settings: not used.
+        seed: not used.
+        on_step: called once, at the end.
+
+    Source: J. Friedman, "Regularized Discriminant Analysis", Journal of the American Statistical Association 84 (1989).
+    """
+    mean, scale = moments(bottlenecks)
+    centres = _centres(bottlenecks, numbers, label_count, mean, scale)
+    weights = _shrunk_inverse_times(centres, bottlenecks, numbers, mean, scale)
+    biases = -0.5 * np.einsum("ld,dl->l", centres, weights)
+    return _finished(_unscaled(weights, biases, mean, scale), on_step)
+
+
+def train_prototypes(
+    bottlenecks: np.ndarray | Rows,
+    numbers: np.ndarray,
+    label_count: int,
+    settings: HeadSettings,
+    *,
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> Head:
+    """Compare with the mean of each label by the cosine of the angle: for a handful of clips a label.
+
+    Args:
+        bottlenecks: shape (n, dimension).
+        numbers: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
+        label_count: how many labels there are.
+        settings: not used.
+        seed: not used.
+        on_step: called once, at the end.
+
+    Source: J. Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017.
+    """
+    mean, scale = moments(bottlenecks)
+    centres = _centres(bottlenecks, numbers, label_count, mean, scale)
+    # Angles are taken at the middle of the labels. The length of a bottleneck is the same for all of them, so that it
+    # decides nothing; the typical one stands for it.
+    middle = centres.mean(axis=0)
+    arms = centres - middle
+    directions = arms / np.maximum(np.linalg.norm(arms, axis=1, keepdims=True), 1e-6)
+    weights = PROTOTYPE_SHARPNESS / np.sqrt(bottlenecks.shape[1]) * directions.T
+    return _finished(_unscaled(weights, -middle @ weights, mean, scale), on_step)
+
+
+def _centres(
+    bottlenecks: np.ndarray | Rows, numbers: np.ndarray, label_count: int, mean: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Return the mean standardised bottleneck of each label, float32, shape (labels, dimension)."""
+    totals = np.zeros((label_count, bottlenecks.shape[1]))
+    for rows, block in _blocks(bottlenecks):
+        np.add.at(totals, numbers[rows], (block - mean) / scale)
+    return (totals / np.bincount(numbers, minlength=label_count)[:, None]).astype(np.float32)
+
+
+def _shrunk_inverse_times(
+    centres: np.ndarray, bottlenecks: np.ndarray | Rows, numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Return the inverse of the shrunk covariance within labels, times the labels' centres: (dimension, labels).
+
+    With fewer rows than columns the covariance is not formed: by the identity of Woodbury, a system of the size of
+    n serves as well.
+    """
+    from scipy.linalg import solve  # a tenth of a second, which only training should take
+
+    count, dimension = bottlenecks.shape
+    few = count < dimension
+    size = count if few else dimension
+    gram = np.zeros((size, size), np.float32)
+    deviations = np.empty((count if few else 0, dimension), np.float32)
+    trace = 0.0
+    for rows, block in _blocks(bottlenecks):
+        deviation = (block - mean) / scale - centres[numbers[rows]]
+        trace += float(np.square(deviation).sum(dtype=np.float64))
+        if few:
+            deviations[rows] = deviation
+        else:
+            gram += deviation.T @ deviation
+    ridge = np.float32(max(SHRINKAGE * trace / count / dimension, 1e-6))
+    share = np.float32((1 - SHRINKAGE) / count)
+    if not few:
+        covariance = share * gram
+        covariance[np.diag_indices(size)] += ridge
+        return solve(covariance, centres.T, assume_a="pos", overwrite_a=True)
+    gram = deviations @ deviations.T
+    gram[np.diag_indices(size)] += ridge / share
+    inner = solve(gram, deviations @ centres.T, assume_a="pos", overwrite_a=True)
+    return (centres.T - deviations.T @ inner) / ridge
+
+
+def train_softmax(
+    bottlenecks: np.ndarray | Rows,
+    numbers: np.ndarray,
+    label_count: int,
+    settings: HeadSettings,
+    *,
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> Head:
+    """Train by gradient descent on the cross-entropy, every label with the same total weight.
+
+    Args:
+        bottlenecks: shape (n, dimension).
+        numbers: int, shape (n,), each in 0..label_count - 1.
+        label_count: how many labels there are.
+        settings: all of them.
+        seed: of everything random.
+        on_step: called with the step's number and the head so far, every now and then; it stops the training by True.
+
+    Source of mixup: H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    """
+    with hushed():
+        import keras  # several seconds, which only this trainer should take
+
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    mean, scale = moments(bottlenecks)
+    layers = [keras.layers.Dense(settings.hidden_units, activation="relu")] if settings.hidden_units else []
+    start = "glorot_uniform" if settings.hidden_units else "zeros"
+    layers.append(keras.layers.Dense(label_count, activation="softmax", kernel_initializer=start))
+    dropout = [keras.layers.Dropout(settings.dropout)] if settings.hidden_units else []
+    model = keras.Sequential([keras.Input((bottlenecks.shape[1],)), *layers[:-1], *dropout, layers[-1]])
+    # Steps over a thousand standardised features add up: the rate is meant per feature.
+    rate = settings.learning_rate / np.sqrt(bottlenecks.shape[1])
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=(settings.l2 or 0.0) / rate), loss="categorical_crossentropy"
+    )
+    label_weights = len(numbers) / label_count / np.bincount(numbers, minlength=label_count).clip(1)
+    targets = np.eye(label_count, dtype=np.float32)
+
+    def current_head() -> Head:
+        (weights, biases), *after = (layer.get_weights() for layer in layers)
+        head = _unscaled(weights.astype(np.float64), biases, mean, scale)
+        return Head(*after[0], hidden=head) if after else head
+
+    steps = settings.how_many_training_steps
+    for step, rows in enumerate(_random_batches(rng, len(numbers), settings.train_batch_size, steps), start=1):
+        batch = (np.asarray(bottlenecks[rows], np.float32) - mean) / scale
+        truth, weight = targets[numbers[rows]], label_weights[numbers[rows]]
+        if settings.mixup:
+            share = np.float32(rng.beta(settings.mixup, settings.mixup))
+            partner = rng.permutation(len(rows))
+            batch = share * batch + (1 - share) * batch[partner]
+            truth = share * truth + (1 - share) * truth[partner]
+            weight = share * weight + (1 - share) * weight[partner]
+        model.train_on_batch(batch, truth, sample_weight=weight)
+        is_due = step % STEPS_BETWEEN_CALLS == 0 or step == steps
+        if on_step and is_due and on_step(step, current_head()):
+            break
+    return current_head()
+
+
+TRAINERS = {"lda": train_lda, "softmax": train_softmax, "prototypes": train_prototypes}
+"""By name; the first is tried first, and of equals on validation the first is kept."""
+
+
+def best_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
+    """Return the divisor of logits under which the probabilities of the true labels are likeliest.
+
+    Answers that are all right would ask for endless confidence. The true labels are therefore taken to be wrong once in
+    n + 2 times, which is what n right answers out of n leave room for.
+
+    Args:
+        logits: shape (n, labels), of examples that were not trained on.
+        numbers: int, shape (n,), their true labels.
+
+    Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017; the room for error is that of
+    J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    """
+    from scipy.optimize import minimize_scalar  # a fifth of a second, which only training should take
+
+    count, labels = logits.shape
+    targets = np.full((count, labels), 1 / (count + 2) / (labels - 1))
+    targets[np.arange(count), numbers] = (count + 1) / (count + 2)
+
+    def loss(log_temperature: float) -> float:
+        return -(targets * log_softmax(logits / np.exp(log_temperature))).sum(axis=1).mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(50)), method="bounded").x))
+
+
+def moments(bottlenecks: np.ndarray | Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of each column, float32; a constant column has deviation 1."""
+    total = np.zeros(bottlenecks.shape[1])
+    squares = np.zeros(bottlenecks.shape[1])
+    for _, block in _blocks(bottlenecks):
+        total += block.sum(axis=0, dtype=np.float64)
+        squares += np.square(block, dtype=np.float64).sum(axis=0)
+    mean = total / len(bottlenecks)
+    deviation = np.sqrt(np.maximum(squares / len(bottlenecks) - mean**2, 0))
+    return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
+
+
+def _finished(head: Head, on_step: OnStep | None) -> Head:
+    """Report a head that was trained in one step."""
+    if on_step:
+        on_step(1, head)
+    return head
+
+
+def _unscaled(weights: np.ndarray, biases: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Head:
+    """Fold the standardisation of the bottlenecks into the layer."""
+    weights = weights / scale[:, None]
+    return Head(weights.astype(np.float32), (biases - mean @ weights).astype(np.float32))
+
+
+def _blocks(bottlenecks: np.ndarray | Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    for start in range(0, len(bottlenecks), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        yield rows, np.asarray(bottlenecks[rows], np.float32)
+
+
+def _random_batches(rng: np.random.Generator, count: int, batch_size: int, steps: int) -> Iterator[np.ndarray]:
+    """Yield `steps` batches of row numbers; each row comes up once before any comes up again."""
+    order = rng.permutation(count)
+    start = 0
+    for _ in range(steps):
+        if start >= count:
+            order, start = rng.permutation(count), 0
+        yield np.sort(order[start : start + batch_size])
+        start += batch_size

@@ -1,0 +1,339 @@
+"""A training run: choose a bottleneck and a head, train it, score what was held out, save it all.
+
+What is held out for testing takes no part in any choice. Validation recordings, clean and as augmented views, choose
+the bottleneck, the head and the temperature; then the head is trained once more on training and validation recordings
+together.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from audionet.backbones import Backbone
+from audionet.bottlenecks import Rows
+from audionet.classifier import KIND, Classifier
+from audionet.dataset import SIDES
+from audionet.errors import InputError
+from audionet.export import write_graph, write_labels
+from audionet.files import mark_folder, printable, read_mark, whole_folder, write_json
+from audionet.head import TRAINERS, Head, OnStep, best_temperature, log_softmax, pool
+from audionet.material import Material
+from audionet.metrics import accuracy, balanced_accuracy, confusion, log_loss, rows_by_group
+from audionet.screen import hushed
+from audionet.settings import HeadSettings
+
+CURVE_ROWS = 1000  # of the training side, for the learning curves
+L2_CANDIDATES = (0.0, 1e-3, 1e-2)
+PATIENCE_STEPS = 200  # without a lower loss on validation
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to train, and how it did.
+
+    Attributes:
+        bottleneck: what the head was given.
+        trainer: how it was trained.
+        l2: weight decay, for softmax.
+        steps: after how many steps it did best, for softmax.
+        validation_accuracy: balanced over labels, the mean over clean pictures and views; None without validation.
+        temperature: what makes its probabilities honest on validation; 1 without.
+    """
+
+    bottleneck: str
+    trainer: str
+    l2: float
+    steps: int
+    validation_accuracy: float | None
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The head that a training run settled for, and what else was tried.
+
+    Attributes:
+        best: how it was trained.
+        attempts: all ways tried, in order.
+        head: trained on training and validation recordings.
+    """
+
+    best: Attempt
+    attempts: tuple[Attempt, ...]
+    head: Head
+
+
+def choose(
+    material: Material,
+    *,
+    candidates: Sequence[str],
+    settings: HeadSettings,
+    seed: int = 0,
+    summaries_dir: Path | None = None,
+) -> Choice:
+    """Choose a bottleneck and a trainer on validation, and train on training and validation recordings.
+
+    Args:
+        material: bottlenecks and sides.
+        candidates: bottlenecks to choose from, the preferred one first; all are parts of the material's.
+        settings: of the head; its trainer may be left open.
+        seed: of everything random.
+        summaries_dir: where to write learning curves for TensorBoard.
+    """
+    attempt = partial(_attempts, material, settings=settings, seed=seed, summaries_dir=summaries_dir)
+    first, *others = TRAINERS if settings.head == "auto" else [settings.head]
+    attempts = [one for candidate in candidates for one in attempt(bottleneck=candidate, trainer=first)]
+    bottleneck = _best(attempts).bottleneck
+    attempts += [one for trainer in others for one in attempt(bottleneck=bottleneck, trainer=trainer)]
+    best = _best(attempts)
+    best_settings = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
+    head = _fit(material, ("training", "validation"), best.bottleneck, best.trainer, best_settings, seed)
+    return Choice(best, tuple(attempts), head.cooled(best.temperature))
+
+
+def _attempts(
+    material: Material,
+    *,
+    bottleneck: str,
+    trainer: str,
+    settings: HeadSettings,
+    seed: int,
+    summaries_dir: Path | None,
+) -> Iterator[Attempt]:
+    is_open = trainer == "softmax" and settings.l2 is None and len(material.rows["validation"])
+    for l2 in L2_CANDIDATES if is_open else [settings.l2 or 0.0]:
+        with _learning_curves(summaries_dir, material, bottleneck, f"{trainer} {l2}") as draw_curves:
+            yield _attempt(material, bottleneck, trainer, replace(settings, l2=l2), seed, draw_curves)
+
+
+def _attempt(
+    material: Material, bottleneck: str, trainer: str, settings: HeadSettings, seed: int, draw_curves: OnStep
+) -> Attempt:
+    clean, numbers = material.take(("validation",), bottleneck=bottleneck, clean=True, views=False)
+    l2 = settings.l2 or 0.0
+    if not len(numbers):
+        return Attempt(bottleneck, trainer, l2, settings.how_many_training_steps, None, 1.0)
+    views, view_numbers = material.take(("validation",), bottleneck=bottleneck, clean=False, views=True)
+    progress = _Progress(clean, numbers, draw_curves)
+    _fit(material, ("training",), bottleneck, trainer, settings, seed, progress.note)
+    logits = progress.best_head.logits(clean)
+    scores = [balanced_accuracy(numbers, logits.argmax(axis=1))]
+    if len(views):
+        scores.append(balanced_accuracy(view_numbers, progress.best_head.logits(views).argmax(axis=1)))
+    temperature = best_temperature(logits, numbers)
+    return Attempt(bottleneck, trainer, l2, progress.best_step, float(np.mean(scores)), temperature)
+
+
+class _Progress:
+    """The best head so far, by its loss on validation, and when to stop hoping for a better one."""
+
+    def __init__(self, bottlenecks: Rows, numbers: np.ndarray, draw_curves: OnStep):
+        self._bottlenecks = bottlenecks
+        self._numbers = numbers
+        self._draw_curves = draw_curves
+        self._best_loss = np.inf
+        self.best_step = 1
+        self.best_head: Head
+
+    def note(self, step: int, head: Head) -> bool:
+        """Take note of the head after a step; return True when it has not become better for long."""
+        self._draw_curves(step, head)
+        loss = log_loss(self._numbers, log_softmax(head.logits(self._bottlenecks)))
+        if loss < self._best_loss:
+            self._best_loss, self.best_step, self.best_head = loss, step, head
+        return step - self.best_step >= PATIENCE_STEPS
+
+
+def _best(attempts: Sequence[Attempt]) -> Attempt:
+    """Return the attempt that did best on validation; of equals, the first."""
+    return max(attempts, key=lambda attempt: attempt.validation_accuracy or 0)
+
+
+def _fit(
+    material: Material,
+    sides: Sequence[str],
+    bottleneck: str,
+    trainer: str,
+    settings: HeadSettings,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> Head:
+    bottlenecks, numbers = material.take(sides, bottleneck=bottleneck, clean=True, views=True)
+    train = TRAINERS[trainer]
+    return train(bottlenecks, numbers, len(material.labels), settings, seed=seed, on_step=on_step)
+
+
+@contextmanager
+def _learning_curves(summaries_dir: Path | None, material: Material, bottleneck: str, name: str) -> Iterator[OnStep]:
+    """Yield a function that notes a head's accuracy for TensorBoard while it is trained."""
+    if summaries_dir is None:
+        yield lambda step, head: None
+        return
+    with hushed():
+        import tensorflow  # noqa: F401 (several seconds; TensorBoard's writer would import it later, and aloud)
+        from tensorboard.summary import Writer
+
+    if read_mark(summaries_dir) is None:
+        mark_folder(summaries_dir, "summaries")
+    curves = []
+    for side in ("training", "validation"):
+        bottlenecks, numbers = material.take((side,), bottleneck=bottleneck, clean=True, views=False)
+        if len(numbers):
+            some = np.random.default_rng(0).permutation(len(numbers))[:CURVE_ROWS]
+            writer = Writer(str(summaries_dir / f"{name} on {bottleneck}" / side))
+            curves.append((writer, bottlenecks[some], numbers[some]))
+
+    def note(step: int, head: Head) -> None:
+        for writer, bottlenecks, numbers in curves:
+            log_probabilities = log_softmax(head.logits(bottlenecks))
+            writer.add_scalar("accuracy", accuracy(numbers, log_probabilities.argmax(axis=1)), step)
+            writer.add_scalar("log_loss", log_loss(numbers, log_probabilities), step)
+
+    try:
+        yield note
+    finally:
+        for writer, _, _ in curves:
+            writer.close()
+
+
+@dataclass(frozen=True)
+class Run:
+    """The outcome of a training run.
+
+    Attributes:
+        classifier: ready to score or to save.
+        metrics: scores and how they came about, as JSON.
+        sides: `training`, `validation` or `testing` by recording.
+        example_clip: a file that training never saw, if any was held out.
+    """
+
+    classifier: Classifier
+    metrics: dict
+    sides: dict[str, str]
+    example_clip: Path | None
+
+    def save(self, folder: Path, *, graph: Path, labels: Path) -> None:
+        """Write the classifier folder, the frozen graph and the list of labels.
+
+        Raises:
+            InputError: `folder` holds something that is not a classifier.
+        """
+        check_replaceable(folder)
+        with whole_folder(folder) as scratch:
+            self.classifier.save(scratch)
+            write_json(scratch / "metrics.json", self.metrics)
+            write_json(scratch / "split.json", self.sides)
+        write_graph(self.classifier, graph)
+        write_labels(self.classifier, labels)
+
+    def report(self, folder: Path) -> list[str]:
+        """Return the last lines on screen: the score, where the classifier is, and what to type next."""
+        clip = shlex.quote(str(self.example_clip or ("CLIP.mp3" if self.classifier.recipe else "PICTURE.jpg")))
+        script = Path(sys.argv[0]).with_name("label_image.py")
+        command = f"python {shlex.quote(str(script))} --model {shlex.quote(str(folder))} {clip}"
+        return [self._headline(), f"Classifier: {printable(folder)}", f"Label a clip: {command}"]
+
+    def _headline(self) -> str:
+        if "recording" not in self.metrics:
+            return "No recording was held out for testing, so there is no honest score to report."
+        chunk, recording = self.metrics["chunk"], self.metrics["recording"]
+        right = round(recording["accuracy"] * recording["n"])
+        return (
+            f"On recordings that training never saw: {right} of {recording['n']} recordings right "
+            f"({recording['accuracy']:.1%}), {chunk['accuracy']:.1%} of {chunk['n']} pictures. "
+            f"Guessing would get {1 / len(self.classifier.labels):.1%}."
+        )
+
+
+def finish(material: Material, choice: Choice, backbone: Backbone) -> Run:
+    """Score the chosen head on what was held out, and put the classifier together.
+
+    Args:
+        material: what it was trained on.
+        choice: what was chosen.
+        backbone: the network, read at the chosen bottleneck and nowhere else.
+    """
+    training = {
+        "trainer": choice.best.trainer,
+        "bottleneck": choice.best.bottleneck,
+        "temperature": choice.best.temperature,
+        "attempts": [vars(attempt) for attempt in choice.attempts],
+        "views_per_picture": round(len(material.view_rows) / max(1, len(np.unique(material.view_rows)))),
+        "sides": {side: _sizes(material, side) for side in SIDES},
+    }
+    classifier = Classifier(
+        labels=material.labels,
+        recipe=material.recipe,
+        head=choice.head,
+        graph=backbone.graph,
+        about={"backbone": backbone.describe(), "training": training},
+    )
+    scores = score_head(choice.head, material, choice.best.bottleneck) if len(material.rows["testing"]) else {}
+    sides = {material.examples[row].recording: side for side in SIDES for row in material.rows[side]}
+    return Run(classifier, {**training, **scores}, sides, _example_clip(material))
+
+
+def score_head(head: Head, material: Material, bottleneck: str) -> dict:
+    """Score a head on the testing side, chunk by chunk and recording by recording.
+
+    Returns:
+        dict: `chunk` and `recording`, each with `accuracy`, `balanced_accuracy`, `log_loss` and `n`; and `confusion`,
+        counts of recordings, true label by row.
+    """
+    bottlenecks, numbers = material.take(("testing",), bottleneck=bottleneck, clean=True, views=False)
+    log_probabilities = log_softmax(head.logits(bottlenecks))
+    groups = rows_by_group([material.examples[row].recording for row in material.rows["testing"]])
+    pooled = np.log(np.stack([pool(log_probabilities[rows]) for rows in groups.values()]).clip(1e-12))
+    group_numbers = np.array([numbers[rows[0]] for rows in groups.values()])
+    return {
+        "chunk": _scores(numbers, log_probabilities),
+        "recording": _scores(group_numbers, pooled),
+        "confusion": confusion(group_numbers, pooled.argmax(axis=1), len(material.labels)).tolist(),
+    }
+
+
+def _scores(numbers: np.ndarray, log_probabilities: np.ndarray) -> dict:
+    answers = log_probabilities.argmax(axis=1)
+    return {
+        "accuracy": accuracy(numbers, answers),
+        "balanced_accuracy": balanced_accuracy(numbers, answers),
+        "log_loss": log_loss(numbers, log_probabilities),
+        "n": len(numbers),
+    }
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise unless `folder` may be replaced by a classifier.
+
+    Raises:
+        InputError: it is a file, or it holds something that is not a classifier.
+    """
+    is_ours = (read_mark(folder) or {}).get("kind") == KIND
+    if folder.exists() and not is_ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"--output_model: expected a new folder or an earlier classifier, but {printable(folder)} holds something "
+            "else. Choose another folder."
+        )
+
+
+def _example_clip(material: Material) -> Path | None:
+    """Return the recording behind the first picture held out, or the picture where there is no recording."""
+    if not len(material.rows["testing"]):
+        return None
+    example = material.examples[material.rows["testing"][0]]
+    for folder in example.path.parents:
+        recording = Path((read_mark(folder) or {}).get("audio_dir", folder)) / example.recording
+        if recording.is_file():
+            return recording
+    return example.path
+
+
+def _sizes(material: Material, side: str) -> dict:
+    rows = material.rows[side]
+    return {"chunks": len(rows), "recordings": len({material.examples[row].recording for row in rows})}

@@ -1,0 +1,88 @@
+"""Train a new top layer on a pretrained network, for folders of pictures or of recordings.
+
+    python retrain.py --image_dir ../tf_files/data_image
+    python retrain.py --image_dir ../tf_files/data_image --architecture inception_v3 --head softmax
+    python retrain.py --image_dir ~/photos --output_model ../tf_files/photo_model
+
+Each subfolder of --image_dir is a label. Recordings are held out as a whole, so that the score tells how the next
+recording will fare. A folder of recordings is drawn first, as data_maker.py would.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from audionet.files import printable
+from audionet.options import EXIT_FAILED, OmitArgPrefixes, run_script
+from audionet.screen import say
+from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
+
+TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """The command line of retrain.py."""
+
+    image_dir: Path = TF_FILES / "data_image"
+    """Folder of pictures, one subfolder a label; or of recordings, which stands for the pictures made of them."""
+    bottleneck_dir: Path = TF_FILES / "bottlenecks"
+    """Folder of the cache. It is safe to delete."""
+    summaries_dir: Path = TF_FILES / "training_summaries"
+    """Folder for TensorBoard."""
+    output_model: Path = TF_FILES / "retrained_model"
+    """Folder that the classifier is saved to."""
+    output_graph: Path = TF_FILES / "retrained_graph.pb"
+    """File that the frozen graph is saved to."""
+    output_labels: Path = TF_FILES / "retrained_labels.txt"
+    """File that the labels are saved to."""
+    backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
+    holdout: OmitArgPrefixes[HoldoutSettings] = field(default_factory=HoldoutSettings)
+    head: OmitArgPrefixes[HeadSettings] = field(default_factory=HeadSettings)
+
+
+def retrain(options: RetrainOptions) -> int:
+    """Train, save and say how good it is; return 1 if any picture had to be set aside."""
+    # NumPy, Pillow and the networks, which --help should not wait for.
+    from audionet import material, training
+    from audionet.backbones import candidate_bottlenecks, load_backbone, union_of
+    from audionet.dataset import read_dataset
+    from audionet.pictures import pictures_for
+
+    training.check_replaceable(options.output_model)
+    if options.backbone.model_dir:
+        os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
+    wanted = options.backbone
+    load = partial(load_backbone, wanted.architecture, weights=wanted.weights, tfhub_module=wanted.tfhub_module)
+    candidates = candidate_bottlenecks(wanted.architecture, wanted.bottleneck)
+    ledger_path = options.bottleneck_dir / material.LEDGER_NAME
+    image_dir, failures = pictures_for(options.image_dir)
+    dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
+    backbone = load(bottleneck=union_of(candidates))
+    say(backbone.sentence())
+    gathered = material.gather(dataset, backbone, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
+    choice = training.choose(
+        gathered,
+        candidates=candidates,
+        settings=options.head,
+        seed=options.holdout.random_seed,
+        summaries_dir=options.summaries_dir,
+    )
+    run = training.finish(gathered, choice, load(bottleneck=choice.best.bottleneck))
+    run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
+    for picture, reason in gathered.failures.items():
+        say(f"Set aside: {printable(picture)}: {reason}")
+    for line in run.report(options.output_model):
+        print(line)
+    return EXIT_FAILED if failures or gathered.failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(retrain, RetrainOptions, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
