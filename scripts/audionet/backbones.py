@@ -289,6 +289,11 @@ def candidate_bottlenecks(architecture: str, bottleneck: str = "auto") -> tuple[
     return tuple(parse_bottleneck(text, row).text for text in texts)
 
 
+def union_of(bottlenecks: Iterable[str]) -> str:
+    """Return the bottleneck that has every part of several ones, each once."""
+    return "+".join(dict.fromkeys(part for bottleneck in bottlenecks for part in bottleneck.split("+")))
+
+
 def fit_pictures(pictures: Iterable[np.ndarray], *, height: int, width: int) -> np.ndarray:
     """Bring pictures to one size, bilinearly and with smoothing where they shrink; those of this size stay as they are.
 
