@@ -159,6 +159,18 @@ def test_a_truncated_recording_gives_what_is_left_of_it(tmp_path, suffix):
     assert loudest_hertz(chunks[0].samples) == pytest.approx(1000, abs=2)
 
 
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac", "ogg"])
+def test_a_truncated_recording_gives_what_is_left_of_it_without_sox(tmp_path, suffix, without_sox):
+    test_a_truncated_recording_gives_what_is_left_of_it(tmp_path, suffix)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac", "ogg"])
+def test_a_long_recording_has_no_gaps_where_its_blocks_meet(tmp_path, suffix, without_sox):
+    samples = read_all(write_sound(tmp_path / f"a.{suffix}", tone(1000, 65.0)))
+    loudness = np.abs(samples[: 64 * RATE_HZ].reshape(-1, RATE_HZ // 10)).max(axis=1)
+    assert loudness.min() > 0.4
+
+
 @pytest.mark.parametrize("suffix", ["mp3", "wav", "flac"])
 def test_a_recording_cut_within_its_header_is_refused(tmp_path, suffix):
     path = write_sound(tmp_path / f"a.{suffix}", tone(1000))
@@ -235,9 +247,17 @@ def test_a_last_chunk_of_less_than_half_is_dropped_unless_it_is_the_only_one(cou
 
 
 def test_a_short_recording_gives_one_chunk_in_which_it_is_repeated(tmp_path):
-    (chunk,) = chunks_of(write_sound(tmp_path / "a.wav", noise(0.25)))
-    assert chunk.seconds == pytest.approx(0.25)
-    assert np.array_equal(chunk.samples, np.tile(chunk.samples[: RATE_HZ // 4], 4))
+    (chunk,) = chunks_of(write_sound(tmp_path / "a.wav", noise(0.6)))
+    assert chunk.seconds == pytest.approx(0.6)
+    once = round(0.6 * RATE_HZ)
+    assert np.array_equal(chunk.samples[once:], chunk.samples[: RATE_HZ - once])
+
+
+def test_a_click_is_repeated_no_more_than_twice_a_second(tmp_path):
+    (chunk,) = chunks_of(write_sound(tmp_path / "a.wav", noise(0.1)))
+    half = RATE_HZ // 2
+    assert np.array_equal(chunk.samples[:half], chunk.samples[half:])
+    assert not chunk.samples[round(0.1 * RATE_HZ) : half].any()
 
 
 def test_chunks_know_where_they_were(tmp_path):

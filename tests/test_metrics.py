@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
@@ -246,13 +247,26 @@ class TestIntervals:
         assert width_of[0] == pytest.approx(width_of[1])
 
     def test_all_right_is_not_certainty(self):
-        low, high = metrics.share_interval(1.0, np.ones(100), 12)
+        low, high = metrics.share_interval(1.0, np.ones(100), rows=12, recordings=12)
         assert (low, high) == (pytest.approx(0.025 ** (1 / 12)), 1.0)
-        assert metrics.share_interval(0.0, np.zeros(100), 12)[0] == 0
+        assert metrics.share_interval(0.0, np.zeros(100), rows=12, recordings=12) == (0, pytest.approx(1 - low))
+
+    def test_its_exact_interval_agrees_with_scipy(self):
+        theirs = scipy.stats.binomtest(30, 30).proportion_ci(method="exact")
+        assert metrics.share_interval(1.0, np.ones(9), rows=30, recordings=30) == pytest.approx(
+            (theirs.low, theirs.high)
+        )
+
+    def test_chunks_count_for_less_than_as_many_recordings_and_more_than_none(self):
+        lows = [
+            metrics.share_interval(1.0, np.ones(9), rows=rows, recordings=recordings)[0]
+            for rows, recordings in ((12, 12), (240, 12), (240, 240))
+        ]
+        assert lows == sorted(lows) and len(set(lows)) == 3
 
     def test_a_share_with_spread_keeps_its_resamples(self):
         values = np.linspace(0.5, 1, 101)
-        assert metrics.share_interval(0.75, values, 12) == metrics.interval(values)
+        assert metrics.share_interval(0.75, values, rows=12, recordings=12) == metrics.interval(values)
 
     def test_too_few_resamples_with_a_score_give_no_interval(self):
         assert metrics.interval(np.array([np.nan, np.nan, 1.0])) is None

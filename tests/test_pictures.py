@@ -215,11 +215,11 @@ def test_a_label_taken_away_takes_its_folder_with_it(audio_dir, image_dir):
 
 def test_another_recipe_draws_everything_again(audio_dir, image_dir):
     make(audio_dir, image_dir)
-    other = find_recipe("log_mel", chunk_seconds=2.0)
+    other = find_recipe("three_windows", chunk_seconds=2.0)
     tally = make(audio_dir, image_dir, recipe=other)
     assert (tally.recordings_made, tally.pictures_removed) == (4, 4)
     recipes = [read_about((image_dir / name).read_bytes())["recipe"]["drawing"] for name in jpgs(image_dir)]
-    assert recipes == ["log_mel"] * 4
+    assert recipes == ["log_mel_3"] * 4
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "wav"])

@@ -11,7 +11,7 @@ CHANGES = {
     "sample_rate_hz": 22_050,
     "chunk_seconds": 3.0,
     "sox_effects": "norm -3",
-    "drawing": "log_mel",
+    "drawing": "linear",
     "picture_height": 128,
     "picture_width": 128,
     "window_samples": (512,),

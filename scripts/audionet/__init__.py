@@ -17,6 +17,7 @@ Import rule: the data flow in one direction, and so do the imports. A module may
 list, never from those after it, and scripts never import each other:
 
     errors, files, screen, tables, workers, recipe, options, settings, audio, spectrogram, conditions, views, ledger,
-    landmarks, measures, audit, pictures, dataset, weights, networks, backbones, bottlenecks, metrics, head, material,
-    openset, runs, evaluation, comparison, findings, classifier, testset, figures, report, export, training, scoring
+    landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks, metrics,
+    head, material, openset, runs, evaluation, comparison, findings, classifier, testset, figures, sections, report,
+    reporting, export, training, scoring
 """

@@ -55,6 +55,7 @@ SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
 
 BLOCK_SECONDS = 30
 SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
+SHORTEST_PERIOD_SECONDS = 0.5
 SHORTEST_SECONDS = 0.02  # one window of analysis
 
 
@@ -89,7 +90,7 @@ def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effect
     """Yield a recording's chunks in order, silent ones left out.
 
     Chunks do not overlap. A last chunk shorter than half a chunk is dropped; a longer one, or a recording shorter than
-    a chunk, is repeated until it fills the chunk. Repetition tells short sounds apart better than silence does.
+    a chunk, is repeated until it fills the chunk, as `filled` does it.
 
     Raises:
         RecordingError: no decoder reads the file, or it holds no sound.
@@ -106,7 +107,7 @@ def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effect
         yield Chunk(
             index=index,
             offset_seconds=index * chunk_samples / sample_rate_hz,
-            samples=np.resize(samples, chunk_samples),
+            samples=filled(samples, chunk_samples, sample_rate_hz=sample_rate_hz),
             seconds=len(samples) / sample_rate_hz,
         )
     if total_samples < SHORTEST_SECONDS * sample_rate_hz:
@@ -119,6 +120,20 @@ def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effect
             f"{printable(path)} is silent: no sample of its {total_samples / sample_rate_hz:.1f} s is louder than "
             f"{20 * math.log10(SILENCE_PEAK):.0f} dBFS. Remove it or record it again."
         )
+
+
+def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int) -> np.ndarray:
+    """Repeat samples until they fill a chunk; what is shorter than half a second is followed by silence up to that.
+
+    Repeated sounds are told apart better than sounds in silence, as long as they do not turn into a tone.
+
+    Args:
+        samples: float32, shape (n,), n above 0.
+        chunk_samples: how many there shall be; more are cut off.
+        sample_rate_hz: of the samples.
+    """
+    silence = max(0, round(SHORTEST_PERIOD_SECONDS * sample_rate_hz) - len(samples))
+    return np.resize(np.pad(samples, (0, silence)), chunk_samples)
 
 
 def cut(blocks: Iterable[np.ndarray], chunk_samples: int) -> Iterator[np.ndarray]:
@@ -153,7 +168,7 @@ def read_wav(path: Path) -> np.ndarray:
         RecordingError: the file is not there or cannot be read.
     """
     try:
-        return soundfile.read(path, dtype="float32")[0]
+        return soundfile.read(os.fsencode(path), dtype="float32")[0]
     except (soundfile.LibsndfileError, OSError) as error:
         raise RecordingError(f"{printable(path)} cannot be read ({_last_line(str(error))}).") from error
 
@@ -273,13 +288,24 @@ def _sox_type(path: Path) -> str | None:
     return suffix.lower() if suffix != suffix.lower() else None
 
 
+class _Stream(soundfile.SoundFile):
+    """A sound file read from beginning to end: soundfile seeks after each read, which tears a gap into mp3."""
+
+    def seekable(self) -> bool:
+        """Tell soundfile not to seek."""
+        return False
+
+
 def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
     try:
         # Bytes, because soundfile refuses a name that is not valid UTF-8 when given as text.
-        with soundfile.SoundFile(os.fsencode(path)) as sound:
+        with _Stream(os.fsencode(path)) as sound:
             resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32").resample_chunk
             as_it_is = sound.samplerate == sample_rate_hz
-            for block in sound.blocks(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True):
+            # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens
+            # to be in memory for what a truncated file lacks.
+            buffer = np.empty((sound.samplerate, sound.channels), np.float32)
+            while len(block := sound.read(out=buffer)):
                 mono = np.nan_to_num(block.mean(axis=1, dtype=np.float32), posinf=1.0, neginf=-1.0)
                 yield mono if as_it_is else resample(mono)
             if not as_it_is:

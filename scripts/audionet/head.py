@@ -77,6 +77,7 @@ def train_lda(
     label_count: int,
     settings: HeadSettings,
     *,
+    shares: np.ndarray | None = None,
     seed: int = 0,
     on_step: OnStep | None = None,
 ) -> Head:
@@ -92,14 +93,16 @@ def train_lda(
         numbers: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
         label_count: how many labels there are.
         settings: not used.
+        shares: float, shape (n,), how much each row counts, by default all alike.
         seed: not used.
         on_step: called once, at the end.
 
     Source: J. Friedman, "Regularized Discriminant Analysis", Journal of the American Statistical Association 84 (1989).
     """
-    mean, scale = moments(bottlenecks)
-    centres = _centres(bottlenecks, numbers, label_count, mean, scale)
-    weights = _shrunk_inverse_times(centres, bottlenecks, numbers, mean, scale)
+    shares = _shares(shares, numbers)
+    mean, scale = moments(bottlenecks, shares)
+    centres = _centres(bottlenecks, numbers, label_count, shares, mean, scale)
+    weights = _shrunk_inverse_times(centres, bottlenecks, numbers, shares, mean, scale)
     biases = -0.5 * np.einsum("ld,dl->l", centres, weights)
     return _finished(_unscaled(weights, biases, mean, scale), on_step)
 
@@ -110,6 +113,7 @@ def train_prototypes(
     label_count: int,
     settings: HeadSettings,
     *,
+    shares: np.ndarray | None = None,
     seed: int = 0,
     on_step: OnStep | None = None,
 ) -> Head:
@@ -120,13 +124,15 @@ def train_prototypes(
         numbers: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
         label_count: how many labels there are.
         settings: not used.
+        shares: float, shape (n,), how much each row counts, by default all alike.
         seed: not used.
         on_step: called once, at the end.
 
     Source: J. Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017.
     """
-    mean, scale = moments(bottlenecks)
-    centres = _centres(bottlenecks, numbers, label_count, mean, scale)
+    shares = _shares(shares, numbers)
+    mean, scale = moments(bottlenecks, shares)
+    centres = _centres(bottlenecks, numbers, label_count, shares, mean, scale)
     # Angles are taken at the middle of the labels. The length of a bottleneck is the same for all of them, so that it
     # decides nothing; the typical one stands for it.
     middle = centres.mean(axis=0)
@@ -136,18 +142,36 @@ def train_prototypes(
     return _finished(_unscaled(weights, -middle @ weights, mean, scale), on_step)
 
 
+def _shares(shares: np.ndarray | None, numbers: np.ndarray) -> np.ndarray:
+    """Return float64 shares, shape (n,), that sum to n."""
+    given = np.ones(len(numbers)) if shares is None else np.asarray(shares, np.float64)
+    return given * len(numbers) / given.sum()
+
+
 def _centres(
-    bottlenecks: np.ndarray | Rows, numbers: np.ndarray, label_count: int, mean: np.ndarray, scale: np.ndarray
+    bottlenecks: np.ndarray | Rows,
+    numbers: np.ndarray,
+    label_count: int,
+    shares: np.ndarray,
+    mean: np.ndarray,
+    scale: np.ndarray,
 ) -> np.ndarray:
     """Return the mean standardised bottleneck of each label, float32, shape (labels, dimension)."""
     totals = np.zeros((label_count, bottlenecks.shape[1]))
     for rows, block in _blocks(bottlenecks):
-        np.add.at(totals, numbers[rows], (block - mean) / scale)
-    return (totals / np.bincount(numbers, minlength=label_count)[:, None]).astype(np.float32)
+        memberships = np.zeros((label_count, len(block)), np.float32)
+        memberships[numbers[rows], np.arange(len(block))] = shares[rows]
+        totals += memberships @ ((block - mean) / scale)
+    return (totals / np.bincount(numbers, shares, minlength=label_count)[:, None]).astype(np.float32)
 
 
 def _shrunk_inverse_times(
-    centres: np.ndarray, bottlenecks: np.ndarray | Rows, numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray
+    centres: np.ndarray,
+    bottlenecks: np.ndarray | Rows,
+    numbers: np.ndarray,
+    shares: np.ndarray,
+    mean: np.ndarray,
+    scale: np.ndarray,
 ) -> np.ndarray:
     """Return the inverse of the shrunk covariance within labels, times the labels' centres: (dimension, labels).
 
@@ -164,19 +188,20 @@ def _shrunk_inverse_times(
     trace = 0.0
     for rows, block in _blocks(bottlenecks):
         deviation = (block - mean) / scale - centres[numbers[rows]]
+        deviation *= np.sqrt(shares[rows, None]).astype(np.float32)
         trace += float(np.square(deviation).sum(dtype=np.float64))
         if few:
             deviations[rows] = deviation
         else:
             gram += deviation.T @ deviation
     ridge = np.float32(max(SHRINKAGE * trace / count / dimension, 1e-6))
-    share = np.float32((1 - SHRINKAGE) / count)
+    scatter_share = np.float32((1 - SHRINKAGE) / count)
     if not few:
-        covariance = share * gram
+        covariance = scatter_share * gram
         covariance[np.diag_indices(size)] += ridge
         return solve(covariance, centres.T, assume_a="pos", overwrite_a=True)
     gram = deviations @ deviations.T
-    gram[np.diag_indices(size)] += ridge / share
+    gram[np.diag_indices(size)] += ridge / scatter_share
     inner = solve(gram, deviations @ centres.T, assume_a="pos", overwrite_a=True)
     return (centres.T - deviations.T @ inner) / ridge
 
@@ -187,6 +212,7 @@ def train_softmax(
     label_count: int,
     settings: HeadSettings,
     *,
+    shares: np.ndarray | None = None,
     seed: int = 0,
     on_step: OnStep | None = None,
 ) -> Head:
@@ -197,6 +223,7 @@ def train_softmax(
         numbers: int, shape (n,), each in 0..label_count - 1.
         label_count: how many labels there are.
         settings: all of them.
+        shares: float, shape (n,), how much each row counts, by default all alike.
         seed: of everything random.
         on_step: called with the step's number and the head so far, every now and then; it stops the training by True.
 
@@ -207,7 +234,8 @@ def train_softmax(
 
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    mean, scale = moments(bottlenecks)
+    shares = _shares(shares, numbers)
+    mean, scale = moments(bottlenecks, shares)
     layers = [keras.layers.Dense(settings.hidden_units, activation="relu")] if settings.hidden_units else []
     start = "glorot_uniform" if settings.hidden_units else "zeros"
     layers.append(keras.layers.Dense(label_count, activation="softmax", kernel_initializer=start))
@@ -218,7 +246,7 @@ def train_softmax(
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=(settings.l2 or 0.0) / rate), loss="categorical_crossentropy"
     )
-    label_weights = len(numbers) / label_count / np.bincount(numbers, minlength=label_count).clip(1)
+    weights_of_rows = shares * (len(numbers) / label_count / np.bincount(numbers, shares, label_count))[numbers]
     targets = np.eye(label_count, dtype=np.float32)
 
     def current_head() -> Head:
@@ -229,7 +257,7 @@ def train_softmax(
     steps = settings.how_many_training_steps
     for step, rows in enumerate(_random_batches(rng, len(numbers), settings.train_batch_size, steps), start=1):
         batch = (np.asarray(bottlenecks[rows], np.float32) - mean) / scale
-        truth, weight = targets[numbers[rows]], label_weights[numbers[rows]]
+        truth, weight = targets[numbers[rows]], weights_of_rows[rows]
         if settings.mixup:
             share = np.float32(rng.beta(settings.mixup, settings.mixup))
             partner = rng.permutation(len(rows))
@@ -272,15 +300,22 @@ def best_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(50)), method="bounded").x))
 
 
-def moments(bottlenecks: np.ndarray | Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the standard deviation of each column, float32; a constant column has deviation 1."""
+def moments(bottlenecks: np.ndarray | Rows, shares: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of each column, float32; a constant column has deviation 1.
+
+    Args:
+        bottlenecks: shape (n, dimension).
+        shares: float, shape (n,), how much each row counts, by default all alike.
+    """
+    counted = np.ones(len(bottlenecks)) if shares is None else shares
     total = np.zeros(bottlenecks.shape[1])
     squares = np.zeros(bottlenecks.shape[1])
-    for _, block in _blocks(bottlenecks):
-        total += block.sum(axis=0, dtype=np.float64)
-        squares += np.square(block, dtype=np.float64).sum(axis=0)
-    mean = total / len(bottlenecks)
-    deviation = np.sqrt(np.maximum(squares / len(bottlenecks) - mean**2, 0))
+    for rows, block in _blocks(bottlenecks):
+        block = block.astype(np.float64)
+        total += counted[rows] @ block
+        squares += counted[rows] @ np.square(block)
+    mean = total / counted.sum()
+    deviation = np.sqrt(np.maximum(squares / counted.sum() - mean**2, 0))
     return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
 
 

@@ -51,8 +51,10 @@ class Material:
     slices: Mapping[str, tuple[int, int]]
     failures: dict[str, str]
 
-    def take(self, sides: Sequence[str], *, bottleneck: str, clean: bool, views: bool) -> tuple[Rows, np.ndarray]:
-        """Return the bottlenecks of some sides, and their label numbers, int, shape (n,).
+    def take(
+        self, sides: Sequence[str], *, bottleneck: str, clean: bool = True, views: bool = False
+    ) -> tuple[Rows, np.ndarray]:
+        """Return the bottlenecks of some sides, clean ones first, and their label numbers, int, shape (n,).
 
         Args:
             sides: out of `SIDES`.

@@ -29,11 +29,11 @@ class Recipe:
     chunk_seconds: float = 2.0
     sox_effects: str = ""
     """A SoX effect chain that every recording goes through, such as `norm -3`."""
-    drawing: str = "log_mel_3"
+    drawing: str = "log_mel"
     """One of DRAWINGS: which function of `spectrogram` draws it."""
     picture_height: int = 224
     picture_width: int = 224
-    window_samples: tuple[int, ...] = (400, 1024, 2048)
+    window_samples: tuple[int, ...] = (1024,)
     """Lengths of the analysis windows; a drawing with three colours gives one to each."""
     mel_bands: int = 128
     low_hz: float = 50.0
@@ -105,7 +105,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("default"),
-        Recipe("log_mel", drawing="log_mel", window_samples=(1024,)),
+        Recipe("three_windows", drawing="log_mel_3", window_samples=(400, 1024, 2048)),
         Recipe(
             "audionet",
             chunk_seconds=20.0,

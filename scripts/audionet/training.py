@@ -115,7 +115,7 @@ def _attempts(
 def _attempt(
     material: Material, bottleneck: str, trainer: str, settings: HeadSettings, seed: int, draw_curves: OnStep
 ) -> Attempt:
-    clean, numbers = material.take(("validation",), bottleneck=bottleneck, clean=True, views=False)
+    clean, numbers = material.take(("validation",), bottleneck=bottleneck)
     l2 = settings.l2 or 0.0
     if not len(numbers):
         return Attempt(bottleneck, trainer, l2, settings.how_many_training_steps, None, 1.0)
@@ -164,9 +164,13 @@ def _fit(
     seed: int,
     on_step: OnStep | None = None,
 ) -> Head:
-    bottlenecks, numbers = material.take(sides, bottleneck=bottleneck, clean=True, views=True)
+    bottlenecks, numbers = material.take(sides, bottleneck=bottleneck, views=True)
+    # A picture counts as much as all of its views together.
+    clean_count = sum(len(material.rows[side]) for side in sides)
+    shares = np.ones(len(numbers))
+    shares[:clean_count] = max(1, (len(numbers) - clean_count) / clean_count)
     train = TRAINERS[trainer]
-    return train(bottlenecks, numbers, len(material.labels), settings, seed=seed, on_step=on_step)
+    return train(bottlenecks, numbers, len(material.labels), settings, shares=shares, seed=seed, on_step=on_step)
 
 
 @contextmanager
@@ -183,7 +187,7 @@ def _learning_curves(summaries_dir: Path | None, material: Material, bottleneck:
         mark_folder(summaries_dir, "summaries")
     curves = []
     for side in ("training", "validation"):
-        bottlenecks, numbers = material.take((side,), bottleneck=bottleneck, clean=True, views=False)
+        bottlenecks, numbers = material.take((side,), bottleneck=bottleneck)
         if len(numbers):
             some = np.random.default_rng(0).permutation(len(numbers))[:CURVE_ROWS]
             writer = Writer(str(summaries_dir / f"{name} on {bottleneck}" / side))
@@ -286,7 +290,7 @@ def score_head(head: Head, material: Material, bottleneck: str) -> dict:
         dict: `chunk` and `recording`, each with `accuracy`, `balanced_accuracy`, `log_loss` and `n`; and `confusion`,
         counts of recordings, true label by row.
     """
-    bottlenecks, numbers = material.take(("testing",), bottleneck=bottleneck, clean=True, views=False)
+    bottlenecks, numbers = material.take(("testing",), bottleneck=bottleneck)
     log_probabilities = log_softmax(head.logits(bottlenecks))
     groups = rows_by_group([material.examples[row].recording for row in material.rows["testing"]])
     pooled = np.log(np.stack([pool(log_probabilities[rows]) for rows in groups.values()]).clip(1e-12))

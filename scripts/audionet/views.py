@@ -7,7 +7,7 @@ again for the same chunk, number and seed. The kinds take turns:
     1  another frequency response, and white noise
     2  another frequency response, sometimes noise, and a codec
     3  sometimes a room; another frequency response, and coloured noise or babble
-    4  mostly a room, sometimes clipping; another frequency response, white noise, and sometimes a codec
+    4  a room, sometimes clipping; another frequency response, sometimes white noise, and sometimes a codec
 """
 
 import bisect
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet import conditions
-from audionet.audio import read_wav
+from audionet.audio import filled, read_wav
 from audionet.errors import PictureError, RecordingError
 from audionet.files import sha256_of
 from audionet.recipe import Recipe
@@ -117,7 +117,7 @@ def draw_view(view: View) -> np.ndarray:
         others=[_read_chunk(other, recipe) for other in view.others],
         rng=np.random.default_rng(int(view.key[:16], 16)),
     )
-    return served_picture(np.resize(altered, recipe.chunk_samples), recipe)
+    return served_picture(filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz), recipe)
 
 
 def _read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
@@ -161,16 +161,18 @@ def _line(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.
 
 def _street(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     view = _equalized(_in_a_room(samples, rate, rng) if rng.random() < 0.3 else samples, rate, rng)
-    if others and rng.random() < 0.3:
+    if others and rng.random() < 0.4:
         return conditions.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
     return _noisy(view, rng, 5, 20, color=str(rng.choice(COLORS)))
 
 
 def _hall(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    view = _in_a_room(samples, rate, rng) if rng.random() < 0.6 else samples
+    view = _in_a_room(samples, rate, rng)
     if rng.random() < 0.3:
         view = conditions.clip(view, share=rng.uniform(0.02, 0.15))
-    view = _noisy(_equalized(view, rate, rng), rng, 5, 25)
+    view = _equalized(view, rate, rng)
+    if rng.random() < 0.5:
+        view = _noisy(view, rng, 8, 25)
     fate = rng.random()
     if fate < 0.35:
         return _coded(view, rate, rng, TELEPHONE_CODECS)
