@@ -11,10 +11,9 @@ recording will fare. A folder of recordings is drawn first, as data_maker.py wou
 import os
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-from audionet.files import printable
+from audionet.files import mark_folder, printable, read_mark
 from audionet.options import EXIT_FAILED, OmitArgPrefixes, run_script
 from audionet.screen import say
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
@@ -47,7 +46,7 @@ def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
     from audionet import material, training
-    from audionet.backbones import candidate_bottlenecks, load_backbone, union_of
+    from audionet.backbones import candidate_bottlenecks, loader_of, union_of
     from audionet.dataset import read_dataset
     from audionet.pictures import pictures_for
 
@@ -55,11 +54,15 @@ def retrain(options: RetrainOptions) -> int:
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
     wanted = options.backbone
-    load = partial(load_backbone, wanted.architecture, weights=wanted.weights, tfhub_module=wanted.tfhub_module)
-    candidates = candidate_bottlenecks(wanted.architecture, wanted.bottleneck)
-    ledger_path = options.bottleneck_dir / material.LEDGER_NAME
+    candidate_bottlenecks(wanted.architecture, wanted.bottleneck)  # before the long work, if it must fail
+    if read_mark(options.bottleneck_dir) is None:
+        mark_folder(options.bottleneck_dir, "bottlenecks")
     image_dir, failures = pictures_for(options.image_dir)
+    ledger_path = options.bottleneck_dir / material.LEDGER_NAME
     dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
+    of_sound = dataset.recipe is not None
+    candidates = candidate_bottlenecks(wanted.architecture, wanted.bottleneck, of_sound=of_sound)
+    load = loader_of(wanted, of_sound=of_sound)
     backbone = load(bottleneck=union_of(candidates))
     say(backbone.sentence())
     gathered = material.gather(dataset, backbone, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)

@@ -190,6 +190,7 @@ def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterat
     if path.stat().st_size == 0:
         raise RecordingError(f"{printable(path)} is empty. Remove it or copy it again.")
     reasons = []
+    found_nothing = False
     for decode in _decoders(path, effects):
         blocks = decode(path, sample_rate_hz, effects)
         try:
@@ -200,6 +201,9 @@ def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterat
         if first is not None:
             yield first
             yield from _until_damage(blocks)
+            return
+        found_nothing = True  # the next decoder may make more of a damaged file
+    if found_nothing:
         return
     raise RecordingError(
         f"{printable(path)} cannot be decoded; expected a sound file. "
@@ -247,7 +251,8 @@ def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Itera
     ffmpeg = [_decode_ffmpeg] if shutil.which("ffmpeg") else []
     if path.suffix.lower() in LOSSLESS_SUFFIXES:
         return [_decode_sndfile, *sox, *ffmpeg]
-    return [*sox, _decode_sndfile, *ffmpeg]
+    # libsndfile stops short in mp3 of a varying bit rate whose header does not tell the length.
+    return [*sox, *ffmpeg, _decode_sndfile]
 
 
 def _until_damage(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -278,7 +283,9 @@ def _run_sox(source: Path, target: Path, sample_rate_hz: int, effects: str) -> N
     transformer.effects.extend(shlex.split(effects))
     try:
         transformer.build(str(source), str(target))
-    except (sox.core.SoxError, sox.core.SoxiError, OSError, ValueError) as error:
+    except sox.core.SoxiError as error:
+        raise _DecoderError("SoX: it does not recognise the format") from error
+    except (sox.core.SoxError, OSError, ValueError) as error:
         raise _DecoderError(f"SoX: {_last_line(str(error))}") from error
 
 

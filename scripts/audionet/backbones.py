@@ -43,6 +43,7 @@ from audionet import networks
 from audionet.errors import InputError, WeightsError
 from audionet.files import fingerprint_of, sha256_of, write_bytes, write_json
 from audionet.screen import hushed
+from audionet.settings import BackboneSettings
 from audionet.weights import (
     OfficialSource,
     RegistrySource,
@@ -67,13 +68,16 @@ TENSORFLOW_BATCH = 32
 class Architecture:
     """One network that can be chosen.
 
-    `taps` maps a tap's name to the layer of the network, from the shallowest to the deepest. `build` takes the weights
-    and the picture's height and width; `tfhub` has none, as its network comes with its weights.
+    `image_size` is what it was trained at, for ordinary pictures; `sound_size` serves pictures of sound as well or
+    better, and costs less. `candidate_bottlenecks` are what a choice for sound lies between, the default first. `taps`
+    maps a tap's name to the layer of the network, from the shallowest to the deepest. `build` takes the weights and the
+    picture's height and width; `tfhub` has none, as its network comes with its weights.
     """
 
     name: str
     description: str
     image_size: int
+    sound_size: int
     taps: Mapping[str, str]
     classic_tap: str
     default_bottleneck: str
@@ -243,6 +247,24 @@ def load_backbone(
     )
 
 
+def loader_of(settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Backbone]:
+    """Return `load_backbone` with everything given but the bottleneck.
+
+    Args:
+        settings: which network.
+        of_sound: whether its pictures are of sound, which decides their size unless the settings do.
+    """
+    row = find_architecture(settings.architecture)
+    size_for_sound = row.sound_size if of_sound and row.build else None  # a module's own signature tells its size
+    return partial(
+        load_backbone,
+        settings.architecture,
+        weights=settings.weights,
+        tfhub_module=settings.tfhub_module,
+        image_size=settings.image_size or size_for_sound,
+    )
+
+
 def find_architecture(name: str) -> Architecture:
     """Return a row of the table.
 
@@ -274,19 +296,23 @@ def parse_bottleneck(text: str, architecture: Architecture) -> BottleneckSpec:
     return BottleneckSpec(parts)
 
 
-def candidate_bottlenecks(architecture: str, bottleneck: str = "auto") -> tuple[str, ...]:
+def candidate_bottlenecks(architecture: str, bottleneck: str = "auto", *, of_sound: bool = True) -> tuple[str, ...]:
     """Return the bottlenecks that a choice lies between, in canonical form, the preferred one first.
 
     Args:
         architecture: a name out of `ARCHITECTURES`.
-        bottleneck: `auto` for those that the table names, or one that leaves no choice.
+        bottleneck: `auto` for a choice, or one that leaves none.
+        of_sound: whether the pictures are of sound. For ordinary pictures the last layer, which knows things and
+            animals, is tried first; for sound it has never been the best.
 
     Raises:
         InputError: an unknown architecture, or a bottleneck that it does not have.
     """
     row = find_architecture(architecture)
-    texts = row.candidate_bottlenecks if bottleneck == "auto" else (bottleneck,)
-    return tuple(parse_bottleneck(text, row).text for text in texts)
+    if bottleneck != "auto":
+        return (parse_bottleneck(bottleneck, row).text,)
+    texts = row.candidate_bottlenecks if of_sound else ("classic", row.default_bottleneck)
+    return tuple(dict.fromkeys(parse_bottleneck(text, row).text for text in texts))
 
 
 def union_of(bottlenecks: Iterable[str]) -> str:
@@ -674,10 +700,11 @@ def _efficientnet(
         name=name,
         description=description,
         image_size=image_size,
+        sound_size=224,
         taps=_efficientnet_taps(depth),
         classic_tap="top",
         default_bottleneck="block3+block4+block5+block6+block7",
-        candidate_bottlenecks=("block3+block4+block5+block6+block7", "block3", "block5", "classic"),
+        candidate_bottlenecks=("block3+block4+block5+block6+block7", "block3", "block5"),
         sources=tuple(sources),
         build=build,
     )
@@ -758,10 +785,11 @@ _ROWS = (
         name="inception_v3",
         description="InceptionV3: large, and the best at words",
         image_size=299,
+        sound_size=160,
         taps={f"mixed{number}": f"mixed{number}" for number in range(11)},
         classic_tap="mixed10",
         default_bottleneck="mixed2",
-        candidate_bottlenecks=("mixed2", "mixed5", "mixed7", "mixed2@4", "classic"),
+        candidate_bottlenecks=("mixed2", "mixed0+mixed1+mixed2", "mixed0+mixed2+mixed4"),
         sources=(
             OfficialSource(
                 library="keras.applications",
@@ -787,6 +815,7 @@ _ROWS = (
         name="tfhub",
         description="any TF2 image feature vector of TensorFlow Hub, given with --tfhub-module",
         image_size=networks.HUB_IMAGE_SIZE,
+        sound_size=networks.HUB_IMAGE_SIZE,
         taps={},
         classic_tap="output",
         default_bottleneck="classic",

@@ -22,7 +22,7 @@ import numpy as np
 from audionet import audio
 from audionet.backbones import Engine, Runner, fit_pictures, open_graph
 from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
-from audionet.errors import ClassifierError, InputError
+from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.files import mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.head import Head, log_softmax, pool
 from audionet.recipe import Recipe
@@ -228,7 +228,10 @@ class GraphClassifier:
         for option, path in (("--graph", graph), ("--labels", labels)):
             if not path.is_file():
                 raise InputError(f"{option}: {printable(path)} is not there. retrain.py writes it: make train.")
-        return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes())
+        try:
+            return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes())
+        except WeightsError as error:
+            raise InputError(f"--graph: {printable(graph)} cannot be used. {error}") from error
 
     def score(self, path: Path | str) -> Answer:
         """Score a picture file.

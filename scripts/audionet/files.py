@@ -104,7 +104,7 @@ def read_mark(folder: Path) -> dict | None:
         return None
     except (OSError, ValueError):
         return {"kind": "unreadable"}
-    return mark if isinstance(mark, dict) else {"kind": "unreadable"}
+    return mark if isinstance(mark, dict) and "kind" in mark else {"kind": "unreadable"}
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

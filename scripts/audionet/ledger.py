@@ -4,10 +4,13 @@ A ledger is a small SQLite file. It maps a path to a JSON value together with th
 forgets the value when either differs. A ledger is only a memory: damaged or deleted, it is started anew.
 """
 
+import errno
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ def stamp_of(path: Path) -> Stamp:
     """Return the size and modification time of a file.
 
     Raises:
-        OSError: the file is not there.
+        OSError: the file is not there, or is a pipe or a device, which reading could wait on for ever.
     """
     status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return status.st_size, status.st_mtime_ns
 
 
@@ -50,7 +55,7 @@ class Ledger:
 
     def note(self, entries: Iterable[tuple[str, Stamp, object]]) -> None:
         """Note (path, stamp, value) entries, all or none of them, in place of what was known of those paths."""
-        with self._connection:
+        with _told_as_os_error(), self._connection:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
                 [
@@ -73,6 +78,17 @@ class Ledger:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+@contextmanager
+def _told_as_os_error() -> Iterator[None]:
+    """Raise OSError for a full disk, as any other way of writing does."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "full" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:

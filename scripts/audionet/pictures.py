@@ -99,6 +99,9 @@ def make_pictures(
             good.add(task.recording)
             ledger.note([(task.recording, task.stamp, made)])  # at once, so that a killed run has lost nothing
         tally.pictures_removed = _remove_strangers(image_dir, expected)
+        if not keep_wav:
+            for jpg in expected:
+                (image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
         ledger.forget(ledger.known_paths() - good)
     return tally
 

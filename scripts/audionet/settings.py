@@ -19,6 +19,8 @@ class BackboneSettings:
     """File of pretrained weights to use instead of looking for some."""
     model_dir: Path | None = None
     """Folder that pretrained weights are kept in. By default one that all projects share."""
+    image_size: int | None = None
+    """Pixels a side that pictures are brought to. By default what serves the network best."""
     bottleneck: str = "auto"
     """Where the network is read: classic, or taps such as block3 or block3+block5. auto chooses on validation."""
 

@@ -22,7 +22,7 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", 
 
 # More than any photograph that somebody means to learn from; Pillow's own limit would let a small file fill the memory.
 LARGEST_PIXELS = 64_000_000
-QUIETEST_POWER = 1e-12  # -120 dB, so that the logarithm of silence is finite
+QUIETEST_POWER = 1e-20  # far below any sound, so that the logarithm of silence is finite
 
 
 def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:

@@ -4,8 +4,11 @@ import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import threadpoolctl
+
+PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 
 def process_pool(jobs: int) -> ProcessPoolExecutor:
@@ -17,7 +20,10 @@ def process_pool(jobs: int) -> ProcessPoolExecutor:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
+        # The server imports these once, for all workers; it finds them by the environment alone.
         context.set_forkserver_preload(["audionet.spectrogram", "audionet.audio"])
+        paths = [PACKAGE_PARENT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
 
 
