@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sox demo data train label test check format clean
+.PHONY: help setup sox demo data train label evaluate runs test check format clean bench-accuracy
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ ARCHITECTURE ?= efficientnet_lite0
 RECIPE ?= default
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 	@echo
 	@echo 'Start with: make demo'
 
@@ -55,8 +55,18 @@ label: setup ## Name a clip: make label CLIP=voice.mp3, or IMAGE=spectrogram.jpg
 	@if [ -z '$(CLIP)$(IMAGE)' ]; then echo 'Expected CLIP=voice.mp3 or IMAGE=spectrogram.jpg' >&2; exit 2; fi
 	@$(RUN) scripts/label_image.py $(if $(CLIP),'$(CLIP)') $(if $(IMAGE),'$(IMAGE)')
 
+evaluate: setup ## Score the classifier on other recordings: make evaluate TEST=folder
+	@if [ -z '$(TEST)' ]; then echo 'Expected TEST=folder of recordings, one subfolder a label' >&2; exit 2; fi
+	@$(RUN) scripts/evaluate.py --audio_dir '$(TEST)' --report tf_files/report.html
+
+runs: setup ## List all runs
+	@$(RUN) scripts/runs.py
+
+bench-accuracy: setup ## Compare accuracies, in noise too: make bench-accuracy AUDIO=folder
+	$(RUN) scripts/bench_accuracy.py --audio_dir '$(AUDIO)' $(BENCH)
+
 test: setup $(VENV)/tested ## Run all tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto
 
 check: $(VENV)/tested ## Report what is out of order: format, lint, types
 	$(RUN) -m ruff format --check scripts tests
@@ -68,5 +78,5 @@ format: $(VENV)/tested ## Mend format and imports
 	$(RUN) -m ruff format scripts tests
 
 clean: ## Remove everything made here, but never recordings
-	rm -rf tf_files/{data_image,bottlenecks,demo,retrained_model,training_summaries,retrained_graph.pb,retrained_labels.txt}
+	rm -rf tf_files/{data_image,bottlenecks,demo,retrained_model,training_summaries,retrained_graph.pb,retrained_labels.txt,runs,report.html,bench}
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -41,7 +41,7 @@ def demonstrate(options: DemoOptions) -> int:
         *("retrain.py", "--image_dir", image_dir, "--architecture", options.architecture),
         *("--bottleneck_dir", made / "bottlenecks", "--summaries_dir", made / "training_summaries"),
         *("--output_model", model, "--output_graph", made / "retrained_graph.pb"),
-        *("--output_labels", made / "retrained_labels.txt"),
+        *("--output_labels", made / "retrained_labels.txt", "--runs_dir", made / "runs"),
     )
     print("\n3. A recording that training never saw is named.\n")
     sides = json.loads((model / "split.json").read_text())

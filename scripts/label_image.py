@@ -61,11 +61,9 @@ def label_files(options: LabelImageOptions) -> int:
             say(f"Set aside: {answer}")
             failed += 1
         elif options.json:
-            ranked = answer.ranked(options.top_k)
-            line = {"file": str(path), "label": answer.label, "probability": answer.probability, "labels": ranked}
-            print(json.dumps(line))
+            print(json.dumps({"file": str(path), **answer.to_json(options.top_k)}))
         else:
-            print(printable(path))
+            print(printable(path) + answer.doubt())
             for label, probability in answer.ranked(options.top_k).items():
                 print(f"  {probability:6.1%}  {printable(label)}")
     return EXIT_FAILED if failed else 0

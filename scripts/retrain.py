@@ -37,6 +37,8 @@ class RetrainOptions:
     """File that the frozen graph is saved to."""
     output_labels: Path = TF_FILES / "retrained_labels.txt"
     """File that the labels are saved to."""
+    runs_dir: Path = TF_FILES / "runs"
+    """Folder of records of runs."""
     backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
     holdout: OmitArgPrefixes[HoldoutSettings] = field(default_factory=HoldoutSettings)
     head: OmitArgPrefixes[HeadSettings] = field(default_factory=HeadSettings)
@@ -45,11 +47,12 @@ class RetrainOptions:
 def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
-    from audionet import material, training
+    from audionet import material, runs, training
     from audionet.backbones import candidate_bottlenecks, loader_of, union_of
     from audionet.dataset import read_dataset
     from audionet.pictures import pictures_for
 
+    watch = runs.Stopwatch()
     training.check_replaceable(options.output_model)
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
@@ -57,7 +60,8 @@ def retrain(options: RetrainOptions) -> int:
     candidate_bottlenecks(wanted.architecture, wanted.bottleneck)  # before the long work, if it must fail
     if read_mark(options.bottleneck_dir) is None:
         mark_folder(options.bottleneck_dir, "bottlenecks")
-    image_dir, failures = pictures_for(options.image_dir)
+    with watch.stage("pictures"):
+        image_dir, failures = pictures_for(options.image_dir)
     ledger_path = options.bottleneck_dir / material.LEDGER_NAME
     dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
     of_sound = dataset.recipe is not None
@@ -65,16 +69,19 @@ def retrain(options: RetrainOptions) -> int:
     load = loader_of(wanted, of_sound=of_sound)
     backbone = load(bottleneck=union_of(candidates))
     say(backbone.sentence())
-    gathered = material.gather(dataset, backbone, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
-    choice = training.choose(
-        gathered,
-        candidates=candidates,
-        settings=options.head,
-        seed=options.holdout.random_seed,
-        summaries_dir=options.summaries_dir,
-    )
+    with watch.stage("bottlenecks"):
+        gathered = material.gather(dataset, backbone, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
+    with watch.stage("training"):
+        choice = training.choose(
+            gathered,
+            candidates=candidates,
+            settings=options.head,
+            seed=options.holdout.random_seed,
+            summaries_dir=options.summaries_dir,
+        )
     run = training.finish(gathered, choice, load(bottleneck=choice.best.bottleneck))
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
+    run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
     for picture, reason in gathered.failures.items():
         say(f"Set aside: {printable(picture)}: {reason}")
     for line in run.report(options.output_model):

@@ -82,7 +82,7 @@ def test_format_and_sample_rate_hardly_change_the_answer(classifier, tmp_path, s
 
     samples = soxr.resample(voice("alice", seed=998), RATE_HZ, rate_hz)
     answer = classifier.score(write_sound(tmp_path / f"new.{suffix}", samples, rate_hz))
-    assert answer.label == "alice"
+    assert answer.nearest_label == "alice"
 
 
 def test_long_recordings_are_scored_in_batches_with_the_same_outcome(classifier, tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_a_folder_describes_itself(saved):
 def test_a_folder_holds_no_pickle(saved):
     assert names_below(saved / "retrained_model") >= {"classifier.json", "backbone.pb", "head.npz"}
     with np.load(saved / "retrained_model" / "head.npz", allow_pickle=False) as arrays:
-        assert {arrays[name].dtype for name in arrays} == {np.dtype(np.float32)}
+        assert not any(arrays[name].dtype.hasobject for name in arrays)
 
 
 @pytest.mark.parametrize("labels", [("a_b", "a b", "Ünïcode"), ("line\nbreak", os.fsdecode(b"\xff"), "-x")])

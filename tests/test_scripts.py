@@ -32,6 +32,7 @@ def places(tmp_path) -> dict[str, Path]:
         **{f"output_{name}": tmp_path / "out" / place for name, place in outputs.items()},
         "bottleneck_dir": tmp_path / "out" / "bottlenecks",
         "summaries_dir": tmp_path / "out" / "summaries",
+        "runs_dir": tmp_path / "out" / "runs",
     }
 
 
@@ -244,7 +245,8 @@ def test_json_is_one_object_a_line_whatever_the_file_is_called(label, tmp_path, 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["file"] for line in lines] == list(map(str, clips))
     for line in lines:
-        assert line["label"] == next(iter(line["labels"])) == "alice"
+        assert line["nearest"] == next(iter(line["labels"])) == "alice"
+        assert line["label"] == ("alice" if line["known"] else "unknown")
         assert sum(line["labels"].values()) == pytest.approx(1, abs=1e-5)
 
 

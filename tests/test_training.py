@@ -9,7 +9,7 @@ from audionet.errors import InputError
 from audionet.files import mark_folder, read_mark
 from audionet.head import TRAINERS
 from audionet.settings import HeadSettings
-from audionet.training import check_replaceable, choose, finish, score_head
+from audionet.training import check_replaceable, choose, finish, score_held_out
 
 SETTINGS = HeadSettings(how_many_training_steps=20)
 
@@ -25,7 +25,7 @@ def test_voices_that_differ_are_told_apart_on_recordings_held_out(trained):
 
 
 def test_chunks_and_recordings_of_each_side_are_counted(trained):
-    sides = trained.metrics["sides"]
+    sides = trained.metrics["training"]["sides"]
     assert {side: counts["recordings"] for side, counts in sides.items()} == {
         "training": 9,
         "validation": 3,
@@ -51,14 +51,14 @@ def test_labels_that_mean_nothing_score_like_guessing(gathered):
     nothing = np.random.default_rng(1).normal(size=gathered.bottlenecks.shape).astype(np.float16)
     metrics = train(replace(gathered, numbers=numbers, bottlenecks=nothing)).metrics
     assert metrics["chunk"]["accuracy"] < 0.8
-    assert metrics["temperature"] > 1
+    assert metrics["training"]["temperature"] > 1
 
 
 def test_auto_tries_every_trainer_and_keeps_the_best(gathered):
     metrics = train(gathered, trainer="auto").metrics
-    tried = {attempt["trainer"]: attempt["validation_accuracy"] for attempt in metrics["attempts"]}
+    tried = {attempt["trainer"]: attempt["validation_accuracy"] for attempt in metrics["training"]["attempts"]}
     assert set(tried) == set(TRAINERS)
-    assert tried[metrics["trainer"]] == max(tried.values())
+    assert tried[metrics["training"]["trainer"]] == max(tried.values())
 
 
 def test_the_best_of_several_bottlenecks_is_chosen(gathered):
@@ -83,12 +83,21 @@ def test_a_side_may_be_done_without(gathered, emptied):
     }
     run = train(replace(gathered, rows=rows))
     assert ("recording" in run.metrics) == (emptied != "testing")
-    assert run.metrics["temperature"] == 1 or emptied != "validation"
+    assert run.metrics["training"]["temperature"] == 1 or emptied != "validation"
 
 
 def test_a_score_is_that_of_the_head_on_the_testing_side(gathered, trained):
-    scores = score_head(trained.classifier.head, gathered, "rows")
-    assert scores["recording"] == trained.metrics["recording"]
+    scored = score_held_out(trained.classifier.head, gathered, "rows")
+    assert {one.recording for one in scored} == {name for name, side in trained.sides.items() if side == "testing"}
+    answers = [trained.classifier.labels[one.logits.mean(axis=0).argmax()] for one in scored]
+    assert answers == [one.label for one in scored]
+
+
+def test_voices_never_heard_are_refused_and_those_trained_on_are_not(trained, gathered):
+    open_set = trained.classifier.open_set
+    for one in score_held_out(trained.classifier.head, gathered, "rows"):
+        assert open_set.accepts(one.logits)
+    assert not open_set.accepts(-one.logits * 3)
 
 
 def test_learning_curves_are_written_for_tensorboard(gathered, tmp_path):
@@ -112,9 +121,10 @@ def test_saving_again_replaces_the_folder(trained, tmp_path):
 
 
 def test_the_report_tells_the_score_and_what_to_type_next(trained, tmp_path, speakers):
-    score, where, command = trained.report(tmp_path / "my model")
-    assert score.startswith("On recordings that training never saw: 3 of 3 recordings right (100.0%)")
-    assert "Guessing would get 33.3%" in score
+    score, refusal, where, command = trained.report(tmp_path / "my model")
+    assert score.startswith("On recordings that training never saw: 3 of 3 recordings right")
+    assert "Guessing would get 33%" in score
+    assert "Unknown clips are refused" in refusal
     assert str(tmp_path / "my model") in where
     assert f"--model '{tmp_path}/my model' {speakers}" in command
 

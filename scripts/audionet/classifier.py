@@ -3,7 +3,7 @@
     retrained_model/
         classifier.json    labels, recipe, backbone and weights with their origin, how the head was trained
         backbone.pb        the network up to its tap, frozen; uint8 pictures in, bottlenecks out
-        head.npz           weights and biases
+        head.npz           weights and biases, what tells known clips from unknown ones, and keys of what was trained on
         metrics.json       the scores of the training run
 
 Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
@@ -13,7 +13,7 @@ measured is what is served. TensorFlow is not imported where OpenVINO can run th
 import functools
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.files import mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.head import Head, log_softmax, pool
+from audionet.openset import OpenSet
 from audionet.recipe import Recipe
 from audionet.spectrogram import read_picture, served_picture
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
 KIND = "classifier"
+UNKNOWN = "unknown"
 ABOUT_NAME = "classifier.json"
 GRAPH_NAME = "backbone.pb"
 HEAD_NAME = "head.npz"
@@ -42,6 +44,8 @@ class Answer:
     Attributes:
         labels: as in the classifier.
         probabilities: float32, shape (labels,), of the whole file.
+        score: how much likelier it is of its nearest label than of anybody, as a logarithm; None if that is not known.
+        threshold: what the score must reach for the file to be taken as one of the labels.
         chunk_offsets_seconds: float32, shape (chunks,); a picture has one chunk at 0.
         chunk_probabilities: float32, shape (chunks, labels).
     """
@@ -50,16 +54,46 @@ class Answer:
     probabilities: np.ndarray
     chunk_offsets_seconds: np.ndarray
     chunk_probabilities: np.ndarray
+    score: float | None = None
+    threshold: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the file may be of one of the labels at all."""
+        return self.score is None or self.threshold is None or self.score >= self.threshold
 
     @property
     def label(self) -> str:
-        """The likeliest label."""
+        """The likeliest label, or `unknown`."""
+        return self.nearest_label if self.is_known else UNKNOWN
+
+    @property
+    def nearest_label(self) -> str:
+        """The likeliest label, known or not."""
         return self.labels[int(self.probabilities.argmax())]
 
     @property
     def probability(self) -> float:
         """The probability of the likeliest label."""
         return float(self.probabilities.max())
+
+    def doubt(self) -> str:
+        """Return what a person should know before the list of labels: empty, or that the file seems to be of none."""
+        if self.is_known:
+            return ""
+        return f": unknown (its score, {self.score:.1f}, is below {self.threshold:.1f}); nearest are"
+
+    def to_json(self, top_k: int | None = None) -> dict:
+        """Return the answer as JSON: `label`, `nearest`, `probability`, `labels`, `known`, `score` and `threshold`."""
+        return {
+            "label": self.label,
+            "nearest": self.nearest_label,
+            "probability": self.probability,
+            "labels": self.ranked(top_k),
+            "known": self.is_known,
+            "score": self.score,
+            "threshold": self.threshold,
+        }
 
     def ranked(self, top_k: int | None = None) -> dict[str, float]:
         """Return probability by label, the likeliest first, `top_k` of them or all."""
@@ -76,6 +110,8 @@ class Classifier:
         head: the softmax layer.
         graph: the frozen backbone, uint8 pictures in, bottlenecks out.
         about: what else is known, as JSON: `backbone` (with `height` and `width`) and `training`.
+        open_set: what tells known clips from unknown ones, if that could be learned.
+        training_keys: uint64, shape (n,), of the pictures that it was trained on.
         engine: `auto`, `openvino` or `tensorflow`.
     """
 
@@ -87,6 +123,8 @@ class Classifier:
         head: Head,
         graph: bytes,
         about: dict,
+        open_set: OpenSet | None = None,
+        training_keys: np.ndarray | None = None,
         engine: Engine = "auto",
     ):
         self.labels = labels
@@ -94,6 +132,8 @@ class Classifier:
         self.head = head
         self.graph = graph
         self.about = about
+        self.open_set = open_set
+        self.training_keys = np.empty(0, np.uint64) if training_keys is None else training_keys
         self._engine = engine
 
     @classmethod
@@ -113,14 +153,29 @@ class Classifier:
             if sha256_of(content) != about["sha256"][name]:
                 raise ClassifierError(f"{printable(folder / name)} is damaged: its checksum is wrong. {_TRAIN_AGAIN}")
         with np.load(io.BytesIO(head_file), allow_pickle=False) as arrays:
-            head = _unpacked(arrays)
+            head, training_keys = _unpacked(arrays), arrays["training_keys"]
+            open_set = OpenSet.from_json(about["open_set"], arrays) if about["open_set"] else None
         recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
-        return cls(labels=tuple(about["labels"]), recipe=recipe, head=head, graph=graph, about=about, engine=engine)
+        return cls(
+            labels=tuple(about["labels"]),
+            recipe=recipe,
+            head=head,
+            graph=graph,
+            about=about,
+            open_set=open_set,
+            training_keys=training_keys,
+            engine=engine,
+        )
 
     def save(self, folder: Path) -> None:
         """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole."""
         arrays = io.BytesIO()
-        np.savez(arrays, **_packed(self.head))
+        np.savez(
+            arrays,
+            **_packed(self.head),
+            training_keys=self.training_keys,
+            **(self.open_set.arrays() if self.open_set else {}),
+        )
         contents = {GRAPH_NAME: self.graph, HEAD_NAME: arrays.getvalue()}
         mark_folder(folder, KIND)
         for name, content in contents.items():
@@ -130,6 +185,7 @@ class Classifier:
             "format": FORMAT,
             "labels": list(self.labels),
             "recipe": self.recipe.to_json() if self.recipe else None,
+            "open_set": self.open_set.to_json() if self.open_set else None,
             "sha256": {name: sha256_of(content) for name, content in contents.items()},
         }
         write_json(folder / ABOUT_NAME, about)
@@ -151,8 +207,7 @@ class Classifier:
         Raises:
             PictureError: the file cannot be read.
         """
-        logits = self._logits([read_picture(path)])
-        return self._answer(log_softmax(logits), np.zeros(1))
+        return self._answer(self.logits([read_picture(path)]), np.zeros(1))
 
     def score_recording(self, path: Path | str) -> Answer:
         """Score a recording of any length; memory does not grow with it.
@@ -164,7 +219,7 @@ class Classifier:
         recipe = self._sound_recipe(path)
         offsets: list[float] = []
         pictures: list[np.ndarray] = []
-        log_probabilities: list[np.ndarray] = []
+        logits: list[np.ndarray] = []
         for chunk in audio.read_chunks(
             Path(path),
             sample_rate_hz=recipe.sample_rate_hz,
@@ -174,11 +229,11 @@ class Classifier:
             offsets.append(chunk.offset_seconds)
             pictures.append(served_picture(chunk.samples, recipe))
             if len(pictures) == BATCH_SIZE:
-                log_probabilities.append(log_softmax(self._logits(pictures)))
+                logits.append(self.logits(pictures))
                 pictures.clear()
         if pictures:
-            log_probabilities.append(log_softmax(self._logits(pictures)))
-        return self._answer(np.concatenate(log_probabilities), np.array(offsets))
+            logits.append(self.logits(pictures))
+        return self._answer(np.concatenate(logits), np.array(offsets))
 
     def _sound_recipe(self, path: Path | str) -> Recipe:
         if self.recipe is None:
@@ -192,17 +247,21 @@ class Classifier:
     def _network(self) -> Runner:
         return open_graph(self.graph, engine=self._engine)
 
-    def _logits(self, pictures: list[np.ndarray]) -> np.ndarray:
+    def logits(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Map pictures, each uint8 of shape (height, width, 3), to float32 logits, shape (pictures, labels)."""
         backbone = self.about["backbone"]
         fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
         return self.head.logits(bottlenecks_of(self._network, fitted))
 
-    def _answer(self, log_probabilities: np.ndarray, offsets: np.ndarray) -> Answer:
+    def _answer(self, logits: np.ndarray, offsets: np.ndarray) -> Answer:
+        log_probabilities = log_softmax(logits)
         return Answer(
             labels=self.labels,
             probabilities=pool(log_probabilities).astype(np.float32),
             chunk_offsets_seconds=offsets.astype(np.float32),
             chunk_probabilities=np.exp(log_probabilities).astype(np.float32),
+            score=self.open_set.score(logits) if self.open_set else None,
+            threshold=self.open_set.threshold(len(logits)) if self.open_set else None,
         )
 
 

@@ -3,6 +3,7 @@
     image_dir/alice/monday_00000.jpg    label alice, recording alice/monday.mp3 (the jpg says so)
     image_dir/cats/tom_nohash_1.png     label cats, recording cats/tom: whatever precedes _nohash_ belongs together
     image_dir/cats/stray.png            label cats, a recording of its own
+    image_dir/_unknown_/radio_00000.jpg no label: an impostor, whom a classifier learns to refuse
 
 All pictures of a recording are on one side of the split. Otherwise the classifier could score by recognising the
 recording, its room and its microphone, and would disappoint with the next one.
@@ -15,7 +16,7 @@ import math
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from audionet.recipe import Recipe
 from audionet.spectrogram import PICTURE_SUFFIXES, read_about
 
 SIDES = ("training", "validation", "testing")
+UNKNOWN_LABEL = "_unknown_"
 NO_HASH = "_nohash_"
 
 
@@ -67,6 +69,7 @@ class Dataset:
         examples: sorted by label and name.
         recipe: what the pictures were drawn by, or None for ordinary pictures.
         failures: reason by picture that cannot be read.
+        impostors: pictures of none of the labels.
     """
 
     folder: Path
@@ -74,6 +77,7 @@ class Dataset:
     examples: tuple[Example, ...]
     recipe: Recipe | None
     failures: dict[str, str]
+    impostors: tuple[Example, ...] = ()
 
 
 def is_picture(path: Path) -> bool:
@@ -96,7 +100,8 @@ def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recordi
     rule = group_rule(group_by)
     folders = label_folders(image_dir, option="--image_dir")
     pictures = [(path, folder.name) for folder in folders for path in walk_files(folder) if is_picture(path)]
-    _check_labels(image_dir, [folder.name for folder in folders], {label for _, label in pictures})
+    labels = tuple(folder.name for folder in folders if folder.name != UNKNOWN_LABEL)
+    _check_labels(image_dir, labels, {label for _, label in pictures})
     with Ledger(ledger_path, context=NO_HASH) as ledger:
         known, failures = _read_all([path for path, _ in pictures], ledger)
     examples = []
@@ -124,9 +129,10 @@ def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recordi
             f"{printable(image_dir)} holds pictures of {len(recipes)} recipes, which do not compare. Make them again: "
             "python data_maker.py."
         )
-    labels = tuple(folder.name for folder in folders)
     recipe = Recipe.from_json(next(iter(recipes.values()))) if recipes else None
-    return Dataset(image_dir, labels, tuple(examples), recipe, failures)
+    known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
+    impostors = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
+    return Dataset(image_dir, labels, known_examples, recipe, failures, impostors)
 
 
 def group_rule(group_by: str) -> Callable[[str], str]:
@@ -280,8 +286,8 @@ def _gaps(sides: dict[str, str], groups_of: dict[str, set[str]], wanted: Iterabl
     ]
 
 
-def _check_labels(image_dir: Path, labels: list[str], with_pictures: set[str]) -> None:
-    if not with_pictures:
+def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str]) -> None:
+    if not with_pictures - {UNKNOWN_LABEL}:
         raise InputError(
             f"--image_dir: {printable(image_dir)} holds no picture in any label folder. Make some from recordings with "
             "python data_maker.py, or put pictures there."
@@ -292,7 +298,7 @@ def _check_labels(image_dir: Path, labels: list[str], with_pictures: set[str]) -
             f"--image_dir: no picture for {_named('label', without)} in {printable(image_dir)}. Add some, or remove "
             "the empty folder."
         )
-    if len(labels) < 2:
+    if len(labels) < 2:  # there is one, since there are pictures
         raise InputError(
             f"--image_dir: {printable(image_dir)} has one label, {printable(labels[0])}; a classifier needs two or "
             "more to choose between. Add a folder for another label."

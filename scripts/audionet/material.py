@@ -36,6 +36,9 @@ class Material:
         rows: int, by side, which examples are on it.
         views: float16, shape (views, dimension), of training and validation recordings.
         view_rows: int, shape (views,), the row of the example that each is a view of.
+        view_numbers: int, shape (views,), which view of it each is, from 0.
+        impostors: float16, shape (m, dimension), of pictures of none of the labels.
+        impostor_recordings: shape (m,), their recordings.
         slices: first column and the one behind the last, by part of the bottleneck.
         failures: reason by picture that could not be read.
     """
@@ -48,8 +51,42 @@ class Material:
     rows: dict[str, np.ndarray]
     views: np.ndarray
     view_rows: np.ndarray
+    view_numbers: np.ndarray
+    impostors: np.ndarray
+    impostor_recordings: np.ndarray
     slices: Mapping[str, tuple[int, int]]
     failures: dict[str, str]
+
+    def owners(self, sides: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return of each row that `take` gives with views: its example's row, and its view's number from 1, or 0."""
+        rows, views = self._rows_and_views(sides)
+        numbers = np.concatenate([np.zeros(len(rows), int), self.view_numbers[views] + 1])
+        return np.concatenate([rows, self.view_rows[views]]), numbers
+
+    def take_for_training(
+        self, sides: Sequence[str], *, bottleneck: str, left_out: Sequence[int] = ()
+    ) -> tuple[Rows, np.ndarray, np.ndarray]:
+        """Return the bottlenecks of some sides with their views, their label numbers, and which of them are views.
+
+        Args:
+            sides: out of `SIDES`.
+            bottleneck: which parts of the bottleneck, joined by `+`.
+            left_out: numbers of labels to leave out.
+        """
+        rows, views = self._rows_and_views(sides)
+        rows = rows[~np.isin(self.numbers[rows], left_out)]
+        views = views[~np.isin(self.numbers[self.view_rows[views]], left_out)]
+        taken = Rows([(self.bottlenecks, rows), (self.views, views)], self.columns_of(bottleneck))
+        numbers = np.concatenate([self.numbers[rows], self.numbers[self.view_rows[views]]])
+        return taken, numbers, np.arange(len(numbers)) >= len(rows)
+
+    def _rows_and_views(self, sides: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.sort(np.concatenate([self.rows[side] for side in sides]))
+        return rows, np.flatnonzero(np.isin(self.view_rows, rows))
+
+    def columns_of(self, bottleneck: str) -> list[tuple[int, int]]:
+        """Return the columns of a bottleneck, as (first, behind the last) pairs."""
+        return [self.slices[part] for part in bottleneck.split("+")]
 
     def take(
         self, sides: Sequence[str], *, bottleneck: str, clean: bool = True, views: bool = False
@@ -62,11 +99,10 @@ class Material:
             clean: whether to include the pictures themselves.
             views: whether to include their views.
         """
-        rows = np.sort(np.concatenate([self.rows[side] for side in sides]))
+        rows, of_these = self._rows_and_views(sides)
         clean_rows = rows if clean else rows[:0]
-        of_these = np.flatnonzero(np.isin(self.view_rows, rows)) if views else rows[:0]
-        columns = [self.slices[part] for part in bottleneck.split("+")]
-        taken = Rows([(self.bottlenecks, clean_rows), (self.views, of_these)], columns)
+        of_these = of_these if views else of_these[:0]
+        taken = Rows([(self.bottlenecks, clean_rows), (self.views, of_these)], self.columns_of(bottleneck))
         return taken, np.concatenate([self.numbers[clean_rows], self.numbers[self.view_rows[of_these]]])
 
 
@@ -98,7 +134,11 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
     sides = _split_as_before(examples, holdout, previous_path)
     write_json(previous_path, sides)
     side_of_row = np.array([sides[example.group] for example in examples])
-    views, view_rows = _gather_views(examples, side_of_row, dataset.recipe, cache, backbone, holdout)
+    impostors, refused = cache.compute(
+        [example.sha256 for example in dataset.impostors], dataset.impostors, read_fitted
+    )
+    told_apart = [row for row in range(len(dataset.impostors)) if row not in refused]
+    views, view_rows, view_numbers = _gather_views(examples, side_of_row, dataset.recipe, cache, backbone, holdout)
     return Material(
         labels=dataset.labels,
         recipe=dataset.recipe,
@@ -108,6 +148,9 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
         rows={side: np.flatnonzero(side_of_row == side) for side in SIDES},
         views=views,
         view_rows=view_rows,
+        view_numbers=view_numbers,
+        impostors=impostors[told_apart],
+        impostor_recordings=np.array([dataset.impostors[row].recording for row in told_apart], str),
         slices=backbone.slices,
         failures=dataset.failures | {str(dataset.examples[row].path): reason for row, reason in unreadable.items()},
     )
@@ -120,7 +163,7 @@ def _gather_views(
     cache: BottleneckCache,
     backbone: Backbone,
     holdout: HoldoutSettings,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     views: list[tuple[int, View]] = []
     if recipe and holdout.views:
         rows = [row for row in np.flatnonzero(side_of_row != "testing") if _wav(examples[row]).exists()]
@@ -138,7 +181,9 @@ def _gather_views(
             executor=pool,
         )
     good = [number for number in range(len(views)) if number not in failures]
-    return bottlenecks[good] if failures else bottlenecks, np.array([views[number][0] for number in good], int)
+    view_rows = np.array([views[number][0] for number in good], int)
+    view_numbers = np.array([views[number][1].number for number in good], int)
+    return bottlenecks[good] if failures else bottlenecks, view_rows, view_numbers
 
 
 def _wav(example: Example) -> Path:

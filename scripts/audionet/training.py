@@ -7,7 +7,7 @@ together.
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,13 +20,17 @@ from audionet.bottlenecks import Rows
 from audionet.classifier import KIND, Classifier
 from audionet.dataset import SIDES
 from audionet.errors import InputError
+from audionet.evaluation import ScoredRecording, evaluate
 from audionet.export import write_graph, write_labels
 from audionet.files import mark_folder, printable, read_mark, whole_folder, write_json
-from audionet.head import TRAINERS, Head, OnStep, best_temperature, log_softmax, pool
+from audionet.head import TRAINERS, Head, OnStep, best_temperature, log_softmax
 from audionet.material import Material
-from audionet.metrics import accuracy, balanced_accuracy, confusion, log_loss, rows_by_group
+from audionet.metrics import accuracy, balanced_accuracy, log_loss, rows_by_group
+from audionet.openset import Clips, OpenSet, fit_open_set
+from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.screen import hushed
 from audionet.settings import HeadSettings
+from audionet.testset import content_keys
 
 CURVE_ROWS = 1000  # of the training side, for the learning curves
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)
@@ -62,11 +66,13 @@ class Choice:
         best: how it was trained.
         attempts: all ways tried, in order.
         head: trained on training and validation recordings.
+        open_set: what tells known clips from unknown ones, or None without validation.
     """
 
     best: Attempt
     attempts: tuple[Attempt, ...]
     head: Head
+    open_set: OpenSet | None
 
 
 def choose(
@@ -88,13 +94,21 @@ def choose(
     """
     attempt = partial(_attempts, material, settings=settings, seed=seed, summaries_dir=summaries_dir)
     first, *others = TRAINERS if settings.head == "auto" else [settings.head]
-    attempts = [one for candidate in candidates for one in attempt(bottleneck=candidate, trainer=first)]
-    bottleneck = _best(attempts).bottleneck
-    attempts += [one for trainer in others for one in attempt(bottleneck=bottleneck, trainer=trainer)]
-    best = _best(attempts)
-    best_settings = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
-    head = _fit(material, ("training", "validation"), best.bottleneck, best.trainer, best_settings, seed)
-    return Choice(best, tuple(attempts), head.cooled(best.temperature))
+    tried = [one for candidate in candidates for one in attempt(bottleneck=candidate, trainer=first)]
+    bottleneck = _best(tried)[0].bottleneck
+    tried += [one for trainer in others for one in attempt(bottleneck=bottleneck, trainer=trainer)]
+    best, best_head = _best(tried)
+    fit = partial(
+        _fit,
+        material,
+        bottleneck=best.bottleneck,
+        trainer=best.trainer,
+        settings=replace(settings, l2=best.l2, how_many_training_steps=best.steps),
+        seed=seed,
+    )
+    head = fit(("training", "validation")).cooled(best.temperature)
+    open_set = _fit_open_set(material, best, best_head, partial(fit, ("training",))) if best_head else None
+    return Choice(best, tuple(one for one, _ in tried), head, open_set)
 
 
 def _attempts(
@@ -105,7 +119,7 @@ def _attempts(
     settings: HeadSettings,
     seed: int,
     summaries_dir: Path | None,
-) -> Iterator[Attempt]:
+) -> Iterator[tuple[Attempt, Head | None]]:
     is_open = trainer == "softmax" and settings.l2 is None and len(material.rows["validation"])
     for l2 in L2_CANDIDATES if is_open else [settings.l2 or 0.0]:
         with _learning_curves(summaries_dir, material, bottleneck, f"{trainer} {l2}") as draw_curves:
@@ -114,20 +128,77 @@ def _attempts(
 
 def _attempt(
     material: Material, bottleneck: str, trainer: str, settings: HeadSettings, seed: int, draw_curves: OnStep
-) -> Attempt:
+) -> tuple[Attempt, Head | None]:
+    """Return how one way of training does on validation, and the head; without validation there is neither."""
     clean, numbers = material.take(("validation",), bottleneck=bottleneck)
     l2 = settings.l2 or 0.0
     if not len(numbers):
-        return Attempt(bottleneck, trainer, l2, settings.how_many_training_steps, None, 1.0)
+        return Attempt(bottleneck, trainer, l2, settings.how_many_training_steps, None, 1.0), None
     views, view_numbers = material.take(("validation",), bottleneck=bottleneck, clean=False, views=True)
     progress = _Progress(clean, numbers, draw_curves)
-    _fit(material, ("training",), bottleneck, trainer, settings, seed, progress.note)
-    logits = progress.best_head.logits(clean)
+    _fit(
+        material,
+        ("training",),
+        bottleneck=bottleneck,
+        trainer=trainer,
+        settings=settings,
+        seed=seed,
+        on_step=progress.note,
+    )
+    head = progress.best_head
+    logits = head.logits(clean)
     scores = [balanced_accuracy(numbers, logits.argmax(axis=1))]
     if len(views):
-        scores.append(balanced_accuracy(view_numbers, progress.best_head.logits(views).argmax(axis=1)))
+        scores.append(balanced_accuracy(view_numbers, head.logits(views).argmax(axis=1)))
     temperature = best_temperature(logits, numbers)
-    return Attempt(bottleneck, trainer, l2, progress.best_step, float(np.mean(scores)), temperature)
+    return Attempt(bottleneck, trainer, l2, progress.best_step, float(np.mean(scores)), temperature), head
+
+
+def _best(tried: Sequence[tuple[Attempt, Head | None]]) -> tuple[Attempt, Head | None]:
+    """Return the attempt that did best on validation; of equals, the first."""
+    return max(tried, key=lambda one: one[0].validation_accuracy or 0)
+
+
+def _fit(
+    material: Material,
+    sides: Sequence[str],
+    *,
+    bottleneck: str,
+    trainer: str,
+    settings: HeadSettings,
+    seed: int,
+    left_out: Sequence[int] = (),
+    on_step: OnStep | None = None,
+) -> Head:
+    """Train a head on some sides, without the labels that are left out."""
+    bottlenecks, numbers, is_view = material.take_for_training(sides, bottleneck=bottleneck, left_out=left_out)
+    # A picture counts as much as all of its views together.
+    shares = np.where(is_view, 1.0, max(1.0, is_view.sum() / max(1, (~is_view).sum())))
+    kept = np.setdiff1d(np.arange(len(material.labels)), left_out)
+    train = TRAINERS[trainer]
+    return train(
+        bottlenecks, np.searchsorted(kept, numbers), len(kept), settings, shares=shares, seed=seed, on_step=on_step
+    )
+
+
+def _fit_open_set(material: Material, best: Attempt, head: Head, fit_without: Callable[..., Head]) -> OpenSet | None:
+    """Fit what tells known clips from unknown ones: on impostors if there are any, else on labels left out in turn."""
+    bottlenecks, numbers = material.take(("validation",), bottleneck=best.bottleneck, views=True)
+    examples, views = material.owners(("validation",))
+    recordings = np.unique([material.examples[row].recording for row in examples], return_inverse=True)[1]
+    known = Clips(head.logits(bottlenecks) / best.temperature, recordings, numbers, views)
+    impostors = None
+    if len(material.impostors):
+        rows = np.arange(len(material.impostors))
+        strangers = Rows([(material.impostors, rows)], material.columns_of(best.bottleneck))
+        owners = np.unique(material.impostor_recordings, return_inverse=True)[1]
+        impostors = Clips(head.logits(strangers) / best.temperature, owners)
+
+    def logits_without(left_out: np.ndarray) -> np.ndarray:
+        without = fit_without(left_out=left_out)
+        return without.logits(bottlenecks[np.flatnonzero(np.isin(numbers, left_out))]) / best.temperature
+
+    return fit_open_set(known, impostors=impostors, logits_without=logits_without)
 
 
 class _Progress:
@@ -148,29 +219,6 @@ class _Progress:
         if loss < self._best_loss:
             self._best_loss, self.best_step, self.best_head = loss, step, head
         return step - self.best_step >= PATIENCE_STEPS
-
-
-def _best(attempts: Sequence[Attempt]) -> Attempt:
-    """Return the attempt that did best on validation; of equals, the first."""
-    return max(attempts, key=lambda attempt: attempt.validation_accuracy or 0)
-
-
-def _fit(
-    material: Material,
-    sides: Sequence[str],
-    bottleneck: str,
-    trainer: str,
-    settings: HeadSettings,
-    seed: int,
-    on_step: OnStep | None = None,
-) -> Head:
-    bottlenecks, numbers = material.take(sides, bottleneck=bottleneck, views=True)
-    # A picture counts as much as all of its views together.
-    clean_count = sum(len(material.rows[side]) for side in sides)
-    shares = np.ones(len(numbers))
-    shares[:clean_count] = max(1, (len(numbers) - clean_count) / clean_count)
-    train = TRAINERS[trainer]
-    return train(bottlenecks, numbers, len(material.labels), settings, shares=shares, seed=seed, on_step=on_step)
 
 
 @contextmanager
@@ -215,12 +263,14 @@ class Run:
         metrics: scores and how they came about, as JSON.
         sides: `training`, `validation` or `testing` by recording.
         example_clip: a file that training never saw, if any was held out.
+        data: what it worked on, as JSON: its fingerprint and its sizes.
     """
 
     classifier: Classifier
     metrics: dict
     sides: dict[str, str]
     example_clip: Path | None
+    data: dict
 
     def save(self, folder: Path, *, graph: Path, labels: Path) -> None:
         """Write the classifier folder, the frozen graph and the list of labels.
@@ -236,22 +286,43 @@ class Run:
         write_graph(self.classifier, graph)
         write_labels(self.classifier, labels)
 
+    def record(self, runs_dir: Path, *, options: object, watch: Stopwatch, seed: int) -> None:
+        """Add a record of the run to those in `runs_dir`."""
+        training, backbone = self.metrics["training"], self.classifier.about["backbone"]
+        write_run(
+            runs_dir,
+            script="retrain.py",
+            options=options,
+            watch=watch,
+            seed=seed,
+            data=self.data,
+            classifier={
+                "architecture": backbone["architecture"],
+                "bottleneck": backbone["bottleneck"],
+                "head": training["trainer"],
+            },
+            scores=scores_of(self.metrics) if "recording" in self.metrics else {},
+        )
+
     def report(self, folder: Path) -> list[str]:
         """Return the last lines on screen: the score, where the classifier is, and what to type next."""
         clip = shlex.quote(str(self.example_clip or ("CLIP.mp3" if self.classifier.recipe else "PICTURE.jpg")))
         script = Path(sys.argv[0]).with_name("label_image.py")
         command = f"python {shlex.quote(str(script))} --model {shlex.quote(str(folder))} {clip}"
-        return [self._headline(), f"Classifier: {printable(folder)}", f"Label a clip: {command}"]
+        open_set = self.classifier.open_set
+        refusal = [open_set.sentence()] if open_set else []
+        return [self._headline(), *refusal, f"Classifier: {printable(folder)}", f"Label a clip: {command}"]
 
     def _headline(self) -> str:
         if "recording" not in self.metrics:
             return "No recording was held out for testing, so there is no honest score to report."
         chunk, recording = self.metrics["chunk"], self.metrics["recording"]
         right = round(recording["accuracy"] * recording["n"])
+        low, high = recording["ci95"] or (0, 1)
         return (
-            f"On recordings that training never saw: {right} of {recording['n']} recordings right "
-            f"({recording['accuracy']:.1%}), {chunk['accuracy']:.1%} of {chunk['n']} pictures. "
-            f"Guessing would get {1 / len(self.classifier.labels):.1%}."
+            f"On recordings that training never saw: {right} of {recording['n']} recordings right, which means "
+            f"{low:.0%} to {high:.0%} of the next ones with 95 % confidence; {chunk['accuracy']:.1%} of "
+            f"{chunk['n']} pictures right. Guessing would get {1 / len(self.classifier.labels):.0%}."
         )
 
 
@@ -268,48 +339,47 @@ def finish(material: Material, choice: Choice, backbone: Backbone) -> Run:
         "bottleneck": choice.best.bottleneck,
         "temperature": choice.best.temperature,
         "attempts": [vars(attempt) for attempt in choice.attempts],
-        "views_per_picture": round(len(material.view_rows) / max(1, len(np.unique(material.view_rows)))),
+        "views_per_picture": len(np.unique(material.view_numbers)),
         "sides": {side: _sizes(material, side) for side in SIDES},
     }
+    trained_on = [row for side in ("training", "validation") for row in material.rows[side]]
     classifier = Classifier(
         labels=material.labels,
         recipe=material.recipe,
         head=choice.head,
         graph=backbone.graph,
         about={"backbone": backbone.describe(), "training": training},
+        open_set=choice.open_set,
+        training_keys=content_keys(material.examples[row].path for row in trained_on),
     )
-    scores = score_head(choice.head, material, choice.best.bottleneck) if len(material.rows["testing"]) else {}
+    scored = score_held_out(choice.head, material, choice.best.bottleneck)
+    evaluation = evaluate(scored, material.labels, open_set=choice.open_set) if scored else {}
     sides = {material.examples[row].recording: side for side in SIDES for row in material.rows[side]}
-    return Run(classifier, {**training, **scores}, sides, _example_clip(material))
-
-
-def score_head(head: Head, material: Material, bottleneck: str) -> dict:
-    """Score a head on the testing side, chunk by chunk and recording by recording.
-
-    Returns:
-        dict: `chunk` and `recording`, each with `accuracy`, `balanced_accuracy`, `log_loss` and `n`; and `confusion`,
-        counts of recordings, true label by row.
-    """
-    bottlenecks, numbers = material.take(("testing",), bottleneck=bottleneck)
-    log_probabilities = log_softmax(head.logits(bottlenecks))
-    groups = rows_by_group([material.examples[row].recording for row in material.rows["testing"]])
-    pooled = np.log(np.stack([pool(log_probabilities[rows]) for rows in groups.values()]).clip(1e-12))
-    group_numbers = np.array([numbers[rows[0]] for rows in groups.values()])
-    return {
-        "chunk": _scores(numbers, log_probabilities),
-        "recording": _scores(group_numbers, pooled),
-        "confusion": confusion(group_numbers, pooled.argmax(axis=1), len(material.labels)).tolist(),
+    data = {
+        "fingerprint": data_fingerprint((one.label, one.recording, one.sha256) for one in material.examples),
+        "labels": len(material.labels),
+        "recordings": len(sides),
+        "chunks": len(material.examples),
     }
+    return Run(classifier, {**evaluation, "training": training}, sides, _example_clip(material), data)
 
 
-def _scores(numbers: np.ndarray, log_probabilities: np.ndarray) -> dict:
-    answers = log_probabilities.argmax(axis=1)
-    return {
-        "accuracy": accuracy(numbers, answers),
-        "balanced_accuracy": balanced_accuracy(numbers, answers),
-        "log_loss": log_loss(numbers, log_probabilities),
-        "n": len(numbers),
-    }
+def score_held_out(head: Head, material: Material, bottleneck: str) -> list[ScoredRecording]:
+    """Score the recordings of the testing side, one after the other."""
+    rows = material.rows["testing"]
+    if not len(rows):
+        return []
+    logits = head.logits(material.take(("testing",), bottleneck=bottleneck)[0])
+    examples = [material.examples[row] for row in rows]
+    return [
+        ScoredRecording(
+            recording=recording,
+            label=examples[of_it[0]].label,
+            logits=logits[of_it],
+            offsets_seconds=tuple(examples[row].offset_seconds for row in of_it),
+        )
+        for recording, of_it in rows_by_group([example.recording for example in examples]).items()
+    ]
 
 
 def check_replaceable(folder: Path) -> None:

@@ -1,0 +1,446 @@
+"""What to know about recordings before believing a score: how they sound, which are the same, what gives them away.
+
+The data audit describes recordings and names what is wrong with them. Its giveaway is a tiny classifier that knows
+bandwidth, noise floor and level alone: where it does well, so would one that learned microphones instead of labels.
+
+The leak audit sets beside the honest score the one that a split by chance would have claimed, chunks of a recording on
+both sides, and names the sound that is on two sides under two names.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from audionet.files import printable
+from audionet.fingerprints import SharedSound, fingerprint_of, shared_within
+from audionet.measures import Note
+
+MEASURES = ("level_dbfs", "peak_dbfs", "noise_floor_dbfs", "bandwidth_hz", "clipped_share", "silent_share")
+
+IMBALANCE = 3  # times the sound of another label
+FEWEST_RECORDINGS = 3  # one for each side
+CLIPPED_SHARE = 0.001  # audible in speech from about here
+SILENT_SHARE = 0.5
+DECIBELS_APART = 10
+BANDWIDTH_SHARE = 0.75  # of the usual
+
+GIVEAWAY_MEASURES = ("bandwidth_hz", "noise_floor_dbfs", "level_dbfs")
+GIVEAWAY_CHUNKS = 20  # of each recording, spread over it
+GIVEAWAY_RECORDINGS = 400  # more take long and tell no more
+GIVEAWAY_LABELS = 40
+GIVEAWAY_FOLDS = 5
+GIVEAWAY_MARGIN = 0.2  # of the way from guessing to always right
+UNLIKELY = 0.001
+
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """How a recording or a label sounds.
+
+    Attributes:
+        name: the recording or the label.
+        label: the label it belongs to; the same as `name` for a label.
+        recordings: how many; 1 for a recording.
+        minutes: of sound.
+        level_dbfs: power of what is not silent; the median over the label's recordings.
+        peak_dbfs: the highest.
+        noise_floor_dbfs: power of the quietest tenth; the median.
+        bandwidth_hz: the highest frequency that is heard; the median.
+        clipped_share: of the samples.
+        silent_share: of the time.
+    """
+
+    name: str
+    label: str
+    recordings: int
+    minutes: float
+    level_dbfs: float
+    peak_dbfs: float
+    noise_floor_dbfs: float
+    bandwidth_hz: float
+    clipped_share: float
+    silent_share: float
+
+
+@dataclass(frozen=True)
+class Giveaway:
+    """How well bandwidth, noise floor and level alone name the label of a recording.
+
+    Attributes:
+        right: recordings named right, each by a classifier that never saw it.
+        recordings: how many were tried.
+        chance: the share that always answering the commonest label gets right.
+    """
+
+    right: int
+    recordings: int
+    chance: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of recordings named right."""
+        return self.right / self.recordings
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether that is well above chance: hardly by luck, and by a margin that matters."""
+        by_luck = scipy.stats.binom.sf(self.right - 1, self.recordings, self.chance)
+        return bool(by_luck < UNLIKELY and self.accuracy >= self.chance + GIVEAWAY_MARGIN * (1 - self.chance))
+
+    def sentence(self) -> str:
+        """Return what that means, in words."""
+        score = (
+            f"names {self.right} of {self.recordings} recordings ({self.accuracy:.0%}; guessing gets {self.chance:.0%})"
+        )
+        if self.is_telling:
+            return (
+                f"The recording channel alone gives labels away: a tiny classifier that knows nothing but bandwidth, "
+                f"noise floor and level {score}. A good score may be the microphone's, not the label's. Test on "
+                "recordings made elsewhere, or record every label through the same channel."
+            )
+        return (
+            f"The recording channel alone does not clearly give labels away: bandwidth, noise floor and level {score}."
+        )
+
+
+@dataclass(frozen=True)
+class DataAudit:
+    """How a folder of recordings sounds.
+
+    Attributes:
+        labels: sorted by name.
+        recordings: sorted by name.
+        shared: recordings that hold the same sound.
+        giveaway: None where it cannot be computed.
+        warnings: sentences about what is wrong; each names the worst.
+        facts: sentences about the rest.
+    """
+
+    labels: tuple[Sounds, ...]
+    recordings: tuple[Sounds, ...]
+    shared: tuple[SharedSound, ...]
+    giveaway: Giveaway | None
+    warnings: tuple[str, ...]
+    facts: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the audit as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "DataAudit":
+        """Rebuild an audit from `to_json`."""
+        return cls(
+            labels=tuple(Sounds(**sounds) for sounds in value["labels"]),
+            recordings=tuple(Sounds(**sounds) for sounds in value["recordings"]),
+            shared=tuple(SharedSound(**shared) for shared in value["shared"]),
+            giveaway=Giveaway(**value["giveaway"]) if value["giveaway"] else None,
+            warnings=tuple(value["warnings"]),
+            facts=tuple(value["facts"]),
+        )
+
+
+@dataclass(frozen=True)
+class LeakAudit:
+    """What a careless split would have claimed, and what is on two sides in spite of a careful one.
+
+    Attributes:
+        honest_accuracy: share of chunks right, of recordings that training never saw; None without a testing side.
+        claimed_accuracy: the same for a split by chance, chunk by chunk; None where it was not computed.
+        chunks: how many were tested, either way.
+        shared: sound on two sides.
+        compared: how many recordings were compared; 0 where there was no sound to compare.
+    """
+
+    honest_accuracy: float | None
+    claimed_accuracy: float | None
+    chunks: int
+    shared: tuple[SharedSound, ...]
+    compared: int
+
+    def sentences(self) -> list[str]:
+        """Return what was found, in words, the pairs by name."""
+        pairs = [f"  {shared.sentence()}" for shared in self.shared[:NAMED_AT_MOST]]
+        return [*self.score_sentences(), self.sound_sentence(), *pairs, *(f"  {more}" for more in _more(self.shared))]
+
+    def score_sentences(self) -> list[str]:
+        """Return the honest score and the other one, in words."""
+        if self.honest_accuracy is None or self.claimed_accuracy is None:
+            return ["Without recordings held out for testing there is no honest score to compare with."]
+        gap = 100 * (self.claimed_accuracy - self.honest_accuracy)
+        leak = f"{gap:.1f} points of that would have been a leak" if gap >= 0.05 else "here that makes no difference"
+        return [
+            f"Honest score: {self.honest_accuracy:.1%} of {self.chunks} chunks right, of recordings that training "
+            "never saw.",
+            f"A split by chance, chunk by chunk, would have claimed {self.claimed_accuracy:.1%}: {leak}.",
+        ]
+
+    def sound_sentence(self) -> str:
+        """Return whether there is sound on two sides, in words."""
+        if not self.compared:
+            return "There was no sound to compare, so the same sound may be on two sides."
+        if not self.shared:
+            return (
+                f"No sound is on two sides of the split; {_counted(self.compared, 'recording')} were compared by ear."
+            )
+        pairs = "1 pair of recordings" if len(self.shared) == 1 else f"{len(self.shared)} pairs of recordings"
+        return (
+            f"{pairs} on two sides of the split hold the same sound, so the score is too good. Keep one recording of "
+            "each pair and train again."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the audit as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "LeakAudit":
+        """Rebuild an audit from `to_json`."""
+        return cls(**{**value, "shared": tuple(SharedSound(**shared) for shared in value["shared"])})
+
+
+def claimed_accuracy(
+    numbers: np.ndarray,
+    answers_of: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    *,
+    tested: int,
+    rng: np.random.Generator,
+) -> float:
+    """Return the accuracy that a split by chance would have claimed, chunks of a recording on both sides.
+
+    Args:
+        numbers: int, shape (n,), the label of every chunk, of all sides.
+        answers_of: given rows to train on and rows to test on, trains as the honest run did and returns the answers,
+            int, shape (tested,).
+        tested: how many chunks to test on: as many as the honest score rests on.
+        rng: decides the split.
+    """
+    order = rng.permutation(len(numbers))
+    testing, training = np.sort(order[:tested]), np.sort(order[tested:])
+    return float(np.mean(answers_of(training, testing) == numbers[testing]))
+
+
+def audit_data(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -> DataAudit:
+    """Describe recordings and say what is wrong with them.
+
+    Args:
+        notes: by recording, those that `measures.listen` took of its chunks; at least one each.
+        labels: by recording.
+    """
+    recordings = tuple(_sounds_of_recording(name, labels[name], notes[name]) for name in sorted(notes))
+    by_label: dict[str, list[Sounds]] = defaultdict(list)
+    for recording in recordings:
+        by_label[recording.label].append(recording)
+    summaries = tuple(_sounds_of_label(label, by_label[label]) for label in sorted(by_label))
+    shared = shared_within({name: fingerprint_of(notes[name]) for name in sorted(notes)})
+    giveaway = channel_giveaway(notes, labels)
+    warnings = [
+        *_about_amounts(summaries),
+        *_about_sound(recordings),
+        *_about_differences(summaries),
+        *_about_shared(shared, labels),
+    ]
+    facts = [_size(summaries)]
+    if giveaway is None:
+        facts.append(
+            "Whether the recording channel gives labels away cannot be told: that takes two labels with two recordings."
+        )
+    else:
+        (warnings if giveaway.is_telling else facts).append(giveaway.sentence())
+    if not shared:
+        facts.append("No two recordings hold the same sound.")
+    return DataAudit(summaries, recordings, shared, giveaway, tuple(warnings), tuple(facts))
+
+
+def _sounds_of_recording(name: str, label: str, notes: Sequence[Note]) -> Sounds:
+    measures = {key: np.array([note["measures"][key] for note in notes]) for key in ("seconds", *MEASURES)}
+    seconds = measures["seconds"]
+    return Sounds(
+        name=name,
+        label=label,
+        recordings=1,
+        minutes=float(seconds.sum() / 60),
+        level_dbfs=_mean_level(measures["level_dbfs"], seconds),
+        peak_dbfs=float(measures["peak_dbfs"].max()),
+        noise_floor_dbfs=float(np.median(measures["noise_floor_dbfs"])),
+        bandwidth_hz=float(np.median(measures["bandwidth_hz"])),
+        clipped_share=float(np.average(measures["clipped_share"], weights=seconds)),
+        silent_share=float(np.average(measures["silent_share"], weights=seconds)),
+    )
+
+
+def _sounds_of_label(label: str, recordings: Sequence[Sounds]) -> Sounds:
+    minutes = [recording.minutes for recording in recordings]
+    return Sounds(
+        name=label,
+        label=label,
+        recordings=len(recordings),
+        minutes=sum(minutes),
+        level_dbfs=float(np.median([recording.level_dbfs for recording in recordings])),
+        peak_dbfs=max(recording.peak_dbfs for recording in recordings),
+        noise_floor_dbfs=float(np.median([recording.noise_floor_dbfs for recording in recordings])),
+        bandwidth_hz=float(np.median([recording.bandwidth_hz for recording in recordings])),
+        clipped_share=float(np.average([recording.clipped_share for recording in recordings], weights=minutes)),
+        silent_share=float(np.average([recording.silent_share for recording in recordings], weights=minutes)),
+    )
+
+
+def _mean_level(levels: np.ndarray, seconds: np.ndarray) -> float:
+    return float(10 * np.log10(np.average(10 ** (levels / 10), weights=seconds)))
+
+
+def _size(labels: Sequence[Sounds]) -> str:
+    recordings, minutes = sum(label.recordings for label in labels), sum(label.minutes for label in labels)
+    return f"{_counted(len(labels), 'label')}, {_counted(recordings, 'recording')}, {minutes:.1f} minutes of sound."
+
+
+def _about_amounts(labels: Sequence[Sounds]) -> list[str]:
+    if not labels:
+        return []
+    said = []
+    most, least = (choose(labels, key=lambda label: label.minutes) for choose in (max, min))
+    if most.minutes >= IMBALANCE * least.minutes:
+        said.append(
+            f"Labels are unbalanced: {printable(most.name)} has {most.minutes:.1f} minutes, {printable(least.name)} "
+            f"{least.minutes:.1f}. Scores that weigh labels alike, such as balanced accuracy, tell more."
+        )
+    few = [label.name for label in labels if label.recordings < FEWEST_RECORDINGS]
+    if few:
+        said.append(
+            f"{_counted(len(few), 'label')} with fewer than {FEWEST_RECORDINGS} recordings, too few to train, to "
+            f"choose and to test on: {_named(few)}."
+        )
+    return said
+
+
+def _about_sound(recordings: Sequence[Sounds]) -> list[str]:
+    said = []
+    clipped = _worst(recordings, "clipped_share", above=CLIPPED_SHARE)
+    if clipped:
+        said.append(
+            f"{_counted(len(clipped), 'recording')} clipped: "
+            f"{_named([f'{r.name} ({r.clipped_share:.1%} of samples)' for r in clipped])}. Record at a lower level."
+        )
+    silent = _worst(recordings, "silent_share", above=SILENT_SHARE)
+    if silent:
+        said.append(
+            f"{_counted(len(silent), 'recording')} mostly silent: "
+            f"{_named([f'{r.name} ({r.silent_share:.0%} of the time)' for r in silent])}. Trim them, for example with "
+            '--sox_effects "silence 1 0.1 1% -1 0.1 1%".'
+        )
+    return said
+
+
+def _worst(recordings: Sequence[Sounds], measure: str, *, above: float) -> list[Sounds]:
+    found = [recording for recording in recordings if getattr(recording, measure) > above]
+    return sorted(found, key=lambda recording: -getattr(recording, measure))
+
+
+def _about_differences(labels: Sequence[Sounds]) -> list[str]:
+    if len(labels) < 2:
+        return []
+    said = []
+    usual_hz = float(np.median([label.bandwidth_hz for label in labels]))
+    narrow = [label for label in labels if label.bandwidth_hz < BANDWIDTH_SHARE * usual_hz]
+    if narrow:
+        said.append(
+            f"Nothing is heard above {_named([f'{n.bandwidth_hz / 1000:.1f} kHz in {n.name}' for n in narrow])}, while "
+            f"the usual label reaches {usual_hz / 1000:.1f} kHz: a telephone, a coarse codec, or no "
+            "treble in the sound?"
+        )
+    for measure, what in (("level_dbfs", "level"), ("noise_floor_dbfs", "noise floor")):
+        values = np.array([getattr(label, measure) for label in labels])
+        usual = float(np.median(values))
+        odd = [labels[row] for row in np.argsort(-np.abs(values - usual)) if abs(values[row] - usual) > DECIBELS_APART]
+        if odd:
+            said.append(
+                f"The {what} differs: {_named([f'{o.name} ({getattr(o, measure):.0f} dBFS)' for o in odd])}, while the "
+                f"usual label has {usual:.0f} dBFS."
+            )
+    return said
+
+
+def _about_shared(shared: Sequence[SharedSound], labels: Mapping[str, str]) -> list[str]:
+    groups = {
+        "The same sound is under two labels": [s for s in shared if labels[s.first] != labels[s.second]],
+        "The same sound is there twice": [s for s in shared if labels[s.first] == labels[s.second]],
+    }
+    return [
+        f"{what}: " + " ".join([*(each.sentence() for each in found[:NAMED_AT_MOST]), *_more(found)])
+        for what, found in groups.items()
+        if found
+    ]
+
+
+def channel_giveaway(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -> Giveaway | None:
+    """Try to name the labels of recordings by bandwidth, noise floor and level alone.
+
+    A logistic regression on these three measures of each chunk and their products, cross-validated so that all chunks
+    of a recording are on one side; a recording's chunks vote. Of many labels or recordings only some are tried.
+
+    Returns:
+        Giveaway: or None where fewer than two labels have two recordings.
+    """
+    chosen = _chosen_recordings(notes, labels)
+    if not chosen:
+        return None
+    from sklearn.linear_model import LogisticRegression  # a second, for this alone
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    rows = [(name, note) for name in chosen for note in _spread(notes[name], GIVEAWAY_CHUNKS)]
+    features = np.array([[note["measures"][measure] for measure in GIVEAWAY_MEASURES] for _, note in rows])
+    groups = np.array([chosen.index(name) for name, _ in rows])
+    names, recording_numbers = np.unique([labels[name] for name in chosen], return_inverse=True)
+    numbers = recording_numbers[groups]
+    folds = min(GIVEAWAY_FOLDS, int(np.bincount(recording_numbers).min()))
+    votes = np.zeros((len(chosen), len(names)))
+    for training, testing in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(features, numbers, groups):
+        model = make_pipeline(
+            StandardScaler(), PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=2000, tol=1e-3)
+        ).fit(features[training], numbers[training])
+        known = model[-1].classes_
+        np.add.at(votes, (groups[testing][:, None], known[None]), np.log(model.predict_proba(features[testing]) + 1e-9))
+        votes[np.ix_(np.unique(groups[testing]), np.setdiff1d(np.arange(len(names)), known))] = -np.inf
+    right = int((votes.argmax(axis=1) == recording_numbers).sum())
+    return Giveaway(right, len(chosen), float(np.bincount(recording_numbers).max() / len(chosen)))
+
+
+def _chosen_recordings(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -> list[str]:
+    of_label: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(notes):
+        of_label[labels[name]].append(name)
+    able = [label for label in sorted(of_label) if len(of_label[label]) >= 2]
+    if len(able) < 2:
+        return []
+    able = _spread(able, GIVEAWAY_LABELS)
+    return [name for label in able for name in _spread(of_label[label], max(2, GIVEAWAY_RECORDINGS // len(able)))]
+
+
+def _spread(values: Sequence, most: int) -> list:
+    """Return at most `most` of the values, evenly spread."""
+    if len(values) <= most:
+        return list(values)
+    return [values[int(position)] for position in np.linspace(0, len(values) - 1, most)]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _named(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(map(printable, names[:NAMED_AT_MOST])) + (
+        f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    )
+
+
+def _more(found: Sequence) -> list[str]:
+    return [f"… and {len(found) - NAMED_AT_MOST} more."] if len(found) > NAMED_AT_MOST else []

@@ -1,0 +1,163 @@
+"""Two evaluations on the same recordings: which is better, by how much, and whether that may be chance."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from audionet import metrics
+from audionet.errors import InputError
+from audionet.files import printable
+from audionet.runs import find_run
+
+EVALUATION_NAMES = ("evaluation.json", "metrics.json")
+SIGNIFICANT = 0.05
+
+
+def read_evaluation(name: str, *, runs_dir: Path) -> dict:
+    """Return an evaluation that lists its recordings.
+
+    Args:
+        name: a JSON file that evaluate.py wrote, a folder with such a file or with a classifier, or the id of a run or
+            its beginning.
+        runs_dir: the folder of records.
+
+    Raises:
+        InputError: there is no such evaluation.
+    """
+    path = Path(name)
+    files = [path / file for file in EVALUATION_NAMES] if path.is_dir() else [path]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        evaluation = find_run(runs_dir, name)
+        if evaluation is None:
+            raise InputError(
+                f"--compare: expected a JSON file of evaluate.py, a classifier folder or the id of a run, received "
+                f"{printable(name)!r}. python runs.py lists the runs."
+            )
+    else:
+        evaluation = _read_json(found)
+    evaluation = evaluation.get("scores", evaluation)  # the record of a run
+    if not any(row.get("known") for row in evaluation.get("recordings", ())):
+        raise InputError(
+            f"--compare: {printable(name)} lists no recordings with their answers. Make it anew with python "
+            "evaluate.py --json FILE."
+        )
+    return evaluation
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--compare: {printable(path)} cannot be read as JSON ({error}).") from error
+    return value if isinstance(value, dict) else {}
+
+
+def compare_named(name_a: str, name_b: str, *, runs_dir: Path) -> dict:
+    """Compare two evaluations as `compare` does, by their names as `read_evaluation` takes them."""
+    return compare(read_evaluation(name_a, runs_dir=runs_dir), read_evaluation(name_b, runs_dir=runs_dir))
+
+
+def compare(evaluation_a: Mapping, evaluation_b: Mapping, *, seed: int = 0) -> dict:
+    """Compare two evaluations on the recordings that both have, with the same label.
+
+    Args:
+        evaluation_a: one, as `evaluation.evaluate` returns it.
+        evaluation_b: the other.
+        seed: of the resamples.
+
+    Returns:
+        dict: `recordings`, how many both have; `only_a_has` and `only_b_has`, how many one has; and under `recording`
+        and `chunk`: `accuracy_a`, `accuracy_b`, `difference` (B minus A) and its `ci95`. Under `recording` also
+        `only_a_right`, `only_b_right` and `p_value`, by McNemar's exact test; and `words`.
+
+    Raises:
+        InputError: they have no recording in common.
+    """
+    rows_a, rows_b = (
+        {(row["recording"], row["label"]): row for row in evaluation["recordings"] if row["known"]}
+        for evaluation in (evaluation_a, evaluation_b)
+    )
+    common = [key for key in rows_a if key in rows_b]
+    if not common:
+        raise InputError(
+            f"--compare: expected two evaluations on the same recordings, but none of A's {len(rows_a)} is among B's "
+            f"{len(rows_b)}. Evaluate both classifiers on one folder."
+        )
+    right_a, right_b = (np.array([rows[key]["right"] for key in common]) for rows in (rows_a, rows_b))
+    hits_a, hits_b = (np.array([rows[key]["chunks_right"] for key in common]) for rows in (rows_a, rows_b))
+    chunks_a, chunks_b = (np.array([rows[key]["chunks"] for key in common]) for rows in (rows_a, rows_b))
+    each = np.ones(len(common))
+    only_a, only_b, p_value = metrics.mcnemar(right_a, right_b)
+    labels = np.unique([label for _, label in common], return_inverse=True)[1]
+    weights = metrics.recording_weights(labels, seed=seed)
+    result: dict = {
+        "recordings": len(common),
+        "only_a_has": len(rows_a) - len(common),
+        "only_b_has": len(rows_b) - len(common),
+        "recording": {
+            **_difference(right_a, right_b, each, each, weights),
+            "only_a_right": only_a,
+            "only_b_right": only_b,
+            "p_value": p_value,
+        },
+        "chunk": _difference(hits_a, hits_b, chunks_a, chunks_b, weights),
+    }
+    return result | {"words": _in_words(result)}
+
+
+def _difference(
+    right_a: np.ndarray, right_b: np.ndarray, rows_a: np.ndarray, rows_b: np.ndarray, weights: np.ndarray
+) -> dict:
+    """Return both accuracies and their difference; A may have cut a recording into more chunks than B."""
+    accuracy_a, accuracy_b = right_a.sum() / rows_a.sum(), right_b.sum() / rows_b.sum()
+    drawn = metrics.paired_differences(right_a, right_b, rows_a, rows_b, weights=weights)
+    interval = metrics.interval(drawn) if len(rows_a) > 1 else None
+    return {
+        "accuracy_a": float(accuracy_a),
+        "accuracy_b": float(accuracy_b),
+        "difference": float(accuracy_b - accuracy_a),
+        "ci95": list(interval) if interval else None,
+    }
+
+
+def _in_words(result: Mapping) -> str:
+    recording, chunk = result["recording"], result["chunk"]
+    common, only_a, only_b = result["recordings"], recording["only_a_right"], recording["only_b_right"]
+    asides = [
+        f"{result[key]} more {'was' if result[key] == 1 else 'were'} tested on {name} alone"
+        for key, name in (("only_a_has", "A"), ("only_b_has", "B"))
+        if result[key]
+    ]
+    aside = f" ({'; '.join(asides)})" if asides else ""
+    beginning = f"On the {_counted(common, 'recording')} that both were tested on{aside}, "
+    right_a, right_b = (round(recording[key] * common) for key in ("accuracy_a", "accuracy_b"))
+    if only_a + only_b == 0:
+        verdict = f"A and B are right about the same {right_a}: there is no difference to be seen between them. "
+    else:
+        better = "B is better" if only_b > only_a else "A is better"
+        scores = f"A is right about {right_a} and B about {right_b}, {_points(recording)}. "
+        alone = f"Only A is right about {only_a}, only B about {only_b}: "
+        if recording["p_value"] < SIGNIFICANT:
+            chance = f"{better}, and hardly by chance (McNemar's exact test, p = {recording['p_value']:.2g}). "
+        elif only_a == only_b:
+            chance = "neither is better. "
+        else:
+            chance = f"that may well be chance (McNemar's exact test, p = {recording['p_value']:.2g}). "
+        verdict = scores + alone + chance
+    by_chunk = f"By chunk it is {chunk['accuracy_a']:.1%} against {chunk['accuracy_b']:.1%}, {_points(chunk)}."
+    return beginning + verdict + by_chunk
+
+
+def _points(level: Mapping) -> str:
+    words = f"{100 * level['difference']:+.1f} points"
+    if level["ci95"] is None:
+        return words
+    low, high = (100 * value for value in level["ci95"])
+    return f"{words} (95 % interval {low:+.1f} to {high:+.1f})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

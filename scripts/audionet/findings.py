@@ -1,0 +1,163 @@
+"""An evaluation on the screen: a line that says it, and tables that show it."""
+
+from collections.abc import Mapping, Sequence
+
+from audionet.files import printable
+from audionet.screen import say
+from audionet.tables import print_table
+
+MOST_LABELS = 30
+MOST_NAMED = 10
+
+_SCORES = (
+    ("accuracy", "accuracy", "ci95"),
+    ("balanced accuracy", "balanced_accuracy", "balanced_accuracy_ci95"),
+    ("macro F1", "macro_f1", "macro_f1_ci95"),
+    ("log loss", "log_loss", "log_loss_ci95"),
+)
+
+
+def headline(evaluation: Mapping) -> str:
+    """Return one sentence with the score that matters: how the next recording will fare."""
+    recording, chunk = evaluation["recording"], evaluation["chunk"]
+    if recording["accuracy"] is None:
+        return "No recording is of a label that the classifier knows, so there is no accuracy to report."
+    right = round(recording["accuracy"] * recording["n"])
+    return (
+        f"{right} of {recording['n']} recordings right ({_share(recording['accuracy'])}{_range(recording['ci95'])}), "
+        f"{_share(chunk['accuracy'])} of {chunk['n']} chunks{_range(chunk['ci95'])}."
+    )
+
+
+def print_findings(evaluation: Mapping) -> None:
+    """Print an evaluation, as `evaluation.evaluate` gives it: results to stdout, warnings to stderr."""
+    _warn(evaluation)
+    print(headline(evaluation))
+    _print_scores(evaluation)
+    _print_labels(evaluation["per_label"])
+    _print_detection(evaluation)
+    if "sweep" in evaluation:
+        _print_sweep(evaluation["sweep"], evaluation["sweep_skipped"])
+    for name, reason in evaluation["not_computed"].items():
+        print(f"Not computed: {name}: {reason}.")
+
+
+def _warn(evaluation: Mapping) -> None:
+    for recording, reason in evaluation.get("failures", {}).items():
+        say(f"Set aside: {printable(recording)}: {reason}")
+    trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]
+    if trained_on:
+        say(
+            f"Warning: {_named(trained_on)} had a part in training, so that the scores flatter. Leave such recordings "
+            "out by --exclude_training."
+        )
+        for sentence in evaluation.get("shared_with_training", ())[:MOST_NAMED]:
+            say(f"  {sentence}")
+    if evaluation.get("excluded"):
+        say(f"Left out, since they had a part in training: {_named(evaluation['excluded'])}.")
+    for warning in (evaluation.get("data_audit") or {}).get("warnings", ()):
+        say(f"Warning: {warning}")
+    unknown = evaluation["data"]["unknown_labels"]
+    if unknown:
+        counts = [f"{printable(label)} ({count})" for label, count in unknown.items()]
+        say(f"Taken for unknown, since the classifier has no such label: {_listed(counts)}.")
+
+
+def _print_scores(evaluation: Mapping) -> None:
+    levels = [evaluation["chunk"], evaluation["recording"]]
+    if levels[0]["accuracy"] is None:
+        return
+    rows = [
+        (name, *(_with_range(level[score], level[interval], as_share=score != "log_loss") for level in levels))
+        for name, score, interval in _SCORES
+    ]
+    for k in levels[0]["top_k_accuracy"]:
+        rows.append((f"among the first {k}", *(_share(level["top_k_accuracy"][k]) for level in levels)))
+    calibration = evaluation["calibration"]
+    rows.append(("calibration error", _share(calibration["ece"]), _share(calibration["recording"]["ece"])))
+    columns = ("", *(f"{level['n']} {name}" for level, name in zip(levels, ("chunks", "recordings"), strict=True)))
+    print_table(columns, rows, numbers=columns[1:])
+
+
+def _print_labels(per_label: Sequence[Mapping]) -> None:
+    tested = [row for row in per_label if row["recordings"]]
+    shown = sorted(tested, key=lambda row: (row["chunk"]["f1"] or 0, row["label"]))[:MOST_LABELS]
+    rows = [
+        (
+            printable(row["label"]),
+            str(row["recordings"]),
+            _share(row["recording"]["recall"]),
+            str(row["chunks"]),
+            *(_share(row["chunk"][score]) for score in ("precision", "recall", "f1")),
+        )
+        for row in shown
+    ]
+    title = "By label, the worst first" + (f" ({len(shown)} of {len(tested)})" if len(shown) < len(tested) else "")
+    columns = ("label", "recordings", "right", "chunks", "chunk precision", "chunk recall", "chunk F1")
+    if rows:
+        print_table(columns, rows, title=title, numbers=columns[1:])
+
+
+def _print_detection(evaluation: Mapping) -> None:
+    """Print how well known is told from unknown, and true claims from false, as far as it can be told."""
+    columns = ("", "chunks", "recordings")
+    rows = []
+    for key, name in (("open_set", "known from unknown"), ("verification", "true claims from false")):
+        levels = [evaluation[key]["chunk"], evaluation[key]]
+        if levels[1]["auroc"] is not None:
+            rows += [
+                (f"{name}: AUROC", *(_with_range(level["auroc"], level.get("auroc_ci95")) for level in levels)),
+                (f"{name}: equal error rate", *(_with_range(level["eer"], level.get("eer_ci95")) for level in levels)),
+                (f"{name}: minDCF", *(f"{level['min_dcf']:.3f}" for level in levels)),
+            ]
+    levels = [evaluation["open_set"]["chunk"], evaluation["open_set"]]
+    for key, name in (("false_accept_rate", "unknown accepted"), ("false_reject_rate", "known refused")):
+        if levels[1][key] is not None:
+            rows.append((name, *(_with_range(level[key], level[f"{key}_ci95"]) for level in levels)))
+    if rows:
+        print_table(columns, rows, title="Known or unknown", numbers=columns[1:])
+
+
+def _print_sweep(conditions: Sequence[Mapping], skipped: Mapping[str, str]) -> None:
+    clean = conditions[0]
+    rows = [
+        (
+            condition["name"],
+            *(_with_range(condition[level]["accuracy"], condition[level]["ci95"]) for level in ("chunk", "recording")),
+            _change(condition["chunk"]["accuracy"], clean["chunk"]["accuracy"]),
+            str(condition["chunk"]["n"]),
+        )
+        for condition in conditions
+    ]
+    columns = ("condition", "chunks right", "recordings right", "against clean", "chunks")
+    print_table(columns, rows, title="Under other conditions", numbers=columns[1:])
+    for name, reason in skipped.items():
+        say(f"Skipped: {name}: {reason}")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _with_range(value: float | None, interval: Sequence[float] | None, *, as_share: bool = True) -> str:
+    if value is None:
+        return "-"
+    shown = _share if as_share else "{:.3f}".format
+    return shown(value) + (f"  [{shown(interval[0])}, {shown(interval[1])}]" if interval else "")
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return f", 95 % interval {interval[0]:.1%} to {interval[1]:.1%}" if interval else ""
+
+
+def _change(value: float | None, clean: float | None) -> str:
+    return "-" if value is None or clean is None else f"{100 * (value - clean):+.1f}"
+
+
+def _named(names: Sequence[str]) -> str:
+    return _listed([printable(name) for name in names])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

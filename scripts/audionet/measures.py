@@ -1,0 +1,124 @@
+"""What a chunk sounds like before anybody looks at its picture: how loud, how clean, how wide, and which sound it is.
+
+`listen` takes everything in one pass, while the chunk is in memory anyway; `audit` makes sense of it.
+"""
+
+import base64
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from audionet.audio import Chunk
+from audionet.landmarks import find_peaks
+
+Note = dict[str, Any]  # what `listen` takes of a chunk
+NOTE_VERSION = 1  # goes up by one when notes change, so that those taken before are taken again
+
+FRAME_SECONDS = 0.02
+QUIETEST_DB = -120.0  # stands for nothing at all
+SILENT_DBFS = -70.0  # a frame below is silent whatever surrounds it
+SILENT_BELOW_LOUDEST_DB = 40.0
+FLOOR_PERCENTILE = 10  # the quiet tenth of a chunk is what is there when nobody speaks
+FULL_SCALE = 0.999
+QUIET_PEAK = 0.01  # -40 dBFS: below, 16 bits are too few to tell flat from round
+FLAT_STEP = 1.5 / 32_768  # neighbours closer than this, at the peak, are a flat top
+FLAT_TOP = 0.98
+SPECTRUM_SECONDS = 0.064
+BANDWIDTH_RANGE_DB = 65.0  # below the loudest frequency; weaker is not what anybody hears
+BANDWIDTH_FLOOR_DB = -100.0  # 16-bit rounding lies at about -120 a bin
+
+
+def listen(chunk: Chunk, *, sample_rate_hz: int) -> Note:
+    """Take note of a chunk: where it is, its measures, its peaks and its digest, as a JSON value of half a kilobyte."""
+    samples = chunk.samples[: max(1, round(chunk.seconds * sample_rate_hz))]  # what follows is the same once more
+    peaks = find_peaks(samples, sample_rate_hz=sample_rate_hz)
+    return {
+        "offset_seconds": round(chunk.offset_seconds, 4),
+        "measures": {name: round(value, 4) for name, value in measure(samples, sample_rate_hz=sample_rate_hz).items()},
+        "peaks": base64.b64encode(peaks.astype("<u2").tobytes()).decode(),
+        "digest": digest(samples),
+    }
+
+
+def peaks_of(note: Note) -> np.ndarray:
+    """Return the peaks that `listen` noted, uint16, shape (n, 2)."""
+    return np.frombuffer(base64.b64decode(note["peaks"]), "<u2").reshape(-1, 2)
+
+
+def digest(samples: np.ndarray) -> str:
+    """Return 16 hexadecimal digits that are the same for the same samples at 16 bits, whatever file they came from."""
+    return hashlib.sha256(np.round(samples * 32_767).astype("<i2").tobytes()).hexdigest()[:16]
+
+
+def measure(samples: np.ndarray, *, sample_rate_hz: int) -> dict[str, float]:
+    """Measure a chunk.
+
+    Args:
+        samples: float32, shape (n,), in -1..1, n at least 1.
+        sample_rate_hz: of the samples.
+
+    Returns:
+        dict: `seconds`; `level_dbfs`, the power of what is not silent; `peak_dbfs`; `noise_floor_dbfs`, the power of
+        the quietest tenth; `bandwidth_hz`, the highest frequency that is heard; `clipped_share` of the samples and
+        `silent_share` of the time. A full-scale sine has a level of -3 dBFS.
+    """
+    frames = _frame_decibels(samples, round(FRAME_SECONDS * sample_rate_hz))
+    is_silent = frames < max(SILENT_DBFS, frames.max() - SILENT_BELOW_LOUDEST_DB)
+    heard = frames[~is_silent] if not is_silent.all() else frames
+    return {
+        "seconds": len(samples) / sample_rate_hz,
+        "level_dbfs": _decibels(float(np.mean(10 ** (heard / 10)))),
+        "peak_dbfs": _decibels(float(np.abs(samples).max()) ** 2),
+        "noise_floor_dbfs": float(np.percentile(frames, FLOOR_PERCENTILE)),
+        "bandwidth_hz": bandwidth_hz(samples, sample_rate_hz=sample_rate_hz),
+        "clipped_share": clipped_share(samples),
+        "silent_share": float(is_silent.mean()),
+    }
+
+
+def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
+    """Return the highest frequency at which the mean spectrum is above the floor; half the sample rate at most."""
+    window_samples = 1 << round(math.log2(SPECTRUM_SECONDS * sample_rate_hz))
+    centred = np.pad(samples - samples.mean(), (0, max(0, window_samples - len(samples))))
+    # Windows lie within the chunk: where one reached beyond, the cut would sound like a click of every frequency.
+    slices = np.lib.stride_tricks.sliding_window_view(centred, window_samples)[:: window_samples // 2]
+    window = np.hanning(window_samples)
+    spectra = scipy.fft.rfft(slices * (window * 2 / window.sum()).astype(np.float32), axis=1)
+    power = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
+    levels = 10 * np.log10(power + 1e-20)
+    heard = np.flatnonzero(levels > max(levels.max() - BANDWIDTH_RANGE_DB, BANDWIDTH_FLOOR_DB))
+    return float(heard[-1] / (len(power) - 1) * sample_rate_hz / 2) if len(heard) else 0.0
+
+
+def clipped_share(samples: np.ndarray) -> float:
+    """Return the share of samples that are on a flat top: three or more in a row, at the peak, all but equal.
+
+    So a recording counts as clipped that was turned down afterwards, and one that just reaches full scale does not.
+    """
+    magnitudes = np.abs(samples)
+    peak = magnitudes.max()
+    if peak < QUIET_PEAK or len(samples) < 3:
+        return 0.0
+    # Resampling lets what was clipped at full scale ring a little above and below it.
+    at_top = magnitudes >= min(FLAT_TOP * peak, FULL_SCALE)
+    flat = (np.abs(np.diff(samples)) < FLAT_STEP) | ((magnitudes[1:] >= FULL_SCALE) & (magnitudes[:-1] >= FULL_SCALE))
+    run = flat[:-1] & flat[1:] & at_top[:-2] & at_top[2:]
+    clipped = np.zeros(len(samples), bool)
+    for shift in range(3):
+        clipped[shift : len(run) + shift] |= run
+    return float(clipped.mean())
+
+
+def _frame_decibels(samples: np.ndarray, frame_samples: int) -> np.ndarray:
+    frame_samples = min(frame_samples, len(samples))
+    whole = len(samples) // frame_samples * frame_samples
+    frames = (samples[:whole] - samples.mean(dtype=np.float64)).reshape(-1, frame_samples)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
+
+
+def _decibels(power: float) -> float:
+    return 10 * math.log10(max(power, 10 ** (QUIETEST_DB / 10)))

@@ -1,0 +1,102 @@
+"""An evaluation of a test folder becomes a report, the worst mistakes with their picture and their sound."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet import audio
+from audionet.audit import DataAudit
+from audionet.backbones import fit_pictures
+from audionet.classifier import Classifier
+from audionet.errors import PictureError, RecordingError
+from audionet.report import Report, card_of, write_report
+from audionet.sections import Mistake, pick_mistakes
+from audionet.spectrogram import read_picture, served_picture
+from audionet.testset import Source
+
+
+def report_test(
+    path: Path, evaluation: Mapping[str, Any], classifier: Classifier, sources: Sequence[Source], *, model: Path
+) -> None:
+    """Write the report of an evaluation.
+
+    Args:
+        path: the HTML file.
+        evaluation: what `testset.evaluate_folder` gave.
+        classifier: what was evaluated.
+        sources: the recordings that it was evaluated on.
+        model: the classifier's folder, whose metrics tell how it was trained.
+    """
+    heard = evaluation.get("data_audit")
+    report = Report(
+        title=model.resolve().name,
+        subtitle=f"Tested on {evaluation['data']['recordings']} recordings of known labels and "
+        f"{evaluation['data']['unknown_recordings']} of unknown ones.",
+        evaluation=evaluation,
+        training=_metrics_of(model),
+        data_audit=DataAudit.from_json(heard) if heard else None,
+        mistakes=mistakes_of(evaluation["recordings"], classifier, sources),
+        card=card_of(classifier.about, classifier.labels),
+    )
+    write_report(path, report)
+
+
+def mistakes_of(
+    rows: Sequence[Mapping[str, Any]], classifier: Classifier, sources: Sequence[Source]
+) -> tuple[Mistake, ...]:
+    """Return the worst mistakes among `evaluation["recordings"]`, each with the chunk that misled most."""
+    by_name = {(source.recording, source.label): source for source in sources}
+    return tuple(
+        _mistake(row, by_name[row["recording"], row["label"]], classifier)
+        for row in pick_mistakes(rows)
+        if (row["recording"], row["label"]) in by_name
+    )
+
+
+def _mistake(row: Mapping[str, Any], source: Source, classifier: Classifier) -> Mistake:
+    offset = row["telling_seconds"] or 0.0
+    picture, samples = _seen_and_heard(source, classifier, offset)
+    return Mistake(
+        recording=row["recording"],
+        label=row["label"],
+        answer=row["answer"],
+        probability=row["probability"],
+        offset_seconds=offset,
+        picture=picture,
+        samples=samples,
+        sample_rate_hz=classifier.recipe.sample_rate_hz if classifier.recipe else 0,
+    )
+
+
+def _seen_and_heard(
+    source: Source, classifier: Classifier, offset: float
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the picture and the sound of a chunk, or None for what cannot be read any more."""
+    recipe = classifier.recipe
+    try:
+        if recipe is None or not audio.is_recording(source.paths[0]):
+            nearest = np.argmin(np.abs(np.array(source.offsets_seconds) - offset))
+            picture = read_picture(source.paths[int(nearest)])
+            backbone = classifier.about["backbone"]
+            return fit_pictures([picture], height=backbone["height"], width=backbone["width"])[0], None
+        chunks = audio.read_chunks(
+            source.paths[0],
+            sample_rate_hz=recipe.sample_rate_hz,
+            chunk_seconds=recipe.chunk_seconds,
+            effects=recipe.sox_effects,
+        )
+        chunk = next(chunk for chunk in chunks if chunk.offset_seconds >= offset - recipe.chunk_seconds / 2)
+    except (RecordingError, PictureError, StopIteration):
+        return None, None
+    sound = chunk.samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]
+    return served_picture(chunk.samples, recipe), sound
+
+
+def _metrics_of(model: Path) -> dict | None:
+    try:
+        return json.loads((model / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None

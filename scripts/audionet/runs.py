@@ -1,0 +1,262 @@
+"""Records of runs: what was asked, with what, on what, how long it took and what came of it.
+
+    runs_dir/
+        20261121-093012-5f0c2ab1.json    one run each, never changed once written
+
+A record is one JSON object:
+
+    id             the file's name without its suffix
+    format         1
+    started        when, in coordinated universal time
+    script         which
+    arguments      every option with its value, whether it was given or not
+    seed           of everything random
+    versions       of Python, of the libraries whose numbers the outcome rests on, and of this machine's system
+    data           fingerprint, labels, recordings, chunks
+    classifier     architecture, bottleneck, head
+    seconds        of each stage, and `total`
+    scores         as evaluation gives them: chunk.accuracy, recording.accuracy and so on
+"""
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+from audionet.errors import InputError
+from audionet.files import MARK_NAME, fingerprint_of, mark_folder, printable, read_mark, write_json
+
+FORMAT = 1
+LIBRARIES = (
+    *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr", "sox"),
+    *("openvino", "tensorflow", "keras", "tensorflow-hub"),
+)
+NAME_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+
+
+@dataclass
+class Stopwatch:
+    """Measures the stages of a run.
+
+    watch = Stopwatch()
+    with watch.stage("bottlenecks"):
+        ...
+    watch.seconds  # {"bottlenecks": 12.3, "total": 12.4}
+    """
+
+    started: float = field(default_factory=time.time)
+    _begun: float = field(default_factory=time.monotonic)
+    _stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block; a stage that is entered again goes on where it was."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self._stages[name] = self._stages.get(name, 0.0) + time.monotonic() - begun
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage so far, and their `total`, which includes what lies between stages."""
+        return {name: round(seconds, 3) for name, seconds in self._stages.items()} | {
+            "total": round(time.monotonic() - self._begun, 3)
+        }
+
+
+def write_run(
+    runs_dir: Path,
+    *,
+    script: str,
+    options: object,
+    watch: Stopwatch,
+    seed: int | None,
+    data: Mapping[str, object],
+    classifier: Mapping[str, object],
+    scores: Mapping[str, object],
+) -> Path:
+    """Add a record, whole or not at all; earlier ones are never touched.
+
+    Args:
+        runs_dir: the folder of records.
+        script: its name.
+        options: its options, a dataclass.
+        watch: started when the run began.
+        seed: of everything random.
+        data: what it worked on: `fingerprint`, `labels`, `recordings` and `chunks`.
+        classifier: what was trained or tested: `architecture`, `bottleneck` and `head`.
+        scores: what came of it.
+
+    Returns:
+        Path: of the record.
+    """
+    record = {
+        "format": FORMAT,
+        "started": datetime.fromtimestamp(watch.started, timezone.utc).isoformat(timespec="seconds"),
+        "script": script,
+        "arguments": _plain(asdict(options) if is_dataclass(options) and not isinstance(options, type) else options),
+        "seed": seed,
+        "versions": versions(),
+        "data": _plain(data),
+        "classifier": _plain(classifier),
+        "seconds": watch.seconds,
+        "scores": _plain(scores),
+    }
+    moment = datetime.fromtimestamp(watch.started).strftime("%Y%m%d-%H%M%S")
+    name = f"{moment}-{fingerprint_of(record)[:8]}"
+    path = runs_dir / f"{name}.json"
+    if read_mark(runs_dir) is None:
+        mark_folder(runs_dir, "runs")
+    write_json(path, {"id": name, **record})
+    return path
+
+
+def write_evaluation(
+    runs_dir: Path,
+    *,
+    script: str,
+    options: object,
+    watch: Stopwatch,
+    evaluation: Mapping,
+    seed: int | None = None,
+) -> Path:
+    """Add the record of a run that tested a classifier on a folder, as `write_run` does.
+
+    Args:
+        runs_dir: the folder of records.
+        script: its name.
+        options: its options, a dataclass.
+        watch: started when the run began.
+        evaluation: what `testset.evaluate_folder` gave.
+        seed: of everything random.
+    """
+    sizes = ("fingerprint", "recordings", "chunks", "unknown_recordings", "unknown_chunks")
+    data = {name: evaluation["data"].get(name) for name in sizes}
+    return write_run(
+        runs_dir,
+        script=script,
+        options=options,
+        watch=watch,
+        seed=seed,
+        data={"labels": len(evaluation["labels"]), **data},
+        classifier=evaluation.get("model", {}),
+        scores=scores_of(evaluation),
+    )
+
+
+def scores_of(evaluation: Mapping) -> dict:
+    """Return what a record keeps of an evaluation: the numbers, and each recording's answer, for comparisons."""
+    brief = {
+        part: {name: value for name, value in evaluation[part].items() if not isinstance(value, dict | list)}
+        for part in ("calibration", "open_set", "verification")
+    }
+    whole = {part: evaluation[part] for part in ("chunk", "recording", "recordings")}
+    return whole | brief
+
+
+def read_runs(runs_dir: Path) -> tuple[list[dict], dict[str, str]]:
+    """Return the records in a folder, the oldest first, and the reason by name of each file that is none."""
+    records, failures = [], {}
+    for path in sorted(runs_dir.glob("*.json")) if runs_dir.is_dir() else ():
+        if path.name == MARK_NAME:
+            continue
+        try:
+            record = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            failures[path.name] = f"it cannot be read ({error})"
+            continue
+        if not isinstance(record, dict) or record.get("format") != FORMAT or "started" not in record:
+            failures[path.name] = f"expected the record of a run, of format {FORMAT}"
+            continue
+        records.append(record)
+    return sorted(records, key=lambda record: (record["started"], record.get("id", ""))), failures
+
+
+def find_run(runs_dir: Path, name: str) -> dict | None:
+    """Return the record whose id is or begins with `name`, or None if there is none.
+
+    Raises:
+        InputError: several ids begin so.
+    """
+    found = [record for record in read_runs(runs_dir)[0] if name and name in _beginnings(record, name)]
+    if len(found) > 1:
+        names = ", ".join(record["id"] for record in found[:5])
+        raise InputError(
+            f"{name}: expected one run, but {len(found)} begin so: {names}. Type more of the one you mean."
+        )
+    return found[0] if found else None
+
+
+def _beginnings(record: Mapping, name: str) -> tuple[str, ...]:
+    """Both parts of an id may be typed: the moment, and what follows it."""
+    whole = str(record.get("id", ""))
+    return tuple(part[: len(name)] for part in (whole, whole.rpartition("-")[2]))
+
+
+def data_fingerprint(contents: Iterable[tuple[str, str, str]]) -> str:
+    """Return 16 hexadecimal digits that stand for a data set, in whatever order it was read.
+
+    Args:
+        contents: label, recording and content hash of each picture.
+    """
+    return fingerprint_of(sorted(map(list, contents)))
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python, the system and every library that the numbers rest on; None is imported."""
+    found = {"python": platform.python_version(), "system": platform.platform(), "cpu_count": str(os.cpu_count())}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+COLUMNS = ("when", "run", "architecture", "bottleneck", "head", "labels", "recordings", "chunk", "recording", "seconds")
+
+
+def rows_of(records: Iterable[Mapping]) -> list[tuple[str, ...]]:
+    """Return a table of records: one tuple of texts each, as long as `COLUMNS`; what is not known is a dash."""
+    return [_row(record) for record in records]
+
+
+def _row(record: Mapping) -> tuple[str, ...]:
+    data, classifier, scores = (record.get(part) or {} for part in ("data", "classifier", "scores"))
+    return (
+        datetime.fromisoformat(record["started"]).astimezone().strftime("%Y-%m-%d %H:%M"),
+        str(record.get("id", "")).rpartition("-")[2] or "-",
+        *(printable(classifier.get(name) or "-") for name in ("architecture", "bottleneck", "head")),
+        *(str(data.get(name, "-")) for name in ("labels", "recordings")),
+        *(_percent((scores.get(level) or {}).get("accuracy")) for level in ("chunk", "recording")),
+        _whole((record.get("seconds") or {}).get("total")),
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _whole(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.0f}"
+
+
+def _plain(value: object) -> object:
+    """Turn options and scores into what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "item"):  # a number of NumPy's
+        return value.item()
+    return str(value)

