@@ -49,7 +49,8 @@ class DataMakerOptions:
 
 def make_data(options: DataMakerOptions) -> int:
     """Make the pictures, say what was done, and return 1 if any recording failed."""
-    from audionet.pictures import make_pictures  # a quarter of a second that --help should not wait for
+    from audionet.audit import audit_data  # half a second that --help should not wait for
+    from audionet.pictures import make_pictures
 
     tally = make_pictures(
         options.audio_dir,
@@ -60,9 +61,15 @@ def make_data(options: DataMakerOptions) -> int:
     )
     for recording, reason in tally.failures.items():
         say(f"Set aside: {printable(recording)}: {reason}")
-    for label, pictures in tally.chunks.items():
+    for label, pictures in sorted(tally.chunks.items()):
         minutes = tally.sound_seconds[label] / 60
         print(f"{printable(label)}: {tally.recordings[label]} recordings, {minutes:.1f} minutes, {pictures} pictures")
+    if tally.recordings_made or tally.pictures_removed:
+        audit = audit_data(tally.notes, {recording: Path(recording).parts[0] for recording in tally.notes})
+        for fact in audit.facts:
+            print(fact)
+        for warning in audit.warnings:
+            say(f"Note: {warning}")
     print(
         f"{tally.recordings_made} recordings drawn, {tally.recordings_kept} unchanged, {len(tally.failures)} failed, "
         f"{tally.pictures_removed} old pictures removed. Pictures: {printable(options.image_dir)}"

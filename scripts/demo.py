@@ -42,12 +42,14 @@ def demonstrate(options: DemoOptions) -> int:
         *("--bottleneck_dir", made / "bottlenecks", "--summaries_dir", made / "training_summaries"),
         *("--output_model", model, "--output_graph", made / "retrained_graph.pb"),
         *("--output_labels", made / "retrained_labels.txt", "--runs_dir", made / "runs"),
+        *("--report", made / "report.html"),
     )
     print("\n3. A recording that training never saw is named.\n")
     sides = json.loads((model / "split.json").read_text())
     unseen = next(recording for recording, side in sides.items() if side == "testing")
     _type("label_image.py", "--model", model, options.audio_dir / unseen)
     print(f"\nEverything made is in {_short(made)}. Its pictures are worth a look: {_short(image_dir)}")
+    print(f"How it was measured, what to doubt and what was mistaken: {_short(made / 'report.html')}")
     print("Next, put folders of your own recordings into tf_files/data_audio and type:\n  make data train")
     return 0
 

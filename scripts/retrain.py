@@ -37,6 +37,8 @@ class RetrainOptions:
     """File that the frozen graph is saved to."""
     output_labels: Path = TF_FILES / "retrained_labels.txt"
     """File that the labels are saved to."""
+    report: Path = TF_FILES / "report.html"
+    """File that the page about the run is written to."""
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records of runs."""
     backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
@@ -50,7 +52,7 @@ def retrain(options: RetrainOptions) -> int:
     from audionet import material, runs, training
     from audionet.backbones import candidate_bottlenecks, loader_of, union_of
     from audionet.dataset import read_dataset
-    from audionet.pictures import pictures_for
+    from audionet.pictures import notes_of, pictures_for
 
     watch = runs.Stopwatch()
     training.check_replaceable(options.output_model)
@@ -79,12 +81,14 @@ def retrain(options: RetrainOptions) -> int:
             seed=options.holdout.random_seed,
             summaries_dir=options.summaries_dir,
         )
-    run = training.finish(gathered, choice, load(bottleneck=choice.best.bottleneck))
+    notes = notes_of(image_dir)
+    run = training.finish(gathered, choice, load(bottleneck=choice.best.bottleneck), notes=notes)
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
+    run.write_report(options.report, title=options.output_model.name, data_audit=training.data_audit_of(notes))
     run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
     for picture, reason in gathered.failures.items():
         say(f"Set aside: {printable(picture)}: {reason}")
-    for line in run.report(options.output_model):
+    for line in [*run.closing_lines(options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
     return EXIT_FAILED if failures or gathered.failures else 0
 

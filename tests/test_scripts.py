@@ -33,6 +33,7 @@ def places(tmp_path) -> dict[str, Path]:
         "bottleneck_dir": tmp_path / "out" / "bottlenecks",
         "summaries_dir": tmp_path / "out" / "summaries",
         "runs_dir": tmp_path / "out" / "runs",
+        "report": tmp_path / "out" / "report.html",
     }
 
 

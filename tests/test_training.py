@@ -83,7 +83,7 @@ def test_a_side_may_be_done_without(gathered, emptied):
     }
     run = train(replace(gathered, rows=rows))
     assert ("recording" in run.metrics) == (emptied != "testing")
-    assert run.metrics["training"]["temperature"] == 1 or emptied != "validation"
+    assert run.metrics["training"]["temperature"] > 0
 
 
 def test_a_score_is_that_of_the_head_on_the_testing_side(gathered, trained):
@@ -121,7 +121,7 @@ def test_saving_again_replaces_the_folder(trained, tmp_path):
 
 
 def test_the_report_tells_the_score_and_what_to_type_next(trained, tmp_path, speakers):
-    score, refusal, where, command = trained.report(tmp_path / "my model")
+    score, *leaks, refusal, where, command = trained.closing_lines(tmp_path / "my model")
     assert score.startswith("On recordings that training never saw: 3 of 3 recordings right")
     assert "Guessing would get 33%" in score
     assert "Unknown clips are refused" in refusal

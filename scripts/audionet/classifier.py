@@ -4,6 +4,7 @@
         classifier.json    labels, recipe, backbone and weights with their origin, how the head was trained
         backbone.pb        the network up to its tap, frozen; uint8 pictures in, bottlenecks out
         head.npz           weights and biases, what tells known clips from unknown ones, and keys of what was trained on
+        fingerprints.npz   of the sound that it was trained on, so that a test can tell that it is another
         metrics.json       the scores of the training run
 
 Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
@@ -24,6 +25,7 @@ from audionet.backbones import Engine, Runner, fit_pictures, open_graph
 from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.files import mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
+from audionet.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.head import Head, log_softmax, pool
 from audionet.openset import OpenSet
 from audionet.recipe import Recipe
@@ -35,6 +37,7 @@ UNKNOWN = "unknown"
 ABOUT_NAME = "classifier.json"
 GRAPH_NAME = "backbone.pb"
 HEAD_NAME = "head.npz"
+FINGERPRINTS_NAME = "fingerprints.npz"
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Classifier:
         about: what else is known, as JSON: `backbone` (with `height` and `width`) and `training`.
         open_set: what tells known clips from unknown ones, if that could be learned.
         training_keys: uint64, shape (n,), of the pictures that it was trained on.
+        fingerprints: by recording, of the sound that it was trained on.
         engine: `auto`, `openvino` or `tensorflow`.
     """
 
@@ -125,6 +129,7 @@ class Classifier:
         about: dict,
         open_set: OpenSet | None = None,
         training_keys: np.ndarray | None = None,
+        fingerprints: Mapping[str, Fingerprint] | None = None,
         engine: Engine = "auto",
     ):
         self.labels = labels
@@ -134,6 +139,8 @@ class Classifier:
         self.about = about
         self.open_set = open_set
         self.training_keys = np.empty(0, np.uint64) if training_keys is None else training_keys
+        self._fingerprints = fingerprints
+        self._fingerprints_path: Path | None = None
         self._engine = engine
 
     @classmethod
@@ -165,7 +172,18 @@ class Classifier:
             open_set=open_set,
             training_keys=training_keys,
             engine=engine,
-        )
+        )._with_fingerprints_in(folder)
+
+    def _with_fingerprints_in(self, folder: Path) -> "Classifier":
+        self._fingerprints_path = folder / FINGERPRINTS_NAME
+        return self
+
+    @property
+    def fingerprints(self) -> Mapping[str, Fingerprint]:
+        """Fingerprints of the sound that it was trained on, by recording; read when asked for."""
+        if self._fingerprints is None and self._fingerprints_path and self._fingerprints_path.is_file():
+            self._fingerprints = unpack_fingerprints(self._fingerprints_path.read_bytes())
+        return self._fingerprints or {}
 
     def save(self, folder: Path) -> None:
         """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole."""
@@ -180,6 +198,7 @@ class Classifier:
         mark_folder(folder, KIND)
         for name, content in contents.items():
             write_bytes(folder / name, content)
+        write_bytes(folder / FINGERPRINTS_NAME, pack_fingerprints(self.fingerprints))
         about = {
             **self.about,
             "format": FORMAT,

@@ -49,6 +49,11 @@ class Ledger:
         )
         return {os.fsdecode(path): ((size, mtime_ns), json.loads(value)) for path, size, mtime_ns, value in rows}
 
+    def values(self) -> dict[str, Any]:
+        """Return every path noted, in any context, with its value."""
+        rows = self._connection.execute("SELECT path, value FROM files")
+        return {os.fsdecode(path): json.loads(value) for path, value in rows}
+
     def known_paths(self) -> set[str]:
         """Return every path noted in any context."""
         return {os.fsdecode(path) for (path,) in self._connection.execute("SELECT path FROM files")}

@@ -63,25 +63,24 @@ class Material:
         numbers = np.concatenate([np.zeros(len(rows), int), self.view_numbers[views] + 1])
         return np.concatenate([rows, self.view_rows[views]]), numbers
 
-    def take_for_training(
-        self, sides: Sequence[str], *, bottleneck: str, left_out: Sequence[int] = ()
-    ) -> tuple[Rows, np.ndarray, np.ndarray]:
-        """Return the bottlenecks of some sides with their views, their label numbers, and which of them are views.
+    def rows_of(self, sides: Sequence[str]) -> np.ndarray:
+        """Return the rows of the examples on some sides, ascending."""
+        return np.sort(np.concatenate([self.rows[side] for side in sides]))
+
+    def take_for_training(self, rows: np.ndarray, *, bottleneck: str) -> tuple[Rows, np.ndarray, np.ndarray]:
+        """Return the bottlenecks of some examples and of their views, their label numbers, and which of them are views.
 
         Args:
-            sides: out of `SIDES`.
+            rows: int, ascending, of the examples.
             bottleneck: which parts of the bottleneck, joined by `+`.
-            left_out: numbers of labels to leave out.
         """
-        rows, views = self._rows_and_views(sides)
-        rows = rows[~np.isin(self.numbers[rows], left_out)]
-        views = views[~np.isin(self.numbers[self.view_rows[views]], left_out)]
+        views = np.flatnonzero(np.isin(self.view_rows, rows))
         taken = Rows([(self.bottlenecks, rows), (self.views, views)], self.columns_of(bottleneck))
         numbers = np.concatenate([self.numbers[rows], self.numbers[self.view_rows[views]]])
         return taken, numbers, np.arange(len(numbers)) >= len(rows)
 
     def _rows_and_views(self, sides: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.sort(np.concatenate([self.rows[side] for side in sides]))
+        rows = self.rows_of(sides)
         return rows, np.flatnonzero(np.isin(self.view_rows, rows))
 
     def columns_of(self, bottleneck: str) -> list[tuple[int, int]]:

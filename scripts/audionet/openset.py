@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FALSE_ACCEPT_RATE = 0.05
+MOST_REFUSED = 0.05  # of known clips: with little data the stated rate of false accepts may cost too much to keep
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
 GAP_SHARE = 0.25  # how far up it moves: unknown clips of another day score higher, but known ones in noise score lower
 SHRINKAGE = 0.3  # of the scatter within labels, towards a sphere
@@ -289,6 +290,8 @@ def _threshold_for(
 ) -> float:
     """Return the threshold that so many unknown clips pass; where known ones lie far above it, some way up to them.
 
+    Where that would refuse too many known clips, more unknown ones are let pass, and `OpenSet` says how many.
+
     Next time's unknown clips are others. With n to judge by, the quantile is therefore taken as if there were one more,
     which passes everything (conformal prediction: V. Vovk et al., 2005).
     """
@@ -300,7 +303,8 @@ def _threshold_for(
     scores = np.sort(np.concatenate(unknown_scores))
     place = min(int(np.ceil((len(scores) + 1) * (1 - false_accept_rate))), len(scores)) - 1
     passed = float(np.nextafter(scores[place], np.inf))
-    return passed + GAP_SHARE * max(spared - passed, 0)
+    dearest = float(np.quantile(space.score(known.as_they_are().pooled(chunks)), MOST_REFUSED))
+    return min(passed + GAP_SHARE * max(spared - passed, 0), max(dearest, spared))
 
 
 def _measured(draft: OpenSet, known: Clips, unknown: Sequence[tuple[Space, Clips]]) -> OpenSet:

@@ -21,6 +21,7 @@ from audionet import audio
 from audionet.errors import InputError, RecordingError
 from audionet.files import disk_is_full, label_folders, mark_folder, printable, read_mark, walk_files, write_bytes
 from audionet.ledger import Ledger, Stamp, stamp_of
+from audionet.measures import NOTE_VERSION, Note, listen
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import progress_bar, say
 from audionet.spectrogram import PICTURE_SUFFIXES, draw, encode_jpg, read_about
@@ -46,6 +47,8 @@ class PictureTally:
     """Good recordings by label."""
     sound_seconds: Counter = field(default_factory=Counter)
     """Seconds of sound in them by label."""
+    notes: dict[str, list[Note]] = field(default_factory=dict)
+    """What was noted of each chunk of them, by recording."""
     pictures_removed: int = 0
 
 
@@ -75,7 +78,7 @@ def make_pictures(
     audio.check_effects(recipe.sox_effects)
     labels = label_folders(audio_dir, option="--audio_dir")
     _claim(image_dir, audio_dir, recipe)
-    with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav}") as ledger:
+    with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={NOTE_VERSION}") as ledger:
         tally = PictureTally()
         expected: set[str] = set()  # pictures
         good: set[str] = set()  # recordings
@@ -104,6 +107,14 @@ def make_pictures(
                 (image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
         ledger.forget(ledger.known_paths() - good)
     return tally
+
+
+def notes_of(image_dir: Path) -> dict[str, list[Note]]:
+    """Return what was noted of each recording's chunks when `image_dir` was made; empty for ordinary pictures."""
+    if not (image_dir / LEDGER_NAME).is_file():
+        return {}
+    with Ledger(image_dir / LEDGER_NAME) as ledger:
+        return {recording: made["notes"] for recording, made in ledger.values().items() if made.get("notes")}
 
 
 def pictures_for(image_dir: Path) -> tuple[Path, dict[str, str]]:
@@ -200,6 +211,7 @@ def _count(tally: PictureTally, task: _Task, made: dict, expected: set[str]) -> 
     tally.recordings[label] += 1
     tally.chunks[label] += len(made["chunks"])
     tally.sound_seconds[label] += made["seconds"]
+    tally.notes[task.recording] = made["notes"]
     expected.update(_outputs(task, index)[0] for index in made["chunks"])
 
 
@@ -277,7 +289,7 @@ def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: boo
 
 
 def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
-    made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0}
+    made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0, "notes": []}
     recipe_json = recipe.to_json()
     for chunk in audio.read_chunks(
         task.source,
@@ -298,6 +310,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
         write_bytes(jpg, content)
         made["chunks"].append(chunk.index)
         made["seconds"] += chunk.seconds
+        made["notes"].append(listen(chunk, sample_rate_hz=recipe.sample_rate_hz))
     return made
 
 

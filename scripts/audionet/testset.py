@@ -341,7 +341,7 @@ def training_keys(classifier: Classifier) -> frozenset[int]:
 
 def training_fingerprints(classifier: Classifier) -> Mapping[str, Fingerprint]:
     """Return the fingerprints of the recordings that a classifier was trained on; none, if it did not keep them."""
-    return getattr(classifier, "fingerprints", None) or {}
+    return classifier.fingerprints
 
 
 def _compared_with_training(scored: ScoredFolder, trained: Mapping[str, Fingerprint]) -> ScoredFolder:

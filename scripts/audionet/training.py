@@ -5,9 +5,10 @@ the bottleneck, the head and the temperature; then the head is trained once more
 together.
 """
 
+import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audionet.audit import DataAudit, LeakAudit, audit_data, claimed_accuracy
 from audionet.backbones import Backbone
 from audionet.bottlenecks import Rows
 from audionet.classifier import KIND, Classifier
@@ -22,18 +24,23 @@ from audionet.dataset import SIDES
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.export import write_graph, write_labels
-from audionet.files import mark_folder, printable, read_mark, whole_folder, write_json
+from audionet.files import mark_folder, printable, read_mark, sha256_of, whole_folder, write_json
+from audionet.fingerprints import fingerprint_of, shared_across
 from audionet.head import TRAINERS, Head, OnStep, best_temperature, log_softmax
 from audionet.material import Material
+from audionet.measures import Note
 from audionet.metrics import accuracy, balanced_accuracy, log_loss, rows_by_group
 from audionet.openset import Clips, OpenSet, fit_open_set
+from audionet.report import Report, card_of, write_report
+from audionet.reporting import mistakes_of
 from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.screen import hushed
 from audionet.settings import HeadSettings
-from audionet.testset import content_keys
+from audionet.testset import Source, content_keys
 
 CURVE_ROWS = 1000  # of the training side, for the learning curves
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)
+MOST_FOLDS = 3  # of training and validation recordings, to score them by heads not trained on them
 PATIENCE_STEPS = 200  # without a lower loss on validation
 
 
@@ -47,6 +54,7 @@ class Attempt:
         l2: weight decay, for softmax.
         steps: after how many steps it did best, for softmax.
         validation_accuracy: balanced over labels, the mean over clean pictures and views; None without validation.
+        curve: by `steps`, the `accuracy` and the `log_loss` on validation while it was trained; of equal lengths.
         temperature: what makes its probabilities honest on validation; 1 without.
     """
 
@@ -55,7 +63,7 @@ class Attempt:
     l2: float
     steps: int
     validation_accuracy: float | None
-    temperature: float
+    curve: dict[str, list]
 
 
 @dataclass(frozen=True)
@@ -65,14 +73,19 @@ class Choice:
     Attributes:
         best: how it was trained.
         attempts: all ways tried, in order.
-        head: trained on training and validation recordings.
-        open_set: what tells known clips from unknown ones, or None without validation.
+        head: trained on training and validation recordings, its logits divided by the temperature.
+        temperature: what makes probabilities honest on recordings that a head was not trained on.
+        open_set: what tells known clips from unknown ones, or None where a label has but one recording to train on.
+        claimed_accuracy: the share of chunks that a split by chance would have claimed to be right, or None without
+            testing.
     """
 
     best: Attempt
     attempts: tuple[Attempt, ...]
     head: Head
+    temperature: float
     open_set: OpenSet | None
+    claimed_accuracy: float | None
 
 
 def choose(
@@ -95,9 +108,9 @@ def choose(
     attempt = partial(_attempts, material, settings=settings, seed=seed, summaries_dir=summaries_dir)
     first, *others = TRAINERS if settings.head == "auto" else [settings.head]
     tried = [one for candidate in candidates for one in attempt(bottleneck=candidate, trainer=first)]
-    bottleneck = _best(tried)[0].bottleneck
+    bottleneck = _best(tried).bottleneck
     tried += [one for trainer in others for one in attempt(bottleneck=bottleneck, trainer=trainer)]
-    best, best_head = _best(tried)
+    best = _best(tried)
     fit = partial(
         _fit,
         material,
@@ -106,9 +119,15 @@ def choose(
         settings=replace(settings, l2=best.l2, how_many_training_steps=best.steps),
         seed=seed,
     )
-    head = fit(("training", "validation")).cooled(best.temperature)
-    open_set = _fit_open_set(material, best, best_head, partial(fit, ("training",))) if best_head else None
-    return Choice(best, tuple(one for one, _ in tried), head, open_set)
+    head = fit(material.rows_of(("training", "validation")))
+    known = _out_of_fold(material, best.bottleneck, fit)
+    temperature, open_set = 1.0, None
+    if known is not None:
+        clean = known.as_they_are()
+        temperature = best_temperature(clean.logits, clean.numbers)
+        open_set = _fit_open_set(material, best.bottleneck, known, temperature, fit)
+    claimed = _claimed_accuracy(material, best, fit, seed)
+    return Choice(best, tuple(tried), head.cooled(temperature), temperature, open_set, claimed)
 
 
 def _attempts(
@@ -119,7 +138,7 @@ def _attempts(
     settings: HeadSettings,
     seed: int,
     summaries_dir: Path | None,
-) -> Iterator[tuple[Attempt, Head | None]]:
+) -> Iterator[Attempt]:
     is_open = trainer == "softmax" and settings.l2 is None and len(material.rows["validation"])
     for l2 in L2_CANDIDATES if is_open else [settings.l2 or 0.0]:
         with _learning_curves(summaries_dir, material, bottleneck, f"{trainer} {l2}") as draw_curves:
@@ -128,17 +147,17 @@ def _attempts(
 
 def _attempt(
     material: Material, bottleneck: str, trainer: str, settings: HeadSettings, seed: int, draw_curves: OnStep
-) -> tuple[Attempt, Head | None]:
-    """Return how one way of training does on validation, and the head; without validation there is neither."""
+) -> Attempt:
+    """Return how one way of training does on validation."""
     clean, numbers = material.take(("validation",), bottleneck=bottleneck)
     l2 = settings.l2 or 0.0
     if not len(numbers):
-        return Attempt(bottleneck, trainer, l2, settings.how_many_training_steps, None, 1.0), None
+        return Attempt(bottleneck, trainer, l2, settings.how_many_training_steps, None, {})
     views, view_numbers = material.take(("validation",), bottleneck=bottleneck, clean=False, views=True)
     progress = _Progress(clean, numbers, draw_curves)
     _fit(
         material,
-        ("training",),
+        material.rows["training"],
         bottleneck=bottleneck,
         trainer=trainer,
         settings=settings,
@@ -150,55 +169,109 @@ def _attempt(
     scores = [balanced_accuracy(numbers, logits.argmax(axis=1))]
     if len(views):
         scores.append(balanced_accuracy(view_numbers, head.logits(views).argmax(axis=1)))
-    temperature = best_temperature(logits, numbers)
-    return Attempt(bottleneck, trainer, l2, progress.best_step, float(np.mean(scores)), temperature), head
+    curve = {"steps": progress.steps, "accuracy": progress.accuracies, "log_loss": progress.losses}
+    return Attempt(bottleneck, trainer, l2, progress.best_step, float(np.mean(scores)), curve)
 
 
-def _best(tried: Sequence[tuple[Attempt, Head | None]]) -> tuple[Attempt, Head | None]:
+def _best(attempts: Sequence[Attempt]) -> Attempt:
     """Return the attempt that did best on validation; of equals, the first."""
-    return max(tried, key=lambda one: one[0].validation_accuracy or 0)
+    return max(attempts, key=lambda attempt: attempt.validation_accuracy or 0)
 
 
 def _fit(
     material: Material,
-    sides: Sequence[str],
+    rows: np.ndarray,
     *,
     bottleneck: str,
     trainer: str,
     settings: HeadSettings,
     seed: int,
-    left_out: Sequence[int] = (),
     on_step: OnStep | None = None,
 ) -> Head:
-    """Train a head on some sides, without the labels that are left out."""
-    bottlenecks, numbers, is_view = material.take_for_training(sides, bottleneck=bottleneck, left_out=left_out)
+    """Train a head on some examples and their views, for the labels that they have."""
+    bottlenecks, numbers, is_view = material.take_for_training(rows, bottleneck=bottleneck)
     # A picture counts as much as all of its views together.
     shares = np.where(is_view, 1.0, max(1.0, is_view.sum() / max(1, (~is_view).sum())))
-    kept = np.setdiff1d(np.arange(len(material.labels)), left_out)
-    train = TRAINERS[trainer]
-    return train(
-        bottlenecks, np.searchsorted(kept, numbers), len(kept), settings, shares=shares, seed=seed, on_step=on_step
+    labels, numbers = np.unique(numbers, return_inverse=True)
+    return TRAINERS[trainer](bottlenecks, numbers, len(labels), settings, shares=shares, seed=seed, on_step=on_step)
+
+
+def _out_of_fold(material: Material, bottleneck: str, fit: Callable[[np.ndarray], Head]) -> Clips | None:
+    """Score training and validation recordings, and their views, by heads that were not trained on them.
+
+    Returns:
+        Clips, or None where a label has but one group of recordings.
+    """
+    rows = material.rows_of(("training", "validation"))
+    folds = _folds(material, rows)
+    parts = []
+    for fold in np.unique(folds):
+        training, held = rows[folds != fold], rows[folds == fold]
+        if len(np.unique(material.numbers[training])) < len(material.labels):
+            return None
+        bottlenecks, numbers, is_view = material.take_for_training(held, bottleneck=bottleneck)
+        views = np.flatnonzero(np.isin(material.view_rows, held))
+        examples = np.concatenate([held, material.view_rows[views]])
+        view_numbers = np.zeros(len(numbers), int)
+        view_numbers[is_view] = material.view_numbers[views] + 1
+        parts.append((fit(training).logits(bottlenecks), examples, numbers, view_numbers))
+    logits, examples, numbers, views = (np.concatenate(column) for column in zip(*parts, strict=True))
+    recordings = np.unique([material.examples[row].recording for row in examples], return_inverse=True)[1]
+    return Clips(logits, recordings, numbers, views)
+
+
+def _folds(material: Material, rows: np.ndarray) -> np.ndarray:
+    """Return a fold for each row: groups are whole, and each label's are dealt out in turn."""
+    groups_of = rows_by_group([f"{material.numbers[row]}" for row in rows])
+    fold_of: dict[str, int] = {}
+    groups = [[material.examples[rows[place]].group for place in places] for places in groups_of.values()]
+    count = min(MOST_FOLDS, *(len(set(names)) for names in groups))
+    for names in groups:
+        for place, group in enumerate(sorted(set(names), key=lambda name: sha256_of(os.fsencode(name)))):
+            fold_of.setdefault(group, place % count)
+    return np.array([fold_of[material.examples[row].group] for row in rows])
+
+
+def _fit_open_set(
+    material: Material, bottleneck: str, known: Clips, temperature: float, fit: Callable[[np.ndarray], Head]
+) -> OpenSet | None:
+    """Fit what tells known clips from unknown ones: on impostors if there are any, else on labels left out in turn."""
+    rows = material.rows_of(("training", "validation"))
+    impostors = None
+    if len(material.impostors):
+        every = np.arange(len(material.impostors))
+        strangers = Rows([(material.impostors, every)], material.columns_of(bottleneck))
+        owners = np.unique(material.impostor_recordings, return_inverse=True)[1]
+        impostors = Clips(fit(rows).logits(strangers) / temperature, owners)
+
+    def logits_without(left_out: np.ndarray) -> np.ndarray:
+        is_out = np.isin(material.numbers[rows], left_out)
+        # In the order of `known`, which went through the folds, clean pictures before views.
+        return np.concatenate([without.logits(part) for without, part in _parts_of(rows, is_out)]) / temperature
+
+    def _parts_of(rows: np.ndarray, is_out: np.ndarray) -> Iterator[tuple[Head, Rows]]:
+        without = fit(rows[~is_out])
+        folds = _folds(material, rows)
+        for fold in np.unique(folds):
+            yield without, material.take_for_training(rows[is_out & (folds == fold)], bottleneck=bottleneck)[0]
+
+    return fit_open_set(
+        replace(known, logits=known.logits / temperature), impostors=impostors, logits_without=logits_without
     )
 
 
-def _fit_open_set(material: Material, best: Attempt, head: Head, fit_without: Callable[..., Head]) -> OpenSet | None:
-    """Fit what tells known clips from unknown ones: on impostors if there are any, else on labels left out in turn."""
-    bottlenecks, numbers = material.take(("validation",), bottleneck=best.bottleneck, views=True)
-    examples, views = material.owners(("validation",))
-    recordings = np.unique([material.examples[row].recording for row in examples], return_inverse=True)[1]
-    known = Clips(head.logits(bottlenecks) / best.temperature, recordings, numbers, views)
-    impostors = None
-    if len(material.impostors):
-        rows = np.arange(len(material.impostors))
-        strangers = Rows([(material.impostors, rows)], material.columns_of(best.bottleneck))
-        owners = np.unique(material.impostor_recordings, return_inverse=True)[1]
-        impostors = Clips(head.logits(strangers) / best.temperature, owners)
+def _claimed_accuracy(material: Material, best: Attempt, fit: Callable[[np.ndarray], Head], seed: int) -> float | None:
+    """Return what a split chunk by chunk would have claimed; every label must have a chunk to train on."""
+    tested = len(material.rows["testing"])
+    if not tested:
+        return None
 
-    def logits_without(left_out: np.ndarray) -> np.ndarray:
-        without = fit_without(left_out=left_out)
-        return without.logits(bottlenecks[np.flatnonzero(np.isin(numbers, left_out))]) / best.temperature
+    def answers_of(training: np.ndarray, testing: np.ndarray) -> np.ndarray:
+        labels = np.unique(material.numbers[training])
+        table = Rows([(material.bottlenecks, testing)], material.columns_of(best.bottleneck))
+        return labels[fit(training).logits(table).argmax(axis=1)]
 
-    return fit_open_set(known, impostors=impostors, logits_without=logits_without)
+    return claimed_accuracy(material.numbers, answers_of, tested=tested, rng=np.random.default_rng(seed))
 
 
 class _Progress:
@@ -211,11 +284,18 @@ class _Progress:
         self._best_loss = np.inf
         self.best_step = 1
         self.best_head: Head
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+        self.accuracies: list[float] = []
 
     def note(self, step: int, head: Head) -> bool:
         """Take note of the head after a step; return True when it has not become better for long."""
         self._draw_curves(step, head)
-        loss = log_loss(self._numbers, log_softmax(head.logits(self._bottlenecks)))
+        log_probabilities = log_softmax(head.logits(self._bottlenecks))
+        loss = log_loss(self._numbers, log_probabilities)
+        self.steps.append(step)
+        self.losses.append(loss)
+        self.accuracies.append(accuracy(self._numbers, log_probabilities.argmax(axis=1)))
         if loss < self._best_loss:
             self._best_loss, self.best_step, self.best_head = loss, step, head
         return step - self.best_step >= PATIENCE_STEPS
@@ -264,6 +344,7 @@ class Run:
         sides: `training`, `validation` or `testing` by recording.
         example_clip: a file that training never saw, if any was held out.
         data: what it worked on, as JSON: its fingerprint and its sizes.
+        held_out: the recordings held out for testing.
     """
 
     classifier: Classifier
@@ -271,6 +352,7 @@ class Run:
     sides: dict[str, str]
     example_clip: Path | None
     data: dict
+    held_out: tuple[Source, ...]
 
     def save(self, folder: Path, *, graph: Path, labels: Path) -> None:
         """Write the classifier folder, the frozen graph and the list of labels.
@@ -304,14 +386,36 @@ class Run:
             scores=scores_of(self.metrics) if "recording" in self.metrics else {},
         )
 
-    def report(self, folder: Path) -> list[str]:
+    def write_report(self, path: Path, *, title: str, data_audit: DataAudit | None = None) -> None:
+        """Write the page about the run."""
+        held_out = self.metrics if "recording" in self.metrics else None
+        rows = self.metrics["recordings"] if held_out else []
+        report = Report(
+            title=title,
+            subtitle="Scored on recordings that training never saw.",
+            evaluation=held_out,
+            training=self.metrics,
+            data_audit=data_audit,
+            mistakes=mistakes_of(rows, self.classifier, self.held_out),
+            card=card_of(self.classifier.about, self.classifier.labels),
+        )
+        write_report(path, report)
+
+    def closing_lines(self, folder: Path) -> list[str]:
         """Return the last lines on screen: the score, where the classifier is, and what to type next."""
         clip = shlex.quote(str(self.example_clip or ("CLIP.mp3" if self.classifier.recipe else "PICTURE.jpg")))
         script = Path(sys.argv[0]).with_name("label_image.py")
         command = f"python {shlex.quote(str(script))} --model {shlex.quote(str(folder))} {clip}"
         open_set = self.classifier.open_set
         refusal = [open_set.sentence()] if open_set else []
-        return [self._headline(), *refusal, f"Classifier: {printable(folder)}", f"Label a clip: {command}"]
+        leaks = LeakAudit.from_json(self.metrics["leak_audit"])
+        return [
+            self._headline(),
+            *(leaks.sentences()[1:] if self.held_out else []),
+            *refusal,
+            f"Classifier: {printable(folder)}",
+            f"Label a clip: {command}",
+        ]
 
     def _headline(self) -> str:
         if "recording" not in self.metrics:
@@ -326,18 +430,23 @@ class Run:
         )
 
 
-def finish(material: Material, choice: Choice, backbone: Backbone) -> Run:
+def finish(
+    material: Material, choice: Choice, backbone: Backbone, *, notes: Mapping[str, Sequence[Note]] | None = None
+) -> Run:
     """Score the chosen head on what was held out, and put the classifier together.
 
     Args:
         material: what it was trained on.
         choice: what was chosen.
         backbone: the network, read at the chosen bottleneck and nowhere else.
+        notes: what was noted of each recording's chunks, where there is sound.
     """
+    sides = {material.examples[row].recording: side for side in SIDES for row in material.rows[side]}
+    heard = {recording: fingerprint_of(notes[recording]) for recording in sides if notes and recording in notes}
     training = {
         "trainer": choice.best.trainer,
         "bottleneck": choice.best.bottleneck,
-        "temperature": choice.best.temperature,
+        "temperature": choice.temperature,
         "attempts": [vars(attempt) for attempt in choice.attempts],
         "views_per_picture": len(np.unique(material.view_numbers)),
         "sides": {side: _sizes(material, side) for side in SIDES},
@@ -351,17 +460,53 @@ def finish(material: Material, choice: Choice, backbone: Backbone) -> Run:
         about={"backbone": backbone.describe(), "training": training},
         open_set=choice.open_set,
         training_keys=content_keys(material.examples[row].path for row in trained_on),
+        fingerprints={recording: heard[recording] for recording in heard if sides[recording] != "testing"},
     )
     scored = score_held_out(choice.head, material, choice.best.bottleneck)
     evaluation = evaluate(scored, material.labels, open_set=choice.open_set) if scored else {}
-    sides = {material.examples[row].recording: side for side in SIDES for row in material.rows[side]}
+    leaks = LeakAudit(
+        honest_accuracy=evaluation["chunk"]["accuracy"] if scored else None,
+        claimed_accuracy=choice.claimed_accuracy,
+        chunks=len(material.rows["testing"]),
+        shared=shared_across({side: {name: heard[name] for name in heard if sides[name] == side} for side in SIDES}),
+        compared=len(heard),
+    )
+    curves = [
+        {
+            "name": f"{one.trainer} on {one.bottleneck}",
+            "steps": one.curve["steps"],
+            "validation": {name: one.curve[name] for name in ("accuracy", "log_loss")},
+        }
+        for one in choice.attempts
+        if len(one.curve.get("steps", ())) > 1
+    ]
+    metrics = {**evaluation, "training": training, "leak_audit": leaks.to_json(), "curves": curves}
     data = {
         "fingerprint": data_fingerprint((one.label, one.recording, one.sha256) for one in material.examples),
         "labels": len(material.labels),
         "recordings": len(sides),
         "chunks": len(material.examples),
     }
-    return Run(classifier, {**evaluation, "training": training}, sides, _example_clip(material), data)
+    return Run(classifier, metrics, sides, _example_clip(material), data, _held_out_sources(material))
+
+
+def data_audit_of(notes: Mapping[str, Sequence[Note]]) -> DataAudit | None:
+    """Return the audit of the recordings that notes were taken of, or None without any."""
+    return audit_data(notes, {recording: Path(recording).parts[0] for recording in notes}) if notes else None
+
+
+def _held_out_sources(material: Material) -> tuple[Source, ...]:
+    """Return the recordings held out, each with its pictures."""
+    examples = [material.examples[row] for row in material.rows["testing"]]
+    return tuple(
+        Source(
+            recording=recording,
+            label=examples[of_it[0]].label,
+            paths=tuple(examples[row].path for row in of_it),
+            offsets_seconds=tuple(examples[row].offset_seconds for row in of_it),
+        )
+        for recording, of_it in rows_by_group([example.recording for example in examples]).items()
+    )
 
 
 def score_held_out(head: Head, material: Material, bottleneck: str) -> list[ScoredRecording]:
