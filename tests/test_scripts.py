@@ -66,7 +66,11 @@ def test_from_folders_of_recordings_to_a_name(tmp_path, places, retrain, capsys)
 
 def test_the_command_that_training_ends_with_can_be_typed(tmp_path, drawn, places, retrain, capsys):
     retrain(drawn)
-    command = capsys.readouterr().out.splitlines()[-1].partition("python ")[2].split()
+    command = (
+        next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Label"))
+        .partition("python ")[2]
+        .split()
+    )
     assert command[0].endswith("label_image.py")
     assert call("label_image", *command[1:]) == 0
     assert str(places["output_model"]) in command

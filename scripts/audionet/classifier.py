@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,8 @@ class Classifier:
         about: what else is known, as JSON: `backbone` (with `height` and `width`) and `training`.
         open_set: what tells known clips from unknown ones, if that could be learned.
         training_keys: uint64, shape (n,), of the pictures that it was trained on.
-        fingerprints: by recording, of the sound that it was trained on.
+        fingerprints: by recording, of the sound that it was trained on; read from the folder when asked for.
+        folder: where it was loaded from.
         engine: `auto`, `openvino` or `tensorflow`.
     """
 
@@ -130,6 +132,7 @@ class Classifier:
         open_set: OpenSet | None = None,
         training_keys: np.ndarray | None = None,
         fingerprints: Mapping[str, Fingerprint] | None = None,
+        folder: Path | None = None,
         engine: Engine = "auto",
     ):
         self.labels = labels
@@ -139,8 +142,9 @@ class Classifier:
         self.about = about
         self.open_set = open_set
         self.training_keys = np.empty(0, np.uint64) if training_keys is None else training_keys
-        self._fingerprints = fingerprints
-        self._fingerprints_path: Path | None = None
+        self._folder = folder
+        if fingerprints is not None:
+            self.fingerprints = fingerprints
         self._engine = engine
 
     @classmethod
@@ -171,29 +175,22 @@ class Classifier:
             about=about,
             open_set=open_set,
             training_keys=training_keys,
+            folder=folder,
             engine=engine,
-        )._with_fingerprints_in(folder)
+        )
 
-    def _with_fingerprints_in(self, folder: Path) -> "Classifier":
-        self._fingerprints_path = folder / FINGERPRINTS_NAME
-        return self
-
-    @property
+    @functools.cached_property
     def fingerprints(self) -> Mapping[str, Fingerprint]:
         """Fingerprints of the sound that it was trained on, by recording; read when asked for."""
-        if self._fingerprints is None and self._fingerprints_path and self._fingerprints_path.is_file():
-            self._fingerprints = unpack_fingerprints(self._fingerprints_path.read_bytes())
-        return self._fingerprints or {}
+        path = self._folder / FINGERPRINTS_NAME if self._folder else None
+        return unpack_fingerprints(path.read_bytes()) if path and path.is_file() else {}
 
     def save(self, folder: Path) -> None:
         """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole."""
         arrays = io.BytesIO()
-        np.savez(
-            arrays,
-            **_packed(self.head),
-            training_keys=self.training_keys,
-            **(self.open_set.arrays() if self.open_set else {}),
-        )
+        named: dict[str, Any] = {**_packed(self.head), "training_keys": self.training_keys}
+        named |= self.open_set.arrays() if self.open_set else {}
+        np.savez(arrays, **named)
         contents = {GRAPH_NAME: self.graph, HEAD_NAME: arrays.getvalue()}
         mark_folder(folder, KIND)
         for name, content in contents.items():

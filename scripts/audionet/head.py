@@ -252,7 +252,7 @@ def train_softmax(
     def current_head() -> Head:
         (weights, biases), *after = (layer.get_weights() for layer in layers)
         head = _unscaled(weights.astype(np.float64), biases, mean, scale)
-        return Head(*after[0], hidden=head) if after else head
+        return Head(after[0][0], after[0][1], hidden=head) if after else head
 
     steps = settings.how_many_training_steps
     for step, rows in enumerate(_random_batches(rng, len(numbers), settings.train_batch_size, steps), start=1):

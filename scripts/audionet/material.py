@@ -165,7 +165,7 @@ def _gather_views(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     views: list[tuple[int, View]] = []
     if recipe and holdout.views:
-        rows = [row for row in np.flatnonzero(side_of_row != "testing") if _wav(examples[row]).exists()]
+        rows = [int(row) for row in np.flatnonzero(side_of_row != "testing") if _wav(examples[int(row)]).exists()]
         chunks = [
             ChunkFile(_wav(example), example.seconds, example.sha256, example.label)
             for example in (examples[row] for row in rows)

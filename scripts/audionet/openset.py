@@ -246,7 +246,10 @@ def fit_open_set(
     else:
         fitted_on, unknown = "known recordings alone", []
     counts = _chunk_counts([known, *(clips for _, clips in unknown)])
-    thresholds = np.array([_threshold_for(chunks, space, known, unknown, false_accept_rate) for chunks in counts])
+    may_relent = fitted_on != "impostors"
+    thresholds = np.array(
+        [_threshold_for(chunks, space, known, unknown, false_accept_rate, may_relent=may_relent) for chunks in counts]
+    )
     draft = OpenSet(
         space=space,
         chunk_counts=counts,
@@ -286,11 +289,18 @@ def _chunk_counts(clips: Sequence[Clips]) -> np.ndarray:
 
 
 def _threshold_for(
-    chunks: int, space: Space, known: Clips, unknown: Sequence[tuple[Space, Clips]], false_accept_rate: float
+    chunks: int,
+    space: Space,
+    known: Clips,
+    unknown: Sequence[tuple[Space, Clips]],
+    false_accept_rate: float,
+    *,
+    may_relent: bool,
 ) -> float:
     """Return the threshold that so many unknown clips pass; where known ones lie far above it, some way up to them.
 
-    Where that would refuse too many known clips, more unknown ones are let pass, and `OpenSet` says how many.
+    Labels left out are no real strangers: where keeping the rate for them would refuse too many known clips, the
+    threshold may relent, and `OpenSet` says how many it lets pass.
 
     Next time's unknown clips are others. With n to judge by, the quantile is therefore taken as if there were one more,
     which passes everything (conformal prediction: V. Vovk et al., 2005).
@@ -303,8 +313,11 @@ def _threshold_for(
     scores = np.sort(np.concatenate(unknown_scores))
     place = min(int(np.ceil((len(scores) + 1) * (1 - false_accept_rate))), len(scores)) - 1
     passed = float(np.nextafter(scores[place], np.inf))
+    wanted = passed + GAP_SHARE * max(spared - passed, 0)
+    if not may_relent:
+        return wanted
     dearest = float(np.quantile(space.score(known.as_they_are().pooled(chunks)), MOST_REFUSED))
-    return min(passed + GAP_SHARE * max(spared - passed, 0), max(dearest, spared))
+    return min(wanted, max(dearest, spared))
 
 
 def _measured(draft: OpenSet, known: Clips, unknown: Sequence[tuple[Space, Clips]]) -> OpenSet:

@@ -122,9 +122,9 @@ def choose(
     head = fit(material.rows_of(("training", "validation")))
     known = _out_of_fold(material, best.bottleneck, fit)
     temperature, open_set = 1.0, None
-    if known is not None:
+    if known is not None and known.numbers is not None:
         clean = known.as_they_are()
-        temperature = best_temperature(clean.logits, clean.numbers)
+        temperature = best_temperature(clean.logits, known.numbers[known.views == 0])
         open_set = _fit_open_set(material, best.bottleneck, known, temperature, fit)
     claimed = _claimed_accuracy(material, best, fit, seed)
     return Choice(best, tuple(tried), head.cooled(temperature), temperature, open_set, claimed)
@@ -169,7 +169,7 @@ def _attempt(
     scores = [balanced_accuracy(numbers, logits.argmax(axis=1))]
     if len(views):
         scores.append(balanced_accuracy(view_numbers, head.logits(views).argmax(axis=1)))
-    curve = {"steps": progress.steps, "accuracy": progress.accuracies, "log_loss": progress.losses}
+    curve: dict[str, list] = {"steps": progress.steps, "accuracy": progress.accuracies, "log_loss": progress.losses}
     return Attempt(bottleneck, trainer, l2, progress.best_step, float(np.mean(scores)), curve)
 
 

@@ -30,7 +30,7 @@ NEEDS_OTHERS = 2  # the number, among the kinds, of the one that mixes in other 
 BABBLERS = 6
 EQUALIZER_DB = 8.0
 TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm")
-COLORS = ("white", "pink", "brown")
+COLORS: tuple[conditions.Color, ...] = ("white", "pink", "brown")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _microphone(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rn
 def _line(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     view = _equalized(samples, rate, rng)
     if rng.random() < 0.3:
-        view = _noisy(view, rng, 10, 30, color=str(rng.choice(COLORS)))
+        view = _noisy(view, rng, 10, 30, color=COLORS[rng.integers(len(COLORS))])
     return _coded(view, rate, rng, TELEPHONE_CODECS)
 
 
@@ -163,7 +163,7 @@ def _street(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: n
     view = _equalized(_in_a_room(samples, rate, rng) if rng.random() < 0.3 else samples, rate, rng)
     if others and rng.random() < 0.4:
         return conditions.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
-    return _noisy(view, rng, 5, 20, color=str(rng.choice(COLORS)))
+    return _noisy(view, rng, 5, 20, color=COLORS[rng.integers(len(COLORS))])
 
 
 def _hall(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
@@ -187,7 +187,12 @@ def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.n
 
 
 def _noisy(
-    samples: np.ndarray, rng: np.random.Generator, lowest_db: float, highest_db: float, *, color: str = "white"
+    samples: np.ndarray,
+    rng: np.random.Generator,
+    lowest_db: float,
+    highest_db: float,
+    *,
+    color: conditions.Color = "white",
 ) -> np.ndarray:
     return conditions.add_noise(samples, snr_db=rng.uniform(lowest_db, highest_db), color=color, rng=rng)
 
