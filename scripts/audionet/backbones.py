@@ -703,8 +703,8 @@ def _efficientnet(
         sound_size=224,
         taps=_efficientnet_taps(depth),
         classic_tap="top",
-        default_bottleneck="block3+block4+block5+block6+block7",
-        candidate_bottlenecks=("block3+block4+block5+block6+block7", "block3", "block5"),
+        default_bottleneck="block3+block4+block5+block6",
+        candidate_bottlenecks=("block3+block4+block5+block6", "block3", "block5"),
         sources=tuple(sources),
         build=build,
     )

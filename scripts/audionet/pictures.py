@@ -274,7 +274,13 @@ def _grouped(tasks: list[_Task]) -> list[list[_Task]]:
 
 
 def _make_group(tasks: list[_Task], image_dir: Path, recipe: Recipe, keep_wav: bool) -> list[dict | str]:
-    return [_make_or_explain(task, image_dir, recipe, keep_wav) for task in tasks]
+    parent = os.getppid()
+    made: list[dict | str] = []
+    for task in tasks:
+        if os.getppid() != parent:  # killed: whoever starts the work again must not find us at it
+            break
+        made.append(_make_or_explain(task, image_dir, recipe, keep_wav))
+    return made
 
 
 def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict | str:

@@ -38,7 +38,7 @@ class Recipe:
     mel_bands: int = 128
     low_hz: float = 50.0
     high_hz: float = 7_800.0
-    range_db: float = 80.0
+    range_db: float = 55.0
     """What lies this far or further below the loudest point is black."""
     jpg_quality: int = 92
 
@@ -105,7 +105,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("default"),
-        Recipe("three_windows", drawing="log_mel_3", window_samples=(400, 1024, 2048)),
+        Recipe("three_windows", drawing="log_mel_3", window_samples=(400, 1024, 2048), range_db=80.0),
         Recipe(
             "audionet",
             chunk_seconds=20.0,

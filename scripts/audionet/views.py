@@ -5,9 +5,9 @@ whose bottlenecks are cached like any other. They are broad on purpose: not made
 again for the same chunk, number and seed. The kinds take turns:
 
     1  another frequency response, and white noise
-    2  another frequency response, sometimes noise, and a codec
-    3  sometimes a room; another frequency response, and coloured noise or babble
-    4  a room, sometimes clipping; another frequency response, sometimes white noise, and sometimes a codec
+    2  a room, sometimes clipping; another frequency response, sometimes white noise, and sometimes a codec
+    3  another frequency response, sometimes noise, and a codec
+    4  sometimes a room; another frequency response, and coloured noise or babble
 """
 
 import bisect
@@ -26,7 +26,7 @@ from audionet.recipe import Recipe
 from audionet.spectrogram import served_picture
 
 VERSION = 1  # goes up by one when views come out otherwise
-NEEDS_OTHERS = 2  # the number, among the kinds, of the one that mixes in other chunks
+NEEDS_OTHERS = 3  # the number, among the kinds, of the one that mixes in other chunks
 BABBLERS = 6
 EQUALIZER_DB = 8.0
 TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm")
@@ -179,7 +179,7 @@ def _hall(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.
     return _coded(view, rate, rng, ("mp3_24", "mp3_16")) if fate < 0.5 else view
 
 
-KINDS = (_microphone, _line, _street, _hall)
+KINDS = (_microphone, _hall, _line, _street)
 
 
 def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:

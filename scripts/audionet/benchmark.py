@@ -1,0 +1,464 @@
+"""The benchmark: networks trained as retrain.py trains them, against classic ways and a speaker encoder.
+
+    audio_dir -> pictures -> trials: what is trained on, what is held out -> systems -> accuracy by condition
+
+Recordings held out are heard clean and under every condition of `disturbed`; all systems hear the very same samples.
+Nothing is tuned to a folder: each system chooses on validation recordings among those that it is trained on.
+"""
+
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet.backbones import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
+from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
+from audionet.dataset import SIDES, Dataset, Example, split
+from audionet.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
+from audionet.errors import InputError
+from audionet.evaluation import ScoredRecording, accuracies
+from audionet.files import printable, sha256_of
+from audionet.head import Head
+from audionet.material import Material, gather
+from audionet.peers import Cepstra, Resemblyzer, missing_peer, regress
+from audionet.recipe import Recipe
+from audionet.screen import say
+from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
+from audionet.training import choose
+from audionet.views import ChunkFile, plan_views
+
+PEER = "Resemblyzer"
+TIMED_ITEMS = 32
+TIMED_ROUNDS = 3
+
+
+# Trials
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to hold recordings out.
+
+    Attributes:
+        name: of the trial.
+        dataset: what may be trained on.
+        tested: what is held out.
+    """
+
+    name: str
+    dataset: Dataset
+    tested: tuple[Example, ...]
+
+
+def trial_by_name(dataset: Dataset, test: str) -> list[Trial]:
+    """Hold out the recordings whose file name matches a regular expression, such as `^04`.
+
+    Raises:
+        InputError: the expression is wrong, or matches no recording.
+    """
+    try:
+        expression = re.compile(test)
+    except re.error as error:
+        raise InputError(f"--test: expected a regular expression, received {test!r} ({error}).") from error
+    held_out = {example.group for example in dataset.examples if expression.search(Path(example.recording).name)}
+    if not held_out:
+        raise InputError(f"--test: {test!r} matches no recording in {printable(dataset.folder)}; correct it.")
+    return [_trial(f"test {sha256_of(test.encode())[:8]}", dataset, held_out)]
+
+
+def trials_by_fold(dataset: Dataset, *, count: int, seed: int = 0) -> list[Trial]:
+    """Hold out every recording once, in `count` trials, labels spread evenly; groups stay together.
+
+    Groups are taken in the order of a hash, those of rare labels first, and each goes to the fold that has least of
+    its labels so far.
+    """
+    sizes: dict[str, Counter] = defaultdict(Counter)
+    groups_of: dict[str, set[str]] = defaultdict(set)
+    for example in dataset.examples:
+        sizes[example.group][example.label] += 1
+        groups_of[example.label].add(example.group)
+
+    def turn(group: str) -> tuple[int, str]:
+        return min(len(groups_of[label]) for label in sizes[group]), sha256_of(f"{seed}/{group}".encode())
+
+    folds: list[set[str]] = [set() for _ in range(count)]
+    filled: list[Counter] = [Counter() for _ in range(count)]
+    for group in sorted(sizes, key=turn):
+        number = min(range(count), key=lambda number: _fullness(filled[number], sizes[group]))
+        folds[number].add(group)
+        filled[number].update(sizes[group])
+    if not all(folds):
+        raise InputError(f"--folds: {len(sizes)} groups are too few for {count} folds; name fewer.")
+    return [_trial(f"fold {number} of {count}", dataset, fold) for number, fold in enumerate(folds, start=1)]
+
+
+def _fullness(filled: Counter, coming: Counter) -> tuple[int, int]:
+    return sum(filled[label] for label in coming), filled.total()
+
+
+def _trial(name: str, dataset: Dataset, held_out: set[str]) -> Trial:
+    trained = tuple(example for example in dataset.examples if example.group not in held_out)
+    tested = tuple(example for example in dataset.examples if example.group in held_out)
+    # The split is remembered by the folder's name, and each trial has a split of its own.
+    return Trial(name, replace(dataset, folder=dataset.folder / name, examples=trained, impostors=()), tested)
+
+
+# Systems
+
+
+class Ear:
+    """A way from a chunk to a vector, with a cache.
+
+    Args:
+        reader: maps a batch of pictures, or of sounds, to vectors.
+        bottleneck_dir: the cache.
+        pool: processes that prepare what the reader takes.
+    """
+
+    prepare: Callable[[Item], np.ndarray]
+
+    def __init__(self, reader: Any, bottleneck_dir: Path, pool: Executor):
+        self.reader = reader
+        self._bottleneck_dir = bottleneck_dir
+        self._pool = pool
+
+    @property
+    def slices(self) -> Mapping[str, tuple[int, int]]:
+        """First column and the one behind the last, by part of the vector; without parts all are one."""
+        return getattr(self.reader, "slices", {self.reader.architecture: (0, self.reader.dimension)})
+
+    @cached_property
+    def cache(self) -> BottleneckCache:
+        """Return the cache; opening it reads all that is in it."""
+        return BottleneckCache(self._bottleneck_dir, self.reader)
+
+    def material(self, trial: Trial, holdout: HoldoutSettings) -> Material:
+        """Return what there is to train on."""
+        raise NotImplementedError
+
+    def vectors(self, items: Sequence[Item]) -> np.ndarray:
+        """Return the vectors of items, float16, shape (n, dimension).
+
+        Raises:
+            InputError: a chunk cannot be read.
+        """
+        vectors, failures = self.cache.compute([item.key for item in items], items, self.prepare, executor=self._pool)
+        if failures:
+            raise InputError(f"{next(iter(failures.values()))} Delete the folder of the benchmark and start again.")
+        return vectors
+
+    def compute(self, items: Sequence[Item], *, side_by_side: bool = True) -> np.ndarray:
+        """Return the vectors of items without the cache, to see how long it takes, on all cores or in one process."""
+        prepared = self._pool.map(self.prepare, items) if side_by_side else map(self.prepare, items)
+        return bottlenecks_of(self.reader, np.stack(list(prepared)))
+
+
+class Eye(Ear):
+    """A network that looks at pictures."""
+
+    def __init__(self, reader: Any, bottleneck_dir: Path, pool: Executor):
+        super().__init__(reader, bottleneck_dir, pool)
+        self.prepare = partial(as_picture, height=reader.height, width=reader.width)
+
+    def material(self, trial: Trial, holdout: HoldoutSettings) -> Material:
+        """Return what retrain.py would train on."""
+        return gather(trial.dataset, self.reader, bottleneck_dir=self._bottleneck_dir, holdout=holdout)
+
+
+class Listener(Ear):
+    """Something that listens to sounds."""
+
+    prepare = staticmethod(as_sound)
+
+    def material(self, trial: Trial, holdout: HoldoutSettings) -> Material:
+        """Return the same chunks and views on the same sides as `gather` would."""
+        dataset = trial.dataset
+        recipe = _recipe_of(trial)
+        sides = split(
+            dataset.examples,
+            testing_percentage=holdout.testing_percentage,
+            validation_percentage=holdout.validation_percentage,
+            seed=holdout.random_seed,
+        )
+        side_of_row = np.array([sides[example.group] for example in dataset.examples])
+        chunks = chunk_files(dataset.examples)
+        planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
+        return Material(
+            labels=dataset.labels,
+            recipe=recipe,
+            examples=dataset.examples,
+            numbers=np.array([dataset.labels.index(example.label) for example in dataset.examples]),
+            bottlenecks=self.vectors(disturb(chunks, "clean", seed=0, recipe=recipe)),
+            rows={side: np.flatnonzero(side_of_row == side) for side in SIDES},
+            views=self.vectors([view for views in planned for view in views]),
+            view_rows=np.repeat(np.arange(len(chunks)), holdout.views),
+            view_numbers=np.tile(np.arange(holdout.views), len(chunks)),
+            impostors=np.empty((0, self.reader.dimension), np.float16),
+            impostor_recordings=np.empty(0, str),
+            slices=self.slices,
+            failures={},
+        )
+
+
+def chunk_files(examples: Sequence[Example]) -> list[ChunkFile]:
+    """Return the sound behind each picture."""
+    return [
+        ChunkFile(example.path.with_suffix(".wav"), example.seconds, example.sha256, example.label)
+        for example in examples
+    ]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head, the part of the vector that it takes, and how it was chosen, as JSON."""
+
+    head: Head
+    bottleneck: str
+    choice: dict
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to tell labels apart.
+
+    Attributes:
+        name: for a table.
+        ear: what gives it vectors.
+        train: trains a head on material.
+        serve: gives its ear as a classifier would have it, cut off behind the bottleneck that was chosen.
+        views: how many of the views it is trained on.
+    """
+
+    name: str
+    ear: Ear
+    train: Callable[[Material], Trained]
+    serve: Callable[[str], Ear]
+    views: int
+
+
+def network(
+    name: str, ear: Ear, *, candidates: Sequence[str], head: HeadSettings, serve: Callable[[str], Ear], views: int
+) -> System:
+    """Return a network that is trained as retrain.py trains it."""
+
+    def train(material: Material) -> Trained:
+        choice = choose(material, candidates=candidates, settings=head)
+        attempts = [asdict(attempt) for attempt in choice.attempts]
+        return Trained(choice.head, choice.best.bottleneck, {**asdict(choice.best), "attempts": attempts})
+
+    return System(name, ear, train, serve, views)
+
+
+def listener(name: str, ear: Ear, *, views: int) -> System:
+    """Return something that listens, with a logistic regression behind it."""
+
+    def train(material: Material) -> Trained:
+        (bottleneck,) = material.slices
+        head, regularisation = regress(material, bottleneck=bottleneck)
+        return Trained(head, bottleneck, {"trainer": "regression", "bottleneck": bottleneck, "c": regularisation})
+
+    return System(name, ear, train, lambda bottleneck: ear, views)
+
+
+def systems_of(
+    architectures: Sequence[str], *, bottleneck_dir: Path, pool: Executor, recipe: Recipe, views: int, with_peers: bool
+) -> list[System]:
+    """Return each architecture as retrain.py would train it and in the classic way, and what they are compared with.
+
+    Args:
+        architectures: names of networks.
+        bottleneck_dir: the cache.
+        pool: processes that draw.
+        recipe: of the pictures.
+        views: of each training picture.
+        with_peers: whether to add cepstra and the speaker encoder, the latter where it is installed.
+    """
+    systems = []
+    for name in architectures:
+        candidates = candidate_bottlenecks(name)
+        settings = BackboneSettings(architecture=name)
+        eye, classic_eye = (
+            partial(_eye, loader_of(settings, of_sound=of_sound), bottleneck_dir, pool) for of_sound in (True, False)
+        )
+        ear = eye(union_of([*candidates, "classic"]))
+        is_classic_size = (ear.reader.height, ear.reader.width) == (find_architecture(name).image_size,) * 2
+        classic_ear = ear if is_classic_size else classic_eye("classic")
+        say(ear.reader.sentence())
+        softmax = HeadSettings(head="softmax")
+        systems += [
+            network(name, ear, candidates=candidates, head=HeadSettings(), serve=eye, views=views),
+            network(f"{name}, classic", classic_ear, candidates=["classic"], head=softmax, serve=classic_eye, views=0),
+        ]
+    if with_peers:
+        systems.append(listener("MFCC", Listener(Cepstra(recipe), bottleneck_dir, pool), views=0))
+        if missing := missing_peer():
+            say(missing)
+        else:
+            encoder = Listener(Resemblyzer(), bottleneck_dir, pool)
+            systems += [listener(PEER, encoder, views=1), listener(f"{PEER}, {views} views", encoder, views=views)]
+    return systems
+
+
+def _eye(load: Callable[..., Backbone], bottleneck_dir: Path, pool: Executor, bottleneck: str) -> Eye:
+    return Eye(load(bottleneck=bottleneck), bottleneck_dir, pool)
+
+
+# The run
+
+
+def benchmark(systems: Sequence[System], trials: Sequence[Trial], *, holdout: HoldoutSettings) -> dict:
+    """Train every system in every trial, score it under every condition, and time it.
+
+    Args:
+        systems: what to compare, at least one.
+        trials: what to hold out, at least one.
+        holdout: as in training; nothing more is held out for testing.
+
+    Returns:
+        dict: `labels`, `trials`, `recordings`, `chunks`; `conditions`, `peer_conditions`, `skipped`, the reason by name
+        of those that cannot be made; and `systems`, a list of `name`, `choices` by trial, `conditions`: `chunk` and
+        `recording` with `n`, `accuracy` and `ci95` by name; `errors` summed over the peer's conditions, `behind`: the
+        conditions under which it is behind the peer, `training_seconds` and `chunks_per_second`.
+    """
+    holdout = replace(holdout, testing_percentage=0)
+    conditions, skipped = possible_conditions()
+    scores: dict[str, dict[str, list[ScoredRecording]]] = {system.name: defaultdict(list) for system in systems}
+    choices: dict[str, dict[str, dict]] = {system.name: {} for system in systems}
+    timings: dict[str, _Timing] = {}
+    for trial in trials:
+        for system in systems:
+            material = _with_views(system.ear.material(trial, holdout), system.views)
+            start = time.perf_counter()
+            trained = system.train(material)
+            seconds = time.perf_counter() - start
+            choices[system.name][trial.name] = trained.choice
+            for condition in conditions:
+                scores[system.name][condition] += _score(system.ear, trained, trial, condition, holdout.random_seed)
+            served = system.serve(trained.bottleneck)
+            count = len(material.examples) + len(material.view_rows)
+            timings[system.name] = _Timing(system, served, trained.head, trial, count, seconds)
+    times = _timed(list(timings.values()))
+    labels = trials[0].dataset.labels
+    accuracy = {
+        name: {condition: accuracies(scored, labels) for condition, scored in by_condition.items()}
+        for name, by_condition in scores.items()
+    }
+    return {
+        "labels": list(labels),
+        "trials": [trial.name for trial in trials],
+        "recordings": len({example.recording for trial in trials for example in trial.tested}),
+        "chunks": sum(len(trial.tested) for trial in trials),
+        "conditions": list(conditions),
+        "peer_conditions": [name for name in PEER_CONDITIONS if name in conditions],
+        "skipped": skipped,
+        "peer": PEER,
+        "systems": [
+            {
+                "name": system.name,
+                "choices": choices[system.name],
+                "conditions": accuracy[system.name],
+                "errors": _errors(accuracy[system.name]),
+                "behind": _behind(accuracy[system.name], accuracy.get(PEER, {})),
+                **times[system.name],
+            }
+            for system in systems
+        ],
+    }
+
+
+def _with_views(material: Material, count: int) -> Material:
+    """Keep the first views of each picture."""
+    kept = material.view_numbers < count
+    return replace(
+        material,
+        views=material.views[kept],
+        view_rows=material.view_rows[kept],
+        view_numbers=material.view_numbers[kept],
+    )
+
+
+def _score(ear: Ear, trained: Trained, trial: Trial, condition: str, seed: int) -> list[ScoredRecording]:
+    vectors = ear.vectors(disturb(chunk_files(trial.tested), condition, seed=seed, recipe=_recipe_of(trial)))
+    logits = trained.head.logits(_columns(vectors, trained.bottleneck, ear.slices))
+    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, example in enumerate(trial.tested):
+        rows[example.recording, example.label].append(row)
+    return [ScoredRecording(recording, label, logits[of_one]) for (recording, label), of_one in rows.items()]
+
+
+def _recipe_of(trial: Trial) -> Recipe:
+    assert trial.dataset.recipe is not None
+    return trial.dataset.recipe
+
+
+def _columns(vectors: np.ndarray, bottleneck: str, slices: Mapping[str, tuple[int, int]]) -> Rows:
+    return Rows([(vectors, np.arange(len(vectors)))], [slices[part] for part in bottleneck.split("+")])
+
+
+def _errors(by_condition: Mapping[str, dict]) -> float:
+    return sum(1 - by_condition[name]["chunk"]["accuracy"] for name in PEER_CONDITIONS if name in by_condition)
+
+
+def _behind(by_condition: Mapping[str, dict], of_peer: Mapping[str, dict]) -> list[str]:
+    return [
+        condition
+        for condition, scores in of_peer.items()
+        if by_condition[condition]["chunk"]["accuracy"] < scores["chunk"]["accuracy"]
+    ]
+
+
+# Time
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """What is timed: a system as it was trained and would be served."""
+
+    system: System
+    served: Ear
+    head: Head
+    trial: Trial
+    vectors: int
+    head_seconds: float
+
+    def training_seconds(self) -> float:
+        """Return how long training takes from sounds to a head, on all cores, by a sample of it."""
+        recipe, chunks = self._sample()
+        planned = plan_views(chunks, count=self.system.views, seed=0, recipe=recipe)
+        views = [view for of_one in planned for view in of_one][:TIMED_ITEMS]
+        items: Sequence[Item] = views or disturb(chunks, "clean", seed=0, recipe=recipe)
+        return self.head_seconds + _seconds(lambda: self.system.ear.compute(items)) / len(items) * self.vectors
+
+    def chunks_per_second(self) -> float:
+        """Return how many chunks one process tells apart in a second, from sound to answer."""
+        recipe, chunks = self._sample()
+        items = disturb(chunks, "clean", seed=0, recipe=recipe)
+        return len(items) / _seconds(lambda: self.head.logits(self.served.compute(items, side_by_side=False)))
+
+    def _sample(self) -> tuple[Recipe, list[ChunkFile]]:
+        return _recipe_of(self.trial), chunk_files(self.trial.tested[:TIMED_ITEMS])
+
+
+def _timed(timings: Sequence[_Timing]) -> dict[str, dict[str, float]]:
+    """Take turns, so that a machine that is busy for a while is busy for all; the first round only warms up."""
+    rounds = [
+        [(timing.training_seconds(), timing.chunks_per_second()) for timing in timings] for _ in range(TIMED_ROUNDS + 1)
+    ]
+    medians = np.median(rounds[1:], axis=0)
+    return {
+        timing.system.name: {"training_seconds": float(training), "chunks_per_second": float(scoring)}
+        for timing, (training, scoring) in zip(timings, medians, strict=True)
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

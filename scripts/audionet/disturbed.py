@@ -1,0 +1,158 @@
+"""Chunks held out, as the benchmark hears them: clean, and disturbed in ways that views know and do not know.
+
+What is random depends on the sound, the condition and the seed alone, so that every system hears the same samples,
+whatever its pictures look like and whoever else is in the folder.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audionet import conditions
+from audionet.audio import filled, read_wav
+from audionet.backbones import fit_pictures
+from audionet.conditions import Alter, missing_codecs
+from audionet.errors import PictureError, RecordingError
+from audionet.files import sha256_of
+from audionet.recipe import Recipe
+from audionet.spectrogram import served_picture
+from audionet.views import BABBLERS, ChunkFile, View, make_view
+
+VERSION = 1  # goes up by one when a condition comes out otherwise
+BABBLE = "babble 15 dB"
+
+
+def _codec(name: str) -> Alter:
+    return lambda sound, at: conditions.through_codec(sound, sample_rate_hz=at.sample_rate_hz, codec=name)
+
+
+def _noise(snr_db: float, color: conditions.Color = "white") -> Alter:
+    return lambda sound, at: conditions.add_noise(sound, snr_db=snr_db, rng=at.rng, color=color)
+
+
+def _equalizer(depth_db: float) -> Alter:
+    return lambda sound, at: conditions.equalize(sound, sample_rate_hz=at.sample_rate_hz, depth_db=depth_db, rng=at.rng)
+
+
+def _room(rt60_seconds: float) -> Alter:
+    return lambda sound, at: conditions.reverberate(
+        sound, sample_rate_hz=at.sample_rate_hz, rt60_seconds=rt60_seconds, rng=at.rng
+    )
+
+
+PEER_CONDITIONS: Mapping[str, Alter] = {
+    "clean": lambda sound, at: sound,
+    "white noise 20 dB": _noise(20),
+    "white noise 10 dB": _noise(10),
+    "random EQ ±8 dB": _equalizer(8),
+    "EQ and noise 15 dB": lambda sound, at: _noise(15)(_equalizer(8)(sound, at), at),
+    "GSM": _codec("gsm"),
+}
+"""Those that the peer was measured under first; their errors are added up."""
+
+OTHER_CONDITIONS: Mapping[str, Alter] = {
+    "pink noise 15 dB": _noise(15, "pink"),
+    BABBLE: lambda sound, at: conditions.add_babble(sound, snr_db=15, others=at.others, rng=at.rng),
+    "room 0.6 s": _room(0.6),
+    "mu-law": _codec("mu_law"),
+    "mp3 24 kbit/s": _codec("mp3_24"),
+    "clipping 5 %": lambda sound, at: conditions.clip(sound, share=0.05),
+    "gain -20 dB": lambda sound, at: conditions.amplify(sound, gain_db=-20),
+    "Opus 7 kbit/s": _codec("opus"),
+    "low-pass 2 kHz": lambda sound, at: conditions.low_pass(sound, sample_rate_hz=at.sample_rate_hz, cutoff_hz=2_000),
+    "a tenth faster": lambda sound, at: conditions.change_speed(sound, factor=1.1),
+}
+"""The last three are of kinds that no view has."""
+
+CONDITIONS = {**PEER_CONDITIONS, **OTHER_CONDITIONS}
+_CODECS = {"GSM": "gsm", "mu-law": "mu_law", "mp3 24 kbit/s": "mp3_24", "Opus 7 kbit/s": "opus"}
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """A chunk under a condition, yet to be made.
+
+    Attributes:
+        chunk: of what.
+        condition: a name out of `CONDITIONS`.
+        seed: another seed, another noise.
+        others: chunks of other labels to mix in, where the condition needs them.
+        recipe: how to draw it.
+    """
+
+    chunk: ChunkFile
+    condition: str
+    seed: int
+    others: tuple[ChunkFile, ...]
+    recipe: Recipe
+
+    @property
+    def key(self) -> str:
+        """SHA-256 in hexadecimal of all that decides how it comes out."""
+        parts = [VERSION, self.condition, self.seed, self.chunk.sha256, *(other.sha256 for other in self.others)]
+        return sha256_of("/".join(map(str, ("disturbed", *parts))).encode())
+
+
+Item = View | Disturbed
+
+
+def possible_conditions() -> tuple[dict[str, Alter], dict[str, str]]:
+    """Return the conditions that this machine can make, and the reason by name for each of the others."""
+    missing = missing_codecs()
+    skipped = {name: missing[codec] for name, codec in _CODECS.items() if codec in missing}
+    return {name: alter for name, alter in CONDITIONS.items() if name not in skipped}, skipped
+
+
+def disturb(chunks: Sequence[ChunkFile], condition: str, *, seed: int, recipe: Recipe) -> list[Disturbed]:
+    """Return chunks under a condition; babble is mixed of those of other labels."""
+    return [
+        Disturbed(chunk, condition, seed, tuple(_strangers(chunk, chunks, seed)) if condition == BABBLE else (), recipe)
+        for chunk in chunks
+    ]
+
+
+def _strangers(chunk: ChunkFile, chunks: Sequence[ChunkFile], seed: int) -> Iterator[ChunkFile]:
+    others = sorted((other for other in chunks if other.label != chunk.label), key=lambda other: other.sha256)
+    rng = np.random.default_rng(int(sha256_of(f"{seed}/{chunk.sha256}".encode())[:16], 16))
+    for number in rng.permutation(len(others))[:BABBLERS]:
+        yield others[number]
+
+
+def as_sound(item: Item) -> np.ndarray:
+    """Return the samples of a view or of a disturbed chunk, float32, shape (chunk_samples,).
+
+    Raises:
+        PictureError: a chunk's wav cannot be read.
+    """
+    recipe = item.recipe
+    samples, *others = (_read(chunk, recipe) for chunk in (item.chunk, *item.others))
+    if isinstance(item, View):
+        rng = np.random.default_rng(int(item.key[:16], 16))
+        altered = make_view(samples, number=item.number, sample_rate_hz=recipe.sample_rate_hz, others=others, rng=rng)
+    else:
+        rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
+        altered = CONDITIONS[item.condition](samples, conditions.Circumstances(recipe.sample_rate_hz, rng, others))
+    return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz)
+
+
+def as_picture(item: Item, *, height: int, width: int) -> np.ndarray:
+    """Return the picture of a view or of a disturbed chunk, uint8, shape (height, width, 3).
+
+    Raises:
+        PictureError: a chunk's wav cannot be read.
+    """
+    return fit_pictures([served_picture(as_sound(item), item.recipe)], height=height, width=width)[0]
+
+
+def _sound_key(item: Disturbed, samples: np.ndarray) -> str:
+    return hashlib.sha256(f"{item.condition}/{item.seed}/".encode() + samples.tobytes()).hexdigest()
+
+
+def _read(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
+    try:
+        samples = read_wav(chunk.wav)
+    except RecordingError as error:
+        raise PictureError(str(error)) from error
+    return samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]

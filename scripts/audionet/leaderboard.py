@@ -1,0 +1,96 @@
+"""The outcome of a benchmark as tables, for the screen and in Markdown."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from audionet.tables import print_table
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def tables(result: Mapping) -> dict[str, Table]:
+    """Return the tables of a result of `benchmark.benchmark` by title, each with its columns and rows."""
+    return {
+        "Systems": summary(result),
+        "Accuracy of chunks": accuracies(result, "chunk"),
+        "Accuracy of recordings": accuracies(result, "recording"),
+    }
+
+
+def summary(result: Mapping) -> Table:
+    """Return a table with a row for each system: its errors, its speed, what was chosen."""
+    peer = next((system for system in result["systems"] if system["name"] == result["peer"]), None)
+    columns = ["system", "errors", "behind the peer in", "recordings, at worst", "training s", "chunks/s", "chosen"]
+    rows = [
+        [
+            system["name"],
+            f"{system['errors']:.3f}",
+            f"{len(system['behind'])} of {len(result['conditions'])}" if peer and system is not peer else "",
+            f"{min(scores['recording']['accuracy'] for scores in system['conditions'].values()):.3f}",
+            *(_beside(system[name], peer and peer[name]) for name in ("training_seconds", "chunks_per_second")),
+            _chosen(system["choices"]),
+        ]
+        for system in result["systems"]
+    ]
+    return columns, rows
+
+
+def accuracies(result: Mapping, level: str) -> Table:
+    """Return a table with a row for each condition and a column for each system.
+
+    Args:
+        result: of `benchmark.benchmark`.
+        level: `chunk` or `recording`.
+    """
+    columns = ["condition", *(system["name"] for system in result["systems"])]
+    rows = [
+        [condition, *(_with_interval(system["conditions"][condition][level]) for system in result["systems"])]
+        for condition in result["conditions"]
+    ]
+    return columns, rows
+
+
+def introduction(result: Mapping) -> str:
+    """Return what must be known to read the tables."""
+    missing = "".join(f" {name} is left out: {reason}." for name, reason in result["skipped"].items())
+    return (
+        f"{len(result['labels'])} labels, {result['recordings']} recordings held out in {len(result['trials'])} "
+        f"trial{'s' if len(result['trials']) > 1 else ''}, {result['chunks']} chunks. In brackets: 95 % interval, by "
+        f"bootstrap over recordings. Errors: of chunks, summed over {', '.join(result['peer_conditions'])}. "
+        f"x: in proportion to {result['peer']}.{missing}"
+    )
+
+
+def print_tables(result: Mapping) -> None:
+    """Print the tables to stdout."""
+    for title, (columns, rows) in tables(result).items():
+        print_table(columns, rows, title=title)
+    print(introduction(result))
+
+
+def markdown(result: Mapping) -> str:
+    """Return the tables as a Markdown document."""
+    parts = [introduction(result)]
+    for title, (columns, rows) in tables(result).items():
+        lines = map(_markdown_row, [columns, ["---"] * len(columns), *rows])
+        parts += [f"## {title}", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _with_interval(score: Mapping) -> str:
+    interval = score["ci95"]
+    return f"{score['accuracy']:.3f}" + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval else "")
+
+
+def _beside(value: float, of_peer: float | None) -> str:
+    return f"{value:.1f}" + (f" (x{value / of_peer:.2f})" if of_peer else "")
+
+
+def _chosen(choices: Mapping[str, Mapping]) -> str:
+    counts = Counter(f"{choice['trainer']} on {choice['bottleneck']}" for choice in choices.values())
+    several = len(choices) > 1
+    return "; ".join(f"{words} ({count} of {len(choices)})" if several else words for words, count in counts.items())

@@ -1,0 +1,146 @@
+"""What transfer learning is compared with: averaged cepstra, and a network that was made to tell voices apart.
+
+Each listener takes sounds of equal length and gives a vector for each, so that the cache keeps them like bottlenecks.
+A logistic regression tells the vectors apart. It is a softmax layer too.
+"""
+
+import functools
+import importlib
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from audionet.head import Head, moments
+from audionet.material import Material
+from audionet.metrics import balanced_accuracy
+from audionet.recipe import Recipe
+from audionet.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
+
+RESEMBLYZER = "0.1.4"
+QUIETEST_DBFS = -30  # Resemblyzer turns up what is quieter
+CEPSTRA = 20
+FRAME_SECONDS = 0.01
+REGULARISATION_CANDIDATES = (0.1, 1.0, 10.0, 100.0)  # scikit-learn's C, for standardised vectors
+
+
+@dataclass(frozen=True)
+class Cepstra:
+    """Mel-frequency cepstral coefficients, their mean and standard deviation over a chunk.
+
+    Source: S. Davis and P. Mermelstein, IEEE Transactions on Acoustics, Speech, and Signal Processing 28 (1980).
+    """
+
+    recipe: Recipe
+    architecture: str = "mfcc"
+    fingerprint: str = "1"
+    dimension: int = 2 * CEPSTRA
+
+    def __call__(self, sounds: np.ndarray) -> np.ndarray:
+        """Map float32 sounds of shape (n, samples) to float32 vectors of shape (n, 40)."""
+        return np.stack([self._of_one(sound) for sound in sounds])
+
+    def _of_one(self, samples: np.ndarray) -> np.ndarray:
+        recipe = self.recipe
+        columns = round(len(samples) / recipe.sample_rate_hz / FRAME_SECONDS)
+        power = power_spectra(samples, 512, columns)
+        filters = mel_filters(
+            sample_rate_hz=recipe.sample_rate_hz,
+            fft_samples=512,
+            bands=40,
+            low_hz=recipe.low_hz,
+            high_hz=recipe.high_hz,
+        )
+        levels = np.log(np.maximum(power @ filters, QUIETEST_POWER))
+        cepstra = scipy.fft.dct(levels, norm="ortho", axis=1)[:, :CEPSTRA]
+        return np.concatenate([cepstra.mean(axis=0), cepstra.std(axis=0)]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Resemblyzer:
+    """The speaker encoder Resemblyzer, https://github.com/resemble-ai/Resemblyzer, as its `embed_utterance` runs it.
+
+    A batch goes through the network together, which is faster than one by one and gives the same.
+    """
+
+    architecture: str = "resemblyzer"
+    fingerprint: str = RESEMBLYZER
+    dimension: int = 256
+
+    def __call__(self, sounds: np.ndarray) -> np.ndarray:
+        """Map float32 sounds at 16 kHz of shape (n, samples) to float32 vectors of shape (n, 256)."""
+        encoder = _encoder()
+        import torch
+        from resemblyzer import audio
+
+        slices, mel_slices = encoder.compute_partial_slices(sounds.shape[1], 1.3, 0.75)
+        room = max(0, slices[-1].stop - sounds.shape[1])
+        parts = []
+        for sound in sounds:
+            loud = audio.normalize_volume(sound, QUIETEST_DBFS, increase_only=True)
+            mel = audio.wav_to_mel_spectrogram(np.pad(loud.astype(np.float32), (0, room)))
+            parts += [mel[part] for part in mel_slices]
+        with torch.no_grad():
+            embedded = encoder(torch.from_numpy(np.array(parts))).numpy()
+        means = embedded.reshape(len(sounds), len(mel_slices), -1).mean(axis=1)
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def missing_peer() -> str | None:
+    """Return a sentence about why Resemblyzer cannot be compared with, or None if it is there."""
+    try:
+        _import_quietly("resemblyzer")
+    except ImportError as error:
+        return (
+            f"Resemblyzer is left out, since it is not installed ({error}). To compare with it: pip install -r "
+            "tests/requirements-bench.txt."
+        )
+    return None
+
+
+@functools.cache
+def _encoder() -> Any:
+    encoder = _import_quietly("resemblyzer").VoiceEncoder("cpu", verbose=False)
+    return encoder.eval()
+
+
+def _import_quietly(name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its parts import what is deprecated
+        return importlib.import_module(name)
+
+
+def regress(material: Material, *, bottleneck: str) -> tuple[Head, float]:
+    """Train scikit-learn's logistic regression, and choose how strongly it is regularised on validation.
+
+    Returns:
+        tuple: the head, trained on training and validation recordings, and the C that was chosen.
+    """
+    clean, truth = material.take(("validation",), bottleneck=bottleneck)
+    altered, altered_truth = material.take(("validation",), bottleneck=bottleneck, clean=False, views=True)
+
+    def score(candidate: float) -> float:
+        head = _regressed(material, ("training",), bottleneck, candidate)
+        scores = [balanced_accuracy(truth, head.logits(clean).argmax(axis=1))]
+        if len(altered):
+            scores.append(balanced_accuracy(altered_truth, head.logits(altered).argmax(axis=1)))
+        return float(np.mean(scores))
+
+    best = max(REGULARISATION_CANDIDATES, key=score) if len(truth) else 1.0
+    return _regressed(material, ("training", "validation"), bottleneck, best), best
+
+
+def _regressed(material: Material, sides: tuple[str, ...], bottleneck: str, regularisation: float) -> Head:
+    from sklearn.linear_model import LogisticRegression  # a second, which only this takes
+
+    rows, numbers = material.take(sides, bottleneck=bottleneck, views=True)
+    mean, scale = moments(rows)
+    model = LogisticRegression(C=regularisation, max_iter=5000)
+    model.fit((rows[:].astype(np.float32) - mean) / scale, numbers)
+    weights, biases = model.coef_.T, model.intercept_
+    if weights.shape[1] == 1:  # two labels: scikit-learn keeps the second's alone
+        weights, biases = np.hstack([0 * weights, weights]), np.array([0, biases[0]])
+    weights = weights / scale[:, None]
+    return Head(weights.astype(np.float32), (biases - mean @ weights).astype(np.float32))
