@@ -256,13 +256,13 @@ def network(
     return System(name, ear, train, serve, views)
 
 
-def listener(name: str, ear: Ear, *, views: int) -> System:
-    """Return something that listens, with a logistic regression behind it."""
+def listener(name: str, ear: Ear, *, views: int, standardised: bool) -> System:
+    """Return something that listens, with a logistic regression behind it, on standardised vectors or as they are."""
 
     def train(material: Material) -> Trained:
         (bottleneck,) = material.slices
-        head, regularisation = regress(material, bottleneck=bottleneck)
-        return Trained(head, bottleneck, {"trainer": "regression", "bottleneck": bottleneck, "c": regularisation})
+        head = regress(material, bottleneck=bottleneck, standardised=standardised)
+        return Trained(head, bottleneck, {"trainer": "regression", "bottleneck": bottleneck})
 
     return System(name, ear, train, lambda bottleneck: ear, views)
 
@@ -297,12 +297,13 @@ def systems_of(
             network(f"{name}, classic", classic_ear, candidates=["classic"], head=softmax, serve=classic_eye, views=0),
         ]
     if with_peers:
-        systems.append(listener("MFCC", Listener(Cepstra(recipe), bottleneck_dir, pool), views=0))
+        systems.append(listener("MFCC", Listener(Cepstra(recipe), bottleneck_dir, pool), views=0, standardised=True))
         if missing := missing_peer():
             say(missing)
         else:
             encoder = Listener(Resemblyzer(), bottleneck_dir, pool)
-            systems += [listener(PEER, encoder, views=1), listener(f"{PEER}, {views} views", encoder, views=views)]
+            heard = partial(listener, ear=encoder, standardised=False)
+            systems += [heard(PEER, views=1), heard(f"{PEER}, {views} views", views=views)]
     return systems
 
 
@@ -325,7 +326,8 @@ def benchmark(systems: Sequence[System], trials: Sequence[Trial], *, holdout: Ho
         dict: `labels`, `trials`, `recordings`, `chunks`; `conditions`, `peer_conditions`, `skipped`, the reason by name
         of those that cannot be made; and `systems`, a list of `name`, `choices` by trial, `conditions`: `chunk` and
         `recording` with `n`, `accuracy` and `ci95` by name; `errors` summed over the peer's conditions, `behind`: the
-        conditions under which it is behind the peer, `training_seconds` and `chunks_per_second`.
+        conditions under which it is behind the peer, `training_seconds`, `chunks_per_second` in batches and
+        `single_chunks_per_second` one by one.
     """
     holdout = replace(holdout, testing_percentage=0)
     conditions, skipped = possible_conditions()
@@ -436,11 +438,16 @@ class _Timing:
         items: Sequence[Item] = views or disturb(chunks, "clean", seed=0, recipe=recipe)
         return self.head_seconds + _seconds(lambda: self.system.ear.compute(items)) / len(items) * self.vectors
 
-    def chunks_per_second(self) -> float:
+    def chunks_per_second(self, batch_size: int) -> float:
         """Return how many chunks one process tells apart in a second, from sound to answer."""
         recipe, chunks = self._sample()
         items = disturb(chunks, "clean", seed=0, recipe=recipe)
-        return len(items) / _seconds(lambda: self.head.logits(self.served.compute(items, side_by_side=False)))
+
+        def answer() -> None:
+            for start in range(0, len(items), batch_size):
+                self.head.logits(self.served.compute(items[start : start + batch_size], side_by_side=False))
+
+        return len(items) / _seconds(answer)
 
     def _sample(self) -> tuple[Recipe, list[ChunkFile]]:
         return _recipe_of(self.trial), chunk_files(self.trial.tested[:TIMED_ITEMS])
@@ -449,12 +456,17 @@ class _Timing:
 def _timed(timings: Sequence[_Timing]) -> dict[str, dict[str, float]]:
     """Take turns, so that a machine that is busy for a while is busy for all; the first round only warms up."""
     rounds = [
-        [(timing.training_seconds(), timing.chunks_per_second()) for timing in timings] for _ in range(TIMED_ROUNDS + 1)
+        [
+            (timing.training_seconds(), timing.chunks_per_second(TIMED_ITEMS), timing.chunks_per_second(1))
+            for timing in timings
+        ]
+        for _ in range(TIMED_ROUNDS + 1)
     ]
+    names = ("training_seconds", "chunks_per_second", "single_chunks_per_second")
     medians = np.median(rounds[1:], axis=0)
     return {
-        timing.system.name: {"training_seconds": float(training), "chunks_per_second": float(scoring)}
-        for timing, (training, scoring) in zip(timings, medians, strict=True)
+        timing.system.name: dict(zip(names, map(float, median), strict=True))
+        for timing, median in zip(timings, medians, strict=True)
     }
 
 

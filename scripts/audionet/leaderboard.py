@@ -20,14 +20,26 @@ def tables(result: Mapping) -> dict[str, Table]:
 def summary(result: Mapping) -> Table:
     """Return a table with a row for each system: its errors, its speed, what was chosen."""
     peer = next((system for system in result["systems"] if system["name"] == result["peer"]), None)
-    columns = ["system", "errors", "behind the peer in", "recordings, at worst", "training s", "chunks/s", "chosen"]
+    columns = [
+        "system",
+        "errors",
+        "behind the peer in",
+        "recordings, at worst",
+        "training s",
+        "chunks/s in batches",
+        "one by one",
+        "chosen",
+    ]
     rows = [
         [
             system["name"],
             f"{system['errors']:.3f}",
             f"{len(system['behind'])} of {len(result['conditions'])}" if peer and system is not peer else "",
             f"{min(scores['recording']['accuracy'] for scores in system['conditions'].values()):.3f}",
-            *(_beside(system[name], peer and peer[name]) for name in ("training_seconds", "chunks_per_second")),
+            *(
+                _beside(system[name], peer and peer[name])
+                for name in ("training_seconds", "chunks_per_second", "single_chunks_per_second")
+            ),
             _chosen(system["choices"]),
         ]
         for system in result["systems"]

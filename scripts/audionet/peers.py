@@ -15,7 +15,6 @@ import scipy.fft
 
 from audionet.head import Head, moments
 from audionet.material import Material
-from audionet.metrics import balanced_accuracy
 from audionet.recipe import Recipe
 from audionet.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
 
@@ -23,7 +22,6 @@ RESEMBLYZER = "0.1.4"
 QUIETEST_DBFS = -30  # Resemblyzer turns up what is quieter
 CEPSTRA = 20
 FRAME_SECONDS = 0.01
-REGULARISATION_CANDIDATES = (0.1, 1.0, 10.0, 100.0)  # scikit-learn's C, for standardised vectors
 
 
 @dataclass(frozen=True)
@@ -112,32 +110,19 @@ def _import_quietly(name: str) -> Any:
         return importlib.import_module(name)
 
 
-def regress(material: Material, *, bottleneck: str) -> tuple[Head, float]:
-    """Train scikit-learn's logistic regression, and choose how strongly it is regularised on validation.
+def regress(material: Material, *, bottleneck: str, standardised: bool) -> Head:
+    """Train scikit-learn's logistic regression as it comes, on training and validation recordings.
 
-    Returns:
-        tuple: the head, trained on training and validation recordings, and the C that was chosen.
+    Args:
+        material: with one vector a chunk.
+        bottleneck: the name of its only part.
+        standardised: whether to bring columns to one scale first. Those of an embedding made for angles have theirs.
     """
-    clean, truth = material.take(("validation",), bottleneck=bottleneck)
-    altered, altered_truth = material.take(("validation",), bottleneck=bottleneck, clean=False, views=True)
-
-    def score(candidate: float) -> float:
-        head = _regressed(material, ("training",), bottleneck, candidate)
-        scores = [balanced_accuracy(truth, head.logits(clean).argmax(axis=1))]
-        if len(altered):
-            scores.append(balanced_accuracy(altered_truth, head.logits(altered).argmax(axis=1)))
-        return float(np.mean(scores))
-
-    best = max(REGULARISATION_CANDIDATES, key=score) if len(truth) else 1.0
-    return _regressed(material, ("training", "validation"), bottleneck, best), best
-
-
-def _regressed(material: Material, sides: tuple[str, ...], bottleneck: str, regularisation: float) -> Head:
     from sklearn.linear_model import LogisticRegression  # a second, which only this takes
 
-    rows, numbers = material.take(sides, bottleneck=bottleneck, views=True)
-    mean, scale = moments(rows)
-    model = LogisticRegression(C=regularisation, max_iter=5000)
+    rows, numbers = material.take(("training", "validation"), bottleneck=bottleneck, views=True)
+    mean, scale = moments(rows) if standardised else (np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
+    model = LogisticRegression(max_iter=5000)
     model.fit((rows[:].astype(np.float32) - mean) / scale, numbers)
     weights, biases = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two labels: scikit-learn keeps the second's alone
