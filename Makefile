@@ -45,8 +45,8 @@ sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfil
 demo: setup ## Set up, then data, train and label on the sample speakers
 	@$(RUN) scripts/demo.py
 
-data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name
-	$(RUN) scripts/data_maker.py --audio_dir '$(AUDIO)' --recipe '$(RECIPE)'
+data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
+	$(RUN) scripts/data_maker.py --audio_dir '$(AUDIO)' --recipe '$(RECIPE)' $(if $(PICTURE),--picture '$(PICTURE)')
 
 train: setup ## Train on the pictures: make train ARCHITECTURE=inception_v3
 	$(RUN) scripts/retrain.py --architecture '$(ARCHITECTURE)'

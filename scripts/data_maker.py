@@ -29,6 +29,8 @@ class DataMakerOptions:
     """Folder that the pictures go to."""
     recipe: str = "default"
     """How pictures look, by name."""
+    picture: str | None = None
+    """Draw them in another way than the recipe does: log_mel, log_mel_3, linear, chromagram or pcen."""
     chunk_seconds: float | None = None
     """Length of the slice that one picture shows. By default the recipe's: 2 s, which serves voices best."""
     sox_effects: str | None = None
@@ -44,7 +46,9 @@ class DataMakerOptions:
 
     def chosen_recipe(self) -> Recipe:
         """Return the recipe with the changes asked for."""
-        return find_recipe(self.recipe, chunk_seconds=self.chunk_seconds, sox_effects=self.sox_effects)
+        return find_recipe(
+            self.recipe, picture=self.picture, chunk_seconds=self.chunk_seconds, sox_effects=self.sox_effects
+        )
 
 
 def make_data(options: DataMakerOptions) -> int:

@@ -82,5 +82,31 @@ def test_every_drawing_that_a_recipe_may_name_can_be_drawn():
     assert set(DRAWINGS) == set(DRAWERS)
 
 
+@pytest.mark.parametrize("picture", DRAWINGS)
+@pytest.mark.parametrize("name", RECIPES)
+def test_any_recipe_can_be_drawn_in_any_way_and_keeps_the_rest(name, picture):
+    recipe, drawn = find_recipe(name), find_recipe(name, picture=picture)
+    assert drawn.drawing == picture
+    assert (drawn.name, drawn.chunk_seconds, drawn.picture_height) == (name, recipe.chunk_seconds, 224)
+
+
+def test_the_drawing_that_a_recipe_has_already_changes_nothing_in_it():
+    assert find_recipe("audionet", picture="linear") == find_recipe("audionet")
+    assert find_recipe("default", picture="log_mel_3").fingerprint == find_recipe("three_windows").fingerprint
+
+
+def test_windows_keep_their_seconds_at_another_sample_rate():
+    shown = dataclasses.replace(RECIPES["default"], sample_rate_hz=32_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RECIPES, "wide", shown)
+        assert find_recipe("wide", picture="linear").window_samples == (512,)
+        assert find_recipe("wide", picture="linear").high_hz == 16_000
+
+
+def test_an_unknown_drawing_lists_the_known():
+    with pytest.raises(InputError, match=f"--picture: expected one of {', '.join(DRAWINGS)}, received 'oil'"):
+        find_recipe("default", picture="oil")
+
+
 def test_a_chunk_is_its_seconds_in_samples():
     assert find_recipe("default", chunk_seconds=2.0).chunk_samples == 32_000

@@ -7,21 +7,28 @@ from conftest import RATE_HZ, noise, tone
 from PIL import Image
 
 from audionet.errors import PictureError
-from audionet.recipe import RECIPES, Recipe, find_recipe
+from audionet.recipe import DRAWINGS, RECIPES, Recipe, find_recipe
 from audionet.spectrogram import (
+    chroma_filters,
     decibels,
     decode_picture,
     draw,
     encode_jpg,
     mel_filters,
+    normalise_channels,
     power_spectra,
     read_about,
     read_picture,
 )
 
 # The tutorial's chunks are 20 s long; what holds of a picture holds of shorter ones too.
-SHORT_RECIPES = [dataclasses.replace(recipe, chunk_seconds=1.0) for recipe in RECIPES.values()]
-every_recipe = pytest.mark.parametrize("recipe", SHORT_RECIPES, ids=[recipe.name for recipe in SHORT_RECIPES])
+SHORT_RECIPES = {name: dataclasses.replace(recipe, chunk_seconds=1.0) for name, recipe in RECIPES.items()} | {
+    name: find_recipe("default", picture=name, chunk_seconds=1.0) for name in DRAWINGS
+}
+OVER_FREQUENCY = {name: recipe for name, recipe in SHORT_RECIPES.items() if recipe.drawing != "chromagram"}
+CHROMAGRAM = find_recipe("default", picture="chromagram")
+every_recipe = pytest.mark.parametrize("recipe", SHORT_RECIPES.values(), ids=SHORT_RECIPES)
+every_recipe_over_frequency = pytest.mark.parametrize("recipe", OVER_FREQUENCY.values(), ids=OVER_FREQUENCY)
 
 
 def brightness(picture: np.ndarray) -> np.ndarray:
@@ -64,14 +71,14 @@ def photograph() -> np.ndarray:
 # Drawing
 
 
-@every_recipe
+@every_recipe_over_frequency
 @pytest.mark.parametrize("hertz", [200, 440, 1000, 2500, 6000])
 def test_a_tone_is_brightest_at_its_own_frequency(recipe, hertz):
     row = linear_row if recipe.drawing == "linear" else mel_row
     assert brightest_row(draw(tone(hertz), recipe)) == pytest.approx(row(hertz, recipe), abs=4)
 
 
-@every_recipe
+@every_recipe_over_frequency
 def test_low_frequencies_are_at_the_bottom(recipe):
     rows = [brightest_row(draw(tone(hertz), recipe)) for hertz in (150, 300, 600, 1200, 2400, 4800)]
     assert rows == sorted(set(rows))
@@ -130,6 +137,46 @@ def test_a_sweep_rises_from_the_lower_left_to_the_upper_right():
     brightest = 224 - brightness(draw(sweep, find_recipe("default"))).argmax(axis=0)
     assert np.diff(brightest[10:-10:10]).min() >= 0
     assert brightest[-20] > brightest[20] + 50
+
+
+def pitch_class(hertz: float) -> int:
+    """Return the row of a chromagram that is brightest for a tone, C being 0."""
+    rows_each = CHROMAGRAM.picture_height / 12
+    return int(brightest_row(draw(tone(hertz, 2.0), CHROMAGRAM)) / rows_each)
+
+
+@pytest.mark.parametrize("semitone", range(12))
+def test_a_chromagram_shows_a_pitch_in_the_row_of_its_class_from_c_upwards(semitone):
+    middle_c_hz = 440 * 2 ** (-9 / 12)
+    assert pitch_class(middle_c_hz * 2 ** (semitone / 12)) == semitone
+
+
+@pytest.mark.parametrize("hertz", [220, 440, 880, 1760, 3520])
+def test_a_chromagram_shows_octaves_of_a_pitch_in_one_row(hertz):
+    assert pitch_class(hertz) == 9
+
+
+def test_filters_for_pitch_classes_take_nothing_from_outside_their_range():
+    filters = chroma_filters(sample_rate_hz=RATE_HZ, fft_samples=4096, low_hz=100, high_hz=5000)
+    heard_hz = np.flatnonzero(filters.sum(axis=1)) * RATE_HZ / 4096
+    assert heard_hz.min() >= 100
+    assert heard_hz.max() <= 5000
+
+
+def test_what_is_steady_fades_where_channels_are_normalised_and_what_begins_stands_out():
+    power = np.full((2, 100), 0.25)
+    power[1, :50] = 1e-4
+    steady, beginning = normalise_channels(power, column_seconds=0.01, range_db=60)
+    assert steady == pytest.approx(np.full(100, np.sqrt(3) - np.sqrt(2)), abs=1e-3)
+    assert beginning[50] > 5 * steady[50]
+    assert beginning[99] < beginning[50] / 3
+
+
+def test_normalised_channels_remember_as_long_whatever_the_step():
+    rise = np.repeat([1e-3, 1.0], 200)[None]
+    fine = normalise_channels(rise, column_seconds=0.01, range_db=60)
+    coarse = normalise_channels(rise[:, ::2], column_seconds=0.02, range_db=60)
+    assert coarse[0, 110] == pytest.approx(fine[0, 220], rel=0.1)
 
 
 # Spectra and levels

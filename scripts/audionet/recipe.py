@@ -1,19 +1,44 @@
 """Recipes: every setting that decides how the picture of a sound looks.
 
 A recipe is frozen, travels inside every picture and every classifier as JSON, and has a fingerprint, so that pictures
-made by different recipes can never be mixed up. To add one, add a row to `RECIPES`.
+made by different recipes can never be mixed up. To add one, add a row to `RECIPES`. Any of them may be drawn in another
+way: `DRAWINGS` has a row for each.
 """
 
 import dataclasses
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from audionet.errors import InputError
 from audionet.files import fingerprint_of
 
-DRAWINGS = ("log_mel_3", "log_mel", "linear")
+
+@dataclass(frozen=True)
+class Drawing:
+    """What suits one way to draw; everything else is up to the recipe.
+
+    Attributes:
+        window_seconds: lengths of the analysis windows.
+        range_db: what lies this far or further below the loudest point is black.
+        is_full_range: whether it shows everything from 0 Hz to half of the sample rate.
+    """
+
+    window_seconds: tuple[float, ...]
+    range_db: float
+    is_full_range: bool = False
+
+
+DRAWINGS: Mapping[str, Drawing] = {
+    "log_mel": Drawing(window_seconds=(0.064,), range_db=55.0),
+    "log_mel_3": Drawing(window_seconds=(0.025, 0.064, 0.128), range_db=80.0),
+    "linear": Drawing(window_seconds=(0.016,), range_db=100.0, is_full_range=True),
+    "chromagram": Drawing(window_seconds=(0.256,), range_db=30.0),
+    "pcen": Drawing(window_seconds=(0.064,), range_db=60.0),
+}
+"""By name; `spectrogram` has a function of the same name for each."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +55,13 @@ class Recipe:
     sox_effects: str = ""
     """A SoX effect chain that every recording goes through, such as `norm -3`."""
     drawing: str = "log_mel"
-    """One of DRAWINGS: which function of `spectrogram` draws it."""
+    """One of DRAWINGS."""
     picture_height: int = 224
     picture_width: int = 224
     window_samples: tuple[int, ...] = (1024,)
     """Lengths of the analysis windows; a drawing with three colours gives one to each."""
     mel_bands: int = 128
+    """Rows before they are stretched to the picture's height, for drawings over the mel scale."""
     low_hz: float = 50.0
     high_hz: float = 7_800.0
     range_db: float = 55.0
@@ -119,12 +145,34 @@ RECIPES = {
 }
 
 
-def find_recipe(name: str, **changes: Any) -> Recipe:
+def find_recipe(name: str, *, picture: str | None = None, **changes: Any) -> Recipe:
     """Return the recipe called `name`, with those `changes` that are not None.
 
+    Args:
+        name: one of RECIPES.
+        picture: one of DRAWINGS, to draw in another way than the recipe would, with the settings that suit it.
+        changes: settings by name.
+
     Raises:
-        InputError: no recipe has that name, or a change is outside its range.
+        InputError: no recipe or drawing has that name, or a change is outside its range.
     """
     if name not in RECIPES:
         raise InputError(f"--recipe: expected one of {', '.join(RECIPES)}, received {name!r}.")
-    return dataclasses.replace(RECIPES[name], **{field: value for field, value in changes.items() if value is not None})
+    changed = {field: value for field, value in changes.items() if value is not None}
+    return dataclasses.replace(_redrawn(RECIPES[name], picture), **changed)
+
+
+def _redrawn(recipe: Recipe, picture: str | None) -> Recipe:
+    if picture is None or picture == recipe.drawing:
+        return recipe
+    if picture not in DRAWINGS:
+        raise InputError(f"--picture: expected one of {', '.join(DRAWINGS)}, received {picture!r}.")
+    drawing = DRAWINGS[picture]
+    full_range: dict[str, Any] = {"low_hz": 0.0, "high_hz": recipe.sample_rate_hz / 2}
+    return dataclasses.replace(
+        recipe,
+        drawing=picture,
+        window_samples=tuple(round(seconds * recipe.sample_rate_hz) for seconds in drawing.window_seconds),
+        range_db=drawing.range_db,
+        **(full_range if drawing.is_full_range else {}),
+    )

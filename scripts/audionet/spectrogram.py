@@ -1,7 +1,7 @@
 """Samples to picture, picture to jpg and back.
 
 Every drawing is a function of samples and recipe that returns brightness or colours; `DRAWERS` names them. Low
-frequencies are at the bottom and time runs to the right.
+frequencies are at the bottom, or C in a chromagram, and time runs to the right. Loudness changes none of them.
 """
 
 import functools
@@ -23,6 +23,17 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", 
 # More than any photograph that somebody means to learn from; Pillow's own limit would let a small file fill the memory.
 LARGEST_PIXELS = 64_000_000
 QUIETEST_POWER = 1e-20  # far below any sound, so that the logarithm of silence is finite
+
+PITCH_CLASSES = 12
+TUNING_HZ = 440.0  # the A that every other pitch follows from
+CHROMA_CENTRE_HZ = 880.0  # where most music has most of its pitches; octaves away from it count less
+CHROMA_OCTAVES = 2.0  # how far away, as a standard deviation
+
+PCEN_GAIN = 0.98  # 1 would take all of a channel's own level away
+PCEN_BIAS = 2.0
+PCEN_POWER = 0.5
+PCEN_SECONDS = 0.4  # how long a channel's level is remembered
+PCEN_BRIGHTEST = 0.99  # the share of a picture that is not white: few onsets would leave all else in the dark
 
 
 def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -134,7 +145,7 @@ def _draw_log_mel_3(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
 def _draw_log_mel(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Log-mel in gray."""
     power = _mel_power(samples, recipe, recipe.window_samples[0])
-    return np.repeat(_resized(decibels(power[:, :, None], recipe.range_db), recipe), 3, axis=2)
+    return _gray(decibels(power, recipe.range_db), recipe)
 
 
 def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -149,10 +160,34 @@ def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     return colormaps["viridis"](drawing)[:, :, :3]
 
 
+def _draw_chromagram(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Twelve pitch classes in gray, all octaves folded into one: chords and keys, whoever plays them."""
+    window_samples = recipe.window_samples[0]
+    filters = _cached_chroma_filters(
+        sample_rate_hz=recipe.sample_rate_hz,
+        fft_samples=_fft_samples(window_samples),
+        low_hz=recipe.low_hz,
+        high_hz=recipe.high_hz,
+    )
+    power = power_spectra(samples, window_samples, recipe.picture_width) @ filters
+    return _gray(decibels(power.T, recipe.range_db), recipe)
+
+
+def _draw_pcen(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Mel bands in gray, each in proportion to its own recent level: what is steady fades, what begins stands out."""
+    power = _mel_power(samples, recipe, recipe.window_samples[0])
+    column_seconds = len(samples) / recipe.sample_rate_hz / recipe.picture_width
+    energies = normalise_channels(power, column_seconds=column_seconds, range_db=recipe.range_db)
+    white = max(float(np.quantile(energies, PCEN_BRIGHTEST)), QUIETEST_POWER)
+    return _gray(np.clip(energies / white, 0, 1), recipe)
+
+
 DRAWERS = {
-    "log_mel_3": _draw_log_mel_3,
     "log_mel": _draw_log_mel,
+    "log_mel_3": _draw_log_mel_3,
     "linear": _draw_linear,
+    "chromagram": _draw_chromagram,
+    "pcen": _draw_pcen,
 }
 
 
@@ -202,6 +237,59 @@ def mel_filters(*, sample_rate_hz: int, fft_samples: int, bands: int, low_hz: fl
     return (filters / filters.sum(axis=0)).astype(np.float32)
 
 
+def chroma_filters(*, sample_rate_hz: int, fft_samples: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """Return filters that gather the bins of a transform into pitch classes, C first.
+
+    A bin belongs to the pitch classes next to its frequency, by a bell of the bin's own width, half a semitone at
+    least. Bins count most around 880 Hz, and not at all outside low_hz..high_hz.
+
+    Returns:
+        float32, shape (fft_samples // 2 + 1, 12).
+
+    Source: D. Ellis, "Chroma Feature Analysis and Synthesis", Columbia University 2007, with the bell over octaves that
+    librosa's `filters.chroma` gives it.
+    """
+    bins_hz = np.arange(1, fft_samples // 2 + 1) * sample_rate_hz / fft_samples
+    pitches = PITCH_CLASSES * np.log2(bins_hz / TUNING_HZ) + 9  # semitones above a C; A is the ninth
+    widths = np.maximum(np.diff(pitches, append=pitches[-1]), 1)[:, None]
+    half = PITCH_CLASSES / 2
+    distances = (pitches[:, None] - np.arange(PITCH_CLASSES) + half) % PITCH_CLASSES - half
+    shares = np.exp(-2 * np.square(distances / widths))
+    shares /= np.linalg.norm(shares, axis=1, keepdims=True)
+    octaves = np.log2(bins_hz / CHROMA_CENTRE_HZ) / CHROMA_OCTAVES
+    shares *= np.exp(-0.5 * np.square(octaves))[:, None]
+    shares[(bins_hz < low_hz) | (bins_hz > high_hz)] = 0
+    return np.concatenate([np.zeros((1, PITCH_CLASSES)), shares]).astype(np.float32)
+
+
+_cached_chroma_filters = functools.lru_cache(maxsize=16)(chroma_filters)
+
+
+def normalise_channels(power: np.ndarray, *, column_seconds: float, range_db: float) -> np.ndarray:
+    """Divide each channel by its own recent level, nearly, and compress: per-channel energy normalisation.
+
+    Args:
+        power: shape (channels, columns).
+        column_seconds: from one column to the next.
+        range_db: channels this far or further below the loudest point count as silent.
+
+    Returns:
+        float64, shape (channels, columns), 0 or more.
+
+    Source: Y. Wang et al., "Trainable Frontend for Robust and Far-Field Keyword Spotting", ICASSP 2017, with its
+    settings; the smoothing for a time constant is that of V. Lostanlen et al., "Per-Channel Energy Normalization: Why
+    and How", IEEE Signal Processing Letters 26 (2019).
+    """
+    from scipy.signal import lfilter  # half a second, for this drawing alone
+
+    energies = power / max(float(power.max()), QUIETEST_POWER)
+    columns = PCEN_SECONDS / column_seconds
+    fresh = (np.sqrt(1 + 4 * columns**2) - 1) / (2 * columns**2)  # the share that a column adds to the level
+    levels, _ = lfilter([fresh], [1, fresh - 1], energies, axis=1, zi=(1 - fresh) * energies[:, :1])
+    floor = 10 ** (-range_db / 10)
+    return (energies / (floor + levels) ** PCEN_GAIN + PCEN_BIAS) ** PCEN_POWER - PCEN_BIAS**PCEN_POWER
+
+
 def _mel_power(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.ndarray:
     """Return the power in each mel band at each column, float32, shape (mel_bands, picture_width)."""
     filters = _cached_mel_filters(
@@ -241,6 +329,11 @@ def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
 def _fft_samples(window_samples: int) -> int:
     """Return the power of two that a window is padded to, 512 at least, so that low bands have bins of their own."""
     return max(512, 1 << (window_samples - 1).bit_length())
+
+
+def _gray(drawing: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Stretch brightness of shape (bands, columns) to the recipe's height, the same in all three colours."""
+    return np.repeat(_resized(drawing[:, :, None], recipe), 3, axis=2)
 
 
 def _resized(drawing: np.ndarray, recipe: Recipe) -> np.ndarray:
