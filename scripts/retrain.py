@@ -11,6 +11,7 @@ recording will fare. A folder of recordings is drawn first, as data_maker.py wou
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from audionet.files import mark_folder, printable, read_mark
@@ -49,13 +50,13 @@ class RetrainOptions:
 def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
-    from audionet import material, runs, training
+    from audionet import findings, material, outcome, runs, training
     from audionet.backbones import candidate_bottlenecks, loader_of, union_of
     from audionet.dataset import read_dataset
     from audionet.pictures import notes_of, pictures_for
 
     watch = runs.Stopwatch()
-    training.check_replaceable(options.output_model)
+    outcome.check_replaceable(options.output_model)
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
     wanted = options.backbone
@@ -66,6 +67,9 @@ def retrain(options: RetrainOptions) -> int:
         image_dir, failures = pictures_for(options.image_dir)
     ledger_path = options.bottleneck_dir / material.LEDGER_NAME
     dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
+    if options.holdout.negatives:
+        dataset, refused = material.with_negatives(dataset, options.holdout.negatives, options.bottleneck_dir)
+        failures |= refused
     of_sound = dataset.recipe is not None
     candidates = candidate_bottlenecks(wanted.architecture, wanted.bottleneck, of_sound=of_sound)
     load = loader_of(wanted, of_sound=of_sound)
@@ -73,24 +77,28 @@ def retrain(options: RetrainOptions) -> int:
     say(backbone.sentence())
     with watch.stage("bottlenecks"):
         gathered = material.gather(dataset, backbone, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
+    choose = partial(training.choose, candidates=candidates, settings=options.head, seed=options.holdout.random_seed)
     with watch.stage("training"):
-        choice = training.choose(
-            gathered,
-            candidates=candidates,
-            settings=options.head,
-            seed=options.holdout.random_seed,
-            summaries_dir=options.summaries_dir,
-        )
+        choice = choose(gathered, summaries_dir=options.summaries_dir)
     notes = notes_of(image_dir)
-    run = training.finish(gathered, choice, load(bottleneck=choice.best.bottleneck), notes=notes)
+    with watch.stage("testing"):
+        run = outcome.finish(
+            gathered,
+            choice,
+            load(bottleneck=choice.best.bottleneck),
+            notes=notes,
+            cross_validation=outcome.cross_validate(gathered, choose, options.holdout),
+            test_dir=options.holdout.test_dir,
+        )
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
-    run.write_report(options.report, title=options.output_model.name, data_audit=training.data_audit_of(notes))
+    run.write_report(options.report, title=options.output_model.name, data_audit=outcome.data_audit_of(notes))
     run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
     for picture, reason in gathered.failures.items():
         say(f"Set aside: {printable(picture)}: {reason}")
+    findings.warn(run.tested.evaluation)
     for line in [*run.closing_lines(options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
-    return EXIT_FAILED if failures or gathered.failures else 0
+    return EXIT_FAILED if failures or gathered.failures or run.failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:

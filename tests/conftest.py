@@ -176,13 +176,20 @@ def gathered(drawn):
 
 
 @pytest.fixture(scope="session")
-def trained(gathered):
-    """A training run on `speakers`; nothing of it is saved."""
+def chosen(gathered):
+    """The head chosen and trained on `speakers`."""
     from audionet.settings import HeadSettings
-    from audionet.training import choose, finish
+    from audionet.training import choose
 
-    choice = choose(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
-    return finish(gathered, choice, FakeBackbone())
+    return choose(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
+
+
+@pytest.fixture(scope="session")
+def trained(gathered, chosen):
+    """A training run on `speakers`; nothing of it is saved."""
+    from audionet.outcome import finish
+
+    return finish(gathered, chosen, FakeBackbone())
 
 
 @pytest.fixture(scope="session")

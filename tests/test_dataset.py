@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.dataset import SIDES, Example, is_picture, read_dataset, split
+from audionet.dataset import SIDES, Example, deal_out, read_dataset, split
 from audionet.errors import InputError
 from audionet.files import mark_folder, sha256_of
 from audionet.recipe import find_recipe
@@ -104,6 +104,16 @@ def test_taking_recordings_away_leaves_every_label_on_every_side(examples, data)
     assert {side for name, side in after.items() if name.startswith("label0/")} == set(SIDES)
 
 
+@given(datasets, st.integers(2, 3), st.sets(names, max_size=6))
+def test_folds_spread_each_label_evenly_and_never_move_what_was_there(examples, folds, added):
+    dealt = deal_out(examples, folds=folds)
+    for label in {example.label for example in examples}:
+        sizes = np.bincount([fold for name, fold in dealt.items() if name.startswith(f"{label}/")], minlength=folds)
+        assert sizes.min() >= 1
+    more = [*examples, *(example(f"label0/{name}") for name in added)]
+    assert dealt.items() <= deal_out(more, folds=folds, previous=dealt).items()
+
+
 def test_the_split_is_the_same_on_every_machine():
     sides = halves([example(f"a/{index}.mp3") for index in range(6)])
     assert sorted(name for name, side in sides.items() if side == "testing") == GOLDEN_TESTING
@@ -197,12 +207,6 @@ def test_a_picture_that_cannot_be_opened_is_set_aside_by_name(image_dir, read):
     dataset = read()
     assert {Path(name).name for name in dataset.failures} == {"gone.jpg", "loop.jpg"}
     assert len(dataset.examples) == 6
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Png", "a.webp", "a.b.gif"])
-def test_pictures_are_known_by_their_suffix_in_any_letter_case(name):
-    assert is_picture(Path(name))
-    assert not is_picture(Path(f"{name}.txt"))
 
 
 def test_our_own_folders_among_the_labels_are_no_labels(image_dir, read):

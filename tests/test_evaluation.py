@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,10 @@ def scored(
     logits = np.random.default_rng(len(recording)).normal(0, 0.3, (chunks, len(LABELS))).astype(np.float32)
     logits[:, number] += sure if (answer or label) in LABELS else 0
     return ScoredRecording(f"{label}/{recording}", label, logits, in_training=in_training)
+
+
+def judged(recordings: list[ScoredRecording], open_set) -> list[ScoredRecording]:
+    return [replace(one, open_set=open_set) for one in recordings]
 
 
 def a_test_folder(*, strangers: int = 0, wrong: int = 1) -> list[ScoredRecording]:
@@ -100,24 +105,38 @@ class TestUnknown:
         assert result["recordings"][-1]["known"] is False and result["recordings"][-1]["right"] is None
 
     def test_strangers_are_told_apart(self, open_set):
-        result = evaluate(a_test_folder(strangers=6), LABELS, open_set=open_set)["open_set"]
+        result = evaluate(judged(a_test_folder(strangers=6), open_set), LABELS)["open_set"]
         assert result["auroc"] == 1 and result["eer"] == 0
         assert result["false_accept_rate"] == 0 and result["false_reject_rate"] == 0
         assert result["chunk"]["n_unknown"] == 24 and result["n_unknown"] == 6
 
     def test_no_mistake_in_a_few_recordings_is_not_certainty(self, open_set):
-        low, high = evaluate(a_test_folder(strangers=6), LABELS, open_set=open_set)["open_set"][
-            "false_accept_rate_ci95"
-        ]
+        low, high = evaluate(judged(a_test_folder(strangers=6), open_set), LABELS)["open_set"]["false_accept_rate_ci95"]
         assert low == 0 and high == pytest.approx(1 - 0.025 ** (1 / 6))
 
     def test_the_rates_are_what_the_recordings_say(self, open_set):
-        result = evaluate(a_test_folder(strangers=6), LABELS, open_set=open_set)
+        result = evaluate(judged(a_test_folder(strangers=6), open_set), LABELS)
         known = [row["accepted"] for row in result["recordings"] if row["known"]]
         assert result["open_set"]["false_reject_rate"] == pytest.approx(1 - np.mean(known))
 
+    def test_recordings_scored_by_several_heads_are_each_judged_by_their_own(self, open_set):
+        strict = replace(open_set, thresholds=open_set.thresholds + 1000)
+        recordings = a_test_folder(strangers=6)
+        by_turns = [replace(one, open_set=(open_set, strict)[n % 2]) for n, one in enumerate(recordings)]
+        rows = evaluate(by_turns, LABELS)["recordings"]
+        alone = evaluate(judged(recordings, open_set), LABELS)["recordings"]
+        assert [row["accepted"] for row in rows[::2]] == [row["accepted"] for row in alone[::2]]
+        assert not any(row["accepted"] for row in rows[1::2])
+        assert [row["score"] for row in rows] == pytest.approx([row["score"] for row in alone])
+
+    def test_where_one_head_has_no_threshold_none_is_used(self, open_set):
+        recordings = judged(a_test_folder(strangers=3), open_set)
+        result = evaluate([*recordings[:-1], replace(recordings[-1], open_set=None)], LABELS)
+        assert result["open_set"]["false_accept_rate"] is None
+        assert "open_set.false_reject_rate" in result["not_computed"]
+
     def test_without_strangers_it_says_so(self, open_set):
-        result = plain(evaluate(a_test_folder(), LABELS, open_set=open_set))
+        result = plain(evaluate(judged(a_test_folder(), open_set), LABELS))
         assert result["open_set"]["auroc"] is None and result["open_set"]["false_accept_rate"] is None
         assert result["open_set"]["false_reject_rate"] == 0
         assert "--negatives" in result["not_computed"]["open_set.auroc"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SPEAKERS, FakeBackbone, names_below, run_python, voice, write_sound, write_speakers
+from conftest import SPEAKERS, FakeBackbone, names_below, noise, run_python, voice, write_sound, write_speakers
 from PIL import Image
 
 
@@ -105,6 +105,33 @@ def test_training_again_changes_no_picture_and_computes_nothing(tmp_path, drawn,
     assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*")} == before
 
 
+@pytest.mark.parametrize(("option", "words"), [("--folds=5", "in one of 5 folds"), ("--test_dir", "recordings in")])
+def test_a_run_may_be_tested_by_folds_or_on_a_folder_of_its_own(
+    drawn, tmp_path, retrain, places, capsys, option, words
+):
+    if option == "--test_dir":
+        write_sound(tmp_path / "test" / "bob" / "good.wav", voice("bob", seed=77))
+        write_sound(tmp_path / "test" / "mallory" / "0.wav", voice("alice", seed=78))
+        (tmp_path / "test" / "bob" / "bad.wav").write_text("no sound")
+        option = f"--test_dir={tmp_path / 'test'}"
+    assert retrain(drawn, option) == (1 if "test_dir" in option else 0)
+    printed = capsys.readouterr()
+    assert words in printed.out
+    if "test_dir" in option:
+        assert "Set aside: bob/bad.wav" in printed.err and "no such label: mallory (1)" in printed.err
+    assert "Could the score be a leak?" in places["report"].read_text()
+
+
+def test_negatives_are_learned_from_and_the_bad_ones_among_them_named(drawn, tmp_path, retrain, capsys):
+    for index in range(3):
+        write_sound(tmp_path / "strangers" / f"{index}.wav", noise(4.0, seed=index))
+    (tmp_path / "strangers" / "bad.wav").write_text("no sound")
+    assert retrain(drawn, f"--negatives={tmp_path / 'strangers'}") == 1
+    printed = capsys.readouterr()
+    assert "fitted on impostors" in printed.out
+    assert "Set aside: strangers/bad.wav" in printed.err
+
+
 def test_output_folders_inside_the_input_are_no_labels(drawn, tmp_path, retrain, places):
     inside = Path(shutil.copytree(drawn, tmp_path / "images"))
     options = [f"--{name}={inside / place.name}" for name, place in places.items()]
@@ -169,6 +196,10 @@ def test_a_full_disk_is_explained_and_what_was_finished_is_used_again(tmp_path, 
         (["--testing_percentage", "60", "--validation_percentage", "40"], "leave nothing to train on"),
         (["--testing_percentage", "-1"], "--testing_percentage: expected 0 to 99"),
         (["--image_dir", "/nowhere"], "--image_dir: expected a folder"),
+        (["--test_dir", "/nowhere"], "--test_dir: expected a folder"),
+        (["--negatives", "/nowhere"], "--negatives: expected a folder"),
+        (["--folds", "1"], "--folds: expected 2 or more"),
+        (["--folds", "3", "--test_dir", "/"], "--folds and --test_dir exclude each other"),
     ],
 )
 def test_training_that_cannot_work_is_refused(tmp_path, retrain, capsys, arguments, message):

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from audionet.spectrogram import (
     decode_picture,
     draw,
     encode_jpg,
+    is_picture,
     mel_filters,
     normalise_channels,
     power_spectra,
@@ -290,3 +292,9 @@ def test_text_and_folders_named_jpg_are_refused_by_name(tmp_path):
 def test_a_small_file_cannot_unfold_to_fill_the_memory():
     with pytest.raises(PictureError, match="pixels"):
         decode_picture(encoded(Image.new("1", (9_000, 9_000)), "PNG"))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Png", "a.webp", "a.b.gif"])
+def test_pictures_are_known_by_their_suffix_in_any_letter_case(name):
+    assert is_picture(Path(name))
+    assert not is_picture(Path(f"{name}.txt"))

@@ -8,7 +8,7 @@ Nothing is tuned to a folder: each system chooses on validation recordings among
 
 import re
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ import numpy as np
 
 from audionet.backbones import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
 from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
-from audionet.dataset import SIDES, Dataset, Example, split
+from audionet.dataset import SIDES, Dataset, Example, deal_out, split
 from audionet.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
@@ -76,31 +76,14 @@ def trial_by_name(dataset: Dataset, test: str) -> list[Trial]:
 def trials_by_fold(dataset: Dataset, *, count: int, seed: int = 0) -> list[Trial]:
     """Hold out every recording once, in `count` trials, labels spread evenly; groups stay together.
 
-    Groups are taken in the order of a hash, those of rare labels first, and each goes to the fold that has least of
-    its labels so far.
+    Raises:
+        InputError: there are fewer groups than trials.
     """
-    sizes: dict[str, Counter] = defaultdict(Counter)
-    groups_of: dict[str, set[str]] = defaultdict(set)
-    for example in dataset.examples:
-        sizes[example.group][example.label] += 1
-        groups_of[example.label].add(example.group)
-
-    def turn(group: str) -> tuple[int, str]:
-        return min(len(groups_of[label]) for label in sizes[group]), sha256_of(f"{seed}/{group}".encode())
-
-    folds: list[set[str]] = [set() for _ in range(count)]
-    filled: list[Counter] = [Counter() for _ in range(count)]
-    for group in sorted(sizes, key=turn):
-        number = min(range(count), key=lambda number: _fullness(filled[number], sizes[group]))
-        folds[number].add(group)
-        filled[number].update(sizes[group])
-    if not all(folds):
-        raise InputError(f"--folds: {len(sizes)} groups are too few for {count} folds; name fewer.")
-    return [_trial(f"fold {number} of {count}", dataset, fold) for number, fold in enumerate(folds, start=1)]
-
-
-def _fullness(filled: Counter, coming: Counter) -> tuple[int, int]:
-    return sum(filled[label] for label in coming), filled.total()
+    folds = deal_out(dataset.examples, folds=count, seed=seed)
+    return [
+        _trial(f"fold {number + 1} of {count}", dataset, {group for group in folds if folds[group] == number})
+        for number in range(count)
+    ]
 
 
 def _trial(name: str, dataset: Dataset, held_out: set[str]) -> Trial:
@@ -200,8 +183,11 @@ class Listener(Ear):
             views=self.vectors([view for views in planned for view in views]),
             view_rows=np.repeat(np.arange(len(chunks)), holdout.views),
             view_numbers=np.tile(np.arange(holdout.views), len(chunks)),
+            folds=np.zeros(len(dataset.examples), int),
             impostors=np.empty((0, self.reader.dimension), np.float16),
-            impostor_recordings=np.empty(0, str),
+            impostor_examples=(),
+            impostor_rows={side: np.empty(0, int) for side in SIDES},
+            impostor_folds=np.empty(0, int),
             slices=self.slices,
             failures={},
         )

@@ -18,14 +18,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.errors import InputError
 from audionet.files import label_folders, printable, sha256_of, walk_files
 from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.recipe import Recipe
-from audionet.spectrogram import PICTURE_SUFFIXES, read_about
+from audionet.spectrogram import is_picture, read_about
 
 SIDES = ("training", "validation", "testing")
 UNKNOWN_LABEL = "_unknown_"
@@ -80,11 +80,6 @@ class Dataset:
     impostors: tuple[Example, ...] = ()
 
 
-def is_picture(path: Path) -> bool:
-    """Tell by its suffix, in any letter case, whether a file is taken for a picture."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
 def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recording") -> Dataset:
     """List the pictures of every label folder; only what is new or changed since the last time is read.
 
@@ -102,6 +97,46 @@ def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recordi
     pictures = [(path, folder.name) for folder in folders for path in walk_files(folder) if is_picture(path)]
     labels = tuple(folder.name for folder in folders if folder.name != UNKNOWN_LABEL)
     _check_labels(image_dir, labels, {label for _, label in pictures})
+    examples, recipe, failures = _read_examples(pictures, image_dir, ledger_path, rule)
+    known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
+    impostors = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
+    return Dataset(image_dir, labels, known_examples, recipe, failures, impostors)
+
+
+def read_impostors(folder: Path, ledger_path: Path, *, recipe: Recipe | None) -> tuple[list[Example], dict[str, str]]:
+    """List the pictures of a folder, at any depth, as impostors: they are of none of the labels.
+
+    Args:
+        folder: of pictures.
+        ledger_path: where to remember what was read.
+        recipe: of the pictures that they are to be told from, or None for ordinary ones.
+
+    Returns:
+        tuple: the examples, and the reason by picture for each that cannot be read.
+
+    Raises:
+        InputError: there is no picture, or they were drawn by another recipe.
+    """
+    pictures = [(path, UNKNOWN_LABEL) for path in walk_files(folder) if is_picture(path)]
+    examples, found, failures = _read_examples(pictures, folder, ledger_path, lambda recording: recording)
+    if not examples:
+        raise InputError(
+            f"--negatives: {printable(folder)} holds nothing that can be read. Put "
+            f"{'recordings' if recipe else 'pictures'} of none of the labels there, or name another folder."
+        )
+    if (found and found.fingerprint) != (recipe and recipe.fingerprint):
+        raise InputError(
+            f"--negatives: {printable(folder)} holds {f'pictures of recipe {found.name}' if found else 'pictures'}, "
+            f"which do not compare with {f'those of recipe {recipe.name}' if recipe else 'ordinary ones'}. Name a "
+            "folder of recordings, or of pictures that were made in the same way."
+        )
+    return [replace(one, recording=f"{UNKNOWN_LABEL}/{one.recording}", group="") for one in examples], failures
+
+
+def _read_examples(
+    pictures: Sequence[tuple[Path, str]], folder: Path, ledger_path: Path, rule: Callable[[str], str]
+) -> tuple[list[Example], Recipe | None, dict[str, str]]:
+    """Read what pictures say of themselves, and the one recipe that they were drawn by."""
     with Ledger(ledger_path, context=NO_HASH) as ledger:
         known, failures = _read_all([path for path, _ in pictures], ledger)
     examples = []
@@ -112,7 +147,7 @@ def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recordi
         value = known[os.path.abspath(path)]
         if value["recipe"]:
             recipes.setdefault(json.dumps(value["recipe"], sort_keys=True), value["recipe"])
-        recording = value["recording"] or _implied_recording(path, image_dir)
+        recording = value["recording"] or _implied_recording(path, folder)
         examples.append(
             Example(
                 path=path,
@@ -126,13 +161,10 @@ def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recordi
         )
     if len({Recipe.from_json(recipe).fingerprint for recipe in recipes.values()}) > 1:
         raise InputError(
-            f"{printable(image_dir)} holds pictures of {len(recipes)} recipes, which do not compare. Make them again: "
+            f"{printable(folder)} holds pictures of {len(recipes)} recipes, which do not compare. Make them again: "
             "python data_maker.py."
         )
-    recipe = Recipe.from_json(next(iter(recipes.values()))) if recipes else None
-    known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
-    impostors = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
-    return Dataset(image_dir, labels, known_examples, recipe, failures, impostors)
+    return examples, Recipe.from_json(next(iter(recipes.values()))) if recipes else None, failures
 
 
 def group_rule(group_by: str) -> Callable[[str], str]:
@@ -243,6 +275,33 @@ def split(
             "try another --random_seed or --group_by, or pass --validation_percentage 0."
         )
     return sides
+
+
+def deal_out(
+    examples: Iterable[Example], *, folds: int, seed: int = 0, previous: dict[str, int] | None = None
+) -> dict[str, int]:
+    """Give each group a fold, from 0, so that each label is spread evenly over the folds, as `split` gives sides.
+
+    Args:
+        examples: what to deal out.
+        folds: how many, 2 or more.
+        seed: another seed gives other folds.
+        previous: an earlier result; groups that it knows stay where they were.
+
+    Raises:
+        InputError: there are fewer groups than folds.
+    """
+    labels_of: dict[str, set[str]] = defaultdict(set)
+    groups_of: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        labels_of[example.group].add(example.label)
+        groups_of[example.label].add(example.group)
+    wanted = {str(fold): 1 / folds for fold in range(folds)}
+    before = {group: str(fold) for group, fold in (previous or {}).items()}
+    sides = _fill_sides(labels_of, groups_of, wanted, seed, before)
+    if len(set(sides.values())) < folds:
+        raise InputError(f"--folds: {len(sides)} recordings or groups of them are too few for {folds}; name fewer.")
+    return {group: int(side) for group, side in sides.items()}
 
 
 def _fill_sides(

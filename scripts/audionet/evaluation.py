@@ -40,9 +40,10 @@ cannot be computed, the reason for which is in `not_computed`:
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -70,6 +71,7 @@ class ScoredRecording:
         logits: float32, shape (chunks, labels), one chunk or more.
         offsets_seconds: where in the recording each chunk begins; empty if that is not known.
         in_training: how many of its chunks the classifier was trained on, roughly.
+        open_set: what tells known from unknown by the logits of this head, if there is any.
     """
 
     recording: str
@@ -77,17 +79,16 @@ class ScoredRecording:
     logits: np.ndarray
     offsets_seconds: tuple[float, ...] = ()
     in_training: int = 0
+    open_set: OpenSet | None = None
 
 
-def evaluate(
-    scored: Sequence[ScoredRecording], labels: Sequence[str], *, open_set: OpenSet | None = None, seed: int = 0
-) -> dict:
+def evaluate(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: int = 0) -> dict:
     """Evaluate a classifier on recordings that it was not trained on.
 
     Args:
-        scored: the recordings, at least one of them. Labels that are not among `labels` count as unknown.
+        scored: the recordings, at least one of them, by one head or by the heads of a cross-validation. Labels that are
+            not among `labels` count as unknown.
         labels: of the classifier.
-        open_set: what tells known from unknown, if the classifier has it.
         seed: of the resamples that intervals rest on.
 
     Returns:
@@ -97,6 +98,8 @@ def evaluate(
         InputError: a logit is NaN.
     """
     metrics.check_scores(np.concatenate([one.logits for one in scored]), name="logits")
+    if any(one.open_set is None for one in scored):  # of several heads, not all could learn it
+        scored = [replace(one, open_set=None) for one in scored]
     numbers = {label: number for number, label in enumerate(labels)}
     known = [one for one in scored if one.label in numbers]
     unknown = [one for one in scored if one.label not in numbers]
@@ -106,9 +109,9 @@ def evaluate(
         "labels": list(labels),
         "data": _sizes(known, unknown),
         **_closed_set(known, numbers, seed, not_computed),
-        "open_set": _open_set(known, unknown, open_set, seed, not_computed),
-        "verification": _verification(known, unknown, numbers, open_set, not_computed),
-        "recordings": [_row(one, labels, open_set) for one in scored],
+        "open_set": _open_set(known, unknown, seed, not_computed),
+        "verification": _verification(known, unknown, numbers, not_computed),
+        "recordings": [_row(one, labels) for one in scored],
         "not_computed": not_computed,
     }
     return {key: _without_nan(value) for key, value in result.items()}
@@ -281,10 +284,10 @@ def _calibration(level: _Level) -> dict:
 def _open_set(
     known: Sequence[ScoredRecording],
     unknown: Sequence[ScoredRecording],
-    open_set: OpenSet | None,
     seed: int,
     not_computed: dict[str, str],
 ) -> dict:
+    open_set = [*known, *unknown][0].open_set
     if open_set is None:
         not_computed["open_set.false_reject_rate"] = "the classifier has no threshold for unknown clips"
     if not unknown:
@@ -296,21 +299,20 @@ def _open_set(
     return {
         "score": "likelihood ratio" if open_set else "log probability",
         "stated_rate": open_set.stated_rate if open_set else None,
-        **_detection(known, unknown, open_set, seed, by_chunk=False),
-        "chunk": _detection(known, unknown, open_set, seed, by_chunk=True),
+        **_detection(known, unknown, seed, by_chunk=False),
+        "chunk": _detection(known, unknown, seed, by_chunk=True),
     }
 
 
 def _detection(
     known: Sequence[ScoredRecording],
     unknown: Sequence[ScoredRecording],
-    open_set: OpenSet | None,
     seed: int,
     *,
     by_chunk: bool,
 ) -> dict:
     """Return how well known and unknown clips are told apart; at either level intervals are by recording."""
-    sides = [_Side.of(recordings, open_set, by_chunk=by_chunk) for recordings in (known, unknown)]
+    sides = [_Side.of(recordings, by_chunk=by_chunk) for recordings in (known, unknown)]
     draws = [metrics.recording_weights(np.zeros(side.recordings, int), seed=seed) for side in sides]
     scores = [side.scores for side in sides]
     result = _curve_scores(metrics.detection_curve(*scores), n_known=len(scores[0]), n_unknown=len(scores[1]))
@@ -342,17 +344,16 @@ class _Side:
     recordings: int
 
     @classmethod
-    def of(cls, recordings: Sequence[ScoredRecording], open_set: OpenSet | None, *, by_chunk: bool) -> "_Side":
+    def of(cls, recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> "_Side":
         if not recordings:
             return cls(np.empty(0), np.empty(0, int), np.empty(0, bool), 0)
-        logits = _clips(recordings, by_chunk=by_chunk)
-        chunks = [1 if by_chunk else len(one.logits) for one in recordings]
-        owners = np.repeat(np.arange(len(recordings)), [len(one.logits) if by_chunk else 1 for one in recordings])
-        scores = _known_scores(logits, open_set)
-        if open_set is None:
+        counts = [len(one.logits) if by_chunk else 1 for one in recordings]
+        owners = np.repeat(np.arange(len(recordings)), counts)
+        scores = np.concatenate([_known_scores(clips, judge) for judge, clips in _judged(recordings, by_chunk)])
+        if recordings[0].open_set is None:
             return cls(scores, owners, np.empty(0, bool), len(recordings))
-        thresholds = open_set.threshold(1) if by_chunk else np.array([open_set.threshold(count) for count in chunks])
-        return cls(scores, owners, scores >= thresholds, len(recordings))
+        thresholds = [one.open_set.threshold(1 if by_chunk else len(one.logits)) for one in recordings if one.open_set]
+        return cls(scores, owners, scores >= np.repeat(thresholds, counts), len(recordings))
 
 
 def _clips(recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> np.ndarray:
@@ -360,6 +361,13 @@ def _clips(recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> np.ndarr
     if by_chunk:
         return np.concatenate([one.logits for one in recordings])
     return np.stack([one.logits.mean(axis=0, dtype=np.float64) for one in recordings])
+
+
+def _judged(recordings: Sequence[ScoredRecording], by_chunk: bool) -> Iterator[tuple[OpenSet | None, np.ndarray]]:
+    """Yield what tells known from unknown with the logits of the recordings that it judges, in their order."""
+    for _, of_one in groupby(recordings, key=lambda one: id(one.open_set)):
+        judged = list(of_one)
+        yield judged[0].open_set, _clips(judged, by_chunk=by_chunk)
 
 
 def _known_scores(logits: np.ndarray, open_set: OpenSet | None) -> np.ndarray:
@@ -378,7 +386,6 @@ def _verification(
     known: Sequence[ScoredRecording],
     unknown: Sequence[ScoredRecording],
     numbers: Mapping[str, int],
-    open_set: OpenSet | None,
     not_computed: dict[str, str],
 ) -> dict:
     """Return how well true claims of a label are told from false ones; unknown clips make false claims only."""
@@ -387,8 +394,9 @@ def _verification(
         sides = [*known, *unknown]
         counts = [len(one.logits) if by_chunk else 1 for one in sides]
         true = np.repeat([numbers.get(one.label, -1) for one in sides], counts)
-        logits = _clips(sides, by_chunk=by_chunk)
-        claims = open_set.space.claims(logits) if open_set else _log_odds(logits)
+        claims = np.concatenate(
+            [judge.space.claims(clips) if judge else _log_odds(clips) for judge, clips in _judged(sides, by_chunk)]
+        )
         targets, others = metrics.verification_trials(true, claims)
         if len(others) > MOST_FALSE_CLAIMS:
             others = np.random.default_rng(0).choice(others, MOST_FALSE_CLAIMS, replace=False)
@@ -430,7 +438,7 @@ def _thinned(curve: metrics.DetectionCurve) -> dict:
 # One by one
 
 
-def _row(one: ScoredRecording, labels: Sequence[str], open_set: OpenSet | None) -> dict:
+def _row(one: ScoredRecording, labels: Sequence[str]) -> dict:
     log_probabilities = _pooled(one)
     answer = int(log_probabilities.argmax())
     number = labels.index(one.label) if one.label in labels else None
@@ -442,8 +450,8 @@ def _row(one: ScoredRecording, labels: Sequence[str], open_set: OpenSet | None) 
         "probability": float(np.exp(log_probabilities[answer])),
         "label_probability": None if number is None else float(np.exp(log_probabilities[number])),
         "right": number == answer if number is not None else None,
-        "score": float(_known_scores(_clips([one], by_chunk=False), open_set)[0]),
-        "accepted": open_set.accepts(one.logits) if open_set else None,
+        "score": float(_known_scores(_clips([one], by_chunk=False), one.open_set)[0]),
+        "accepted": one.open_set.accepts(one.logits) if one.open_set else None,
         "chunks": len(one.logits),
         "chunks_right": None if number is None else int((one.logits.argmax(axis=1) == number).sum()),
         "telling_seconds": _telling_seconds(one, answer),

@@ -31,7 +31,7 @@ def headline(evaluation: Mapping) -> str:
 
 def print_findings(evaluation: Mapping) -> None:
     """Print an evaluation, as `evaluation.evaluate` gives it: results to stdout, warnings to stderr."""
-    _warn(evaluation)
+    warn(evaluation)
     print(headline(evaluation))
     _print_scores(evaluation)
     _print_labels(evaluation["per_label"])
@@ -42,7 +42,10 @@ def print_findings(evaluation: Mapping) -> None:
         print(f"Not computed: {name}: {reason}.")
 
 
-def _warn(evaluation: Mapping) -> None:
+def warn(evaluation: Mapping) -> None:
+    """Say what a person should know before believing the scores; to stderr."""
+    if not evaluation:
+        return
     for recording, reason in evaluation.get("failures", {}).items():
         say(f"Set aside: {printable(recording)}: {reason}")
     trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]

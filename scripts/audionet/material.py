@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from audionet.backbones import Backbone, fit_pictures
 from audionet.bottlenecks import BottleneckCache, Rows
-from audionet.dataset import SIDES, Dataset, Example, split
+from audionet.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
 from audionet.errors import InputError
 from audionet.files import fingerprint_of, printable, write_json
+from audionet.pictures import negatives_for
 from audionet.recipe import Recipe
 from audionet.settings import HoldoutSettings
 from audionet.spectrogram import read_picture
@@ -37,8 +38,11 @@ class Material:
         views: float16, shape (views, dimension), of training and validation recordings.
         view_rows: int, shape (views,), the row of the example that each is a view of.
         view_numbers: int, shape (views,), which view of it each is, from 0.
+        folds: int, shape (n,), the part of a cross-validation that each example is tested in; all 0 without one.
         impostors: float16, shape (m, dimension), of pictures of none of the labels.
-        impostor_recordings: shape (m,), their recordings.
+        impostor_examples: the pictures.
+        impostor_rows: int, by side, which of them are on it; none is used for validation.
+        impostor_folds: int, shape (m,), as `folds`.
         slices: first column and the one behind the last, by part of the bottleneck.
         failures: reason by picture that could not be read.
     """
@@ -52,8 +56,11 @@ class Material:
     views: np.ndarray
     view_rows: np.ndarray
     view_numbers: np.ndarray
+    folds: np.ndarray
     impostors: np.ndarray
-    impostor_recordings: np.ndarray
+    impostor_examples: tuple[Example, ...]
+    impostor_rows: dict[str, np.ndarray]
+    impostor_folds: np.ndarray
     slices: Mapping[str, tuple[int, int]]
     failures: dict[str, str]
 
@@ -87,6 +94,10 @@ class Material:
         """Return the columns of a bottleneck, as (first, behind the last) pairs."""
         return [self.slices[part] for part in bottleneck.split("+")]
 
+    def take_impostors(self, rows: np.ndarray, *, bottleneck: str) -> Rows:
+        """Return the bottlenecks of some impostors; arguments as for `take_for_training`."""
+        return Rows([(self.impostors, rows)], self.columns_of(bottleneck))
+
     def take(
         self, sides: Sequence[str], *, bottleneck: str, clean: bool = True, views: bool = False
     ) -> tuple[Rows, np.ndarray]:
@@ -105,6 +116,44 @@ class Material:
         return taken, np.concatenate([self.numbers[clean_rows], self.numbers[self.view_rows[of_these]]])
 
 
+def with_negatives(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tuple[Dataset, dict[str, str]]:
+    """Add a folder of recordings or pictures of none of the labels to the impostors of a data set.
+
+    Args:
+        dataset: the pictures.
+        negatives: the folder; recordings at any depth are drawn as the data set was.
+        bottleneck_dir: the cache, where their pictures are kept too.
+
+    Returns:
+        tuple: the data set, and the reason by recording for each that could not be drawn.
+
+    Raises:
+        InputError: nothing in the folder can be read, or its pictures do not compare with those of the data set.
+    """
+    folder, failures = negatives_for(negatives, dataset.recipe, cache_dir=bottleneck_dir / "negatives")
+    impostors, unreadable = read_impostors(folder, bottleneck_dir / LEDGER_NAME, recipe=dataset.recipe)
+    return (
+        replace(
+            dataset,
+            impostors=(*dataset.impostors, *impostors),
+            failures=dataset.failures | unreadable,
+        ),
+        failures,
+    )
+
+
+def without_fold(material: Material, fold: int, *, holdout: HoldoutSettings) -> Material:
+    """Return the material of one part of a cross-validation: the fold is tested, and nothing else is."""
+    folds = {example.group: int(of_row) for example, of_row in zip(material.examples, material.folds, strict=True)}
+    sides = sides_without(fold, material.examples, folds, holdout)
+    is_tested = material.impostor_folds == fold
+    return replace(
+        material,
+        rows=_rows_by_side([sides[example.group] for example in material.examples]),
+        impostor_rows=_rows_by_side(np.where(is_tested, "testing", "training")),
+    )
+
+
 def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdout: HoldoutSettings) -> Material:
     """Split a data set and bring its bottlenecks together, from the cache where they are there.
 
@@ -118,7 +167,10 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
         InputError: a label has too few readable recordings to be on every side.
     """
     previous_path = bottleneck_dir / "splits" / f"{_split_name(dataset, holdout)}.json"
-    _split_as_before(dataset.examples, holdout, previous_path)  # before the long work, if it must fail
+    sides = _split_as_before(dataset.examples, holdout, previous_path)  # before the long work, if it must fail
+    folds = _deal_out_as_before([*dataset.examples, *dataset.impostors], holdout, previous_path)
+    for fold in range(holdout.folds):
+        sides_without(fold, dataset.examples, folds, holdout)
 
     def read_fitted(example: Example) -> np.ndarray:
         return fit_pictures([read_picture(example.path)], height=backbone.height, width=backbone.width)[0]
@@ -130,26 +182,35 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
     good = [row for row in range(len(dataset.examples)) if row not in unreadable]
     examples = tuple(dataset.examples[row] for row in good)
     _check_no_label_lost(dataset.labels, examples)
-    sides = _split_as_before(examples, holdout, previous_path)
-    write_json(previous_path, sides)
-    side_of_row = np.array([sides[example.group] for example in examples])
     impostors, refused = cache.compute(
         [example.sha256 for example in dataset.impostors], dataset.impostors, read_fitted
     )
     told_apart = [row for row in range(len(dataset.impostors)) if row not in refused]
-    views, view_rows, view_numbers = _gather_views(examples, side_of_row, dataset.recipe, cache, backbone, holdout)
+    impostor_examples = tuple(dataset.impostors[row] for row in told_apart)
+    sides = _split_as_before(examples, holdout, previous_path)
+    impostor_sides = _split_impostors(impostor_examples, sides, holdout, previous_path)
+    folds = _deal_out_as_before([*examples, *impostor_examples], holdout, previous_path)
+    write_json(previous_path, {"sides": sides, "impostors": impostor_sides, "folds": folds})
+    side_of_row = np.array([sides[example.group] for example in examples])
+    fold_of_row = np.array([folds[example.group] for example in examples])
+    views, view_rows, view_numbers = _gather_views(
+        examples, side_of_row, fold_of_row, dataset.recipe, cache, backbone, holdout
+    )
     return Material(
         labels=dataset.labels,
         recipe=dataset.recipe,
         examples=examples,
         numbers=np.array([dataset.labels.index(example.label) for example in examples]),
         bottlenecks=bottlenecks[good] if unreadable else bottlenecks,
-        rows={side: np.flatnonzero(side_of_row == side) for side in SIDES},
+        rows=_rows_by_side(side_of_row),
         views=views,
         view_rows=view_rows,
         view_numbers=view_numbers,
+        folds=fold_of_row,
         impostors=impostors[told_apart],
-        impostor_recordings=np.array([dataset.impostors[row].recording for row in told_apart], str),
+        impostor_examples=impostor_examples,
+        impostor_rows=_rows_by_side([impostor_sides[example.group] for example in impostor_examples]),
+        impostor_folds=np.array([folds[example.group] for example in impostor_examples], int),
         slices=backbone.slices,
         failures=dataset.failures | {str(dataset.examples[row].path): reason for row, reason in unreadable.items()},
     )
@@ -158,6 +219,7 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
 def _gather_views(
     examples: Sequence[Example],
     side_of_row: np.ndarray,
+    fold_of_row: np.ndarray,
     recipe: Recipe | None,
     cache: BottleneckCache,
     backbone: Backbone,
@@ -166,12 +228,14 @@ def _gather_views(
     views: list[tuple[int, View]] = []
     if recipe and holdout.views:
         rows = [int(row) for row in np.flatnonzero(side_of_row != "testing") if _wav(examples[int(row)]).exists()]
-        chunks = [
-            ChunkFile(_wav(example), example.seconds, example.sha256, example.label)
-            for example in (examples[row] for row in rows)
-        ]
-        planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
-        views = [(row, view) for row, of_row in zip(rows, planned, strict=True) for view in of_row]
+        for fold in range(max(1, holdout.folds)):  # a view mixes chunks, and what is tested must not be among them
+            of_fold = [row for row in rows if fold_of_row[row] == fold]
+            chunks = [
+                ChunkFile(_wav(example), example.seconds, example.sha256, example.label)
+                for example in (examples[row] for row in of_fold)
+            ]
+            planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
+            views += [(row, view) for row, of_row in zip(of_fold, planned, strict=True) for view in of_row]
     with process_pool(os.cpu_count() or 1) as pool:
         bottlenecks, failures = cache.compute(
             [view.key for _, view in views],
@@ -194,22 +258,79 @@ def _fitted_view(view: View, *, height: int, width: int) -> np.ndarray:
 
 
 def _split_name(dataset: Dataset, holdout: HoldoutSettings) -> str:
-    shares = [holdout.testing_percentage, holdout.validation_percentage]
-    return fingerprint_of([str(dataset.folder.resolve()), *shares, holdout.group_by, holdout.random_seed])
+    shares = [holdout.testing_share, holdout.validation_percentage]
+    folder = str(dataset.folder.resolve())
+    return fingerprint_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
 
 
 def _split_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, str]:
-    try:
-        previous = json.loads(previous_path.read_text())
-    except (OSError, ValueError):
-        previous = {}
     return split(
         examples,
-        testing_percentage=holdout.testing_percentage,
+        testing_percentage=holdout.testing_share,
         validation_percentage=holdout.validation_percentage,
         seed=holdout.random_seed,
-        previous=previous,
+        previous=_previous(previous_path, "sides"),
     )
+
+
+def _split_impostors(
+    impostors: Sequence[Example], sides: Mapping[str, str], holdout: HoldoutSettings, previous_path: Path
+) -> dict[str, str]:
+    """Give each group of impostors a side; a single one is trained on, since nothing can be learned from those tested.
+
+    A group that has recordings of labels too goes where those are.
+    """
+    groups = {example.group for example in impostors}
+    theirs = {group: "testing" if sides[group] == "testing" else "training" for group in groups & sides.keys()}
+    return split(
+        impostors,
+        testing_percentage=holdout.testing_share if len(groups) > 1 else 0,
+        validation_percentage=0,
+        seed=holdout.random_seed,
+        previous=_previous(previous_path, "impostors") | theirs,
+    )
+
+
+def _deal_out_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, int]:
+    if not holdout.folds:
+        return {example.group: 0 for example in examples}
+    previous = _previous(previous_path, "folds")
+    return deal_out(examples, folds=holdout.folds, seed=holdout.random_seed, previous=previous)
+
+
+def _previous(path: Path, kind: str) -> dict:
+    try:
+        return json.loads(path.read_text())[kind]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def sides_without(
+    fold: int, examples: Sequence[Example], folds: Mapping[str, int], holdout: HoldoutSettings
+) -> dict[str, str]:
+    """Return the side of each group when one fold is tested: its own groups testing, the others split anew.
+
+    Raises:
+        InputError: some label has too few groups outside the fold.
+    """
+    others = [example for example in examples if folds[example.group] != fold]
+    missing = sorted({example.label for example in examples} - {example.label for example in others})
+    if missing:
+        raise InputError(
+            f"--folds: all recordings of {', '.join(map(printable, missing[:10]))} would be held out at once. A label "
+            "needs 3 of them, or groups of them; add some, or remove the label."
+        )
+    sides = split(
+        others,
+        testing_percentage=0,
+        validation_percentage=holdout.validation_percentage,
+        seed=holdout.random_seed,
+    )
+    return {example.group: sides.get(example.group, "testing") for example in examples}
+
+
+def _rows_by_side(sides: Sequence[str] | np.ndarray) -> dict[str, np.ndarray]:
+    return {side: np.flatnonzero(np.asarray(sides, str) == side) for side in SIDES}
 
 
 def _check_no_label_lost(labels: Sequence[str], examples: Sequence[Example]) -> None:

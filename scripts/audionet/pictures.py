@@ -10,7 +10,7 @@ one that cannot be read is set aside with its reason while the rest go on.
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -19,12 +19,21 @@ from typing import Any
 
 from audionet import audio
 from audionet.errors import InputError, RecordingError
-from audionet.files import disk_is_full, label_folders, mark_folder, printable, read_mark, walk_files, write_bytes
+from audionet.files import (
+    disk_is_full,
+    fingerprint_of,
+    label_folders,
+    mark_folder,
+    printable,
+    read_mark,
+    walk_files,
+    write_bytes,
+)
 from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.measures import NOTE_VERSION, Note, listen
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import progress_bar, say
-from audionet.spectrogram import PICTURE_SUFFIXES, draw, encode_jpg, read_about
+from audionet.spectrogram import draw, encode_jpg, is_picture, read_about
 from audionet.workers import process_pool
 
 KIND = "pictures"
@@ -61,7 +70,13 @@ class _Task:
 
 
 def make_pictures(
-    audio_dir: Path, image_dir: Path, *, recipe: Recipe, jobs: int | None = None, keep_wav: bool = True
+    audio_dir: Path,
+    image_dir: Path,
+    *,
+    recipe: Recipe,
+    labels: Sequence[Path] | None = None,
+    jobs: int | None = None,
+    keep_wav: bool = True,
 ) -> PictureTally:
     """Bring `image_dir` up to date with the recordings in `audio_dir`.
 
@@ -69,6 +84,7 @@ def make_pictures(
         audio_dir: a folder with one subfolder a label, each with recordings at any depth.
         image_dir: a folder of ours, or a new one.
         recipe: how pictures look. Pictures of another recipe are drawn again.
+        labels: the subfolders to take, by default all.
         jobs: how many processes to use, by default one a core.
         keep_wav: whether each picture's chunk is written beside it as wav.
 
@@ -76,7 +92,7 @@ def make_pictures(
         InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
     """
     audio.check_effects(recipe.sox_effects)
-    labels = label_folders(audio_dir, option="--audio_dir")
+    labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
     _claim(image_dir, audio_dir, recipe)
     with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={NOTE_VERSION}") as ledger:
         tally = PictureTally()
@@ -127,15 +143,40 @@ def pictures_for(image_dir: Path) -> tuple[Path, dict[str, str]]:
         InputError: the folder has no label folder.
     """
     folders = label_folders(image_dir, option="--image_dir")
-    holds_pictures = any(path.suffix.lower() in PICTURE_SUFFIXES for folder in folders for path in walk_files(folder))
+    holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
     if holds_pictures or not any(audio.find_recordings(folder) for folder in folders):
         return image_dir, {}
     target, recipe = _place_beside(image_dir)
-    say(f"{printable(image_dir)} holds recordings; their pictures are in {printable(target)}.")
-    tally = make_pictures(image_dir, target, recipe=recipe or find_recipe("default"))
+    return target, _made_of(image_dir, target, recipe or find_recipe("default"))
+
+
+def negatives_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
+    """Return the folder of pictures of none of the labels: the folder itself, or what is made of its recordings.
+
+    Args:
+        folder: of pictures or recordings, at any depth.
+        recipe: to draw recordings by, or None if only ordinary pictures are of use.
+        cache_dir: where to draw them.
+
+    Returns:
+        tuple: the folder, and the reason by recording for each that failed.
+    """
+    folder = folder.resolve()
+    # A wav beside a jpg of its name is the sound of a picture that was drawn before.
+    if recipe is None or all(path.with_suffix(".jpg").exists() for path in audio.find_recordings(folder)):
+        return folder, {}
+    target = cache_dir / fingerprint_of([str(folder), recipe.fingerprint])
+    return target, _made_of(folder.parent, target, recipe, labels=[folder])
+
+
+def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, labels: Sequence[Path] | None = None) -> dict[str, str]:
+    """Draw recordings, and return the reason by recording for each that failed."""
+    source = audio_dir if labels is None else labels[0]
+    say(f"{printable(source)} holds recordings; their pictures are in {printable(target)}.")
+    tally = make_pictures(audio_dir, target, recipe=recipe, labels=labels)
     for recording, reason in tally.failures.items():
         say(f"Set aside: {printable(recording)}: {reason}")
-    return target, tally.failures
+    return tally.failures
 
 
 def _place_beside(audio_dir: Path) -> tuple[Path, Recipe | None]:

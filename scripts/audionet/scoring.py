@@ -6,10 +6,10 @@ from typing import Protocol
 
 from audionet import audio
 from audionet.classifier import Answer
-from audionet.dataset import is_picture
 from audionet.errors import AudioNetError, InputError
 from audionet.files import printable, walk_files
 from audionet.screen import progress_bar
+from audionet.spectrogram import is_picture
 
 
 class Scorer(Protocol):

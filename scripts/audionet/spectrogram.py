@@ -36,6 +36,11 @@ PCEN_SECONDS = 0.4  # how long a channel's level is remembered
 PCEN_BRIGHTEST = 0.99  # the share of a picture that is not white: few onsets would leave all else in the dark
 
 
+def is_picture(path: Path) -> bool:
+    """Tell by its suffix, in any letter case, whether a file is taken for a picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
 def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Draw a chunk.
 

@@ -24,7 +24,7 @@ from audionet.audit import audit_data
 from audionet.bottlenecks import BATCH_SIZE
 from audionet.classifier import Classifier
 from audionet.conditions import SWEEP, Circumstances, Condition, missing_codecs
-from audionet.dataset import NO_HASH, UNKNOWN_LABEL, is_picture
+from audionet.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
 from audionet.files import label_folders, printable, sha256_of, walk_files
@@ -33,7 +33,7 @@ from audionet.measures import Note, listen
 from audionet.recipe import Recipe
 from audionet.runs import data_fingerprint
 from audionet.screen import progress_bar
-from audionet.spectrogram import decode_picture, draw, encode_jpg, read_about
+from audionet.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about
 from audionet.workers import process_pool
 
 SWEPT_CHUNKS = 20  # of each recording: 40 s of 2 s chunks
@@ -121,13 +121,27 @@ def evaluate_folder(
     scored = score_sources(classifier, sources, jobs=jobs)
     if exclude_training:
         scored = scored.without_training()
+    result = evaluate_scored(classifier, scored, seed=seed)
+    if with_sweep:
+        gone = {*scored.excluded, *scored.failures}
+        kept = [source for source in sources if source.recording not in gone]
+        result["sweep"], result["sweep_skipped"] = sweep(classifier, kept, jobs=jobs, seed=seed)
+    return result
+
+
+def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int = 0) -> dict:
+    """Evaluate a test folder that was scored, as `evaluate_folder` does but for the sweep.
+
+    Raises:
+        InputError: no recording is left.
+    """
     if not scored.scored:
         raise InputError(
-            f"Of {len(sources)} recordings, {len(scored.failures)} cannot be read and {len(scored.excluded)} were in "
-            f"training: none is left to test on. {next(iter(scored.failures.values()), '')}"
+            f"{len(scored.failures)} recordings cannot be read and {len(scored.excluded)} were in training: none is "
+            f"left to test on. {next(iter(scored.failures.values()), '')}"
         )
     backbone, training = classifier.about["backbone"], classifier.about.get("training", {})
-    result = evaluate(scored.scored, classifier.labels, open_set=classifier.open_set, seed=seed)
+    result = evaluate(scored.scored, classifier.labels, seed=seed)
     result["model"] = {name: backbone.get(name) for name in ("architecture", "bottleneck", "fingerprint")}
     result["model"]["head"] = training.get("trainer")
     result["data"]["fingerprint"] = data_fingerprint(
@@ -139,11 +153,19 @@ def evaluate_folder(
     result["shared_with_training"] = [shared.sentence() for shared in scored.shared]
     labels = {one.recording: one.label for one in scored.scored if one.recording in scored.notes}
     result["data_audit"] = audit_data(scored.notes, labels).to_json() if scored.notes else None
-    if with_sweep:
-        gone = {*scored.excluded, *scored.failures}
-        kept = [source for source in sources if source.recording not in gone]
-        result["sweep"], result["sweep_skipped"] = sweep(classifier, kept, jobs=jobs, seed=seed)
     return result
+
+
+def find_test_sources(test_dir: Path) -> list[Source]:
+    """Return the recordings of a test folder, or its pictures where it holds those.
+
+    Raises:
+        InputError: it holds neither in any label folder.
+    """
+    folders = label_folders(test_dir, option="--test_dir")
+    if any(is_picture(path) for folder in folders for path in walk_files(folder)):
+        return find_pictures(test_dir)
+    return find_audio(test_dir)
 
 
 def find_sources(*, audio_dir: Path | None, image_dir: Path | None, negatives: Path | None) -> list[Source]:
@@ -245,7 +267,9 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
             start += len(one.pictures)
             keys = found.keys[source.recording] = tuple(map(content_key, one.pictures))
             known = sum(key in trained_on for key in keys)
-            found.scored.append(ScoredRecording(source.recording, source.label, rows, one.offsets_seconds, known))
+            found.scored.append(
+                ScoredRecording(source.recording, source.label, rows, one.offsets_seconds, known, classifier.open_set)
+            )
             if one.notes:
                 found.notes[source.recording] = one.notes
     return _compared_with_training(found, training_fingerprints(classifier))

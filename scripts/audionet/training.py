@@ -1,4 +1,4 @@
-"""A training run: choose a bottleneck and a head, train it, score what was held out, save it all.
+"""Training: choose a bottleneck and a head on validation recordings, and train it.
 
 What is held out for testing takes no part in any choice. Validation recordings, clean and as augmented views, choose
 the bottleneck, the head and the temperature; then the head is trained once more on training and validation recordings
@@ -6,9 +6,7 @@ together.
 """
 
 import os
-import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,27 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.audit import DataAudit, LeakAudit, audit_data, claimed_accuracy
-from audionet.backbones import Backbone
+from audionet.audit import claimed_accuracy
 from audionet.bottlenecks import Rows
-from audionet.classifier import KIND, Classifier
-from audionet.dataset import SIDES
-from audionet.errors import InputError
-from audionet.evaluation import ScoredRecording, evaluate
-from audionet.export import write_graph, write_labels
-from audionet.files import mark_folder, printable, read_mark, sha256_of, whole_folder, write_json
-from audionet.fingerprints import fingerprint_of, shared_across
+from audionet.files import mark_folder, read_mark, sha256_of
 from audionet.head import TRAINERS, Head, OnStep, best_temperature, log_softmax
 from audionet.material import Material
-from audionet.measures import Note
 from audionet.metrics import accuracy, balanced_accuracy, log_loss, rows_by_group
 from audionet.openset import Clips, OpenSet, fit_open_set
-from audionet.report import Report, card_of, write_report
-from audionet.reporting import mistakes_of
-from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.screen import hushed
 from audionet.settings import HeadSettings
-from audionet.testset import Source, content_keys
 
 CURVE_ROWS = 1000  # of the training side, for the learning curves
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)
@@ -76,8 +62,7 @@ class Choice:
         head: trained on training and validation recordings, its logits divided by the temperature.
         temperature: what makes probabilities honest on recordings that a head was not trained on.
         open_set: what tells known clips from unknown ones, or None where a label has but one recording to train on.
-        claimed_accuracy: the share of chunks that a split by chance would have claimed to be right, or None without
-            testing.
+        claimed_accuracy: the share of chunks that a split by chance would have claimed to be right.
     """
 
     best: Attempt
@@ -85,7 +70,7 @@ class Choice:
     head: Head
     temperature: float
     open_set: OpenSet | None
-    claimed_accuracy: float | None
+    claimed_accuracy: float
 
 
 def choose(
@@ -238,10 +223,11 @@ def _fit_open_set(
     """Fit what tells known clips from unknown ones: on impostors if there are any, else on labels left out in turn."""
     rows = material.rows_of(("training", "validation"))
     impostors = None
-    if len(material.impostors):
-        every = np.arange(len(material.impostors))
-        strangers = Rows([(material.impostors, every)], material.columns_of(bottleneck))
-        owners = np.unique(material.impostor_recordings, return_inverse=True)[1]
+    learned_from = material.impostor_rows["training"]
+    if len(learned_from):
+        strangers = material.take_impostors(learned_from, bottleneck=bottleneck)
+        recordings = [material.impostor_examples[row].recording for row in learned_from]
+        owners = np.unique(recordings, return_inverse=True)[1]
         impostors = Clips(fit(rows).logits(strangers) / temperature, owners)
 
     def logits_without(left_out: np.ndarray) -> np.ndarray:
@@ -260,11 +246,9 @@ def _fit_open_set(
     )
 
 
-def _claimed_accuracy(material: Material, best: Attempt, fit: Callable[[np.ndarray], Head], seed: int) -> float | None:
-    """Return what a split chunk by chunk would have claimed; every label must have a chunk to train on."""
-    tested = len(material.rows["testing"])
-    if not tested:
-        return None
+def _claimed_accuracy(material: Material, best: Attempt, fit: Callable[[np.ndarray], Head], seed: int) -> float:
+    """Return what a split chunk by chunk would have claimed, for as many chunks as are tested, or else a fifth."""
+    tested = len(material.rows["testing"]) or len(material.examples) // 5
 
     def answers_of(training: np.ndarray, testing: np.ndarray) -> np.ndarray:
         labels = np.unique(material.numbers[training])
@@ -332,227 +316,3 @@ def _learning_curves(summaries_dir: Path | None, material: Material, bottleneck:
     finally:
         for writer, _, _ in curves:
             writer.close()
-
-
-@dataclass(frozen=True)
-class Run:
-    """The outcome of a training run.
-
-    Attributes:
-        classifier: ready to score or to save.
-        metrics: scores and how they came about, as JSON.
-        sides: `training`, `validation` or `testing` by recording.
-        example_clip: a file that training never saw, if any was held out.
-        data: what it worked on, as JSON: its fingerprint and its sizes.
-        held_out: the recordings held out for testing.
-    """
-
-    classifier: Classifier
-    metrics: dict
-    sides: dict[str, str]
-    example_clip: Path | None
-    data: dict
-    held_out: tuple[Source, ...]
-
-    def save(self, folder: Path, *, graph: Path, labels: Path) -> None:
-        """Write the classifier folder, the frozen graph and the list of labels.
-
-        Raises:
-            InputError: `folder` holds something that is not a classifier.
-        """
-        check_replaceable(folder)
-        with whole_folder(folder) as scratch:
-            self.classifier.save(scratch)
-            write_json(scratch / "metrics.json", self.metrics)
-            write_json(scratch / "split.json", self.sides)
-        write_graph(self.classifier, graph)
-        write_labels(self.classifier, labels)
-
-    def record(self, runs_dir: Path, *, options: object, watch: Stopwatch, seed: int) -> None:
-        """Add a record of the run to those in `runs_dir`."""
-        training, backbone = self.metrics["training"], self.classifier.about["backbone"]
-        write_run(
-            runs_dir,
-            script="retrain.py",
-            options=options,
-            watch=watch,
-            seed=seed,
-            data=self.data,
-            classifier={
-                "architecture": backbone["architecture"],
-                "bottleneck": backbone["bottleneck"],
-                "head": training["trainer"],
-            },
-            scores=scores_of(self.metrics) if "recording" in self.metrics else {},
-        )
-
-    def write_report(self, path: Path, *, title: str, data_audit: DataAudit | None = None) -> None:
-        """Write the page about the run."""
-        held_out = self.metrics if "recording" in self.metrics else None
-        rows = self.metrics["recordings"] if held_out else []
-        report = Report(
-            title=title,
-            subtitle="Scored on recordings that training never saw.",
-            evaluation=held_out,
-            training=self.metrics,
-            data_audit=data_audit,
-            mistakes=mistakes_of(rows, self.classifier, self.held_out),
-            card=card_of(self.classifier.about, self.classifier.labels),
-        )
-        write_report(path, report)
-
-    def closing_lines(self, folder: Path) -> list[str]:
-        """Return the last lines on screen: the score, where the classifier is, and what to type next."""
-        clip = shlex.quote(str(self.example_clip or ("CLIP.mp3" if self.classifier.recipe else "PICTURE.jpg")))
-        script = Path(sys.argv[0]).with_name("label_image.py")
-        command = f"python {shlex.quote(str(script))} --model {shlex.quote(str(folder))} {clip}"
-        open_set = self.classifier.open_set
-        refusal = [open_set.sentence()] if open_set else []
-        leaks = LeakAudit.from_json(self.metrics["leak_audit"])
-        return [
-            self._headline(),
-            *(leaks.sentences()[1:] if self.held_out else []),
-            *refusal,
-            f"Classifier: {printable(folder)}",
-            f"Label a clip: {command}",
-        ]
-
-    def _headline(self) -> str:
-        if "recording" not in self.metrics:
-            return "No recording was held out for testing, so there is no honest score to report."
-        chunk, recording = self.metrics["chunk"], self.metrics["recording"]
-        right = round(recording["accuracy"] * recording["n"])
-        low, high = recording["ci95"] or (0, 1)
-        return (
-            f"On recordings that training never saw: {right} of {recording['n']} recordings right, which means "
-            f"{low:.0%} to {high:.0%} of the next ones with 95 % confidence; {chunk['accuracy']:.1%} of "
-            f"{chunk['n']} pictures right. Guessing would get {1 / len(self.classifier.labels):.0%}."
-        )
-
-
-def finish(
-    material: Material, choice: Choice, backbone: Backbone, *, notes: Mapping[str, Sequence[Note]] | None = None
-) -> Run:
-    """Score the chosen head on what was held out, and put the classifier together.
-
-    Args:
-        material: what it was trained on.
-        choice: what was chosen.
-        backbone: the network, read at the chosen bottleneck and nowhere else.
-        notes: what was noted of each recording's chunks, where there is sound.
-    """
-    sides = {material.examples[row].recording: side for side in SIDES for row in material.rows[side]}
-    heard = {recording: fingerprint_of(notes[recording]) for recording in sides if notes and recording in notes}
-    training = {
-        "trainer": choice.best.trainer,
-        "bottleneck": choice.best.bottleneck,
-        "temperature": choice.temperature,
-        "attempts": [vars(attempt) for attempt in choice.attempts],
-        "views_per_picture": len(np.unique(material.view_numbers)),
-        "sides": {side: _sizes(material, side) for side in SIDES},
-    }
-    trained_on = [row for side in ("training", "validation") for row in material.rows[side]]
-    classifier = Classifier(
-        labels=material.labels,
-        recipe=material.recipe,
-        head=choice.head,
-        graph=backbone.graph,
-        about={"backbone": backbone.describe(), "training": training},
-        open_set=choice.open_set,
-        training_keys=content_keys(material.examples[row].path for row in trained_on),
-        fingerprints={recording: heard[recording] for recording in heard if sides[recording] != "testing"},
-    )
-    scored = score_held_out(choice.head, material, choice.best.bottleneck)
-    evaluation = evaluate(scored, material.labels, open_set=choice.open_set) if scored else {}
-    leaks = LeakAudit(
-        honest_accuracy=evaluation["chunk"]["accuracy"] if scored else None,
-        claimed_accuracy=choice.claimed_accuracy,
-        chunks=len(material.rows["testing"]),
-        shared=shared_across({side: {name: heard[name] for name in heard if sides[name] == side} for side in SIDES}),
-        compared=len(heard),
-    )
-    curves = [
-        {
-            "name": f"{one.trainer} on {one.bottleneck}",
-            "steps": one.curve["steps"],
-            "validation": {name: one.curve[name] for name in ("accuracy", "log_loss")},
-        }
-        for one in choice.attempts
-        if len(one.curve.get("steps", ())) > 1
-    ]
-    metrics = {**evaluation, "training": training, "leak_audit": leaks.to_json(), "curves": curves}
-    data = {
-        "fingerprint": data_fingerprint((one.label, one.recording, one.sha256) for one in material.examples),
-        "labels": len(material.labels),
-        "recordings": len(sides),
-        "chunks": len(material.examples),
-    }
-    return Run(classifier, metrics, sides, _example_clip(material), data, _held_out_sources(material))
-
-
-def data_audit_of(notes: Mapping[str, Sequence[Note]]) -> DataAudit | None:
-    """Return the audit of the recordings that notes were taken of, or None without any."""
-    return audit_data(notes, {recording: Path(recording).parts[0] for recording in notes}) if notes else None
-
-
-def _held_out_sources(material: Material) -> tuple[Source, ...]:
-    """Return the recordings held out, each with its pictures."""
-    examples = [material.examples[row] for row in material.rows["testing"]]
-    return tuple(
-        Source(
-            recording=recording,
-            label=examples[of_it[0]].label,
-            paths=tuple(examples[row].path for row in of_it),
-            offsets_seconds=tuple(examples[row].offset_seconds for row in of_it),
-        )
-        for recording, of_it in rows_by_group([example.recording for example in examples]).items()
-    )
-
-
-def score_held_out(head: Head, material: Material, bottleneck: str) -> list[ScoredRecording]:
-    """Score the recordings of the testing side, one after the other."""
-    rows = material.rows["testing"]
-    if not len(rows):
-        return []
-    logits = head.logits(material.take(("testing",), bottleneck=bottleneck)[0])
-    examples = [material.examples[row] for row in rows]
-    return [
-        ScoredRecording(
-            recording=recording,
-            label=examples[of_it[0]].label,
-            logits=logits[of_it],
-            offsets_seconds=tuple(examples[row].offset_seconds for row in of_it),
-        )
-        for recording, of_it in rows_by_group([example.recording for example in examples]).items()
-    ]
-
-
-def check_replaceable(folder: Path) -> None:
-    """Raise unless `folder` may be replaced by a classifier.
-
-    Raises:
-        InputError: it is a file, or it holds something that is not a classifier.
-    """
-    is_ours = (read_mark(folder) or {}).get("kind") == KIND
-    if folder.exists() and not is_ours and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"--output_model: expected a new folder or an earlier classifier, but {printable(folder)} holds something "
-            "else. Choose another folder."
-        )
-
-
-def _example_clip(material: Material) -> Path | None:
-    """Return the recording behind the first picture held out, or the picture where there is no recording."""
-    if not len(material.rows["testing"]):
-        return None
-    example = material.examples[material.rows["testing"][0]]
-    for folder in example.path.parents:
-        recording = Path((read_mark(folder) or {}).get("audio_dir", folder)) / example.recording
-        if recording.is_file():
-            return recording
-    return example.path
-
-
-def _sizes(material: Material, side: str) -> dict:
-    rows = material.rows[side]
-    return {"chunks": len(rows), "recordings": len({material.examples[row].recording for row in rows})}
