@@ -377,3 +377,19 @@ def test_memory_stays_flat_over_two_hours(minute_and_two_hours):
     (_, small), (chunks, large) = map(chunks_and_peak_kilobytes, minute_and_two_hours)
     assert chunks == pytest.approx(3600, abs=120)
     assert large < small + 50_000  # two hours of float32 are 460,800 KB
+
+
+# Overlapping chunks
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.data())
+def test_overlapping_slices_begin_every_hop_and_cover_what_there_is(count, length, data):
+    hop = data.draw(st.integers(1, length))
+    samples = np.arange(1, count + 1, dtype=np.float32)
+    borders = sorted(data.draw(st.lists(st.integers(0, count), max_size=5)))
+    slices = list(audio.cut(np.split(samples, borders), length, hop))
+    for number, one in enumerate(slices):
+        assert np.array_equal(one, samples[number * hop : number * hop + length])
+    assert all(2 * len(one) >= length for one in slices[1:])
+    last = (len(slices) - 1) * hop
+    assert last + hop >= count or 2 * (count - last - hop) < length

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -292,6 +293,56 @@ def test_a_folder_of_clips_is_labelled(label, speakers, capsys):
     assert [len(line["labels"]) for line in lines] == [2] * 5
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_answers_go_to_a_file_and_a_second_run_goes_on_with_it(label, speakers, tmp_path, capsys, suffix):
+    output = tmp_path / f"answers.{suffix}"
+    (tmp_path / "text.mp3").write_text("no sound")
+    assert label(speakers / "bob" / "0.mp3", tmp_path / "text.mp3", "--output", output) == 1
+    first = output.read_text()
+    assert capsys.readouterr().out == ""
+    assert label(speakers / "bob", "--output", output) == 2
+    assert label(speakers / "bob", "--output", output, "--resume") == 0
+    assert "4 files: 4 labelled, 0 set aside; 1 was labelled before" in capsys.readouterr().err
+    assert output.read_text().startswith("".join(first.splitlines(keepends=True)[:-1]))
+    assert all(output.read_text().count(f"{number}.mp3") == 1 for number in range(5))
+
+
+def test_wav_on_stdin_is_labelled_as_the_file_is(label, tmp_path, capsys, monkeypatch):
+    clip = write_sound(tmp_path / "voice.wav", voice("carol", seed=7))
+    assert label(clip, "--json") == 0
+    of_file = json.loads(capsys.readouterr().out)
+    with open(clip, "rb") as sent:
+        monkeypatch.setattr("sys.stdin", sent)
+        assert label("-", "--json") == 0
+    of_stdin = json.loads(capsys.readouterr().out)
+    assert of_stdin == of_file | {"file": "-"}
+
+
+def test_what_is_no_wav_on_stdin_is_explained(label, tmp_path, capsys, monkeypatch):
+    (tmp_path / "text").write_text("no sound")
+    with open(tmp_path / "text", "rb") as sent:
+        monkeypatch.setattr("sys.stdin", sent)
+        assert label("-") == 1
+    assert "-: expected wav on stdin" in capsys.readouterr().err
+
+
+def test_a_list_of_files_is_labelled(label, speakers, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text(f"{speakers / 'bob' / '0.mp3'}\n{tmp_path / 'missing.mp3'}\n")
+    assert label("--from_file", tmp_path / "list.txt", "--top_k", 1) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].endswith("bob") and "missing.mp3 is not a file" in err
+
+
+def test_the_sound_track_of_a_film_is_labelled(label, speakers, tmp_path, capsys):
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("FFmpeg is not installed")
+    film = tmp_path / "film.mp4"
+    sound, colour = ["-i", str(speakers / "bob" / "0.mp3")], ["-f", "lavfi", "-i", "color=red:size=32x32:duration=4"]
+    subprocess.run(["ffmpeg", "-v", "error", *colour, *sound, "-shortest", str(film)], check=True)
+    assert label(film, "--top_k", 1) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("bob")
+
+
 def test_a_frozen_graph_labels_pictures(saved, drawn, capsys):
     graph = ("--graph", saved / "graph.pb", "--labels", saved / "labels.txt")
     assert call("label_image", *graph, f"--image={drawn / 'bob' / '0_00000.jpg'}") == 0
@@ -304,6 +355,9 @@ def test_a_frozen_graph_labels_pictures(saved, drawn, capsys):
         (["--model", "/nowhere", "a.mp3"], 1, "no classifier at /nowhere"),
         ([], 2, "Expected a recording, a picture or a folder"),
         (["--top_k", "0", "a.mp3"], 2, "--top_k: expected 1 or more"),
+        (["--jobs", "0", "a.mp3"], 2, "--jobs: expected 1 or more"),
+        (["--resume", "a.mp3"], 2, "--resume goes on with --output; name that file as well"),
+        (["--json", "--output", "a.csv", "a.mp3"], 2, "--json and --output: expected one of them"),
         (["--graph", "a.pb", "a.jpg"], 2, "--graph and --labels: expected both or neither"),
         (["--graph", "a.pb", "--labels", "b", "--model", "c", "a.jpg"], 2, "--graph and --model: expected one"),
     ],

@@ -19,6 +19,6 @@ list, never from those after it, and scripts never import each other:
     errors, files, screen, tables, workers, recipe, options, settings, audio, spectrogram, conditions, views, ledger,
     landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks, metrics,
     head, material, openset, runs, evaluation, comparison, findings, classifier, testset, figures, sections, report,
-    reporting, export, training, outcome, scoring,
+    reporting, export, training, outcome, scoring, answers,
     disturbed, peers, benchmark, leaderboard
 """

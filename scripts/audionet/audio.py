@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
     ]
 )
 
+STDIN = Path("-")  # sound that another program sends; a file of that name has a folder to go with it
 BLOCK_SECONDS = 30
 SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
 SHORTEST_PERIOD_SECONDS = 0.5
@@ -77,8 +79,8 @@ class Chunk:
 
 
 def is_recording(path: Path) -> bool:
-    """Tell by its suffix, in any letter case, whether a file is taken for a recording."""
-    return path.suffix.lower() in SUFFIXES
+    """Tell by its suffix, in any letter case, whether a file is taken for a recording; `STDIN` is one."""
+    return path == STDIN or path.suffix.lower() in SUFFIXES
 
 
 def find_recordings(folder: Path) -> list[Path]:
@@ -86,38 +88,66 @@ def find_recordings(folder: Path) -> list[Path]:
     return [path for path in walk_files(folder) if is_recording(path)]
 
 
-def read_chunks(path: Path, *, sample_rate_hz: int, chunk_seconds: float, effects: str = "") -> Iterator[Chunk]:
+def read_chunks(
+    path: Path, *, sample_rate_hz: int, chunk_seconds: float, effects: str = "", hop_seconds: float | None = None
+) -> Iterator[Chunk]:
     """Yield a recording's chunks in order, silent ones left out.
 
-    Chunks do not overlap. A last chunk shorter than half a chunk is dropped; a longer one, or a recording shorter than
-    a chunk, is repeated until it fills the chunk, as `filled` does it.
+    Chunks do not overlap, unless they start every `hop_seconds`. A last chunk shorter than half a chunk is dropped; a
+    longer one, or a recording shorter than a chunk, is repeated until it fills the chunk, as `filled` does it.
 
     Raises:
         RecordingError: no decoder reads the file, or it holds no sound.
     """
+    blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects)
+    yield from chunks_of(
+        blocks, name=path, sample_rate_hz=sample_rate_hz, chunk_seconds=chunk_seconds, hop_seconds=hop_seconds
+    )
+
+
+def chunks_of(
+    blocks: Iterable[np.ndarray],
+    *,
+    name: object,
+    sample_rate_hz: int,
+    chunk_seconds: float,
+    hop_seconds: float | None = None,
+) -> Iterator[Chunk]:
+    """Yield the chunks of a recording that is decoded already, as `read_chunks` does it.
+
+    Args:
+        blocks: float32 samples, each block of shape (n,).
+        name: what to call the recording in an error.
+        sample_rate_hz: of the samples.
+        chunk_seconds: how long a chunk is.
+        hop_seconds: how much later the next one starts, by default a chunk.
+
+    Raises:
+        RecordingError: the blocks hold no sound.
+    """
     chunk_samples = round(chunk_seconds * sample_rate_hz)
+    hop_samples = round((hop_seconds or chunk_seconds) * sample_rate_hz)
     total_samples = 0
     any_sound = False
-    blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects)
-    for index, samples in enumerate(cut(blocks, chunk_samples)):
-        total_samples += len(samples)
+    for index, samples in enumerate(cut(blocks, chunk_samples, hop_samples)):
+        total_samples = index * hop_samples + len(samples)
         if len(samples) < SHORTEST_SECONDS * sample_rate_hz or np.abs(samples).max() < SILENCE_PEAK:
             continue
         any_sound = True
         yield Chunk(
             index=index,
-            offset_seconds=index * chunk_samples / sample_rate_hz,
+            offset_seconds=index * hop_samples / sample_rate_hz,
             samples=filled(samples, chunk_samples, sample_rate_hz=sample_rate_hz),
             seconds=len(samples) / sample_rate_hz,
         )
     if total_samples < SHORTEST_SECONDS * sample_rate_hz:
         raise RecordingError(
-            f"{printable(path)} holds {total_samples / sample_rate_hz:.5f} s of sound; expected at least "
+            f"{printable(name)} holds {total_samples / sample_rate_hz:.5f} s of sound; expected at least "
             f"{SHORTEST_SECONDS} s. Remove it or record it again."
         )
     if not any_sound:
         raise RecordingError(
-            f"{printable(path)} is silent: no sample of its {total_samples / sample_rate_hz:.1f} s is louder than "
+            f"{printable(name)} is silent: no sample of its {total_samples / sample_rate_hz:.1f} s is louder than "
             f"{20 * math.log10(SILENCE_PEAK):.0f} dBFS. Remove it or record it again."
         )
 
@@ -136,22 +166,26 @@ def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int) -> n
     return np.resize(np.pad(samples, (0, silence)), chunk_samples)
 
 
-def cut(blocks: Iterable[np.ndarray], chunk_samples: int) -> Iterator[np.ndarray]:
+def cut(blocks: Iterable[np.ndarray], chunk_samples: int, hop_samples: int | None = None) -> Iterator[np.ndarray]:
     """Yield slices of `chunk_samples` from consecutive blocks of float32 samples, each of shape (n,).
 
-    The last slice may be shorter. It is dropped when it is less than half as long, unless it is the only one.
+    Slices start every `hop_samples`, `chunk_samples` at most, by default one behind the other. The last ones may be
+    shorter; those less than half as long are dropped, unless there is no other.
     """
+    hop_samples = hop_samples or chunk_samples
     rest = np.empty(0, np.float32)
     is_first = True
     for block in blocks:
         rest = np.concatenate([rest, block])
-        whole = len(rest) // chunk_samples * chunk_samples
-        for start in range(0, whole, chunk_samples):
+        starts = range(0, len(rest) - chunk_samples + 1, hop_samples)
+        for start in starts:
             yield rest[start : start + chunk_samples]
             is_first = False
-        rest = rest[whole:]
-    if len(rest) and (is_first or 2 * len(rest) >= chunk_samples):
-        yield rest
+        rest = rest[len(starts) * hop_samples :]
+    for start in range(0, len(rest), hop_samples):
+        if is_first or 2 * (len(rest) - start) >= chunk_samples:
+            yield rest[start : start + chunk_samples]
+            is_first = False
 
 
 def write_wav(path: Path, samples: np.ndarray, *, sample_rate_hz: int) -> None:
@@ -177,13 +211,16 @@ def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterat
     """Yield a recording as consecutive blocks of mono float32 samples, each of shape (n,), in -1..1.
 
     Args:
-        path: the recording, in any format that SoX, libsndfile or FFmpeg reads.
+        path: the recording, in any format that SoX, libsndfile or FFmpeg reads; or `STDIN`, as wav.
         sample_rate_hz: the rate to resample to.
         effects: a SoX effect chain that the sound goes through, such as `norm -3`.
 
     Raises:
         RecordingError: no decoder reads the file; the message holds the reason of each.
     """
+    if path == STDIN:
+        yield from _read_stdin(sample_rate_hz)
+        return
     path = Path(path).absolute()  # a relative name may begin with a dash, which programs take for an option
     if not path.is_file():
         raise RecordingError(f"{printable(path)} is not a file; expected a recording.")
@@ -210,6 +247,17 @@ def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterat
         + "; ".join(reasons)
         + ". Remove it or convert it to wav."
     )
+
+
+def form_of(path: Path) -> tuple[int, float] | None:
+    """Return a recording's samples per second and its length in seconds, or None where no header tells them."""
+    if path == STDIN:
+        return None
+    try:
+        form = soundfile.info(os.fsencode(path))
+    except (soundfile.LibsndfileError, OSError):
+        return None
+    return (form.samplerate, form.frames / form.samplerate) if form.frames else None
 
 
 def check_effects(effects: str) -> None:
@@ -303,10 +351,22 @@ class _Stream(soundfile.SoundFile):
         return False
 
 
-def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+def _read_stdin(sample_rate_hz: int) -> Iterator[np.ndarray]:
     try:
-        # Bytes, because soundfile refuses a name that is not valid UTF-8 when given as text.
-        with _Stream(os.fsencode(path)) as sound:
+        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz)
+    except _DecoderError as error:
+        raise RecordingError(f"-: expected wav on stdin ({error}). Send it with sox voice.mp3 -t wav - |.") from error
+
+
+def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    # Bytes, because soundfile refuses a name that is not valid UTF-8 when given as text.
+    return _decode_stream(os.fsencode(path), sample_rate_hz)
+
+
+def _decode_stream(source: bytes | int, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Decode a file's name, or what comes through an open file descriptor."""
+    try:
+        with _Stream(source, closefd=False) as sound:
             resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32").resample_chunk
             as_it_is = sound.samplerate == sample_rate_hz
             # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens

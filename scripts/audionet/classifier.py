@@ -14,8 +14,10 @@ measured is what is served. TensorFlow is not imported where OpenVINO can run th
 import functools
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from audionet import audio
 from audionet.backbones import Engine, Runner, fit_pictures, open_graph
 from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
-from audionet.files import mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
+from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.head import Head, log_softmax, pool
 from audionet.openset import OpenSet
@@ -180,6 +182,20 @@ class Classifier:
         )
 
     @functools.cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that stand for everything that its answers depend on."""
+        arrays = _packed(self.head) | (self.open_set.arrays() if self.open_set else {})
+        return fingerprint_of(
+            [
+                self.labels,
+                self.recipe.to_json() if self.recipe else None,
+                self.open_set.to_json() if self.open_set else None,
+                sha256_of(self.graph),
+                {name: sha256_of(np.ascontiguousarray(array).tobytes()) for name, array in arrays.items()},
+            ]
+        )
+
+    @functools.cached_property
     def fingerprints(self) -> Mapping[str, Fingerprint]:
         """Fingerprints of the sound that it was trained on, by recording; read when asked for."""
         path = self._folder / FINGERPRINTS_NAME if self._folder else None
@@ -234,22 +250,35 @@ class Classifier:
         """
         recipe = self._sound_recipe(path)
         offsets: list[float] = []
-        pictures: list[np.ndarray] = []
         logits: list[np.ndarray] = []
-        for chunk in audio.read_chunks(
+        chunks = audio.read_chunks(
             Path(path),
             sample_rate_hz=recipe.sample_rate_hz,
             chunk_seconds=recipe.chunk_seconds,
             effects=recipe.sox_effects,
-        ):
-            offsets.append(chunk.offset_seconds)
-            pictures.append(served_picture(chunk.samples, recipe))
-            if len(pictures) == BATCH_SIZE:
-                logits.append(self.logits(pictures))
-                pictures.clear()
-        if pictures:
-            logits.append(self.logits(pictures))
+        )
+        for batch, of_batch in self.logits_of(chunks):
+            offsets += [chunk.offset_seconds for chunk in batch]
+            logits.append(of_batch)
         return self._answer(np.concatenate(logits), np.array(offsets))
+
+    def logits_of(self, chunks: Iterable[audio.Chunk]) -> Iterator[tuple[list[audio.Chunk], np.ndarray]]:
+        """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels).
+
+        The next batch is decoded and drawn while the network looks at the one before.
+        """
+        recipe = self._sound_recipe("The sound")
+        waiting = iter(chunks)
+        with ThreadPoolExecutor(1) as network:
+            before: tuple[list[audio.Chunk], Future[np.ndarray]] | None = None
+            while batch := list(islice(waiting, BATCH_SIZE)):
+                pictures = [served_picture(chunk.samples, recipe) for chunk in batch]
+                under_way = batch, network.submit(self.logits, pictures)
+                if before:
+                    yield before[0], before[1].result()
+                before = under_way
+            if before:
+                yield before[0], before[1].result()
 
     def _sound_recipe(self, path: Path | str) -> Recipe:
         if self.recipe is None:
@@ -291,6 +320,8 @@ class GraphClassifier:
 
     def __init__(self, *, labels: tuple[str, ...], graph: bytes):
         self.labels = labels
+        self.recipe = None
+        self.fingerprint = fingerprint_of([labels, sha256_of(graph)])
         self._run = open_graph(graph, input_name="input", output_name="final_result")
 
     @classmethod

@@ -5,13 +5,17 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 from audionet.errors import InputError
 
 MARK_NAME = "audionet.json"
+
+Item = TypeVar("Item")
 
 
 def printable(name: object) -> str:
@@ -107,31 +111,42 @@ def read_mark(folder: Path) -> dict | None:
     return mark if isinstance(mark, dict) and "kind" in mark else {"kind": "unreadable"}
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path, *, at_once: int | None = None) -> Iterator[Path]:
     """Yield every file below `folder`, sorted within each folder, hidden ones and our own folders left out.
 
     Symbolic links are followed, since recordings often live on another disk, but never round a loop.
+
+    Args:
+        folder: where to begin.
+        at_once: how many names to read of a folder before the first is yielded, which are then sorted among themselves;
+            by default all of them.
     """
-    yield from _walk(folder, ancestors=())
+    yield from _walk(folder, (), at_once)
 
 
-def _walk(folder: Path, ancestors: tuple[str, ...]) -> Iterator[Path]:
+def in_sorted_runs(items: Iterable[Item], *, key: Callable[[Item], Any], at_once: int | None) -> Iterator[Item]:
+    """Yield items in runs of `at_once`, each sorted; all of them in one run if that is None."""
+    waiting = iter(items)
+    while run := sorted(islice(waiting, at_once), key=key):
+        yield from run
+
+
+def _walk(folder: Path, ancestors: tuple[str, ...], at_once: int | None) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in ancestors:
         return
-    with os.scandir(folder) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
     subfolders = []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if _is_folder(entry):
-            subfolders.append(folder / entry.name)
-        elif entry.name != MARK_NAME:
-            yield folder / entry.name
-    for subfolder in subfolders:
+    with os.scandir(folder) as listing:
+        for entry in in_sorted_runs(listing, key=lambda entry: entry.name, at_once=at_once):
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                subfolders.append(folder / entry.name)
+            elif entry.name != MARK_NAME:
+                yield folder / entry.name
+    for subfolder in sorted(subfolders):
         if read_mark(subfolder) is None:
-            yield from _walk(subfolder, (*ancestors, real))
+            yield from _walk(subfolder, (*ancestors, real), at_once)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

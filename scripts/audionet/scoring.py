@@ -1,53 +1,181 @@
-"""Many files, one load: find the clips that a user means, and score them in turn."""
+"""Many files, one load: find the clips that a user means, as they come, and score them side by side, in order.
 
-from collections.abc import Iterable, Iterator
+Nothing here waits for the last file before the first is scored, and nothing grows with how many there are.
+"""
+
+import codecs
+import glob
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from audionet import audio
 from audionet.classifier import Answer
 from audionet.errors import AudioNetError, InputError
-from audionet.files import printable, walk_files
-from audionet.screen import progress_bar
+from audionet.files import in_sorted_runs, printable, walk_files
+from audionet.recipe import Recipe
+from audionet.screen import progress_bar, say
 from audionet.spectrogram import is_picture
+
+NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
+AHEAD = 2  # clips under way for each thread, so that none waits for the slowest
+LIST_BYTES = 1 << 16
+GLOB_CHARACTERS = frozenset("*?[")
+
+Done = TypeVar("Done")
 
 
 class Scorer(Protocol):
     """What scores a file: a classifier folder or a frozen graph."""
 
+    @property
+    def recipe(self) -> Recipe | None:
+        """How sound becomes pictures, or None for pictures only."""
+
     def score(self, path: Path) -> Answer:
         """Score one file."""
 
 
-def find_clips(paths: Iterable[Path]) -> list[Path]:
-    """Return the files among `paths` and the recordings and pictures in the folders among them.
+def find_clips(paths: Sequence[Path], *, from_file: Path | None = None) -> Iterator[Path]:
+    """Return the clips that a user means, looked up as they are asked for.
 
-    A folder with pictures gives those; recordings beside them are their chunks, kept for listening.
+    A file stands for itself, `-` for wav on stdin, a folder for the recordings and pictures below it, and a name with
+    `*`, `?` or `[` that no file has for all that match it. A recording beside a picture of the same name is the chunk
+    that the picture shows, kept for listening, and passed over. A folder that holds no clip is yielded itself.
+
+    Args:
+        paths: as on a command line.
+        from_file: a list of more of them, one a line or with NUL bytes between; `-` for a list on stdin.
 
     Raises:
-        InputError: a path does not exist, or a folder holds neither recordings nor pictures.
+        InputError: one of `paths` or the list does not exist.
     """
-    clips: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{printable(path)} does not exist; expected a recording, a picture or a folder of them.")
-        if not path.is_dir():
-            clips.append(path)
-            continue
-        files = list(walk_files(path))
-        found = [file for file in files if is_picture(file)] or [file for file in files if audio.is_recording(file)]
-        if not found:
-            raise InputError(f"{printable(path)} holds neither a recording nor a picture.")
-        clips.extend(found)
-    return clips
+    places = list(chain.from_iterable(map(_expanded, paths)))
+    if from_file and from_file != audio.STDIN and not from_file.is_file():
+        raise InputError(f"--from_file: {printable(from_file)} is not there; expected a list of files, one a line.")
+    listed = _listed(from_file) if from_file else iter(())
+    return chain.from_iterable(map(_clips_in, chain(places, listed)))
 
 
-def score_all(scorer: Scorer, clips: list[Path]) -> Iterator[tuple[Path, Answer | AudioNetError]]:
-    """Yield each clip with its answer, or with the reason why there is none; one bad clip stops no other."""
-    with progress_bar(total=len(clips), description="Labelling", unit="files") as bar:
-        for clip in clips:
-            try:
-                yield clip, scorer.score(clip)
-            except AudioNetError as error:
-                yield clip, error
+def _expanded(path: Path) -> Iterable[Path]:
+    if path == audio.STDIN or os.path.lexists(path):
+        return [path]
+    if not GLOB_CHARACTERS & set(str(path)):
+        raise InputError(f"{printable(path)} does not exist; expected a recording, a picture or a folder of them.")
+    names = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no pattern that begins with /
+    first = next(names, None)
+    if first is None:
+        raise InputError(f"{printable(path)} matches nothing; expected recordings, pictures or folders of them.")
+    return map(Path, in_sorted_runs(chain([first], names), key=str, at_once=NAMES_AT_ONCE))
+
+
+def _listed(from_file: Path) -> Iterator[Path]:
+    """Yield the names in a list, read as they are asked for."""
+    is_stdin = from_file == audio.STDIN
+    with open(sys.stdin.fileno() if is_stdin else from_file, "rb", buffering=0, closefd=not is_stdin) as names:
+        rest = names.read(LIST_BYTES).removeprefix(codecs.BOM_UTF8)
+        separator = b"\0" if b"\0" in rest else b"\n"
+        while rest:
+            block = names.read(LIST_BYTES)
+            *whole, rest = (rest + block + (b"" if block else separator)).split(separator)
+            yield from (Path(os.fsdecode(name.rstrip(b"\r"))) for name in whole if name.strip())
+
+
+def _clips_in(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    found_any = False
+    for file in walk_files(path, at_once=NAMES_AT_ONCE):
+        if is_picture(file) or (audio.is_recording(file) and not file.with_suffix(".jpg").exists()):
+            found_any = True
+            yield file
+    if not found_any:
+        yield path
+
+
+class Remarks:
+    """Says, once for each kind, that recordings are not what the classifier was trained on.
+
+    Args:
+        recipe: of the classifier; None for one of pictures, of which there is nothing to say.
+    """
+
+    def __init__(self, recipe: Recipe | None):
+        self._recipe = recipe
+        self._said: set[str] = set()
+
+    def heed(self, clip: Path) -> None:
+        """Look at a recording's rate and length, as far as its header tells them."""
+        form = audio.form_of(clip) if self._recipe and audio.is_recording(clip) and len(self._said) < 2 else None
+        if form is None or self._recipe is None:
+            return
+        rate_hz, seconds = form
+        if rate_hz < self._recipe.sample_rate_hz:
+            self._say_once(
+                "rate",
+                f"{printable(clip)} has {rate_hz} samples a second and the classifier was trained at "
+                f"{self._recipe.sample_rate_hz}: it is resampled, and what it lacks above {rate_hz / 2:.0f} Hz may "
+                "cost accuracy.",
+            )
+        if seconds < self._recipe.chunk_seconds:
+            self._say_once(
+                "length",
+                f"{printable(clip)} is {seconds:.1f} s long and the classifier was trained on "
+                f"{self._recipe.chunk_seconds:g} s: it is repeated until it fills them.",
+            )
+
+    def _say_once(self, kind: str, message: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            say(f"{message} (Said once.)")
+
+
+def score_all(
+    scorer: Scorer, clips: Iterable[Path], *, jobs: int | None = None
+) -> Iterator[tuple[Path, Answer | AudioNetError]]:
+    """Yield each clip with its answer, or with the reason why there is none; one bad clip stops no other.
+
+    Args:
+        scorer: a classifier.
+        clips: what `find_clips` gives.
+        jobs: how many to score side by side, by default one for each core.
+    """
+    remarks = Remarks(scorer.recipe)
+
+    def score(clip: Path) -> Answer | AudioNetError:
+        try:
+            if clip.is_dir():
+                return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
+            remarks.heed(clip)
+            return scorer.score(clip)
+        except AudioNetError as error:
+            return error
+
+    with progress_bar(total=None, description="Labelling", unit="files") as bar:
+        for clip, answer in _side_by_side(score, clips, jobs or os.cpu_count() or 1):
+            yield clip, answer
             bar.update()
+
+
+def _side_by_side(work: Callable[[Path], Done], clips: Iterable[Path], jobs: int) -> Iterator[tuple[Path, Done]]:
+    """Yield each clip with what threads made of it, in order, with a few always under way."""
+    waiting = iter(clips)
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            under_way: deque[tuple[Path, Future[Done]]] = deque()
+            while True:
+                under_way.extend(
+                    (clip, pool.submit(work, clip)) for clip in islice(waiting, AHEAD * jobs - len(under_way))
+                )
+                if not under_way:
+                    return
+                clip, future = under_way.popleft()
+                yield clip, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -13,11 +13,11 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def progress_bar(*, total: int, description: str, unit: str) -> tqdm:
+def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
     """Return a progress bar with speed and time left, to be used as a context manager; only a terminal shows it.
 
     Args:
-        total: how many units make the whole.
+        total: how many units make the whole, or None where nobody has counted them.
         description: what is being done, in a word or two.
         unit: what is counted, such as `pictures`; `B` is shown with its prefixes.
     """
