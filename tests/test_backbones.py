@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from audionet import backbones
 from audionet.backbones import (
     ARCHITECTURES,
+    candidate_bottlenecks,
     fit_pictures,
     load_backbone,
+    loader_of,
     open_graph,
     parse_bottleneck,
     segment_weights,
 )
 from audionet.errors import InputError, WeightsError
+from audionet.settings import BackboneSettings
 from audionet.weights import RegistrySource, cache_folder, find_weights
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"]
@@ -112,6 +115,13 @@ def test_segments_are_equal_averages_that_use_every_column_alike(width, segments
 def test_options_that_exclude_each_other_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         load_backbone(**options)
+
+
+@pytest.mark.parametrize("asked", ["auto", "classic", "block3", "block3@2+classic"])
+def test_a_tfhub_module_is_read_where_it_can_be_and_says_so(capsys, asked):
+    assert candidate_bottlenecks("tfhub", asked) == ("classic",)
+    loader_of(BackboneSettings(architecture="tfhub", bottleneck=asked), of_sound=True)
+    assert (f"--bottleneck {asked} is passed over" in capsys.readouterr().err) == asked.startswith("block")
 
 
 def test_an_engine_that_is_not_installed_is_told(monkeypatch):

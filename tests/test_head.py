@@ -3,15 +3,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.linear_model import Ridge
 
 from audionet.head import (
+    RIDGE_SHARPNESS,
+    RIDGE_SHRINKAGE,
     TRAINERS,
     Head,
+    TrainingSet,
     best_temperature,
     log_softmax,
     moments,
     pool,
     train_lda,
+    train_ridge,
     train_softmax,
 )
 from audionet.settings import HeadSettings
@@ -21,13 +26,13 @@ logits = hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(2, 4)),
 every_trainer = pytest.mark.parametrize("name", TRAINERS)
 
 
-def clouds(*, seed: int = 0, count: int = 60, labels: int = 3, dimension: int = 12):
-    """Return bottlenecks of labels that lie apart, on columns of very different scale, and their numbers."""
+def clouds(*, seed: int = 0, count: int = 60, labels: int = 3, dimension: int = 12) -> TrainingSet:
+    """Return bottlenecks of labels that lie apart, on columns of very different scale."""
     rng = np.random.default_rng(seed)
     numbers = np.arange(count) % labels
     centres = 3 * np.eye(labels, dimension)
     bottlenecks = (centres[numbers] + rng.normal(0, 0.5, (count, dimension))) * np.logspace(-2, 2, dimension) + 7
-    return bottlenecks.astype(np.float16), numbers
+    return TrainingSet(bottlenecks.astype(np.float16), numbers, labels)
 
 
 @given(logits)
@@ -54,40 +59,38 @@ def test_pooling_one_chunk_changes_nothing(values):
 
 @every_trainer
 def test_labels_that_lie_apart_are_told_apart(name):
-    bottlenecks, numbers = clouds()
-    head = TRAINERS[name](bottlenecks, numbers, 3, SETTINGS)
-    unseen, unseen_numbers = clouds(seed=1)
-    assert np.mean(head.logits(unseen).argmax(axis=1) == unseen_numbers) > 0.95
+    head, unseen = TRAINERS[name](clouds(), SETTINGS), clouds(seed=1)
+    assert np.mean(head.logits(unseen.bottlenecks).argmax(axis=1) == unseen.numbers) > 0.95
 
 
 @every_trainer
 def test_training_twice_gives_the_same_head(name):
-    first, second = (TRAINERS[name](*clouds(), 3, SETTINGS) for _ in range(2))
+    first, second = (TRAINERS[name](clouds(), SETTINGS) for _ in range(2))
     assert np.array_equal(first.weights, second.weights)
     assert np.array_equal(first.biases, second.biases)
 
 
 @every_trainer
 def test_a_constant_column_does_no_harm(name):
-    bottlenecks, numbers = clouds()
-    bottlenecks[:, 5] = 3
-    assert np.isfinite(TRAINERS[name](bottlenecks, numbers, 3, SETTINGS).logits(bottlenecks)).all()
+    examples = clouds()
+    examples.bottlenecks[:, 5] = 3
+    assert np.isfinite(TRAINERS[name](examples, SETTINGS).logits(examples.bottlenecks)).all()
 
 
 @every_trainer
 def test_a_label_with_more_recordings_gets_no_head_start(name):
-    bottlenecks, numbers = clouds(count=200, labels=2)
-    kept = np.flatnonzero((numbers == 0) | (np.arange(200) < 20))
-    few, few_numbers = bottlenecks[kept], numbers[kept]
-    head = TRAINERS[name](few, few_numbers, 2, SETTINGS)
-    centres = [few[few_numbers == number].mean(axis=0, dtype=np.float32) for number in range(2)]
+    many = clouds(count=200, labels=2)
+    kept = np.flatnonzero((many.numbers == 0) | (np.arange(200) < 20))
+    few = TrainingSet(many.bottlenecks[kept], many.numbers[kept], 2)
+    head = TRAINERS[name](few, SETTINGS)
+    centres = [few.bottlenecks[few.numbers == number].mean(axis=0, dtype=np.float32) for number in range(2)]
     assert 0.2 < head.probabilities(np.mean(centres, axis=0)[None])[0, 1] < 0.8
 
 
 @every_trainer
 def test_a_trainer_shows_its_head_as_it_goes(name):
     seen = []
-    final = TRAINERS[name](*clouds(), 3, SETTINGS, on_step=lambda step, head: seen.append((step, head)))
+    final = TRAINERS[name](clouds(), SETTINGS, on_step=lambda step, head: seen.append((step, head)))
     assert np.array_equal(seen[-1][1].weights, final.weights)
     assert [step for step, _ in seen] == sorted({step for step, _ in seen})
 
@@ -95,13 +98,47 @@ def test_a_trainer_shows_its_head_as_it_goes(name):
 def test_softmax_takes_as_many_steps_as_it_is_told():
     steps = []
     settings = HeadSettings(how_many_training_steps=25)
-    train_softmax(*clouds(), 3, settings, on_step=lambda step, _: steps.append(step))
+    train_softmax(clouds(), settings, on_step=lambda step, _: steps.append(step))
     assert steps == [10, 20, 25]
 
 
 def test_lda_needs_no_more_than_one_example_a_label():
-    bottlenecks, numbers = clouds(count=3)
-    assert np.isfinite(train_lda(bottlenecks, numbers, 3, SETTINGS).logits(bottlenecks)).all()
+    examples = clouds(count=3)
+    assert np.isfinite(train_lda(examples, SETTINGS).logits(examples.bottlenecks)).all()
+
+
+@pytest.mark.parametrize("name", ["lda", "ridge"])
+def test_fewer_rows_than_columns_give_what_the_other_way_round_would(name):
+    examples = clouds(count=40, dimension=30)
+    repeated = TrainingSet(np.tile(examples.bottlenecks, (4, 1)), np.tile(examples.numbers, 4), 3)
+    few, many = (TRAINERS[name](one, SETTINGS).logits(examples.bottlenecks) for one in (examples, repeated))
+    assert few == pytest.approx(many, abs=0.01 * float(np.ptp(many)))
+
+
+def test_ridge_is_that_of_scikit_learn():
+    examples = clouds(count=200, labels=3)
+    columns = examples.standardised(examples.bottlenecks).astype(np.float64)
+    middle = examples.centres.mean(axis=0)
+    weights = examples.balanced_shares
+    trace = np.average(np.square(columns - middle), axis=0, weights=weights).mean()
+    penalty = len(columns) * RIDGE_SHRINKAGE / (1 - RIDGE_SHRINKAGE) * trace
+    model = Ridge(alpha=penalty).fit(columns, np.eye(3)[examples.numbers], sample_weight=weights)
+    expected = RIDGE_SHARPNESS * (model.predict(columns) - 1 / 3) / (1 - RIDGE_SHRINKAGE)
+    assert train_ridge(examples, SETTINGS).logits(examples.bottlenecks) == pytest.approx(expected, abs=0.05)
+
+
+def test_rows_of_a_larger_share_count_for_more():
+    examples = clouds()
+    doubled = np.flatnonzero(np.arange(60) < 30)
+    repeated = TrainingSet(
+        np.concatenate([examples.bottlenecks, examples.bottlenecks[doubled]]),
+        np.concatenate([examples.numbers, examples.numbers[doubled]]),
+        3,
+    )
+    weighted = TrainingSet(examples.bottlenecks, examples.numbers, 3, np.where(np.arange(60) < 30, 2.0, 1.0))
+    for name in ("lda", "ridge", "prototypes"):
+        first, second = (TRAINERS[name](one, SETTINGS).logits(examples.bottlenecks) for one in (repeated, weighted))
+        assert first == pytest.approx(second, abs=0.01 * float(np.ptp(first)))
 
 
 def test_cooling_keeps_the_answer_and_lowers_the_confidence():

@@ -42,7 +42,7 @@ from PIL import Image
 from audionet import networks
 from audionet.errors import InputError, WeightsError
 from audionet.files import fingerprint_of, sha256_of, write_bytes, write_json
-from audionet.screen import hushed
+from audionet.screen import hushed, say
 from audionet.settings import BackboneSettings
 from audionet.weights import (
     OfficialSource,
@@ -255,6 +255,11 @@ def loader_of(settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Ba
         of_sound: whether its pictures are of sound, which decides their size unless the settings do.
     """
     row = find_architecture(settings.architecture)
+    if row.build is None and settings.bottleneck not in {"auto", row.default_bottleneck}:
+        say(
+            f"Note: a TF Hub module gives its feature vector and nothing from within, so --bottleneck "
+            f"{settings.bottleneck} is passed over."
+        )
     size_for_sound = row.sound_size if of_sound and row.build else None  # a module's own signature tells its size
     return partial(
         load_backbone,
@@ -302,6 +307,7 @@ def candidate_bottlenecks(architecture: str, bottleneck: str = "auto", *, of_sou
     Args:
         architecture: a name out of `ARCHITECTURES`.
         bottleneck: `auto` for a choice, or one that leaves none.
+            A TF Hub module shows nothing of its inside, so that whatever is asked for, its output serves.
         of_sound: whether the pictures are of sound. For ordinary pictures the last layer, which knows things and
             animals, is tried first; for sound it has never been the best.
 
@@ -309,7 +315,7 @@ def candidate_bottlenecks(architecture: str, bottleneck: str = "auto", *, of_sou
         InputError: an unknown architecture, or a bottleneck that it does not have.
     """
     row = find_architecture(architecture)
-    if bottleneck != "auto":
+    if bottleneck != "auto" and row.build is not None:
         return (parse_bottleneck(bottleneck, row).text,)
     texts = row.candidate_bottlenecks if of_sound else ("classic", row.default_bottleneck)
     return tuple(dict.fromkeys(parse_bottleneck(text, row).text for text in texts))

@@ -33,7 +33,7 @@ class HeadSettings:
         InputError: a setting is outside its range.
     """
 
-    head: Literal["auto", "lda", "softmax", "prototypes"] = "auto"
+    head: Literal["auto", "lda", "ridge", "softmax", "prototypes"] = "auto"
     """How the top layer is trained. auto tries them all and keeps the best on validation."""
     how_many_training_steps: int = 500
     """Gradient steps, for softmax."""

@@ -17,7 +17,7 @@ import numpy as np
 from audionet.audit import claimed_accuracy
 from audionet.bottlenecks import Rows
 from audionet.files import mark_folder, read_mark, sha256_of
-from audionet.head import TRAINERS, Head, OnStep, best_temperature, log_softmax
+from audionet.head import TRAINERS, Head, OnStep, TrainingSet, best_temperature, log_softmax
 from audionet.material import Material
 from audionet.metrics import accuracy, balanced_accuracy, log_loss, rows_by_group
 from audionet.openset import Clips, OpenSet, fit_open_set
@@ -178,7 +178,8 @@ def _fit(
     # A picture counts as much as all of its views together.
     shares = np.where(is_view, 1.0, max(1.0, is_view.sum() / max(1, (~is_view).sum())))
     labels, numbers = np.unique(numbers, return_inverse=True)
-    return TRAINERS[trainer](bottlenecks, numbers, len(labels), settings, shares=shares, seed=seed, on_step=on_step)
+    examples = TrainingSet(bottlenecks, numbers, len(labels), shares)
+    return TRAINERS[trainer](examples, settings, seed=seed, on_step=on_step)
 
 
 def _out_of_fold(material: Material, bottleneck: str, fit: Callable[[np.ndarray], Head]) -> Clips | None:
