@@ -1,7 +1,8 @@
 """Samples to picture, picture to jpg and back.
 
-Every drawing is a function of samples and recipe that returns brightness or colours; `DRAWERS` names them. Low
-frequencies are at the bottom, or C in a chromagram, and time runs to the right. Loudness changes none of them.
+Every drawing is a function of samples and recipe that returns brightness from 0 to 1, in one colour or in three;
+`DRAWERS` names them. Low frequencies are at the bottom, or C in a chromagram, and time runs to the right. Loudness
+changes none of them.
 """
 
 import functools
@@ -52,7 +53,8 @@ def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
         uint8, shape (picture_height, picture_width, 3), RGB.
     """
     drawing = DRAWERS[recipe.drawing](samples, recipe)
-    return np.ascontiguousarray((drawing * 255 + 0.5).astype(np.uint8)[::-1])
+    colours = (drawing * 255 + 0.5).astype(np.uint8)[::-1]
+    return np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3)))
 
 
 def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -150,7 +152,7 @@ def _draw_log_mel_3(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
 def _draw_log_mel(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Log-mel in gray."""
     power = _mel_power(samples, recipe, recipe.window_samples[0])
-    return _gray(decibels(power, recipe.range_db), recipe)
+    return _resized(decibels(power, recipe.range_db)[:, :, None], recipe)
 
 
 def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -175,7 +177,7 @@ def _draw_chromagram(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
         high_hz=recipe.high_hz,
     )
     power = power_spectra(samples, window_samples, recipe.picture_width) @ filters
-    return _gray(decibels(power.T, recipe.range_db), recipe)
+    return _resized(decibels(power.T, recipe.range_db)[:, :, None], recipe)
 
 
 def _draw_pcen(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -184,7 +186,7 @@ def _draw_pcen(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     column_seconds = len(samples) / recipe.sample_rate_hz / recipe.picture_width
     energies = normalise_channels(power, column_seconds=column_seconds, range_db=recipe.range_db)
     white = max(float(np.quantile(energies, PCEN_BRIGHTEST)), QUIETEST_POWER)
-    return _gray(np.clip(energies / white, 0, 1), recipe)
+    return _resized(np.clip(energies / white, 0, 1)[:, :, None], recipe)
 
 
 DRAWERS = {
@@ -212,8 +214,11 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
     padded = np.pad(samples.astype(np.float32, copy=False), window_samples // 2)
     window = _hann(window_samples)
     slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[np.minimum(starts, len(samples))]
-    spectra = scipy.fft.rfft(slices * window, _fft_samples(window_samples), axis=1)
-    power = spectra.real**2 + spectra.imag**2
+    slices *= window  # in place here and below: fresh memory would cost as much time as the arithmetic
+    spectra = scipy.fft.rfft(slices, _fft_samples(window_samples), axis=1, overwrite_x=True)
+    squares = spectra.view(np.float32)
+    squares *= squares
+    power = squares[:, ::2] + squares[:, 1::2]
     return power.reshape(columns, frames_per_column, -1).mean(axis=1)
 
 
@@ -334,11 +339,6 @@ def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
 def _fft_samples(window_samples: int) -> int:
     """Return the power of two that a window is padded to, 512 at least, so that low bands have bins of their own."""
     return max(512, 1 << (window_samples - 1).bit_length())
-
-
-def _gray(drawing: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Stretch brightness of shape (bands, columns) to the recipe's height, the same in all three colours."""
-    return np.repeat(_resized(drawing[:, :, None], recipe), 3, axis=2)
 
 
 def _resized(drawing: np.ndarray, recipe: Recipe) -> np.ndarray:
