@@ -80,6 +80,20 @@ def test_babble_lies_as_far_below_the_clip_as_asked():
     assert rms_db(samples) - rms_db(noisy - samples) == pytest.approx(10, abs=0.05)
 
 
+@pytest.mark.parametrize("add", [conditions.add_swelling_noise, conditions.add_tones])
+@pytest.mark.parametrize("seed", range(5))
+def test_swelling_noise_and_tones_lie_as_far_below_the_clip_as_asked(add, seed):
+    samples = babbling(seed)
+    noisy = add(samples, sample_rate_hz=RATE_HZ, snr_db=10, rng=np.random.default_rng(seed))
+    assert rms_db(samples) - rms_db(noisy.astype(np.float64) - samples) == pytest.approx(10, abs=0.05)
+
+
+def test_tones_are_steady_and_few():
+    added = conditions.add_tones(tone(440), sample_rate_hz=RATE_HZ, snr_db=0, rng=np.random.default_rng(0)) - tone(440)
+    power = np.sort(np.abs(np.fft.rfft(added * np.hanning(len(added)))) ** 2)[::-1]
+    assert power[: 4 * 11 * 4].sum() > 0.99 * power.sum()
+
+
 def test_without_other_clips_there_is_no_babble():
     samples = tone(440)
     for others in ([], [np.zeros(100, np.float32)], [np.empty(0, np.float32)]):
@@ -130,6 +144,52 @@ def test_a_room_keeps_the_level():
     samples = babbling()
     wet = conditions.reverberate(samples, sample_rate_hz=RATE_HZ, rt60_seconds=0.3, rng=np.random.default_rng(0))
     assert rms_db(wet) == pytest.approx(rms_db(samples), abs=0.01)
+
+
+def test_echoes_stand_out_from_the_tail_and_damping_makes_it_duller():
+    click = np.zeros(RATE_HZ, np.float32)
+    click[0] = 1
+    plain, echoing, damped = (
+        conditions.reverberate(
+            click, sample_rate_hz=RATE_HZ, rt60_seconds=0.5, rng=np.random.default_rng(0), **settings
+        )
+        for settings in ({}, {"echoes": 8}, {"damping": 0.8})
+    )
+    assert (
+        np.abs(echoing[1:]).max() / np.abs(echoing[1:]).mean()
+        > 1.5 * np.abs(plain[1:]).max() / np.abs(plain[1:]).mean()
+    )
+    assert share_db(damped[1:], 4_000, 8_000) < share_db(plain[1:], 4_000, 8_000) - 6
+
+
+def test_one_reflection_takes_away_the_tone_that_it_comes_half_a_period_late_to():
+    samples = tone(500)
+    reflected = conditions.reflect(samples, sample_rate_hz=RATE_HZ, delay_seconds=0.001, gain_db=0)
+    assert rms_db(reflected[100:]) < rms_db(samples) - 40
+    doubled = conditions.reflect(tone(1_000), sample_rate_hz=RATE_HZ, delay_seconds=0.001, gain_db=0)
+    assert rms_db(doubled[100:]) == pytest.approx(rms_db(samples) + 6, abs=0.1)
+
+
+def test_overdriving_keeps_the_peak_and_lifts_what_is_quiet():
+    samples = babbling()
+    driven = conditions.overdrive(samples, gain_db=20)
+    assert np.abs(driven).max() == pytest.approx(np.abs(samples).max(), rel=1e-3)
+    assert rms_db(driven) > rms_db(samples) + 3
+    assert np.array_equal(np.sign(driven), np.sign(samples))
+
+
+@given(levels=st.integers(2, 64))
+def test_quantizing_leaves_no_more_levels_than_asked(levels):
+    assert len(np.unique(conditions.quantize(babbling(), levels=levels))) <= levels + 1
+
+
+@given(share=st.floats(0, 1), seed=st.integers(0, 99))
+def test_packets_are_lost_whole_and_as_many_as_asked(share, seed):
+    sound = np.ones(20 * RATE_HZ, np.float32)
+    arrived = conditions.lose_packets(sound, sample_rate_hz=RATE_HZ, share=share, rng=np.random.default_rng(seed))
+    packets = arrived.reshape(-1, 320)
+    assert np.ptp(packets, axis=1).max() == 0
+    assert 1 - packets[:, 0].mean() == pytest.approx(share, abs=0.08)
 
 
 def test_amplifying_clips_at_full_scale_and_rounds_to_16_bits():

@@ -9,10 +9,10 @@ Levels are relative to the clip's own root mean square, so pass the sound alone,
 Results may exceed full scale, except where a file or a recorder would have clipped them, as `through_codec` and
 `amplify` do.
 
-    noise       add_noise, add_babble, colored_noise
-    channel     equalize, low_pass, high_pass, telephone_band, reverberate
-    level       amplify, clip
-    time        change_speed, change_tempo, change_pitch, crop
+    noise       add_noise, add_babble, add_swelling_noise, add_tones, colored_noise
+    channel     equalize, low_pass, high_pass, telephone_band, reverberate, reflect
+    level       amplify, clip, overdrive, quantize
+    time        lose_packets, change_speed, change_tempo, change_pitch, crop
     codec       through_codec; CODECS names them, missing_codecs tells which this machine lacks
     sweep       SWEEP: named conditions of several strengths, for evaluate.py
 """
@@ -77,6 +77,46 @@ def add_babble(
     return _add(samples, murmur, snr_db)
 
 
+def add_swelling_noise(
+    samples: np.ndarray, *, sample_rate_hz: int, snr_db: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Add noise of a random spectrum that may swell and fade, as streets, engines, crowds and waves make.
+
+    Args:
+        samples: the clip.
+        sample_rate_hz: its rate.
+        snr_db: how far the noise lies below the clip, in decibels of root mean square.
+        rng: draws its colour, its spectrum and whether it swells, 0.3 to 8 times a second.
+    """
+    colors = list(COLORS)
+    noise = colored_noise(len(samples), color=colors[rng.integers(len(colors))], rng=rng)
+    noise = equalize(noise, sample_rate_hz=sample_rate_hz, depth_db=15, rng=rng)
+    if rng.random() < 0.5:
+        turns = rng.uniform(0.3, 8) * np.arange(len(samples)) / sample_rate_hz + rng.random()
+        noise = noise * (1 + rng.uniform(0.3, 0.9) * np.sin(2 * np.pi * turns))
+    return _add(samples, noise, snr_db)
+
+
+def add_tones(samples: np.ndarray, *, sample_rate_hz: int, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Add up to four steady tones with overtones, as mains, motors and held chords do.
+
+    Args:
+        samples: the clip.
+        sample_rate_hz: its rate.
+        snr_db: how far the tones lie below the clip, in decibels of root mean square.
+        rng: draws their number, their pitches, 50 to 1,500 Hz, and up to eleven partials of each.
+    """
+    seconds = np.arange(len(samples)) / sample_rate_hz
+    tones = np.zeros(len(samples))
+    for _ in range(rng.integers(1, 5)):
+        pitch_hz = np.exp(rng.uniform(np.log(50), np.log(1_500)))
+        for partial in range(1, rng.integers(2, 13)):
+            phase = rng.uniform(0, 2 * np.pi)
+            if pitch_hz * partial < sample_rate_hz / 2:
+                tones += np.sin(2 * np.pi * pitch_hz * partial * seconds + phase) / partial
+    return _add(samples, tones, snr_db)
+
+
 def colored_noise(count: int, *, color: Color, rng: np.random.Generator) -> np.ndarray:
     """Return `count` samples of noise of root mean square 1, float32.
 
@@ -139,7 +179,14 @@ def telephone_band(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
 
 
 def reverberate(
-    samples: np.ndarray, *, sample_rate_hz: int, rt60_seconds: float, direct_db: float = 0.0, rng: np.random.Generator
+    samples: np.ndarray,
+    *,
+    sample_rate_hz: int,
+    rt60_seconds: float,
+    direct_db: float = 0.0,
+    damping: float = 0.0,
+    echoes: int = 0,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Put a clip into a room: the direct sound and a tail of noise that dies away. The clip's level is kept.
 
@@ -148,7 +195,9 @@ def reverberate(
         sample_rate_hz: its rate.
         rt60_seconds: how long the tail takes to fall by 60 dB: 0.3 in a living room, 1 in a hall.
         direct_db: the direct sound's energy over the tail's; 10 is close to the microphone, -5 is across the room.
-        rng: where the tail comes from.
+        damping: 0 to below 1: how much duller the tail is than the sound, as curtains and bookshelves make it.
+        echoes: how many early reflections from walls stand out from the tail, 2 to 60 ms after the sound.
+        rng: where the tail and the echoes come from.
 
     Source: J. Moorer, "About This Reverberation Business", Computer Music Journal 3 (1979): a room's response sounds
     like white noise under an exponential.
@@ -157,11 +206,25 @@ def reverberate(
         return _float32(samples)
     seconds = np.arange(max(2, round(rt60_seconds * sample_rate_hz))) / sample_rate_hz
     response = rng.standard_normal(len(seconds)) * 10 ** (-3 * seconds / rt60_seconds)  # -60 dB is a thousandth
+    if damping:
+        response = scipy.signal.lfilter([1 - damping], [1, -damping], response)
+    for _ in range(echoes):
+        delay = min(round(rng.uniform(0.002, 0.06) * sample_rate_hz), len(seconds) - 1)
+        strength = rng.uniform(-3, 3) * 10 ** (-3 * seconds[delay] / rt60_seconds)
+        response[delay] += strength * np.abs(response).max()
     response[0] = 0
     response *= 10 ** (-direct_db / 20) / np.sqrt(np.square(response).sum())
     response[0] = 1
     wet = scipy.signal.oaconvolve(samples, response.astype(np.float32))[: len(samples)]
     return _float32(wet * (_rms(samples) / max(_rms(wet), 1e-12)))
+
+
+def reflect(samples: np.ndarray, *, sample_rate_hz: int, delay_seconds: float, gain_db: float) -> np.ndarray:
+    """Add one reflection, as a table or a wall near the microphone gives: a comb of notches over frequency."""
+    delayed = np.zeros(len(samples), np.float32)
+    delay = round(delay_seconds * sample_rate_hz)
+    delayed[delay:] = samples[: max(0, len(samples) - delay)]
+    return _float32(samples + 10 ** (gain_db / 20) * delayed)
 
 
 # Level
@@ -185,7 +248,44 @@ def clip(samples: np.ndarray, *, share: float) -> np.ndarray:
     return _float32(np.clip(samples, -ceiling, ceiling))
 
 
+def overdrive(samples: np.ndarray, *, gain_db: float) -> np.ndarray:
+    """Press a clip together softly, as tubes and small loudspeakers do; its loudest sample stays what it is.
+
+    Args:
+        samples: the clip.
+        gain_db: how far the quiet parts are driven up; 20 is harsh.
+    """
+    peak = np.abs(samples).max(initial=0)
+    if peak == 0:
+        return _float32(samples)
+    gain = 10 ** (gain_db / 20)
+    return _float32(np.tanh(gain * samples / peak) * peak / np.tanh(gain))
+
+
+def quantize(samples: np.ndarray, *, levels: int) -> np.ndarray:
+    """Round a clip to so many levels between its loudest sample and the opposite."""
+    step = 2 * np.abs(samples).max(initial=0) / (levels - 1)
+    return _float32(np.round(samples / step) * step) if step else _float32(samples)
+
+
 # Time
+
+
+def lose_packets(
+    samples: np.ndarray, *, sample_rate_hz: int, share: float, packet_seconds: float = 0.02, rng: np.random.Generator
+) -> np.ndarray:
+    """Silence some packets of a clip, as a bad connection does.
+
+    Args:
+        samples: the clip.
+        sample_rate_hz: its rate.
+        share: of the packets that are lost, 0 to 1.
+        packet_seconds: how long each is.
+        rng: which.
+    """
+    packet = max(1, round(packet_seconds * sample_rate_hz))
+    arrived = rng.random(-(-len(samples) // packet)) >= share
+    return _float32(samples * np.repeat(arrived, packet)[: len(samples)])
 
 
 def change_speed(samples: np.ndarray, *, factor: float) -> np.ndarray:
@@ -437,6 +537,8 @@ def _sweep() -> Iterator[Condition]:
             yield Condition(f"{color} noise", f"{snr_db} dB", snr_db, _with(add_noise, color=color, snr_db=snr_db))
     for snr_db in (20, 10, 5):
         yield Condition("babble", f"{snr_db} dB", snr_db, _with(add_babble, snr_db=snr_db))
+    yield Condition("swelling noise", "10 dB", 10, _with(add_swelling_noise, snr_db=10))
+    yield Condition("tones", "10 dB", 10, _with(add_tones, snr_db=10))
     for depth_db in (4, 8, 12):
         yield Condition("random EQ", f"±{depth_db} dB", depth_db, _with(equalize, depth_db=depth_db))
     both = _with(_equalize_and_add_noise, depth_db=8, snr_db=15)
@@ -453,6 +555,8 @@ def _sweep() -> Iterator[Condition]:
         yield Condition("gain", f"{gain_db:+d} dB", gain_db, _with(amplify, gain_db=gain_db))
     for share in (0.01, 0.05, 0.2):
         yield Condition("clipping", f"{share:.0%}", share, _with(clip, share=share))
+    yield Condition("overdrive", "20 dB", 20, _with(overdrive, gain_db=20))
+    yield Condition("packets lost", "15%", 0.15, _with(lose_packets, share=0.15))
     for factor in (0.9, 0.95, 1.05, 1.1):
         yield Condition("speed", f"×{factor:g}", factor, _with(change_speed, factor=factor), changes_length=True)
     for factor in (0.8, 1.25):

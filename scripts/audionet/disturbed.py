@@ -63,11 +63,25 @@ OTHER_CONDITIONS: Mapping[str, Alter] = {
     "Opus 7 kbit/s": _codec("opus"),
     "low-pass 2 kHz": lambda sound, at: conditions.low_pass(sound, sample_rate_hz=at.sample_rate_hz, cutoff_hz=2_000),
     "a tenth faster": lambda sound, at: conditions.change_speed(sound, factor=1.1),
+    "Vorbis 20 kbit/s": _codec("vorbis"),
+    "one reflection": lambda sound, at: conditions.reflect(
+        sound, sample_rate_hz=at.sample_rate_hz, delay_seconds=at.rng.uniform(0.0005, 0.005), gain_db=-2
+    ),
+    "packets lost 15 %": lambda sound, at: conditions.lose_packets(
+        sound, sample_rate_hz=at.sample_rate_hz, share=0.15, rng=at.rng
+    ),
+    "32 levels": lambda sound, at: conditions.quantize(sound, levels=32),
 }
-"""The last three are of kinds that no view has."""
+"""The last four are of kinds that no view has."""
 
 CONDITIONS = {**PEER_CONDITIONS, **OTHER_CONDITIONS}
-_CODECS = {"GSM": "gsm", "mu-law": "mu_law", "mp3 24 kbit/s": "mp3_24", "Opus 7 kbit/s": "opus"}
+_CODECS = {
+    "GSM": "gsm",
+    "mu-law": "mu_law",
+    "mp3 24 kbit/s": "mp3_24",
+    "Opus 7 kbit/s": "opus",
+    "Vorbis 20 kbit/s": "vorbis",
+}
 
 
 @dataclass(frozen=True)

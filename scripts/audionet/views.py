@@ -4,10 +4,10 @@ A head that has only met clean sound takes the noise for the voice. Each chunk i
 whose bottlenecks are cached like any other. They are broad on purpose: not made for one benchmark, and each the same
 again for the same chunk, number and seed. The kinds take turns:
 
-    1  another frequency response, and white noise
-    2  a room, sometimes clipping; another frequency response, sometimes white noise, and sometimes a codec
-    3  another frequency response, sometimes noise, and a codec
-    4  sometimes a room; another frequency response, and coloured noise or babble
+    1  sometimes faster or slower; another frequency response, and white noise
+    2  a room, sometimes distortion; another frequency response, sometimes white noise, and sometimes a codec
+    3  sometimes a narrow band; another frequency response, sometimes noise, and a codec
+    4  sometimes a room; another frequency response, and babble, tones, or noise of any colour that may swell
 """
 
 import bisect
@@ -25,11 +25,12 @@ from audionet.files import sha256_of
 from audionet.recipe import Recipe
 from audionet.spectrogram import served_picture
 
-VERSION = 1  # goes up by one when views come out otherwise
+VERSION = 2  # goes up by one when views come out otherwise
 NEEDS_OTHERS = 3  # the number, among the kinds, of the one that mixes in other chunks
 BABBLERS = 6
 EQUALIZER_DB = 8.0
-TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm")
+SPEED_RANGE = 0.12  # as a logarithm: a tenth or so faster or slower
+TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm", "opus")
 COLORS: tuple[conditions.Color, ...] = ("white", "pink", "brown")
 
 
@@ -141,7 +142,7 @@ def make_view(
         rng: decides everything else.
 
     Returns:
-        float32, shape (n,), in -1..1.
+        float32, in -1..1, about as many; a change of speed changes the number.
     """
     view = KINDS[number % len(KINDS)](samples, sample_rate_hz, others, rng)
     peak = float(np.abs(view).max())
@@ -149,27 +150,15 @@ def make_view(
 
 
 def _microphone(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < 0.5:
+        samples = conditions.change_speed(samples, factor=float(np.exp(rng.uniform(-SPEED_RANGE, SPEED_RANGE))))
     return _noisy(_equalized(samples, rate, rng), rng, 5, 20)
-
-
-def _line(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    view = _equalized(samples, rate, rng)
-    if rng.random() < 0.3:
-        view = _noisy(view, rng, 10, 30, color=COLORS[rng.integers(len(COLORS))])
-    return _coded(view, rate, rng, TELEPHONE_CODECS)
-
-
-def _street(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    view = _equalized(_in_a_room(samples, rate, rng) if rng.random() < 0.3 else samples, rate, rng)
-    if others and rng.random() < 0.4:
-        return conditions.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
-    return _noisy(view, rng, 5, 20, color=COLORS[rng.integers(len(COLORS))])
 
 
 def _hall(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     view = _in_a_room(samples, rate, rng)
     if rng.random() < 0.3:
-        view = conditions.clip(view, share=rng.uniform(0.02, 0.15))
+        view = _distorted(view, rng)
     view = _equalized(view, rate, rng)
     if rng.random() < 0.5:
         view = _noisy(view, rng, 8, 25)
@@ -177,6 +166,22 @@ def _hall(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.
     if fate < 0.35:
         return _coded(view, rate, rng, TELEPHONE_CODECS)
     return _coded(view, rate, rng, ("mp3_24", "mp3_16")) if fate < 0.5 else view
+
+
+def _line(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    view = _equalized(_narrowed(samples, rate, rng) if rng.random() < 0.4 else samples, rate, rng)
+    if rng.random() < 0.3:
+        view = _noisy(view, rng, 10, 30, color=COLORS[rng.integers(len(COLORS))])
+    return _coded(view, rate, rng, TELEPHONE_CODECS)
+
+
+def _street(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    view = _equalized(_in_a_room(samples, rate, rng) if rng.random() < 0.3 else samples, rate, rng)
+    company = rng.random()
+    if others and company < 0.35:
+        return conditions.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
+    add = conditions.add_tones if company > 0.75 else conditions.add_swelling_noise
+    return add(view, sample_rate_hz=rate, snr_db=rng.uniform(3, 20), rng=rng)
 
 
 KINDS = (_microphone, _hall, _line, _street)
@@ -205,5 +210,27 @@ def _coded(samples: np.ndarray, rate: int, rng: np.random.Generator, codecs: Seq
 
 def _in_a_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
     return conditions.reverberate(
-        samples, sample_rate_hz=rate, rt60_seconds=rng.uniform(0.15, 0.8), direct_db=rng.uniform(0, 12), rng=rng
+        samples,
+        sample_rate_hz=rate,
+        rt60_seconds=rng.uniform(0.15, 1.0),
+        direct_db=rng.uniform(-2, 12),
+        damping=rng.uniform(0, 0.8),
+        echoes=int(rng.integers(9)),
+        rng=rng,
+    )
+
+
+def _distorted(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < 0.5:
+        return conditions.clip(samples, share=rng.uniform(0.02, 0.15))
+    return conditions.overdrive(samples, gain_db=rng.uniform(0, 20))
+
+
+def _narrowed(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Leave a band of at least 600 Hz to 1,800 Hz, which small loudspeakers and old lines still carry."""
+    highest_hz, lowest_hz = (np.exp(rng.uniform(*np.log(ends))) for ends in ((1_800, 6_000), (80, 600)))
+    return conditions.high_pass(
+        conditions.low_pass(samples, sample_rate_hz=rate, cutoff_hz=highest_hz),
+        sample_rate_hz=rate,
+        cutoff_hz=lowest_hz,
     )

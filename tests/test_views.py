@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from conftest import RATE_HZ, noise, tone
+
+from audionet import conditions
+from audionet.recipe import find_recipe
+from audionet.views import KINDS, NEEDS_OTHERS, ChunkFile, make_view, plan_views
+
+OTHERS = [noise(1.0), tone(300, 1.0)]
+every_kind = pytest.mark.parametrize("number", range(len(KINDS)))
+
+
+def view(number: int, *, seed: int = 0, samples: np.ndarray | None = None, others=OTHERS) -> np.ndarray:
+    sound = tone(440, 1.0) if samples is None else samples
+    rng = np.random.default_rng(seed)
+    return make_view(sound, number=number, sample_rate_hz=RATE_HZ, others=others, rng=rng)
+
+
+def chunks(tmp_path, count: int) -> list[ChunkFile]:
+    return [ChunkFile(tmp_path / f"{row}.wav", 2.0, f"{row:064x}", "ab"[row % 2]) for row in range(count)]
+
+
+@every_kind
+def test_a_view_is_the_same_again_and_another_for_another_seed(number):
+    assert np.array_equal(view(number), view(number))
+    assert not np.array_equal(view(number), view(number, seed=1))
+
+
+@every_kind
+@pytest.mark.parametrize("seed", range(12))
+def test_a_view_is_a_sound_of_about_the_same_length_that_does_not_clip(number, seed):
+    made = view(number, seed=seed)
+    assert made.dtype == np.float32 and np.isfinite(made).all()
+    assert np.abs(made).max() <= 0.99 + 1e-6
+    assert len(made) == pytest.approx(RATE_HZ, rel=0.13)
+
+
+@every_kind
+@pytest.mark.parametrize("samples", [np.zeros(8_000, np.float32), np.ones(1, np.float32), noise(0.02)])
+def test_silence_and_the_shortest_sounds_have_views(number, samples):
+    for seed in range(6):
+        assert np.isfinite(view(number, seed=seed, samples=samples)).all()
+
+
+def test_without_other_chunks_nobody_babbles():
+    for seed in range(8):
+        assert np.isfinite(view(NEEDS_OTHERS, seed=seed, others=[])).all()
+
+
+def test_what_this_machine_cannot_encode_is_left_as_it_is(monkeypatch):
+    monkeypatch.setattr(conditions, "missing_codecs", lambda: dict.fromkeys(conditions.CODECS, "not here"))
+    monkeypatch.setattr(conditions, "through_codec", lambda *_, **__: pytest.fail("a codec was used"))
+    for number in range(len(KINDS)):
+        view(number)
+
+
+def test_views_of_a_chunk_stay_the_same_when_other_chunks_come(tmp_path):
+    plan = {"count": 4, "seed": 0, "recipe": find_recipe("default")}
+    few, many = plan_views(chunks(tmp_path, 40), **plan), plan_views(chunks(tmp_path, 41), **plan)
+    same = [first.key == second.key for row in range(40) for first, second in zip(few[row], many[row], strict=True)]
+    assert np.mean(same) > 0.9
+    assert all(other.label != made.chunk.label for views in few for made in views for other in made.others)
