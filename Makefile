@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sox demo data train label evaluate runs test check format clean bench-accuracy
+.PHONY: help setup sox demo data train label evaluate runs test check format clean bench bench-accuracy
 
 PYTHON ?= python3
 VENV := .venv
@@ -61,6 +61,9 @@ evaluate: setup ## Score the classifier on other recordings: make evaluate TEST=
 
 runs: setup ## List all runs
 	@$(RUN) scripts/runs.py
+
+bench: setup $(VENV)/tested ## Measure speed against the classic way: make bench BENCH=--full
+	$(RUN) scripts/bench.py $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
 
 bench-accuracy: setup ## Compare accuracies, in noise too: make bench-accuracy AUDIO=folder
 	$(RUN) scripts/bench_accuracy.py --audio_dir '$(AUDIO)' $(BENCH)

@@ -20,5 +20,6 @@ list, never from those after it, and scripts never import each other:
     landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks, metrics,
     head, material, openset, runs, evaluation, comparison, findings, classifier, testset, figures, sections, report,
     reporting, export, training, outcome, scoring, answers,
-    disturbed, peers, benchmark, leaderboard
+    disturbed, peers, benchmark, leaderboard,
+    timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """

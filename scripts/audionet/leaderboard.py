@@ -83,10 +83,15 @@ def print_tables(result: Mapping) -> None:
 def markdown(result: Mapping) -> str:
     """Return the tables as a Markdown document."""
     parts = [introduction(result)]
-    for title, (columns, rows) in tables(result).items():
-        lines = map(_markdown_row, [columns, ["---"] * len(columns), *rows])
-        parts += [f"## {title}", "\n".join(lines)]
+    for title, table in tables(result).items():
+        parts += [f"## {title}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """Return a table in Markdown."""
+    columns, rows = table
+    return "\n".join(map(_markdown_row, [columns, ["---"] * len(columns), *rows]))
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -1,0 +1,76 @@
+"""Our way of the steps that are part of a script, each to be timed alone: loading and start-up are left out."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from audionet.backbones import Engine, load_backbone
+from audionet.bottlenecks import Rows
+from audionet.dataset import read_dataset
+from audionet.head import TRAINERS, TrainingSet
+from audionet.made_data import MadeBackbone
+from audionet.material import LEDGER_NAME, Material, gather
+from audionet.settings import HeadSettings, HoldoutSettings
+from audionet.workers import PACKAGE_PARENT
+
+NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
+
+
+def write_bottlenecks(
+    image_dir: str, bottleneck_dir: str, architecture: str, bottleneck: str, image_size: int | None, engine: Engine
+) -> float:
+    """Compute the bottlenecks of a folder of pictures into a new cache; return the seconds, from the first picture on.
+
+    Args:
+        image_dir: the pictures.
+        bottleneck_dir: the cache.
+        architecture: the network.
+        bottleneck: where it is read.
+        image_size: pixels a side, or None for the network's own.
+        engine: what runs it.
+    """
+    backbone = load_backbone(architecture, bottleneck=bottleneck, image_size=image_size, engine=engine)
+    backbone(np.zeros((1, backbone.height, backbone.width, 3), np.uint8))
+    dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / LEDGER_NAME)
+    start = time.perf_counter()
+    gather(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)
+    return time.perf_counter() - start
+
+
+def read_bottlenecks(image_dir: str, bottleneck_dir: str, dimension: int) -> float:
+    """List pictures that are known, and bring their cached bottlenecks together; return the seconds that takes."""
+    start = time.perf_counter()
+    _known_material(image_dir, bottleneck_dir, dimension)
+    return time.perf_counter() - start
+
+
+def train(image_dir: str, bottleneck_dir: str, dimension: int, trainer: str, steps: int, batch_size: int) -> float:
+    """Train a head on cached bottlenecks; return the seconds, from the first step on."""
+    material = _known_material(image_dir, bottleneck_dir, dimension)
+    if trainer == "softmax":
+        import keras  # noqa: F401 (a start-up, which the trainer would count otherwise)
+    table = Rows([(material.bottlenecks, np.arange(len(material.numbers)))])
+    settings = HeadSettings(how_many_training_steps=steps, train_batch_size=batch_size)
+    examples = TrainingSet(table, material.numbers, len(material.labels))
+    start = time.perf_counter()
+    TRAINERS[trainer](examples, settings)
+    return time.perf_counter() - start
+
+
+def ask_for_help() -> float:
+    """Ask every script for help; return the seconds of the slowest."""
+    seconds = []
+    for script in sorted(Path(PACKAGE_PARENT).glob("*.py")):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, script, "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    return max(seconds)
+
+
+def _known_material(image_dir: str, bottleneck_dir: str, dimension: int) -> Material:
+    dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / LEDGER_NAME)
+    backbone = MadeBackbone(dimension)
+    return gather(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""Time and memory of commands in processes of their own, rivals in turn, so that a noisy machine is fair to all."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from audionet.errors import AudioNetError, InputError
+from audionet.screen import say
+from audionet.workers import PACKAGE_PARENT
+
+SAMPLE_SECONDS = 0.1  # between two looks at the memory; more often would slow down what is measured
+LAST_WORDS = 2000  # characters of a failed command's messages
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a command took.
+
+    Attributes:
+        seconds: by its own clock if it has one, else from its start to its end.
+        peak_bytes: the most memory that it and its processes held together, file caches left out; 0 if not watched.
+    """
+
+    seconds: float
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to do a step.
+
+    Attributes:
+        name: of the way.
+        units: how much it does, in the step's unit.
+        command: what to run.
+        has_clock: whether it prints the seconds that count, as `job` does, instead of being timed from start to end.
+        prepare: called before each run, outside the time.
+    """
+
+    name: str
+    units: float
+    command: tuple[str, ...]
+    has_clock: bool = False
+    prepare: Callable[[], object] = field(default=lambda: None, compare=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done, the unit that it is counted in, and who does it."""
+
+    unit: str
+    contestants: tuple[Contestant, ...]
+
+
+def script(name: str, *arguments: object) -> tuple[str, ...]:
+    """Return the command that runs a script of ours as a user would."""
+    return sys.executable, str(Path(PACKAGE_PARENT) / name), *map(str, arguments)
+
+
+def job(work: Callable[..., object], **arguments: object) -> tuple[str, ...]:
+    """Return the command that calls a function of a module of ours, and prints what it returns as JSON."""
+    program = (
+        f"import json, sys\nfrom {work.__module__} import {work.__name__} as work\n"
+        "print(json.dumps(work(**json.loads(sys.argv[1]))))"
+    )
+    return sys.executable, "-c", program, json.dumps(arguments, default=str)
+
+
+def run_timed(contestant: Contestant, *, watch_memory: bool = False) -> Timing:
+    """Run a contestant once.
+
+    Raises:
+        AudioNetError: its command failed.
+        InputError: `psutil`, which watches the memory, is not installed.
+    """
+    contestant.prepare()
+    paths = [PACKAGE_PARENT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
+        start = time.perf_counter()
+        process = subprocess.Popen(contestant.command, stdout=output, stderr=messages, env=environment)
+        try:
+            peak_bytes = _watch(process) if watch_memory else 0
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        seconds = time.perf_counter() - start
+        output.seek(0)
+        messages.seek(0)
+        if status:
+            last = messages.read().decode(errors="replace")[-LAST_WORDS:]
+            raise AudioNetError(f"{contestant.name} failed with status {status}:\n{last}")
+        return Timing(json.loads(output.read().splitlines()[-1]) if contestant.has_clock else seconds, peak_bytes)
+
+
+def take_turns(
+    contestants: Sequence[Contestant], *, rounds: int, watch_memory: bool = False
+) -> dict[str, list[Timing]]:
+    """Run contestants in turn, ours, theirs, ours, theirs; return their timings by name, as many as rounds."""
+    timings: dict[str, list[Timing]] = {contestant.name: [] for contestant in contestants}
+    for number in range(1, rounds + 1):
+        for contestant in contestants:
+            timing = run_timed(contestant, watch_memory=watch_memory)
+            timings[contestant.name].append(timing)
+            say(f"  round {number}: {contestant.name} {timing.seconds:.2f} s")
+    return timings
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the `median`, the `low` and the `high` of numbers, at least one."""
+    return {"median": float(np.median(values)), "low": float(min(values)), "high": float(max(values))}
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """Return how many times as fast ours is, by the speeds of each round, as `spread` gives it."""
+    return spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
+
+
+def _watch(process: subprocess.Popen) -> int:
+    try:
+        import psutil
+    except ImportError as error:
+        raise InputError(
+            "Memory cannot be watched without psutil. Install it: pip install -r tests/requirements.txt."
+        ) from error
+    watched = psutil.Process(process.pid)
+    peak_bytes = 0
+    while process.poll() is None:
+        try:
+            family = [watched, *watched.children(recursive=True)]
+            peak_bytes = max(peak_bytes, sum(map(_own_bytes, family)))
+        except psutil.NoSuchProcess:  # it has ended meanwhile; the next look sees what is left
+            continue
+        try:
+            process.wait(SAMPLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    return peak_bytes
+
+
+def _own_bytes(process: "psutil.Process") -> int:  # type: ignore[name-defined] # noqa: F821
+    """Return the memory of a process without what files are mapped to, which the system takes back when it needs to."""
+    memory = process.memory_info()
+    return memory.rss - getattr(memory, "shared", 0)

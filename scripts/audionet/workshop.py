@@ -1,0 +1,201 @@
+"""What speed is measured on: recordings, pictures, caches and classifiers of the sizes wanted, made when asked for."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from audionet import made_data, ours
+from audionet.audio import find_recordings
+from audionet.backbones import load_backbone
+from audionet.files import printable, walk_files, write_bytes
+from audionet.pictures import PictureTally, make_pictures
+from audionet.recipe import find_recipe
+from audionet.screen import say
+from audionet.spectrogram import is_picture
+from audionet.timing import Contestant, run_timed, script
+
+DIMENSION = 1280  # of the bottlenecks of the classic layer of the default network
+LONG_SECONDS = 300.0  # of a long recording, about
+TEXTS = 400  # files that classic training reads again and again
+TRAINED_ON = 40  # recordings that the classifiers to label with are trained on; how good they are does not matter
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything there is. The classic way is measured on `classic_pictures`, or it would take hours."""
+
+    long_minutes: float
+    short_recordings: int
+    pictures: int
+    cached_pictures: int
+    training_steps: int
+    labelled_pictures: int
+    labelled_minutes: float
+    classic_pictures: int
+
+    def changed(self, wanted: Mapping[str, Any]) -> "Sizes":
+        """Return these sizes with those in place that are given and not None."""
+        given = {field.name: wanted.get(field.name) for field in fields(self)}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+QUICK_SIZES = Sizes(
+    long_minutes=20,
+    short_recordings=1000,
+    pictures=200,
+    cached_pictures=20_000,
+    training_steps=500,
+    labelled_pictures=200,
+    labelled_minutes=10,
+    classic_pictures=20,
+)
+FULL_SIZES = Sizes(
+    long_minutes=120,
+    short_recordings=10_000,
+    pictures=1000,
+    cached_pictures=100_000,
+    training_steps=500,
+    labelled_pictures=1000,
+    labelled_minutes=60,
+    classic_pictures=40,
+)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A folder for all that is made; it is safe to delete.
+
+    Attributes:
+        folder: where it is.
+        sizes: how much of everything.
+        audio_dir: recordings of the user's in place of the long ones made, or None.
+        engine: what runs networks in our way.
+    """
+
+    folder: Path
+    sizes: Sizes
+    audio_dir: Path | None = None
+    engine: str = "auto"
+
+    @cached_property
+    def long_recordings(self) -> Path:
+        """Long recordings, or those of the user's that can be read."""
+        if self.audio_dir is None:
+            count = max(2, round(60 * self.sizes.long_minutes / LONG_SECONDS))
+            return self.recordings("long", count, seconds=60 * self.sizes.long_minutes / count, suffix=".mp3")
+        tally = make_pictures(self.audio_dir, self.folder / "user_image", recipe=find_recipe("default"))
+        for recording, reason in tally.failures.items():
+            say(f"Set aside: {printable(recording)}: {reason}")
+        good = [self.audio_dir / recording for recording in sorted(tally.notes)]
+        made_data.link_files(good, self.audio_dir, self.folder / "user")
+        return self.folder / "user"
+
+    @cached_property
+    def short_recordings(self) -> Path:
+        """Wavs of one second."""
+        return self.recordings("short", self.sizes.short_recordings, seconds=1.0, suffix=".wav")
+
+    @cached_property
+    def pictures(self) -> Path:
+        """Pictures of the short recordings, or of the user's."""
+        if self.audio_dir:
+            return self.drawn(self.long_recordings)[0]
+        count = min(self.sizes.short_recordings, max(self.sizes.pictures, self.sizes.labelled_pictures))
+        source = self.part(self.short_recordings, count)
+        return self.drawn(source)[0]
+
+    def recordings(self, name: str, count: int, *, seconds: float, suffix: str) -> Path:
+        """Return a folder of made recordings."""
+        folder = self.folder / f"{name}_{count}_of_{seconds:g}_s"
+        made_data.make_recordings(folder, count=count, seconds=seconds, suffix=suffix)
+        return folder
+
+    def count(self, folder: Path) -> int:
+        """Return how many recordings, or else pictures, there are in a folder."""
+        return len(_clips_in(folder))
+
+    def part(self, source: Path, count: int) -> Path:
+        """Return a folder with links to some of the recordings or pictures of another, of all labels alike."""
+        folder = self.folder / f"{source.name}_part_{count}"
+        files = _clips_in(source)
+        chosen = [files[number * len(files) // count] for number in range(min(count, len(files)))]
+        if not folder.is_dir() or self.count(folder) != len(chosen):
+            made_data.link_files(chosen, source, folder)
+        return folder
+
+    def shortest(self, source: Path, seconds: float) -> tuple[Path, float]:
+        """Return links to the shortest recordings of a folder that make up some seconds of sound, and their seconds."""
+        tally = self.drawn(source)[1]
+        lengths = {
+            recording: sum(note["measures"]["seconds"] for note in notes) for recording, notes in tally.notes.items()
+        }
+        chosen: list[str] = []
+        for recording in sorted(lengths, key=lambda name: lengths[name]):
+            if sum(lengths[name] for name in chosen) < seconds:
+                chosen.append(recording)
+        folder = self.folder / f"{source.name}_shortest_{seconds:g}"
+        made_data.link_files([source / recording for recording in chosen], source, folder)
+        return folder, sum(lengths[name] for name in chosen)
+
+    def drawn(self, source: Path) -> tuple[Path, PictureTally]:
+        """Return the pictures of a folder of recordings, without wavs, and what was found there."""
+        image_dir = self.folder / f"{source.name}_image"
+        return image_dir, make_pictures(source, image_dir, recipe=find_recipe("default"), keep_wav=False)
+
+    def seconds_of(self, source: Path) -> float:
+        """Return how many seconds of sound our way finds in a folder of recordings."""
+        return sum(self.drawn(source)[1].sound_seconds.values())
+
+    def cached(self, count: int) -> tuple[Path, Path]:
+        """Return tiny pictures, and a cache with a bottleneck of each."""
+        pictures, cache = (self.folder / f"{name}_{count}" for name in ("cached_pictures", "cache"))
+        made_data.make_pictures(pictures, count=count)
+        ours.read_bottlenecks(str(pictures), str(cache), DIMENSION)
+        return pictures, cache
+
+    @cached_property
+    def texts(self) -> Path:
+        """Bottlenecks in text files."""
+        folder = self.folder / "texts"
+        made_data.make_texts(folder, count=min(TEXTS, self.sizes.cached_pictures), dimension=DIMENSION)
+        return folder
+
+    def graph(self, architecture: str) -> Path:
+        """Return the frozen graph of a network, up to its classic layer."""
+        path = self.folder / "graphs" / f"{architecture}.pb"
+        write_bytes(path, load_backbone(architecture, bottleneck="classic").graph)
+        return path
+
+    def classifier(self, bottleneck: str, head: str) -> Path:
+        """Return a folder with a classifier `retrained_model`, and `graph.pb` and `labels.txt` of it."""
+        folder = self.folder / f"classifier_{head}"
+        if not (folder / "labels.txt").is_file():
+            few = self.recordings("few", TRAINED_ON, seconds=2.0, suffix=".wav")
+            command = script(
+                "retrain.py",
+                *("--image_dir", self.drawn(few)[0], "--bottleneck", bottleneck, "--head", head, "--views", 0),
+                *("--bottleneck_dir", self.folder / "few_bottlenecks", "--runs_dir", folder / "runs"),
+                *("--output_model", folder / "retrained_model", "--output_graph", folder / "graph.pb"),
+                *("--output_labels", folder / "labels.txt", "--report", folder / "report.html"),
+                *("--summaries_dir", folder / "summaries"),
+            )
+            run_timed(Contestant(f"training with {head}", 1, command))
+        return folder
+
+    def output(self, name: str) -> Path:
+        """Return a folder for output; `emptied` empties it before a run."""
+        return self.folder / "output" / name
+
+
+def emptied(folder: Path) -> None:
+    """Remove a folder of output."""
+    if os.path.lexists(folder):
+        shutil.rmtree(folder)
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    return find_recordings(folder) or [path for path in walk_files(folder) if is_picture(path)]
