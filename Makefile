@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sox demo data train label evaluate runs test check format clean bench bench-accuracy
+.PHONY: help setup sox demo data train recipes label evaluate runs test check format clean bench bench-accuracy
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,8 +11,6 @@ RUN := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE = 1
 
 AUDIO ?= tf_files/data_audio
-ARCHITECTURE ?= efficientnet_lite0
-RECIPE ?= default
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -46,10 +44,13 @@ demo: setup ## Set up, then data, train and label on the sample speakers
 	@$(RUN) scripts/demo.py
 
 data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
-	$(RUN) scripts/data_maker.py --audio_dir '$(AUDIO)' --recipe '$(RECIPE)' $(if $(PICTURE),--picture '$(PICTURE)')
+	$(RUN) scripts/data_maker.py --audio_dir '$(AUDIO)' $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(PICTURE),--picture '$(PICTURE)')
 
-train: setup ## Train on the pictures: make train ARCHITECTURE=inception_v3
-	$(RUN) scripts/retrain.py --architecture '$(ARCHITECTURE)'
+train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 IMAGES=folder
+	$(RUN) scripts/retrain.py $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)') $(if $(IMAGES),--image_dir '$(IMAGES)')
+
+recipes: setup ## List the recipes
+	@$(RUN) scripts/recipes.py
 
 label: setup ## Name a clip: make label CLIP=voice.mp3, or IMAGE=spectrogram.jpg
 	@if [ -z '$(CLIP)$(IMAGE)' ]; then echo 'Expected CLIP=voice.mp3 or IMAGE=spectrogram.jpg' >&2; exit 2; fi

@@ -24,13 +24,13 @@ class DataMakerOptions:
     """The command line of data_maker.py."""
 
     audio_dir: Path = TF_FILES / "data_audio"
-    """Folder of recordings, one subfolder a label: mp3, wav, flac, ogg, m4a, opus and whatever SoX or FFmpeg reads."""
+    """Folder of recordings, one subfolder a label, in any format that SoX or FFmpeg reads; UrbanSound8K; or ESC-50."""
     image_dir: Path = TF_FILES / "data_image"
     """Folder that the pictures go to."""
     recipe: str = "default"
     """How pictures look, by name."""
     picture: str | None = None
-    """Draw them in another way than the recipe does: log_mel, log_mel_3, linear, chromagram or pcen."""
+    """Draw in another way than the recipe: log_mel, log_mel_3, linear, chromagram, pcen, spectrogram or magnitude."""
     chunk_seconds: float | None = None
     """Length of the slice that one picture shows. By default the recipe's: 2 s, which serves voices best."""
     sox_effects: str | None = None

@@ -2,7 +2,7 @@
 
     python retrain.py --image_dir ../tf_files/data_image
     python retrain.py --image_dir ../tf_files/data_image --architecture inception_v3 --head softmax
-    python retrain.py --image_dir ~/photos --output_model ../tf_files/photo_model
+    python retrain.py --image_dir ~/photos --recipe cnvrg --output_model ../tf_files/photo_model
 
 Each subfolder of --image_dir is a label. Recordings are held out as a whole, so that the score tells how the next
 recording will fare. A folder of recordings is drawn first, as data_maker.py would.
@@ -11,13 +11,13 @@ recording will fare. A folder of recordings is drawn first, as data_maker.py wou
 import os
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from audionet.files import mark_folder, printable, read_mark
-from audionet.options import EXIT_FAILED, OmitArgPrefixes, run_script
+from audionet.options import EXIT_FAILED, OmitArgPrefixes, changed, run_script
+from audionet.recipe import check_drawn_by, find_recipe
 from audionet.screen import say
-from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
+from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 
@@ -28,6 +28,8 @@ class RetrainOptions:
 
     image_dir: Path = TF_FILES / "data_image"
     """Folder of pictures, one subfolder a label; or of recordings, which stands for the pictures made of them."""
+    recipe: str | None = None
+    """Train as this recipe does, unless other options say otherwise; python recipes.py lists them."""
     bottleneck_dir: Path = TF_FILES / "bottlenecks"
     """Folder of the cache. It is safe to delete."""
     summaries_dir: Path = TF_FILES / "training_summaries"
@@ -45,13 +47,17 @@ class RetrainOptions:
     backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
     holdout: OmitArgPrefixes[HoldoutSettings] = field(default_factory=HoldoutSettings)
     head: OmitArgPrefixes[HeadSettings] = field(default_factory=HeadSettings)
+    whole: OmitArgPrefixes[NetworkSettings] = field(default_factory=NetworkSettings)
+
+    def __post_init__(self) -> None:
+        if self.recipe:
+            find_recipe(self.recipe)
 
 
 def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
-    from audionet import findings, material, outcome, runs, training
-    from audionet.backbones import candidate_bottlenecks, loader_of, union_of
+    from audionet import courses, findings, material, outcome, runs
     from audionet.dataset import read_dataset
     from audionet.pictures import notes_of, pictures_for
 
@@ -59,51 +65,53 @@ def retrain(options: RetrainOptions) -> int:
     outcome.check_replaceable(options.output_model)
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
-    wanted = options.backbone
-    candidate_bottlenecks(wanted.architecture, wanted.bottleneck)  # before the long work, if it must fail
+    settings = courses.Settings(options.backbone, options.head, options.whole, options.holdout)
+    courses.check_settings(settings)
     if read_mark(options.bottleneck_dir) is None:
         mark_folder(options.bottleneck_dir, "bottlenecks")
     with watch.stage("pictures"):
-        image_dir, failures = pictures_for(options.image_dir)
+        recipe = find_recipe(options.recipe) if options.recipe else None
+        image_dir, failures = pictures_for(options.image_dir, recipe=recipe)
     ledger_path = options.bottleneck_dir / material.LEDGER_NAME
     dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
     if options.holdout.negatives:
         dataset, refused = material.with_negatives(dataset, options.holdout.negatives, options.bottleneck_dir)
         failures |= refused
-    of_sound = dataset.recipe is not None
-    candidates = candidate_bottlenecks(wanted.architecture, wanted.bottleneck, of_sound=of_sound)
-    load = loader_of(wanted, of_sound=of_sound)
-    backbone = load(bottleneck=union_of(candidates))
-    say(backbone.sentence())
+    if options.recipe:
+        check_drawn_by(options.recipe, dataset.recipe)
     with watch.stage("bottlenecks"):
-        gathered = material.gather(dataset, backbone, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
-    choose = partial(training.choose, candidates=candidates, settings=options.head, seed=options.holdout.random_seed)
+        course = courses.Course(dataset, settings, bottleneck_dir=options.bottleneck_dir)
     with watch.stage("training"):
-        choice = choose(gathered, summaries_dir=options.summaries_dir)
+        learned = course.learn(course.material, summaries_dir=options.summaries_dir)
     notes = notes_of(image_dir)
     with watch.stage("testing"):
         run = outcome.finish(
-            gathered,
-            choice,
-            load(bottleneck=choice.best.bottleneck),
+            learned.material,
+            learned.choice,
+            learned.backbone,
             notes=notes,
-            cross_validation=outcome.cross_validate(gathered, choose, options.holdout),
+            cross_validation=outcome.cross_validate(course.material, course.learn, options.holdout),
             test_dir=options.holdout.test_dir,
         )
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
     run.write_report(options.report, title=options.output_model.name, data_audit=outcome.data_audit_of(notes))
     run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
-    for picture, reason in gathered.failures.items():
+    for picture, reason in learned.material.failures.items():
         say(f"Set aside: {printable(picture)}: {reason}")
     findings.warn(run.tested.evaluation)
     for line in [*run.closing_lines(options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
-    return EXIT_FAILED if failures or gathered.failures or run.failures else 0
+    return EXIT_FAILED if failures or learned.material.failures or run.failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the script and return its exit status."""
-    return run_script(retrain, RetrainOptions, __doc__, argv)
+    return run_script(retrain, RetrainOptions, __doc__, argv, defaults=recipe_defaults)
+
+
+def recipe_defaults(typed: RetrainOptions) -> RetrainOptions:
+    """Return the options as the recipe that was asked for has them."""
+    return changed(RetrainOptions(), find_recipe(typed.recipe).training if typed.recipe else {})
 
 
 if __name__ == "__main__":

@@ -12,8 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet import audio
-from audionet.audio import check_effects, cut, find_recordings, is_recording, read_blocks, read_chunks, write_wav
+from audionet.audio import (
+    check_effects,
+    chunks_by_recipe,
+    cut,
+    find_recordings,
+    is_recording,
+    read_blocks,
+    read_chunks,
+    write_wav,
+)
 from audionet.errors import InputError, RecordingError
+from audionet.recipe import find_recipe
 
 needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
@@ -377,6 +387,17 @@ def test_memory_stays_flat_over_two_hours(minute_and_two_hours):
     (_, small), (chunks, large) = map(chunks_and_peak_kilobytes, minute_and_two_hours)
     assert chunks == pytest.approx(3600, abs=120)
     assert large < small + 50_000  # two hours of float32 are 460,800 KB
+
+
+def test_a_recipe_may_fill_with_silence_and_crop(tmp_path):
+    path = write_sound(tmp_path / "word.wav", tone(440, 1.3))
+    recipe = find_recipe("default", chunk_seconds=1.0, long_clips="crop")
+    (cropped,) = chunks_by_recipe(path, recipe)
+    assert (cropped.offset_seconds, cropped.seconds) == (0.0, 1.0)
+    (padded,) = chunks_by_recipe(path, find_recipe("default", padding="zeros"))
+    assert padded.seconds == pytest.approx(1.3)
+    assert np.abs(padded.samples[: int(1.3 * RATE_HZ)]).max() > 0.4
+    assert not padded.samples[int(1.3 * RATE_HZ) :].any()
 
 
 # Overlapping chunks

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import noise, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.dataset import SIDES, Example, deal_out, read_dataset, split
 from audionet.errors import InputError
 from audionet.files import mark_folder, sha256_of
+from audionet.pictures import make_pictures
 from audionet.recipe import find_recipe
 from audionet.spectrogram import encode_jpg
 
@@ -246,3 +248,13 @@ def test_pictures_of_several_recipes_do_not_mix(image_dir, read):
         write_picture(image_dir / "cats" / f"drawn{index}.jpg", about=about)
     with pytest.raises(InputError, match="pictures of 2 recipes"):
         read()
+
+
+def test_a_speaker_that_a_recording_names_is_kept_together_over_all_labels(tmp_path):
+    for label in ("no", "yes"):
+        for speaker in ("a1b2", "c3d4"):
+            write_sound(tmp_path / "audio" / label / f"{speaker}_nohash_0.wav", noise(1.0))
+    make_pictures(tmp_path / "audio", tmp_path / "images", recipe=find_recipe("simple_audio"))
+    examples = read_dataset(tmp_path / "images", tmp_path / "ledger.sqlite").examples
+    assert {example.group for example in examples} == {"a1b2", "c3d4"}
+    assert {example.recording for example in examples} >= {"no/a1b2_nohash_0.wav", "yes/a1b2_nohash_0.wav"}

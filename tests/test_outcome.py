@@ -10,15 +10,20 @@ import pytest
 from conftest import SPEAKERS, FakeBackbone, noise, voice, write_sound, write_speakers
 from PIL import Image
 
+from audionet.courses import Graduate
 from audionet.dataset import UNKNOWN_LABEL, read_dataset
 from audionet.errors import InputError
 from audionet.files import mark_folder
-from audionet.material import gather, with_negatives, without_fold
+from audionet.material import Material, gather, with_negatives, without_fold
 from audionet.outcome import check_replaceable, cross_validate, finish, score_held_out
 from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.training import choose
 
 choose_lda = partial(choose, candidates=["rows"], settings=HeadSettings(head="lda"))
+
+
+def learn_lda(material: Material) -> Graduate:
+    return Graduate(material, choose_lda(material), FakeBackbone())
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def test_a_folder_or_file_of_something_else_is_not_replaced(tmp_path):
 def test_every_recording_is_held_out_once_and_the_classifier_is_trained_on_all(collect, tmp_path):
     material, settings = collect(folds=5)
     choice = choose_lda(material)
-    cross_validation = cross_validate(material, choose_lda, settings)
+    cross_validation = cross_validate(material, learn_lda, settings)
     run = finish(material, choice, FakeBackbone(), cross_validation=cross_validation)
     assert run.metrics["recording"]["n"] == 15
     assert run.metrics["chunk"]["n"] == 30
@@ -226,7 +231,7 @@ def test_negatives_teach_what_unknown_is_like_and_some_are_held_out_to_test_it(c
 
 def test_every_impostor_is_held_out_once_in_a_cross_validation(collect, strangers):
     material, settings = collect(negatives=strangers, folds=4)
-    scored = cross_validate(material, choose_lda, settings).scored
+    scored = cross_validate(material, learn_lda, settings).scored
     assert sorted(one.recording for one in scored if one.label == UNKNOWN_LABEL) == [
         f"{UNKNOWN_LABEL}/strangers/deep/{number}.wav" for number in range(4)
     ]

@@ -3,8 +3,9 @@ import json
 
 import pytest
 
+import retrain
 from audionet.errors import InputError
-from audionet.recipe import DRAWINGS, RECIPES, Recipe, find_recipe
+from audionet.recipe import DRAWINGS, NOT_IN_PICTURES, RECIPES, Recipe, check_drawn_by, find_recipe
 from audionet.spectrogram import DRAWERS
 
 CHANGES = {
@@ -20,6 +21,9 @@ CHANGES = {
     "high_hz": 7_000.0,
     "range_db": 60.0,
     "jpg_quality": 90,
+    "hop_samples": 128,
+    "padding": "zeros",
+    "long_clips": "crop",
 }
 
 
@@ -35,10 +39,20 @@ def test_a_recipe_from_outside_that_lacks_or_adds_a_setting_is_refused():
             Recipe.from_json(altered)
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Recipe) if field.name != "name"])
-def test_every_setting_changes_the_fingerprint(field):
+@pytest.mark.parametrize(
+    "field", [field.name for field in dataclasses.fields(Recipe) if field.name not in {"name", *NOT_IN_PICTURES}]
+)
+def test_every_setting_of_a_picture_changes_the_fingerprint(field):
     recipe = find_recipe("default")
     assert dataclasses.replace(recipe, **{field: CHANGES[field]}).fingerprint != recipe.fingerprint
+
+
+def test_what_concerns_training_stays_out_of_pictures_and_fingerprints():
+    recipe = find_recipe("default")
+    other = dataclasses.replace(recipe, about="mine", training={"views": 0}, any_pictures=False)
+    assert other == recipe
+    assert other.fingerprint == recipe.fingerprint
+    assert not set(NOT_IN_PICTURES) & other.to_json().keys()
 
 
 def test_the_name_does_not_change_the_fingerprint():
@@ -87,7 +101,8 @@ def test_every_drawing_that_a_recipe_may_name_can_be_drawn():
 def test_any_recipe_can_be_drawn_in_any_way_and_keeps_the_rest(name, picture):
     recipe, drawn = find_recipe(name), find_recipe(name, picture=picture)
     assert drawn.drawing == picture
-    assert (drawn.name, drawn.chunk_seconds, drawn.picture_height) == (name, recipe.chunk_seconds, 224)
+    kept = ("name", "chunk_seconds", "picture_height", "training")
+    assert [getattr(drawn, field) for field in kept] == [getattr(recipe, field) for field in kept]
 
 
 def test_the_drawing_that_a_recipe_has_already_changes_nothing_in_it():
@@ -110,3 +125,25 @@ def test_an_unknown_drawing_lists_the_known():
 
 def test_a_chunk_is_its_seconds_in_samples():
     assert find_recipe("default", chunk_seconds=2.0).chunk_samples == 32_000
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_says_in_one_line_what_it_is(name):
+    assert 30 < len(RECIPES[name].summary) < 120
+    assert all(line.endswith(".") for line in RECIPES[name].about.splitlines())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_recipe_changes_are_options_of_retrain_within_their_ranges(name):
+    options = retrain.recipe_defaults(retrain.RetrainOptions(recipe=name))
+    flat = {**vars(options.backbone), **vars(options.head), **vars(options.holdout), **vars(options.whole)}
+    assert {option: flat[option] for option in RECIPES[name].training} == RECIPES[name].training
+
+
+def test_pictures_of_another_recipe_and_ordinary_ones_are_told_apart():
+    check_drawn_by("cnvrg", find_recipe("cnvrg", chunk_seconds=2.0))
+    check_drawn_by("cnvrg", None)
+    with pytest.raises(InputError, match="drawn by simple_audio, received pictures drawn by default"):
+        check_drawn_by("simple_audio", find_recipe("default"))
+    with pytest.raises(InputError, match="simple_audio trains on pictures of sound, received ordinary pictures"):
+        check_drawn_by("simple_audio", None)

@@ -5,7 +5,7 @@ Words, used for these things only:
     recording   one source file of sound
     chunk       a fixed-length slice of a recording
     picture     the spectrogram image of a chunk, a jpg
-    recipe      every setting that decides how a picture looks
+    recipe      every setting that decides how a picture looks, and for a named one how to train on it
     backbone    the frozen pretrained network
     tap         the layer it is read at
     bottleneck  the vector it gives for one picture
@@ -16,10 +16,10 @@ Words, used for these things only:
 Import rule: the data flow in one direction, and so do the imports. A module may import from those before it in this
 list, never from those after it, and scripts never import each other:
 
-    errors, files, screen, tables, workers, recipe, options, settings, audio, spectrogram, conditions, views, ledger,
-    landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks, metrics,
-    head, material, openset, runs, evaluation, comparison, findings, classifier, testset, figures, sections, report,
-    reporting, export, training, outcome, scoring, answers,
+    errors, files, screen, tables, workers, recipe, options, settings, layouts, audio, spectrogram, conditions, views,
+    ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks,
+    metrics, head, material, designs, lessons, endtoend, openset, runs, evaluation, comparison, findings, classifier,
+    testset, figures, sections, report, reporting, export, training, courses, outcome, scoring, answers,
     disturbed, peers, benchmark, leaderboard,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """

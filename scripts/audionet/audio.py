@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ import soxr
 
 from audionet.errors import InputError, RecordingError
 from audionet.files import printable, walk_files, write_bytes
+from audionet.recipe import Recipe
 
 LOSSLESS_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"})
 SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
@@ -68,8 +70,8 @@ class Chunk:
     Attributes:
         index: 0 for the first of the recording.
         offset_seconds: where it starts, in the recording as decoded.
-        samples: float32, shape (chunk_samples,), in -1..1; a short one is repeated until it is long enough.
-        seconds: how long it is without the repetition.
+        samples: float32, shape (chunk_samples,), in -1..1; a short one is filled until it is long enough.
+        seconds: how long it is without what it was filled with.
     """
 
     index: int
@@ -88,20 +90,47 @@ def find_recordings(folder: Path) -> list[Path]:
     return [path for path in walk_files(folder) if is_recording(path)]
 
 
+def chunks_by_recipe(path: Path, recipe: Recipe) -> Iterator[Chunk]:
+    """Yield the chunks of a recording that pictures are drawn of by a recipe, in order.
+
+    Raises:
+        RecordingError: no decoder reads the file, or it holds no sound.
+    """
+    chunks = read_chunks(
+        path,
+        sample_rate_hz=recipe.sample_rate_hz,
+        chunk_seconds=recipe.chunk_seconds,
+        effects=recipe.sox_effects,
+        padding=recipe.padding,
+    )
+    return islice(chunks, 1) if recipe.long_clips == "crop" else chunks
+
+
 def read_chunks(
-    path: Path, *, sample_rate_hz: int, chunk_seconds: float, effects: str = "", hop_seconds: float | None = None
+    path: Path,
+    *,
+    sample_rate_hz: int,
+    chunk_seconds: float,
+    effects: str = "",
+    hop_seconds: float | None = None,
+    padding: str = "repeat",
 ) -> Iterator[Chunk]:
     """Yield a recording's chunks in order, silent ones left out.
 
     Chunks do not overlap, unless they start every `hop_seconds`. A last chunk shorter than half a chunk is dropped; a
-    longer one, or a recording shorter than a chunk, is repeated until it fills the chunk, as `filled` does it.
+    longer one, or a recording shorter than a chunk, is filled, by default with itself, as `filled` does it.
 
     Raises:
         RecordingError: no decoder reads the file, or it holds no sound.
     """
     blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects)
     yield from chunks_of(
-        blocks, name=path, sample_rate_hz=sample_rate_hz, chunk_seconds=chunk_seconds, hop_seconds=hop_seconds
+        blocks,
+        name=path,
+        sample_rate_hz=sample_rate_hz,
+        chunk_seconds=chunk_seconds,
+        hop_seconds=hop_seconds,
+        padding=padding,
     )
 
 
@@ -112,6 +141,7 @@ def chunks_of(
     sample_rate_hz: int,
     chunk_seconds: float,
     hop_seconds: float | None = None,
+    padding: str = "repeat",
 ) -> Iterator[Chunk]:
     """Yield the chunks of a recording that is decoded already, as `read_chunks` does it.
 
@@ -121,6 +151,7 @@ def chunks_of(
         sample_rate_hz: of the samples.
         chunk_seconds: how long a chunk is.
         hop_seconds: how much later the next one starts, by default a chunk.
+        padding: how a short one is filled, as for `filled`.
 
     Raises:
         RecordingError: the blocks hold no sound.
@@ -137,7 +168,7 @@ def chunks_of(
         yield Chunk(
             index=index,
             offset_seconds=index * hop_samples / sample_rate_hz,
-            samples=filled(samples, chunk_samples, sample_rate_hz=sample_rate_hz),
+            samples=filled(samples, chunk_samples, sample_rate_hz=sample_rate_hz, padding=padding),
             seconds=len(samples) / sample_rate_hz,
         )
     if total_samples < SHORTEST_SECONDS * sample_rate_hz:
@@ -152,7 +183,7 @@ def chunks_of(
         )
 
 
-def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int) -> np.ndarray:
+def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int, padding: str = "repeat") -> np.ndarray:
     """Repeat samples until they fill a chunk; what is shorter than half a second is followed by silence up to that.
 
     Repeated sounds are told apart better than sounds in silence, as long as they do not turn into a tone.
@@ -161,7 +192,10 @@ def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int) -> n
         samples: float32, shape (n,), n above 0.
         chunk_samples: how many there shall be; more are cut off.
         sample_rate_hz: of the samples.
+        padding: `repeat`, or `zeros` for silence instead, as some tutorials have it.
     """
+    if padding == "zeros":
+        return np.pad(samples[:chunk_samples], (0, max(0, chunk_samples - len(samples))))
     silence = max(0, round(SHORTEST_PERIOD_SECONDS * sample_rate_hz) - len(samples))
     return np.resize(np.pad(samples, (0, silence)), chunk_samples)
 

@@ -270,6 +270,66 @@ def loader_of(settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Ba
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainableNetwork:
+    """A pretrained network that can be trained on.
+
+    Attributes:
+        model: a Keras model from pictures, float32 [n, height, width, 3] in 0..255, to bottlenecks, float32 [n, d].
+        layers: its layers with weights, from the first to the last.
+        weights: where they come from, as `Backbone.weights` has it.
+    """
+
+    model: Any
+    layers: Sequence[Any]
+    weights: Mapping[str, str]
+
+
+def trainable_network(
+    architecture: str,
+    *,
+    bottleneck: str,
+    height: int,
+    width: int,
+    weights: Path | str | None = None,
+    keeps_statistics: bool,
+) -> TrainableNetwork:
+    """Build a pretrained network up to a bottleneck as a Keras model.
+
+    Args:
+        architecture: a name out of `ARCHITECTURES`.
+        bottleneck: what to read.
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        weights: a file of the user's own instead of the known sources.
+        keeps_statistics: whether batches are normalised by the statistics that came with the weights, as a few steps
+            need it; else by their own, and these are learned.
+
+    Raises:
+        InputError: an unknown name, or a module of TF Hub, which is no Keras model.
+        WeightsError: no source delivers the weights.
+    """
+    row = find_architecture(architecture)
+    if row.build is None:
+        raise InputError(
+            f"Expected an architecture out of {', '.join(name for name, one in ARCHITECTURES.items() if one.build)} to "
+            f"train end to end, received {architecture}, which can only be read; choose one of them."
+        )
+    spec = parse_bottleneck(bottleneck, row)
+    found = find_weights(row.name, row.sources, weights_file=weights)
+    with hushed():  # several seconds
+        import keras
+
+        network = row.build(found, height=height, width=width)
+        pictures = keras.Input((height, width, 3))
+        vectors = _tap_vectors(network, row, spec, training=False if keeps_statistics else None)(pictures)
+        model = keras.Model(pictures, keras.ops.concatenate(vectors, axis=1) if len(vectors) > 1 else vectors[0])
+        read = network.cut([row.taps[reading.tap] for reading in spec.parts.values()])
+    return TrainableNetwork(
+        model=model, layers=[layer for layer in read.layers if layer.weights], weights=found.describe()
+    )
+
+
 def find_architecture(name: str) -> Architecture:
     """Return a row of the table.
 
@@ -481,7 +541,7 @@ def _freeze(
     else:
         height, width = size or _pair(architecture.image_size)
         vectors = _tap_vectors(architecture.build(weights, height=height, width=width), architecture, spec)
-    graph, dimensions = _frozen(vectors, height, width)
+    graph, dimensions = frozen(vectors, height, width)
     return graph, {"height": height, "width": width, "dimensions": dimensions}
 
 
@@ -502,10 +562,10 @@ def _hub_vectors(module: networks.HubModule, pictures: Any) -> list[Any]:
 
 
 def _tap_vectors(
-    network: networks.Network, architecture: Architecture, spec: BottleneckSpec
+    network: networks.Network, architecture: Architecture, spec: BottleneckSpec, *, training: bool | None = False
 ) -> Callable[[Any], list[Any]]:
     layers = {reading.tap: architecture.taps[reading.tap] for reading in spec.parts.values()}
-    read = network.reader(list(layers.values()))
+    read = network.reader(list(layers.values()), training=training)
 
     def vectors(pictures: Any) -> list[Any]:
         maps = dict(zip(layers, read(pictures), strict=True))
@@ -516,20 +576,20 @@ def _tap_vectors(
 
 def _pooled(maps: Any, reading: TapReading) -> Any:
     """Pool maps [n, height, width, channels] to vectors [n, d]."""
-    import tensorflow as tf
+    from keras import ops
 
     height, width, channels = maps.shape[1:]
     if reading.segments == 0:
-        return tf.reduce_mean(maps, axis=(1, 2))
+        return ops.mean(maps, axis=(1, 2))
     if reading.segments > width:
         raise InputError(
             f"Expected at most {width} time segments at {reading.tap} for pictures of this width, "
             f"received {reading.segments}; ask for fewer."
         )
     if reading.segments == 1:
-        return tf.reshape(tf.reduce_mean(maps, axis=2), (-1, height * channels))
-    segments = tf.einsum("nhwc,ws->nhsc", maps, segment_weights(width, reading.segments))
-    return tf.reshape(segments, (-1, height * reading.segments * channels))
+        return ops.reshape(ops.mean(maps, axis=2), (-1, height * channels))
+    segments = ops.einsum("nhwc,ws->nhsc", maps, segment_weights(width, reading.segments))
+    return ops.reshape(segments, (-1, height * reading.segments * channels))
 
 
 def segment_weights(width: int, segments: int) -> np.ndarray:
@@ -546,8 +606,17 @@ def segment_weights(width: int, segments: int) -> np.ndarray:
     return (np.clip(overlap, 0, None) * segments / width).astype(np.float32)
 
 
-def _frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> tuple[bytes, list[int]]:
-    """Freeze a function from pictures to vectors into a graph; return it with the vectors' dimensions."""
+def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> tuple[bytes, list[int]]:
+    """Freeze a function into a graph that `open_graph` runs.
+
+    Args:
+        vectors: maps pictures, float32 [n, height, width, 3] in 0..255, to vectors, float32 [n, d] each.
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+
+    Returns:
+        The serialised GraphDef, whose bottlenecks are the vectors side by side, and the dimension of each.
+    """
     # TensorFlow takes seconds to import, and a graph is frozen once.
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

@@ -251,12 +251,7 @@ class Classifier:
         recipe = self._sound_recipe(path)
         offsets: list[float] = []
         logits: list[np.ndarray] = []
-        chunks = audio.read_chunks(
-            Path(path),
-            sample_rate_hz=recipe.sample_rate_hz,
-            chunk_seconds=recipe.chunk_seconds,
-            effects=recipe.sox_effects,
-        )
+        chunks = audio.chunks_by_recipe(Path(path), recipe)
         for batch, of_batch in self.logits_of(chunks):
             offsets += [chunk.offset_seconds for chunk in batch]
             logits.append(of_batch)

@@ -2,6 +2,7 @@
 
     image_dir/alice/monday_00000.jpg    label alice, recording alice/monday.mp3 (the jpg says so)
     image_dir/cats/tom_nohash_1.png     label cats, recording cats/tom: whatever precedes _nohash_ belongs together
+    image_dir/yes/ab12_nohash_0_00000.jpg  label yes, recording yes/ab12_nohash_0.wav: speaker ab12 stays together too
     image_dir/cats/stray.png            label cats, a recording of its own
     image_dir/_unknown_/radio_00000.jpg no label: an impostor, whom a classifier learns to refuse
 
@@ -171,16 +172,19 @@ def group_rule(group_by: str) -> Callable[[str], str]:
     """Return the function from a recording's name, such as `alice/monday.mp3`, to the group it belongs to.
 
     Args:
-        group_by: `recording`; or `folder`, the folder that the recording is in; or `TABLE.csv:COLUMN`, a column of a
-            table whose first column names recordings, with or without their label; or else a regular expression, whose
-            first group, or whole match, in the file's name is the group, such as `^[^_]+`.
+        group_by: `recording`, or what precedes _nohash_ in its name; or `folder`, the folder that the recording is in;
+            or `fold`, the folder below the label's, as published data sets have folds; or `TABLE.csv:COLUMN`, a column
+            of a table whose first column names recordings, with or without their label; or else a regular expression,
+            whose first group, or whole match, in the file's name is the group, such as `^[^_]+`.
 
     Raises:
         InputError: the table or its column is not there, or the regular expression is wrong. The function raises it for
             a recording that the table lacks or the expression does not match.
     """
     if group_by == "recording":
-        return lambda recording: recording
+        return _speaker_or_recording
+    if group_by == "fold":
+        return _fold_of
     if group_by == "folder":
         return lambda recording: str(Path(recording).parent)
     table, colon, column = group_by.rpartition(":")
@@ -201,6 +205,22 @@ def group_rule(group_by: str) -> Callable[[str], str]:
         return match.group(1) if expression.groups else match.group()
 
     return matched
+
+
+def _speaker_or_recording(recording: str) -> str:
+    """Return the speaker that `xxxx_nohash_n.wav` names, who says other labels too, or else the recording."""
+    speaker, separator, _ = Path(recording).name.rpartition(NO_HASH)
+    return speaker if separator else recording
+
+
+def _fold_of(recording: str) -> str:
+    parts = Path(recording).parts
+    if len(parts) < 3:
+        raise InputError(
+            f"--group_by: expected {printable(recording)} in a fold, such as label/fold1/name.wav or as UrbanSound8K "
+            "and ESC-50 are published, received none. Leave the option away, or group by something else."
+        )
+    return parts[1]
 
 
 def _table_rule(path: Path, column: str) -> Callable[[str], str]:

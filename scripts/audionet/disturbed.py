@@ -148,7 +148,7 @@ def as_sound(item: Item) -> np.ndarray:
     else:
         rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
         altered = CONDITIONS[item.condition](samples, conditions.Circumstances(recipe.sample_rate_hz, rng, others))
-    return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz)
+    return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
 def as_picture(item: Item, *, height: int, width: int) -> np.ndarray:

@@ -225,17 +225,8 @@ def _gather_views(
     backbone: Backbone,
     holdout: HoldoutSettings,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    views: list[tuple[int, View]] = []
-    if recipe and holdout.views:
-        rows = [int(row) for row in np.flatnonzero(side_of_row != "testing") if _wav(examples[int(row)]).exists()]
-        for fold in range(max(1, holdout.folds)):  # a view mixes chunks, and what is tested must not be among them
-            of_fold = [row for row in rows if fold_of_row[row] == fold]
-            chunks = [
-                ChunkFile(_wav(example), example.seconds, example.sha256, example.label)
-                for example in (examples[row] for row in of_fold)
-            ]
-            planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
-            views += [(row, view) for row, of_row in zip(of_fold, planned, strict=True) for view in of_row]
+    rows = np.flatnonzero(side_of_row != "testing")
+    views = planned_views(examples, rows, recipe=recipe, folds=fold_of_row, holdout=holdout)
     with process_pool(os.cpu_count() or 1) as pool:
         bottlenecks, failures = cache.compute(
             [view.key for _, view in views],
@@ -247,6 +238,38 @@ def _gather_views(
     view_rows = np.array([views[number][0] for number in good], int)
     view_numbers = np.array([views[number][1].number for number in good], int)
     return bottlenecks[good] if failures else bottlenecks, view_rows, view_numbers
+
+
+def planned_views(
+    examples: Sequence[Example],
+    rows: np.ndarray,
+    *,
+    recipe: Recipe | None,
+    folds: np.ndarray,
+    holdout: HoldoutSettings,
+) -> list[tuple[int, View]]:
+    """Return the views of some examples, each with its example's row; none of ordinary pictures, or without their wav.
+
+    Args:
+        examples: pictures.
+        rows: int, of those that views are made of.
+        recipe: what drew the pictures.
+        folds: int, the fold of each example: a view mixes chunks, and what is tested must not be among them.
+        holdout: how many views, and their seed.
+    """
+    if recipe is None or not holdout.views:
+        return []
+    views: list[tuple[int, View]] = []
+    heard = [int(row) for row in rows if _wav(examples[int(row)]).exists()]
+    for fold in range(max(1, holdout.folds)):
+        of_fold = [row for row in heard if folds[row] == fold]
+        chunks = [
+            ChunkFile(_wav(example), example.seconds, example.sha256, example.label)
+            for example in (examples[row] for row in of_fold)
+        ]
+        planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
+        views += [(row, view) for row, of_row in zip(of_fold, planned, strict=True) for view in of_row]
+    return views
 
 
 def _wav(example: Example) -> Path:

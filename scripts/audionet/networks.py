@@ -45,18 +45,26 @@ class Network:
     mean: RGB
     deviation: RGB
 
-    def reader(self, layers: Sequence[str]) -> Callable[[Any], list[Any]]:
+    def reader(self, layers: Sequence[str], *, training: bool | None = False) -> Callable[[Any], list[Any]]:
         """Return a function from pictures to the outputs of the named layers.
 
         The function takes a float32 tensor [n, height, width, 3] in 0..255 and gives float32 tensors
         [n, height', width', channels], in the order of `layers`. What lies behind the deepest of them is not run.
+        Batches are normalised by the statistics that came with the weights, unless `training` is None, which leaves it
+        to Keras.
         """
         # Keras (and TensorFlow with it) takes seconds to import; a cached graph needs neither.
         import keras
 
-        cut = keras.Model(self.model.inputs, [self.model.get_layer(name).output for name in layers])
+        cut = self.cut(layers)
         mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        return lambda pictures: keras.tree.flatten(cut([(pictures - mean) / deviation], training=False))
+        return lambda pictures: keras.tree.flatten(cut([(pictures - mean) / deviation], training=training))
+
+    def cut(self, layers: Sequence[str]) -> "keras.Model":
+        """Return the network up to the named layers, with the very same weights."""
+        import keras
+
+        return keras.Model(self.model.inputs, [self.model.get_layer(name).output for name in layers])
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ A script declares its options once, as a frozen dataclass: the field gives the f
 the default and the string below it the help. Flags work with underscores and dashes alike.
 """
 
+import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import tyro
@@ -17,7 +18,7 @@ from audionet.errors import AudioNetError, InputError
 from audionet.files import disk_is_full
 from audionet.screen import say
 
-__all__ = ["EXIT_FAILED", "OmitArgPrefixes", "Positional", "check", "parse_options", "run_script"]
+__all__ = ["EXIT_FAILED", "OmitArgPrefixes", "Positional", "changed", "check", "parse_options", "run_script"]
 
 Options = TypeVar("Options")
 
@@ -28,7 +29,12 @@ EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 def run_script(
-    work: Callable[[Options], int], options_class: type[Options], description: str, argv: Sequence[str] | None = None
+    work: Callable[[Options], int],
+    options_class: type[Options],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    defaults: Callable[[Options], Options] | None = None,
 ) -> int:
     """Parse `argv` into `options_class`, do `work`, and turn a fault into a sentence and an exit status.
 
@@ -37,6 +43,7 @@ def run_script(
         options_class: a frozen dataclass that raises InputError for values that cannot work.
         description: the script's docstring, shown by `--help`.
         argv: the arguments, by default those of the process.
+        defaults: given what was typed, returns what holds for the options that were not; by default their own defaults.
 
     Returns:
         int: 0 for success, 1 when something failed, 2 when the work could not begin, 130 when interrupted.
@@ -45,7 +52,10 @@ def run_script(
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        return work(parse_options(options_class, description, argv))
+        options = parse_options(options_class, description, argv)
+        if defaults:
+            options = parse_options(options_class, description, argv, default=defaults(options))
+        return work(options)
     except InputError as error:
         say(f"Error: {error}")
         return EXIT_USAGE
@@ -70,9 +80,43 @@ def run_script(
         return EXIT_INTERRUPTED
 
 
-def parse_options(options_class: type[Options], description: str, argv: Sequence[str] | None) -> Options:
-    """Build `options_class` from command-line arguments; a wrong argument ends the process with status 2."""
-    return tyro.cli(options_class, args=argv, description=description, use_underscores=True)
+def parse_options(
+    options_class: type[Options], description: str, argv: Sequence[str] | None, *, default: Options | None = None
+) -> Options:
+    """Build `options_class` from command-line arguments; a wrong argument ends the process with status 2.
+
+    Args:
+        options_class: a frozen dataclass.
+        description: shown by `--help`.
+        argv: the arguments, by default those of the process.
+        default: what options are that are not among the arguments; by default the defaults of their fields.
+    """
+    given = tyro.MISSING_NONPROP if default is None else default
+    return tyro.cli(options_class, args=argv, description=description, use_underscores=True, default=given)
+
+
+def changed(options: Options, changes: Mapping[str, object]) -> Options:
+    """Return options with some of them changed, whichever of their groups they are in.
+
+    Args:
+        options: an instance of a dataclass, some of whose fields may be dataclasses of options themselves.
+        changes: value by name.
+
+    Raises:
+        InputError: a value is outside its range.
+        KeyError: there is no option of that name.
+    """
+    assert dataclasses.is_dataclass(options) and not isinstance(options, type)
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    left = dict(changes)
+    own = {name: left.pop(name) for name in values if name in left and not dataclasses.is_dataclass(values[name])}
+    for name, group in values.items():
+        if dataclasses.is_dataclass(group):
+            of_group = {field.name: left.pop(field.name) for field in dataclasses.fields(group) if field.name in left}
+            own[name] = changed(group, of_group) if of_group else group
+    if left:
+        raise KeyError(", ".join(left))
+    return dataclasses.replace(options, **own)
 
 
 def check(condition: bool, message: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from audionet.audit import DataAudit, LeakAudit, audit_data
 from audionet.backbones import Backbone
 from audionet.classifier import KIND, Classifier
+from audionet.courses import Graduate
 from audionet.dataset import SIDES, Example
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
@@ -30,7 +31,7 @@ from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.screen import progress_bar
 from audionet.settings import HoldoutSettings
 from audionet.testset import Source, content_keys, evaluate_scored, find_test_sources, score_sources
-from audionet.training import Choice
+from audionet.training import Attempt, Choice
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,17 @@ class CrossValidation:
 
     folds: int
     scored: list[ScoredRecording]
-    claimed_accuracy: float
+    claimed_accuracy: float | None
 
 
 def cross_validate(
-    material: Material, choose: Callable[[Material], Choice], holdout: HoldoutSettings
+    material: Material, learn: Callable[[Material], Graduate], holdout: HoldoutSettings
 ) -> CrossValidation | None:
     """Hold each fold out in turn, and choose and train anew without it.
 
     Args:
         material: as `gather` gave it for these folds.
-        choose: chooses and trains.
+        learn: chooses and trains.
         holdout: how many folds, and what of the rest is for validation.
 
     Returns:
@@ -68,12 +69,13 @@ def cross_validate(
     with progress_bar(total=holdout.folds, description="Testing", unit="folds") as bar:
         for fold in range(holdout.folds):
             part = without_fold(material, fold, holdout=holdout)
-            choice = choose(part)
-            scored += score_held_out(choice, part)
-            claims.append(choice.claimed_accuracy)
+            learned = learn(part)
+            scored += score_held_out(learned.choice, learned.material)
+            claims.append(learned.choice.claimed_accuracy)
             chunks.append(len(part.rows["testing"]))
             bar.update()
-    return CrossValidation(holdout.folds, scored, float(np.average(claims, weights=chunks)))
+    claimed = None if None in claims else float(np.average(np.array(claims, float), weights=chunks))
+    return CrossValidation(holdout.folds, scored, claimed)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Tested:
     on: str
     evaluation: dict
     sources: tuple[Source, ...]
-    claimed_accuracy: float
+    claimed_accuracy: float | None
     shared: tuple[SharedSound, ...]
     compared: int
 
@@ -387,15 +389,18 @@ def _sources_of(examples: Sequence[Example]) -> tuple[Source, ...]:
 
 
 def _curves(choice: Choice) -> list[dict]:
-    return [
-        {
-            "name": f"{one.trainer} on {one.bottleneck}",
-            "steps": one.curve["steps"],
-            "validation": {name: one.curve[name] for name in ("accuracy", "log_loss")},
-        }
-        for one in choice.attempts
-        if len(one.curve.get("steps", ())) > 1
-    ]
+    return [_curve_by_side(one) for one in choice.attempts if len(one.curve.get("steps", ())) > 1]
+
+
+def _curve_by_side(attempt: Attempt) -> dict:
+    curve = attempt.curve
+    validation = {name: curve[name] for name in ("accuracy", "log_loss") if name in curve}
+    sides = {"training": curve.get("training"), "validation": validation}
+    return {
+        "name": f"{attempt.trainer} on {attempt.bottleneck}",
+        "steps": curve["steps"],
+        **{side: values for side, values in sides.items() if values},
+    }
 
 
 def _example_clip(material: Material, tested: Tested) -> Path | None:

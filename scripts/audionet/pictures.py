@@ -3,6 +3,10 @@
     audio_dir/alice/monday.mp3  ->  image_dir/alice/monday_00000.jpg   (and monday_00000.wav, for listening)
     audio_dir/alice/old/a.flac  ->  image_dir/alice/old/a_00000.jpg
 
+or a data set as it is published, which `layouts` knows:
+
+    audio_dir/audio/fold5/1.wav ->  image_dir/dog_bark/fold5/1_00000.jpg
+
 Each jpg carries its recording, its offset and its recipe. A recording that is taken away takes its pictures with it;
 one that cannot be read is set aside with its reason while the rest go on.
 """
@@ -10,7 +14,7 @@ one that cannot be read is set aside with its reason while the rest go on.
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -29,6 +33,7 @@ from audionet.files import (
     walk_files,
     write_bytes,
 )
+from audionet.layouts import find_layout, listed_recordings
 from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.measures import NOTE_VERSION, Note, listen
 from audionet.recipe import Recipe, find_recipe
@@ -81,7 +86,7 @@ def make_pictures(
     """Bring `image_dir` up to date with the recordings in `audio_dir`.
 
     Args:
-        audio_dir: a folder with one subfolder a label, each with recordings at any depth.
+        audio_dir: a folder with one subfolder a label, each with recordings at any depth; or a published data set.
         image_dir: a folder of ours, or a new one.
         recipe: how pictures look. Pictures of another recipe are drawn again.
         labels: the subfolders to take, by default all.
@@ -92,7 +97,7 @@ def make_pictures(
         InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
     """
     audio.check_effects(recipe.sox_effects)
-    labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
+    recordings = _list_recordings(audio_dir, labels)
     _claim(image_dir, audio_dir, recipe)
     with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={NOTE_VERSION}") as ledger:
         tally = PictureTally()
@@ -101,7 +106,7 @@ def make_pictures(
         tasks = []
         known = ledger.recall_all()
         on_disk = {os.path.relpath(path, image_dir) for path in walk_files(image_dir)}
-        for task in _plan(labels, audio_dir, tally):
+        for task in _plan(recordings, tally):
             stamp, made = known.get(task.recording, (None, {}))
             if stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
                 tally.recordings_kept += 1
@@ -133,8 +138,12 @@ def notes_of(image_dir: Path) -> dict[str, list[Note]]:
         return {recording: made["notes"] for recording, made in ledger.values().items() if made.get("notes")}
 
 
-def pictures_for(image_dir: Path) -> tuple[Path, dict[str, str]]:
+def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path, dict[str, str]]:
     """Return the folder of pictures that a user means: the folder itself, or, for recordings, what is made of them.
+
+    Args:
+        image_dir: pictures or recordings.
+        recipe: what to draw recordings by; by default what their pictures are drawn by already, or `default`.
 
     Returns:
         tuple: the folder, and the reason by recording for each that failed.
@@ -142,12 +151,15 @@ def pictures_for(image_dir: Path) -> tuple[Path, dict[str, str]]:
     Raises:
         InputError: the folder has no label folder.
     """
-    folders = label_folders(image_dir, option="--image_dir")
-    holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
-    if holds_pictures or not any(audio.find_recordings(folder) for folder in folders):
-        return image_dir, {}
-    target, recipe = _place_beside(image_dir)
-    return target, _made_of(image_dir, target, recipe or find_recipe("default"))
+    if find_layout(image_dir) is None:
+        folders = label_folders(image_dir, option="--image_dir")
+        holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
+        if holds_pictures or not any(audio.find_recordings(folder) for folder in folders):
+            return image_dir, {}
+    target, drawn_by = _place_beside(image_dir)
+    if recipe is None or (drawn_by is not None and drawn_by.name == recipe.name):
+        recipe = drawn_by or find_recipe("default")
+    return target, _made_of(image_dir, target, recipe)
 
 
 def negatives_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
@@ -206,19 +218,36 @@ def _claim(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
         mark_folder(image_dir, KIND, **about)
 
 
-def _plan(labels: Iterable[Path], audio_dir: Path, tally: PictureTally) -> Iterator[_Task]:
+def _list_recordings(audio_dir: Path, labels: Sequence[Path] | None) -> dict[str, dict[str, Path]]:
+    """Return the file by recording's name, by label, whether the files are there or not; of some labels, or of all.
+
+    Raises:
+        InputError: there is no label folder, or a published data set has a table that cannot be read.
+    """
+    layout = find_layout(audio_dir) if labels is None else None
+    if layout is None:
+        labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
+        return {
+            label.name: {os.path.relpath(path, audio_dir): path for path in audio.find_recordings(label)}
+            for label in labels
+        }
+    by_label: dict[str, dict[str, Path]] = {}
+    for recording, path in listed_recordings(audio_dir, layout).items():
+        by_label.setdefault(Path(recording).parts[0], {})[recording] = path
+    return by_label
+
+
+def _plan(recordings: Mapping[str, Mapping[str, Path]], tally: PictureTally) -> Iterator[_Task]:
     """Yield what would have to be done if nothing had been done yet, and count what cannot be done."""
-    for label in labels:
-        recordings = audio.find_recordings(label)
-        if not recordings:
-            tally.failures[label.name] = "the label folder holds no recording; add some or remove the folder"
-        stems = Counter(path.with_suffix("") for path in recordings)
-        names = set(recordings)
-        for path in recordings:
-            recording = os.path.relpath(path, audio_dir)
+    for label, files in recordings.items():
+        if not files:
+            tally.failures[label] = "the label folder holds no recording; add some or remove the folder"
+        names = set(map(Path, files))
+        stems = Counter(name.with_suffix("") for name in names)
+        for recording, path in files.items():
             # a.mp3 and a.wav are two recordings: where they meet in one folder, the suffix keeps them apart. So it does
             # for a.mp3.wav, whose stem could be taken for the first.
-            stem = path.with_suffix("")
+            stem = Path(recording).with_suffix("")
             name = path.name if stems[stem] > 1 or stem in names else path.stem
             try:
                 stamp = stamp_of(path)
@@ -338,12 +367,7 @@ def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: boo
 def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
     made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0, "notes": []}
     recipe_json = recipe.to_json()
-    for chunk in audio.read_chunks(
-        task.source,
-        sample_rate_hz=recipe.sample_rate_hz,
-        chunk_seconds=recipe.chunk_seconds,
-        effects=recipe.sox_effects,
-    ):
+    for chunk in audio.chunks_by_recipe(task.source, recipe):
         jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
         about = {
             "recording": task.recording,

@@ -1,15 +1,15 @@
-"""Recipes: every setting that decides how the picture of a sound looks.
+"""Recipes: every setting that decides how the picture of a sound looks, and for named ones how to train on it.
 
 A recipe is frozen, travels inside every picture and every classifier as JSON, and has a fingerprint, so that pictures
-made by different recipes can never be mixed up. To add one, add a row to `RECIPES`. Any of them may be drawn in another
-way: `DRAWINGS` has a row for each.
+made by different recipes can never be mixed up. What concerns training stays behind in the table. To add a recipe, add
+a row to `RECIPES`. Any of them may be drawn in another way: `DRAWINGS` has a row for each.
 """
 
 import dataclasses
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from audionet.errors import InputError
@@ -37,8 +37,14 @@ DRAWINGS: Mapping[str, Drawing] = {
     "linear": Drawing(window_seconds=(0.016,), range_db=100.0, is_full_range=True),
     "chromagram": Drawing(window_seconds=(0.256,), range_db=30.0),
     "pcen": Drawing(window_seconds=(0.064,), range_db=60.0),
+    "spectrogram": Drawing(window_seconds=(0.016,), range_db=100.0, is_full_range=True),
+    "magnitude": Drawing(window_seconds=(0.016,), range_db=55.0, is_full_range=True),
 }
 """By name; `spectrogram` has a function of the same name for each."""
+
+PADDINGS = ("repeat", "zeros")
+LONG_CLIPS = ("cut", "crop")
+NOT_IN_PICTURES = ("about", "training", "any_pictures")
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,18 @@ class Recipe:
     range_db: float = 55.0
     """What lies this far or further below the loudest point is black."""
     jpg_quality: int = 92
+    hop_samples: int = 0
+    """Samples from one window to the next; 0 leaves it to the drawing."""
+    padding: str = "repeat"
+    """How a clip that is shorter than a chunk fills it: `repeat`, or followed by `zeros`."""
+    long_clips: str = "cut"
+    """What becomes of a longer one: it is `cut` into chunks, or the first chunk is kept and the rest is a `crop`."""
+    about: str = field(default="", compare=False, repr=False)
+    """What it is and where it comes from in one line, and behind it a line for each way in which it differs."""
+    training: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Options of retrain.py by name, where they are not its defaults."""
+    any_pictures: bool = field(default=False, compare=False, repr=False)
+    """Whether it trains on ordinary pictures too."""
 
     def __post_init__(self) -> None:
         self._expect("sample_rate_hz", "1000 to 192000", 1_000 <= self.sample_rate_hz <= 192_000)
@@ -84,6 +102,9 @@ class Recipe:
         self._expect("high_hz", "half of sample_rate_hz at most", self.high_hz <= self.sample_rate_hz / 2)
         self._expect("range_db", "10 to 200 decibels", 10 <= self.range_db <= 200)
         self._expect("jpg_quality", "50 to 100", 50 <= self.jpg_quality <= 100)
+        self._expect("hop_samples", "0 to 65536 samples", 0 <= self.hop_samples <= 65_536)
+        self._expect("padding", " or ".join(PADDINGS), self.padding in PADDINGS)
+        self._expect("long_clips", " or ".join(LONG_CLIPS), self.long_clips in LONG_CLIPS)
         try:
             shlex.split(self.sox_effects)
         except ValueError as error:
@@ -100,9 +121,14 @@ class Recipe:
         """Length of a chunk in samples."""
         return round(self.chunk_seconds * self.sample_rate_hz)
 
+    @property
+    def summary(self) -> str:
+        """The first line of what there is to say about it."""
+        return self.about.partition("\n")[0]
+
     def to_json(self) -> dict:
-        """Return the recipe as a JSON object."""
-        return dataclasses.asdict(self)
+        """Return what decides how pictures look, and the name, as a JSON object."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_IN_PICTURES}
 
     @classmethod
     def from_json(cls, value: dict) -> "Recipe":
@@ -127,11 +153,37 @@ class Recipe:
 # Goes up by one when the code that draws is changed, so that pictures drawn before are drawn again.
 DRAWING_VERSION = 1
 
+# The classic way: the last layer averaged, gradient descent, no augmented views.
+_AUDIONET = {
+    "architecture": "inception_v3",
+    "image_size": 299,
+    "bottleneck": "classic",
+    "head": "softmax",
+    "how_many_training_steps": 500,
+    "train_batch_size": 100,
+    "learning_rate": 0.01,
+    "views": 0,
+    "testing_percentage": 10,
+    "validation_percentage": 10,
+}
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default"),
-        Recipe("three_windows", drawing="log_mel_3", window_samples=(400, 1024, 2048), range_db=80.0),
+        Recipe(
+            "default",
+            about="What measures best: log-mel, a frozen network read in the middle, augmented views, the head that "
+            "validation prefers.",
+            any_pictures=True,
+        ),
+        Recipe(
+            "three_windows",
+            drawing="log_mel_3",
+            window_samples=(400, 1024, 2048),
+            range_db=80.0,
+            about="The default with log-mel at three window lengths as colours: sharp in time, balanced, sharp in "
+            "frequency.",
+        ),
         Recipe(
             "audionet",
             chunk_seconds=20.0,
@@ -140,9 +192,137 @@ RECIPES = {
             low_hz=0.0,
             high_hz=8_000.0,
             range_db=100.0,
+            about="AudioNet: chunks of 20 s, linear spectrogram in viridis, InceptionV3 averaged, softmax, 500 steps.\n"
+            "Whole recordings are held out; the tutorial parts the chunks of a recording, which flatters.\n"
+            "Its learning rate is meant per feature: steps over a thousand features add up.",
+            training=_AUDIONET,
+        ),
+        Recipe(
+            "audionet_chromagram",
+            chunk_seconds=20.0,
+            drawing="chromagram",
+            window_samples=(4096,),
+            range_db=30.0,
+            about="AudioNet with chromagrams: the same training on pitch classes in place of frequencies.\n"
+            "Whole recordings are held out; the tutorial parts the chunks of a recording, which flatters.",
+            training=_AUDIONET,
+        ),
+        Recipe(
+            "cnvrg",
+            chunk_seconds=1.0,
+            drawing="spectrogram",
+            window_samples=(256,),
+            picture_height=129,
+            picture_width=71,
+            low_hz=0.0,
+            high_hz=8_000.0,
+            range_db=100.0,
+            padding="zeros",
+            about="cnvrg's one network for speech and images: scipy's spectrogram, two convolutions from scratch.\n"
+            "Spectrograms are drawn in decibels; the tutorial reads the bytes of floats as colours.\n"
+            "Whole recordings are held out, and the weights that do best on validation are kept.",
+            training={
+                "network": "cnvrg",
+                "optimizer": "rmsprop",
+                "epochs": 10,
+                "views": 0,
+            },
+            any_pictures=True,
+        ),
+        Recipe(
+            "simple_audio",
+            chunk_seconds=1.0,
+            drawing="magnitude",
+            window_samples=(255,),
+            hop_samples=128,
+            picture_height=129,
+            picture_width=124,
+            low_hz=0.0,
+            high_hz=8_000.0,
+            padding="zeros",
+            about="TensorFlow's simple audio recognition: words of 1 s, magnitudes at 32 x 32, a small network from "
+            "scratch.\n"
+            "Split 80/10/10 by speaker; the tutorial has every speaker on every side.\n"
+            "Magnitudes are relative to the loudest of the clip, as a jpg cannot hold others.",
+            training={
+                "network": "simple_audio",
+                "epochs": 10,
+                "network_batch_size": 64,
+                "patience": 2,
+                "views": 0,
+                "testing_percentage": 10,
+                "validation_percentage": 10,
+            },
+        ),
+        Recipe(
+            "efficientnet",
+            sample_rate_hz=48_000,
+            chunk_seconds=5.0,
+            drawing="magnitude",
+            window_samples=(2048,),
+            hop_samples=512,
+            picture_height=128,
+            picture_width=128,
+            low_hz=0.0,
+            high_hz=24_000.0,
+            padding="zeros",
+            long_clips="crop",
+            about="The rainforest pipeline: magnitudes at 128 x 128, EfficientNetB0 from ImageNet trained end to end.\n"
+            "Pictures are drawn once and kept; the tutorial draws them from the sound files at every step.\n"
+            "Training and scoring normalise alike, and the weights that do best on validation are kept.",
+            training={
+                "network": "efficientnet_b0",
+                "image_size": 128,
+                "epochs": 10,
+                "steps_per_epoch": 100,
+                "network_batch_size": 32,
+                "views": 0,
+            },
+            any_pictures=True,
+        ),
+        Recipe(
+            "urban",
+            sample_rate_hz=22_050,
+            chunk_seconds=4.0,
+            high_hz=11_000.0,
+            about="The default for UrbanSound8K as published, tested on each of its 10 folds in turn.",
+            training={"group_by": "fold", "folds": 10},
+        ),
+        Recipe(
+            "esc50",
+            sample_rate_hz=22_050,
+            chunk_seconds=5.0,
+            high_hz=11_000.0,
+            about="The default for ESC-50 as published, tested on each of its 5 folds in turn.",
+            training={"group_by": "fold", "folds": 5},
         ),
     )
 }
+
+
+def check_drawn_by(name: str, drawn_by: Recipe | None) -> None:
+    """Raise unless a recipe trains on pictures that were drawn by a recipe.
+
+    Args:
+        name: of the recipe that is asked for.
+        drawn_by: what drew the pictures, or None for ordinary ones.
+
+    Raises:
+        InputError: they were drawn by another one, or are ordinary ones and the recipe is for sound; or no recipe has
+            that name.
+    """
+    wanted = find_recipe(name)
+    if drawn_by is None and not wanted.any_pictures:
+        takes = ", ".join(recipe.name for recipe in RECIPES.values() if recipe.any_pictures)
+        raise InputError(
+            f"--recipe: {name} trains on pictures of sound, received ordinary pictures. Choose one of {takes}, or give "
+            "it recordings: python data_maker.py."
+        )
+    if drawn_by is not None and drawn_by.name != name:
+        raise InputError(
+            f"--recipe: expected pictures drawn by {name}, received pictures drawn by {drawn_by.name}. Draw them "
+            f"again: python data_maker.py --recipe {name}."
+        )
 
 
 def find_recipe(name: str, *, picture: str | None = None, **changes: Any) -> Recipe:
@@ -174,5 +354,6 @@ def _redrawn(recipe: Recipe, picture: str | None) -> Recipe:
         drawing=picture,
         window_samples=tuple(round(seconds * recipe.sample_rate_hz) for seconds in drawing.window_seconds),
         range_db=drawing.range_db,
+        hop_samples=0,
         **(full_range if drawing.is_full_range else {}),
     )

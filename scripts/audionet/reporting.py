@@ -82,12 +82,7 @@ def _seen_and_heard(
             picture = read_picture(source.paths[int(nearest)])
             backbone = classifier.about["backbone"]
             return fit_pictures([picture], height=backbone["height"], width=backbone["width"])[0], None
-        chunks = audio.read_chunks(
-            source.paths[0],
-            sample_rate_hz=recipe.sample_rate_hz,
-            chunk_seconds=recipe.chunk_seconds,
-            effects=recipe.sox_effects,
-        )
+        chunks = audio.chunks_by_recipe(source.paths[0], recipe)
         chunk = next(chunk for chunk in chunks if chunk.offset_seconds >= offset - recipe.chunk_seconds / 2)
     except (RecordingError, PictureError, StopIteration):
         return None, None

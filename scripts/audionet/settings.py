@@ -61,6 +61,47 @@ class HeadSettings:
 
 
 @dataclass(frozen=True)
+class NetworkSettings:
+    """How a whole network is trained, from scratch or from pretrained weights.
+
+    Raises:
+        InputError: a setting is outside its range, or two exclude each other.
+    """
+
+    network: str | None = None
+    """Train this whole network, not just a top layer: cnvrg, simple_audio, or an architecture from its weights."""
+    fine_tune: int | Literal["all"] | None = None
+    """After the top layer, train the network beneath it end to end too: all of it, or so many of its last layers."""
+    epochs: int = 10
+    """Rounds through the training pictures at most, for --network and --fine_tune."""
+    steps_per_epoch: int | None = None
+    """Gradient steps a round. By default as many as show each picture once."""
+    network_batch_size: int = 32
+    """Pictures a step."""
+    network_rate: float | None = None
+    """Rate of those steps. By default 0.001, and 0.00005 for --fine_tune."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """What turns gradients into steps."""
+    activation: Literal["relu", "elu", "gelu", "sigmoid", "silu", "tanh"] = "relu"
+    """What follows each layer of cnvrg and simple_audio."""
+    patience: int = 5
+    """Rounds without a lower loss on validation after which training stops. The best weights are kept."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "network_batch_size", "patience"):
+            check(getattr(self, name) >= 1, f"--{name}: expected 1 or more, received {getattr(self, name)}.")
+        steps, rate = self.steps_per_epoch, self.network_rate
+        check(steps is None or steps >= 1, f"--steps_per_epoch: expected 1 or more, received {steps}.")
+        check(rate is None or rate > 0, f"--network_rate: expected more than 0, received {rate}.")
+        layers = self.fine_tune
+        check(not isinstance(layers, int) or layers >= 1, f"--fine_tune: expected all or 1 or more, received {layers}.")
+        check(
+            self.network is None or layers is None,
+            "--network trains a whole network already; leave --fine_tune or --network away.",
+        )
+
+
+@dataclass(frozen=True)
 class HoldoutSettings:
     """What is held out, and how training recordings are varied.
 
@@ -79,7 +120,7 @@ class HoldoutSettings:
     negatives: Path | None = None
     """Folder of recordings or pictures of none of the labels, at any depth, to learn what unknown is like."""
     group_by: str = "recording"
-    """What is never parted by the split: recording, folder, TABLE.csv:COLUMN, or a regular expression on the name."""
+    """What the split never parts: recording, folder, fold, TABLE.csv:COLUMN, or a regular expression on the name."""
     random_seed: int = 0
     """Another seed, another split."""
     views: int = 4

@@ -189,12 +189,34 @@ def _draw_pcen(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     return _resized(np.clip(energies / white, 0, 1)[:, :, None], recipe)
 
 
+def _draw_spectrogram(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Decibels over linear frequency in gray, of what `scipy.signal.spectrogram` gives by its defaults."""
+    from scipy.signal import spectrogram  # a third of a second, for this drawing alone
+
+    with np.errstate(divide="ignore"):  # of a chunk that fills only half a window
+        _, _, power = spectrogram(samples, recipe.sample_rate_hz, nperseg=recipe.window_samples[0])
+    return _resized(decibels(power, recipe.range_db)[:, :, None], recipe)
+
+
+def _draw_magnitude(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Magnitudes over linear frequency in gray, the loudest white, of what `tf.signal.stft` gives: frames inside."""
+    window_samples = recipe.window_samples[0]
+    padded = np.pad(samples, (0, max(0, window_samples - len(samples))))
+    hop_samples = recipe.hop_samples or window_samples // 2
+    slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[::hop_samples]
+    spectra = scipy.fft.rfft(slices * _hann(window_samples), _power_of_two(window_samples), axis=1)
+    magnitude = _resized(np.abs(spectra).T[:, :, None].astype(np.float32), recipe)
+    return magnitude / max(float(magnitude.max()), QUIETEST_POWER)
+
+
 DRAWERS = {
     "log_mel": _draw_log_mel,
     "log_mel_3": _draw_log_mel_3,
     "linear": _draw_linear,
     "chromagram": _draw_chromagram,
     "pcen": _draw_pcen,
+    "spectrogram": _draw_spectrogram,
+    "magnitude": _draw_magnitude,
 }
 
 
@@ -338,12 +360,16 @@ def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
 
 def _fft_samples(window_samples: int) -> int:
     """Return the power of two that a window is padded to, 512 at least, so that low bands have bins of their own."""
-    return max(512, 1 << (window_samples - 1).bit_length())
+    return max(512, _power_of_two(window_samples))
+
+
+def _power_of_two(samples: int) -> int:
+    return 1 << (samples - 1).bit_length()
 
 
 def _resized(drawing: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Stretch float brightness of shape (bands, columns, colours) to the recipe's height, bilinearly."""
-    if drawing.shape[0] == recipe.picture_height:
+    """Stretch float brightness of shape (bands, columns, colours) to the picture's size, bilinearly."""
+    if drawing.shape[:2] == (recipe.picture_height, recipe.picture_width):
         return drawing
     size = (recipe.picture_width, recipe.picture_height)
     colours = [

@@ -333,12 +333,7 @@ def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
 
 
 def _read_chunks(source: Source, recipe: Recipe) -> Iterator[audio.Chunk]:
-    return audio.read_chunks(
-        source.paths[0],
-        sample_rate_hz=recipe.sample_rate_hz,
-        chunk_seconds=recipe.chunk_seconds,
-        effects=recipe.sox_effects,
-    )
+    return audio.chunks_by_recipe(source.paths[0], recipe)
 
 
 def _jpg(samples: np.ndarray, recipe: Recipe) -> bytes:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,8 @@ class Attempt:
         l2: weight decay, for softmax.
         steps: after how many steps it did best, for softmax.
         validation_accuracy: balanced over labels, the mean over clean pictures and views; None without validation.
-        curve: by `steps`, the `accuracy` and the `log_loss` on validation while it was trained; of equal lengths.
+        curve: by `steps`, the `accuracy` and the `log_loss` on validation while it was trained; of equal lengths. Of a
+            whole network also those in `training`.
         temperature: what makes its probabilities honest on validation; 1 without.
     """
 
@@ -49,7 +51,7 @@ class Attempt:
     l2: float
     steps: int
     validation_accuracy: float | None
-    curve: dict[str, list]
+    curve: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Choice:
         head: trained on training and validation recordings, its logits divided by the temperature.
         temperature: what makes probabilities honest on recordings that a head was not trained on.
         open_set: what tells known clips from unknown ones, or None where a label has but one recording to train on.
-        claimed_accuracy: the share of chunks that a split by chance would have claimed to be right.
+        claimed_accuracy: the share of chunks that a split by chance would have claimed to be right; None of a whole
+            network, which would have to be trained once more to tell.
     """
 
     best: Attempt
@@ -70,7 +73,7 @@ class Choice:
     head: Head
     temperature: float
     open_set: OpenSet | None
-    claimed_accuracy: float
+    claimed_accuracy: float | None
 
 
 def choose(
@@ -113,6 +116,15 @@ def choose(
         open_set = _fit_open_set(material, best.bottleneck, known, temperature, fit)
     claimed = _claimed_accuracy(material, best, fit, seed)
     return Choice(best, tuple(tried), head.cooled(temperature), temperature, open_set, claimed)
+
+
+def head_before(material: Material, choice: Choice, settings: HeadSettings, seed: int = 0) -> Head:
+    """Return the head that validation chose, trained on the training side alone, to train on from."""
+    best = choice.best
+    fitted = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
+    training = material.rows["training"]
+    head = _fit(material, training, bottleneck=best.bottleneck, trainer=best.trainer, settings=fitted, seed=seed)
+    return head.cooled(choice.temperature)
 
 
 def _attempts(

@@ -118,7 +118,11 @@ def draw_view(view: View) -> np.ndarray:
         others=[_read_chunk(other, recipe) for other in view.others],
         rng=np.random.default_rng(int(view.key[:16], 16)),
     )
-    return served_picture(filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz), recipe)
+    return served_picture(_filled(altered, recipe), recipe)
+
+
+def _filled(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    return filled(samples, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
 def _read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:

@@ -1,0 +1,466 @@
+"""Whole networks: trained from scratch, from pretrained weights, or further from the head that was trained on them.
+
+Everything before the last layer becomes a backbone, frozen into a graph as any other, and the last layer the head, so
+that a classifier of a whole network is saved, scored and exported like every classifier.
+
+    bottleneck_dir/training/<fingerprint>/   what a killed run goes on from, and what the same run finds again
+        backup/                              the weights of the last round
+        best.weights.h5, progress.json       the best ones on validation, and the losses so far
+
+Only the training side is learned from, whatever that is: weights, or the mean brightness. The weights that do best on
+validation are kept.
+"""
+
+import json
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audionet.backbones import (
+    ARCHITECTURES,
+    Backbone,
+    TrainableNetwork,
+    find_architecture,
+    frozen,
+    trainable_network,
+)
+from audionet.designs import DESIGNS, Design
+from audionet.errors import InputError
+from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
+from audionet.head import Head, log_softmax
+from audionet.lessons import Lesson
+from audionet.material import Material
+from audionet.metrics import balanced_accuracy, log_loss
+from audionet.networks import SMALLEST_SIDE
+from audionet.screen import hushed, progress_bar, say
+from audionet.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    import keras
+
+VERSION = 1  # goes up by one when the same settings come to give other networks
+PART = "network"  # the name of the one part of such a backbone's bottleneck
+SCRATCH_RATE = 1e-3
+TUNING_RATE = 5e-5
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that was trained whole.
+
+    Attributes:
+        backbone: all of it but the last layer.
+        head: the last layer.
+        name: what was done, such as `simple_audio from scratch`.
+        curve: by gradient `steps`, the `accuracy` and the `log_loss` on validation, and in `training` the same.
+        best_step: after how many steps it did best on validation.
+    """
+
+    backbone: Backbone
+    head: Head
+    name: str
+    curve: dict[str, Any]
+    best_step: int
+
+
+def check_network(name: str) -> None:
+    """Raise unless a whole network goes by this name.
+
+    Raises:
+        InputError: it is no design, and no architecture that can be trained.
+    """
+    trainable = [row.name for row in ARCHITECTURES.values() if row.build]
+    if name not in DESIGNS and name not in trainable:
+        raise InputError(f"--network: expected one of {', '.join([*DESIGNS, *trainable])}, received {name!r}.")
+
+
+def glance(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
+    """Return a backbone that gives but a picture's mean brightness, to find what can be read, and of what size.
+
+    Args:
+        network: what is to be trained.
+        image_size: pixels a side, by default what suits the network.
+        of_sound: whether the pictures are of sound.
+
+    Raises:
+        InputError: an unknown network, or pictures that are too small for it.
+    """
+    check_network(network)
+    size = image_size or _usual_size(network, of_sound=of_sound)
+    _check_fits(network, size)
+    with hushed():
+        import tensorflow as tf  # several seconds
+
+        graph, _ = frozen(lambda pictures: [tf.reduce_mean(pictures, axis=(1, 2))[:, :1]], size, size)
+    return Backbone(
+        architecture="glance",
+        bottleneck=PART,
+        height=size,
+        width=size,
+        dimension=1,
+        fingerprint=fingerprint_of(["glance", size]),
+        slices={PART: (0, 1)},
+        weights={"origin": "", "sha256": "", "licence": "", "note": ""},
+        graph=graph,
+    )
+
+
+def train_network(
+    material: Material,
+    lesson: Lesson,
+    *,
+    settings: NetworkSettings,
+    weights: Path | None,
+    seed: int,
+    folder: Path,
+    summaries_dir: Path | None = None,
+) -> TrainedNetwork:
+    """Train a whole network: a design from scratch, or an architecture from its pretrained weights.
+
+    Args:
+        material: the labels.
+        lesson: the pictures.
+        settings: which network, and how it is trained.
+        weights: a file of weights of the user's own.
+        seed: of everything random.
+        folder: where a killed run finds itself again.
+        summaries_dir: where to write learning curves for TensorBoard.
+
+    Raises:
+        InputError: an unknown network.
+        WeightsError: no source delivers the weights.
+    """
+    name = settings.network or ""
+    check_network(name)
+    with hushed():
+        import keras  # several seconds
+    keras.utils.set_random_seed(seed)
+    if name in DESIGNS:
+        features = _designed(DESIGNS[name], settings, lesson)
+        described = {"origin": "trained here from scratch", "sha256": "", "licence": "", "note": ""}
+    else:
+        found = trainable_network(
+            name,
+            bottleneck="classic",
+            height=lesson.height,
+            width=lesson.width,
+            weights=weights,
+            keeps_statistics=False,
+        )
+        features = keras.Model(found.model.input, keras.layers.Dropout(0.5)(found.model.output))
+        described = {**found.weights, "origin": f"trained here end to end, from {found.weights['origin']}"}
+    course = _Training(
+        name=name,
+        features=features,
+        last=keras.layers.Dense(len(material.labels)),
+        lesson=lesson,
+        settings=settings,
+        rate=settings.network_rate or SCRATCH_RATE,
+        seed=seed,
+        folder=folder,
+        summaries_dir=summaries_dir,
+    )
+    course.run([name, described["sha256"], material.labels])
+    return course.outcome(f"{name} {'from scratch' if name in DESIGNS else 'end to end'}", name, described)
+
+
+def fine_tune(
+    material: Material,
+    lesson: Lesson,
+    head: Head,
+    *,
+    settings: NetworkSettings,
+    backbone: Backbone,
+    weights: Path | None,
+    seed: int,
+    folder: Path,
+    summaries_dir: Path | None = None,
+) -> TrainedNetwork:
+    """Train on from a head, end to end, at a low rate.
+
+    Args:
+        material: what the head was trained on.
+        lesson: the same pictures.
+        head: trained on the training side alone.
+        settings: how many layers are trained, and how.
+        backbone: the network, read at what the head takes.
+        weights: a file of weights of the user's own.
+        seed: of everything random.
+        folder: where a killed run finds itself again.
+        summaries_dir: where to write learning curves for TensorBoard.
+
+    Raises:
+        InputError: there is no validation side, which has to tell whether it became better; or the network cannot be
+            trained.
+    """
+    if not len(material.rows["validation"]):
+        raise InputError(
+            "--fine_tune: expected validation recordings, which tell whether it became better, received none. Pass a "
+            "--validation_percentage above 0, or leave --fine_tune away."
+        )
+    with hushed():
+        import keras  # several seconds
+    keras.utils.set_random_seed(seed)
+    found = trainable_network(
+        backbone.architecture,
+        bottleneck=backbone.bottleneck,
+        height=lesson.height,
+        width=lesson.width,
+        weights=weights,
+        keeps_statistics=True,
+    )
+    _freeze_all_but_the_last(found, settings.fine_tune)
+    features, last = found.model, keras.layers.Dense(len(material.labels))
+    if head.hidden:
+        units = keras.layers.Dense(len(head.hidden.biases), activation="relu")
+        features = keras.Model(features.input, units(features.output))
+        units.set_weights([head.hidden.weights, head.hidden.biases])
+    course = _Training(
+        name=f"{backbone.architecture} fine-tuned",
+        features=features,
+        last=last,
+        lesson=lesson,
+        settings=settings,
+        rate=settings.network_rate or TUNING_RATE,
+        seed=seed,
+        folder=folder,
+        summaries_dir=summaries_dir,
+    )
+    last.set_weights([head.weights, head.biases])
+    course.run([backbone.fingerprint, sha256_of(head.weights.tobytes() + head.biases.tobytes()), material.labels])
+    layers = "all layers" if settings.fine_tune == "all" else f"the last {settings.fine_tune} layers"
+    described = {**found.weights, "origin": f"fine-tuned here, from {found.weights['origin']}"}
+    return course.outcome(f"fine-tuning of {layers}", backbone.architecture, described)
+
+
+def validation_scores(material: Material, head: Head, bottleneck: str) -> tuple[float, float]:
+    """Return the balanced accuracy on validation, and the log loss: the means over clean pictures and over views."""
+    accuracies, losses = [], []
+    for is_view in (False, True):
+        rows, numbers = material.take(("validation",), bottleneck=bottleneck, clean=not is_view, views=is_view)
+        if len(numbers):
+            logits = head.logits(rows)
+            accuracies.append(balanced_accuracy(numbers, logits.argmax(axis=1)))
+            losses.append(log_loss(numbers, log_softmax(logits)))
+    return float(np.mean(accuracies)), float(np.mean(losses))
+
+
+class _Progress:
+    """The losses so far and the best weights, kept on disk, so that a killed run loses at most a round."""
+
+    def __init__(self, folder: Path, steps_per_epoch: int, patience: int, is_chosen: bool):
+        self._path = folder / "progress.json"
+        self.best_weights = folder / "best.weights.h5"
+        self._steps_per_epoch = steps_per_epoch
+        self._patience = patience
+        self._is_chosen = is_chosen
+        try:
+            noted = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            noted = {"finished": False, "epochs": []}
+        self.is_finished: bool = noted["finished"] and self.best_weights.is_file()
+        self.epochs: list[dict[str, float]] = noted["epochs"] if self.best_weights.is_file() else []
+
+    def note(self, model: "keras.Model", epoch: int, logs: dict[str, float]) -> bool:
+        """Take note of a round, counted from 0, and return True when training has not become better for long."""
+        self.epochs = [*self.epochs[:epoch], {name: float(value) for name, value in logs.items()}]
+        if self._best_epoch == len(self.epochs) - 1:
+            partial_path = self.best_weights.with_name("part.weights.h5")
+            model.save_weights(partial_path)
+            partial_path.replace(self.best_weights)
+        self._write(finished=False)
+        return self._is_chosen and len(self.epochs) - 1 - self._best_epoch >= self._patience
+
+    def finish(self) -> None:
+        """Note that training has come to its end."""
+        self._write(finished=True)
+
+    def _write(self, *, finished: bool) -> None:
+        write_json(self._path, {"finished": finished, "epochs": self.epochs})
+
+    @property
+    def _best_epoch(self) -> int:
+        """The round with the lowest loss on validation; without validation, the last."""
+        if not self._is_chosen:
+            return len(self.epochs) - 1
+        return int(np.argmin([epoch["val_loss"] for epoch in self.epochs]))
+
+    @property
+    def best_step(self) -> int:
+        """How many steps were done by the end of that round."""
+        return (self._best_epoch + 1) * self._steps_per_epoch
+
+    def curve(self) -> dict[str, Any]:
+        """Return the losses and accuracies by step."""
+        names = {"accuracy": "accuracy", "log_loss": "loss"}
+        curve: dict[str, Any] = {
+            "steps": [(number + 1) * self._steps_per_epoch for number in range(len(self.epochs))],
+            "training": {ours: [epoch[theirs] for epoch in self.epochs] for ours, theirs in names.items()},
+        }
+        if self._is_chosen:
+            curve |= {ours: [epoch[f"val_{theirs}"] for epoch in self.epochs] for ours, theirs in names.items()}
+        return curve
+
+
+class _Training:
+    """A network, what it learns from, and how."""
+
+    progress: _Progress
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        features: "keras.Model",
+        last: "keras.layers.Dense",
+        lesson: Lesson,
+        settings: NetworkSettings,
+        rate: float,
+        seed: int,
+        folder: Path,
+        summaries_dir: Path | None,
+    ):
+        import keras  # imported by now
+
+        self._name, self._features, self._last = name, features, last
+        self._lesson, self._settings, self._rate, self._seed = lesson, settings, rate, seed
+        self._folder, self._summaries_dir = folder, summaries_dir
+        self._model = keras.Model(features.input, last(features.output))
+
+    def run(self, origin: Sequence[Any]) -> None:
+        """Train, or go on where a killed run was, or find again what the same run has come to.
+
+        Args:
+            origin: what the network is before training, as JSON.
+        """
+        import keras
+        import tensorflow as tf
+
+        settings, lesson = self._settings, self._lesson
+        count = len(lesson.training.sights)
+        steps = settings.steps_per_epoch or -(-count // settings.network_batch_size)
+        folder = self._folder / fingerprint_of([VERSION, list(origin), self._recipe()])
+        if read_mark(self._folder) is None:
+            mark_folder(self._folder, "training")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.progress = _Progress(folder, steps, settings.patience, bool(len(lesson.validation.sights)))
+        if not self.progress.is_finished:
+            device = "the GPU" if tf.config.list_physical_devices("GPU") else "the CPU"
+            done = len(self.progress.epochs)
+            beginning = f"going on after round {done}" if done else "training"
+            say(f"{self._name}: {beginning}, {count} pictures, {steps} steps a round, on {device}.")
+            optimizer = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[settings.optimizer]
+            self._model.compile(
+                optimizer(self._rate),
+                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                weighted_metrics=["accuracy"],
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Keras' quarrels with NumPy are not ours
+                self._fit(folder, steps)
+            self.progress.finish()
+            shutil.rmtree(folder / "backup", ignore_errors=True)
+        self._model.load_weights(self.progress.best_weights)
+
+    def _fit(self, folder: Path, steps: int) -> None:
+        import keras
+
+        settings, lesson = self._settings, self._lesson
+        batch_size = settings.network_batch_size
+        callbacks = []
+        if self._summaries_dir:
+            if read_mark(self._summaries_dir) is None:
+                mark_folder(self._summaries_dir, "summaries")
+            callbacks.append(keras.callbacks.TensorBoard(self._summaries_dir / self._name, write_graph=False))
+        with progress_bar(total=settings.epochs, description="Training", unit="rounds") as bar:
+            bar.update(len(self.progress.epochs))
+
+            def note(epoch: int, logs: dict[str, float]) -> None:
+                self._model.stop_training = self.progress.note(self._model, epoch, logs)
+                bar.set_postfix(logs)
+                bar.update()
+
+            callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=note))
+            # Behind it, so that a round that was backed up has been noted.
+            callbacks.append(keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False))
+            validation = lesson.pipeline(lesson.validation, batch_size=batch_size)
+            self._model.fit(
+                lesson.pipeline(lesson.training, batch_size=batch_size, seed=self._seed),
+                epochs=settings.epochs,
+                steps_per_epoch=steps,
+                validation_data=validation if len(lesson.validation.sights) else None,
+                callbacks=callbacks,
+                shuffle=False,  # the pipeline does it
+                verbose=0,
+            )
+
+    def _recipe(self) -> list[Any]:
+        """Return all that decides how training comes out, as JSON."""
+        sides = [[side.keys, side.numbers.tolist()] for side in (self._lesson.training, self._lesson.validation)]
+        settings = {name: str(value) for name, value in vars(self._settings).items()}
+        return [
+            settings,
+            self._rate,
+            self._seed,
+            self._lesson.height,
+            self._lesson.width,
+            sha256_of(repr(sides).encode()),
+        ]
+
+    def outcome(self, name: str, architecture: str, weights: dict[str, str]) -> TrainedNetwork:
+        """Split the network: everything before the last layer is frozen, the last layer is the head.
+
+        Args:
+            name: what was done.
+            architecture: what the backbone is of.
+            weights: where it comes from.
+        """
+        height, width = self._lesson.height, self._lesson.width
+        with hushed():
+            graph, (dimension,) = frozen(lambda pictures: [self._features(pictures, training=False)], height, width)
+        head_weights, biases = self._last.get_weights()
+        backbone = Backbone(
+            architecture=architecture,
+            bottleneck=PART,
+            height=height,
+            width=width,
+            dimension=dimension,
+            fingerprint=fingerprint_of([VERSION, sha256_of(graph)]),
+            slices={PART: (0, dimension)},
+            weights=weights,
+            graph=graph,
+        )
+        head = Head(np.asarray(head_weights, np.float32), np.asarray(biases, np.float32))
+        return TrainedNetwork(backbone, head, name, self.progress.curve(), self.progress.best_step)
+
+
+def _usual_size(name: str, *, of_sound: bool) -> int:
+    if name in DESIGNS:
+        return DESIGNS[name].image_size
+    row = find_architecture(name)
+    return row.sound_size if of_sound else row.image_size
+
+
+def _check_fits(name: str, size: int) -> None:
+    least = DESIGNS[name].image_size // 4 if name in DESIGNS else SMALLEST_SIDE
+    if size < least:
+        raise InputError(f"--image_size: expected at least {least} pixels for {name}, received {size}.")
+
+
+def _designed(design: Design, settings: NetworkSettings, lesson: Lesson) -> "keras.Model":
+    import keras
+
+    pictures = keras.Input((lesson.height, lesson.width, 3))
+    return keras.Model(pictures, design.build(pictures, settings.activation, *lesson.moments))
+
+
+def _freeze_all_but_the_last(network: TrainableNetwork, layers: Any) -> None:
+    if layers == "all":
+        return
+    for layer in network.layers[: -int(layers)]:
+        layer.trainable = False

@@ -1,0 +1,103 @@
+"""Data sets as they are published: a table names the label and the fold of each recording.
+
+    UrbanSound8K/metadata/UrbanSound8K.csv    slice_file_name, fold, class  ->  audio/fold5/100032-3-0-0.wav
+    ESC-50/meta/esc50.csv                     filename, fold, category      ->  audio/1-100032-A-0.wav
+
+Such a recording goes by the name that it would have in folders of labels: `dog_bark/fold5/100032-3-0-0.wav`, so that
+`--group_by fold` keeps folds together. To add a data set, add a row to `LAYOUTS`.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.errors import InputError
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a published data set is laid out.
+
+    Attributes:
+        name: of the data set.
+        table: from its folder, in CSV with a line of headings.
+        file: the column with the recording's file name.
+        label: the column with its label.
+        fold: the column with its fold.
+        place: where the recording is, given `file` and `fold`.
+    """
+
+    name: str
+    table: Path
+    file: str
+    label: str
+    fold: str
+    place: str
+
+
+LAYOUTS = (
+    Layout(
+        "UrbanSound8K",
+        table=Path("metadata/UrbanSound8K.csv"),
+        file="slice_file_name",
+        label="class",
+        fold="fold",
+        place="audio/fold{fold}/{file}",
+    ),
+    Layout(
+        "ESC-50",
+        table=Path("meta/esc50.csv"),
+        file="filename",
+        label="category",
+        fold="fold",
+        place="audio/{file}",
+    ),
+)
+
+
+def find_layout(audio_dir: Path) -> Layout | None:
+    """Return the layout that a folder is in, or None for folders of labels."""
+    return next((layout for layout in LAYOUTS if (audio_dir / layout.table).is_file()), None)
+
+
+def listed_recordings(audio_dir: Path, layout: Layout) -> dict[str, Path]:
+    """Return the file by recording's name, such as `dog_bark/fold5/100032-3-0-0.wav`, for each row of the table.
+
+    Files need not be there.
+
+    Raises:
+        InputError: the table cannot be read, lacks a column, has no row, or has a row that cannot name a file.
+    """
+    table = audio_dir / layout.table
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            _check_columns(table, layout, reader.fieldnames or [])
+            rows = [
+                [(row[column] or "").strip() for column in (layout.label, layout.fold, layout.file)] for row in reader
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--audio_dir: {printable(table)} cannot be read as a table ({error}).") from error
+    if not rows:
+        raise InputError(f"--audio_dir: expected a row for each recording in {printable(table)}, received none.")
+    for number, parts in enumerate(rows, start=2):
+        if any(not part or part.startswith(".") or "/" in part or "\0" in part for part in parts):
+            raise InputError(
+                f"--audio_dir: expected a label, a fold and a file name in line {number} of {printable(table)}, "
+                f"received {printable(', '.join(parts))}. Correct the line."
+            )
+    return {
+        f"{label}/fold{fold}/{name}": audio_dir / layout.place.format(fold=fold, file=name)
+        for label, fold, name in rows
+    }
+
+
+def _check_columns(table: Path, layout: Layout, names: Sequence[str]) -> None:
+    missing = [column for column in (layout.file, layout.label, layout.fold) if column not in names]
+    if missing:
+        raise InputError(
+            f"--audio_dir: expected columns {layout.file}, {layout.label} and {layout.fold} in {printable(table)}, as "
+            f"{layout.name} has them, received {printable(', '.join(names))}, without {', '.join(missing)}."
+        )

@@ -1,0 +1,261 @@
+"""Whole networks, trained on pictures so small that it takes a moment."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import run_python
+from PIL import Image
+
+from audionet import courses, endtoend
+from audionet.backbones import open_graph
+from audionet.courses import Course, Graduate, Settings
+from audionet.dataset import Dataset, read_dataset
+from audionet.errors import InputError
+from audionet.files import read_mark
+from audionet.outcome import finish
+from audionet.settings import BackboneSettings, HoldoutSettings, NetworkSettings
+
+LABELS = ("checks", "columns", "rows")
+SETTINGS = Settings(
+    backbone=BackboneSettings(image_size=16),
+    whole=NetworkSettings(network="cnvrg", epochs=12, network_batch_size=16, network_rate=0.003),
+    holdout=HoldoutSettings(views=0),
+)
+
+
+def teach(dataset: Dataset, settings: Settings, *, bottleneck_dir: Path, summaries_dir: Path | None = None) -> Graduate:
+    course = Course(dataset, settings, bottleneck_dir=bottleneck_dir)
+    return course.learn(course.material, summaries_dir=summaries_dir)
+
+
+def pattern(label: str, rng: np.random.Generator) -> np.ndarray:
+    """Return stripes across, stripes down or both, uint8, shape (20, 20, 3), in noise."""
+    stripes = np.resize([0, 0, 100, 100], 20)
+    rows, columns = np.roll(stripes, rng.integers(4))[:, None], np.roll(stripes, rng.integers(4))[None, :]
+    picture = {"rows": rows + 0 * columns, "columns": columns + 0 * rows, "checks": (rows + columns) % 200}[label]
+    return np.repeat((picture + rng.integers(0, 60, (20, 20)))[:, :, None], 3, axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def patterns(tmp_path_factory):
+    """Three labels of twenty pictures each, fit for a network that knows nothing yet."""
+    folder = tmp_path_factory.mktemp("patterns")
+    rng = np.random.default_rng(0)
+    for label in LABELS:
+        (folder / "images" / label).mkdir(parents=True)
+        for number in range(20):
+            Image.fromarray(pattern(label, rng)).save(folder / "images" / label / f"{number}.png")
+    return folder / "images"
+
+
+@pytest.fixture(scope="module")
+def dataset(patterns):
+    return read_dataset(patterns, patterns.parent / "pictures.sqlite")
+
+
+@pytest.fixture(scope="module")
+def learned(dataset, patterns):
+    return teach(
+        dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks", summaries_dir=patterns.parent / "summaries"
+    )
+
+
+@pytest.fixture(scope="module")
+def model(learned, patterns):
+    run = finish(learned.material, learned.choice, learned.backbone)
+    folder = patterns.parent / "model"
+    run.save(folder, graph=patterns.parent / "graph.pb", labels=patterns.parent / "labels.txt")
+    return folder
+
+
+def test_a_network_learns_from_scratch_what_it_is_shown(learned):
+    run = finish(learned.material, learned.choice, learned.backbone)
+    assert run.metrics["chunk"]["accuracy"] >= 0.75
+    assert learned.choice.best.trainer == "cnvrg from scratch"
+    assert learned.choice.temperature > 0
+
+
+def test_it_is_saved_as_a_classifier_that_needs_no_tensorflow(model, patterns):
+    pytest.importorskip("openvino", reason="without OpenVINO, TensorFlow has to score")
+    program = (
+        "import sys; from audionet.classifier import Classifier\n"
+        f"print(Classifier.load({str(model)!r}).score({str(patterns / 'rows' / '0.png')!r}).nearest_label)\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    done = run_python("-c", program)
+    assert (done.stdout, done.returncode) == ("rows\n", 0), done.stderr
+
+
+def test_backbone_and_head_give_what_the_network_gave(learned, dataset):
+    pixels = np.stack(
+        [np.asarray(Image.open(one.path).resize((16, 16), Image.Resampling.BILINEAR)) for one in dataset.examples]
+    )
+    features = open_graph(learned.backbone.graph, engine="tensorflow")(pixels)
+    whole = learned.choice.head.logits(features)
+    assert np.abs(whole - learned.choice.head.logits(learned.material.bottlenecks)).max() < 0.02
+
+
+def test_learning_curves_of_both_sides_are_kept_and_drawn(learned, patterns):
+    (curve,) = finish(learned.material, learned.choice, learned.backbone).metrics["curves"]
+    assert curve["training"].keys() == curve["validation"].keys() == {"accuracy", "log_loss"}
+    assert len(curve["steps"]) == len(curve["training"]["log_loss"])
+    assert read_mark(patterns.parent / "summaries")["kind"] == "summaries"
+
+
+def test_the_weights_that_did_best_on_validation_are_kept(learned):
+    losses = learned.choice.best.curve["log_loss"]
+    assert learned.choice.best.steps == learned.choice.best.curve["steps"][int(np.argmin(losses))]
+
+
+def test_the_same_run_is_found_again(learned, dataset, patterns, monkeypatch):
+    monkeypatch.setattr(endtoend._Training, "_fit", None)
+    again = teach(dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks")
+    assert np.array_equal(again.choice.head.weights, learned.choice.head.weights)
+
+
+def test_a_killed_run_goes_on_where_it_was(dataset, tmp_path, monkeypatch, capsys):
+    rounds = []
+    note = endtoend._Progress.note
+
+    def note_or_die(progress, model, epoch, logs):
+        rounds.append(epoch)
+        stop = note(progress, model, epoch, logs)
+        if len(rounds) == 3:
+            raise KeyboardInterrupt
+        return stop
+
+    monkeypatch.setattr(endtoend._Progress, "note", note_or_die)
+    settings = replace(SETTINGS, whole=replace(SETTINGS.whole, epochs=4))
+    with pytest.raises(KeyboardInterrupt):
+        teach(dataset, settings, bottleneck_dir=tmp_path)
+    learned = teach(dataset, settings, bottleneck_dir=tmp_path)
+    assert rounds == [0, 1, 2, 2, 3]
+    assert "going on after round 3" in capsys.readouterr().err
+    assert len(learned.choice.best.curve["steps"]) == 4
+
+
+def test_a_run_without_validation_keeps_the_last_weights(dataset, tmp_path):
+    settings = replace(
+        SETTINGS,
+        whole=replace(SETTINGS.whole, epochs=2),
+        holdout=replace(SETTINGS.holdout, validation_percentage=0),
+    )
+    choice = teach(dataset, settings, bottleneck_dir=tmp_path).choice
+    assert (choice.best.validation_accuracy, choice.temperature, choice.open_set) == (None, 1.0, None)
+    assert choice.best.steps == choice.best.curve["steps"][-1]
+
+
+def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
+    seen = []
+    settings = replace(SETTINGS, whole=NetworkSettings(network="simple_audio", epochs=1))
+
+    def spied(pictures, activation, mean, variance):
+        seen.append((mean, variance))
+        return endtoend.DESIGNS["cnvrg"].build(pictures, activation, mean, variance)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(endtoend.DESIGNS, "simple_audio", replace(endtoend.DESIGNS["simple_audio"], build=spied))
+        material = teach(dataset, settings, bottleneck_dir=tmp_path).material
+    pixels = [
+        np.asarray(Image.open(material.examples[row].path).resize((16, 16), Image.Resampling.BILINEAR), float)
+        for row in material.rows["training"]
+    ]
+    assert seen == [(pytest.approx(np.mean(pixels)), pytest.approx(np.var(pixels)))]
+
+
+def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(learned, dataset, tmp_path):
+    lesson = endtoend.Lesson.of(learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
+    gone = replace(learned.material.examples[0], path=tmp_path / "gone.png")
+    sights = (replace(lesson.training.sights[0], example=gone), *lesson.training.sights[1:])
+    side = replace(lesson.training, sights=sights)
+    ((pictures, numbers, shares),) = lesson.pipeline(side, batch_size=len(sights))
+    assert (shares.numpy() > 0).tolist() == [False] + [True] * (len(sights) - 1)
+    assert pictures.shape == (len(sights), 16, 16, 3) and numbers.shape == shares.shape
+
+
+def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, tmp_path):
+    lesson = endtoend.Lesson.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
+    side = lesson.training
+    pictures = len(gathered.rows["training"])
+    assert len(side.sights) == 3 * pictures
+    totals = np.bincount(side.numbers, side.shares)
+    assert totals == pytest.approx(np.full(3, totals.mean()))
+    assert side.shares[:pictures].sum() == pytest.approx(side.shares[pictures:].sum())
+    assert len(list((tmp_path / "views").rglob("*.png"))) == 2 * (pictures + len(gathered.rows["validation"]))
+
+
+def test_an_unknown_network_lists_the_known():
+    with pytest.raises(InputError, match="--network: expected one of cnvrg, simple_audio, efficientnet_lite0"):
+        courses.check_settings(Settings(whole=NetworkSettings(network="resnet")))
+
+
+def test_pictures_too_small_for_a_network_are_refused(dataset, tmp_path):
+    with pytest.raises(InputError, match="--image_size: expected at least 16 pixels for cnvrg, received 8"):
+        teach(dataset, replace(SETTINGS, backbone=BackboneSettings(image_size=8)), bottleneck_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "--epochs: expected 1 or more"),
+        ({"network_rate": 0.0}, "--network_rate: expected more than 0"),
+        ({"fine_tune": 0}, "--fine_tune: expected all or 1 or more"),
+        ({"fine_tune": "all", "network": "cnvrg"}, "leave --fine_tune or --network away"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        NetworkSettings(**settings)
+
+
+@pytest.mark.slow
+def test_fine_tuning_goes_on_from_the_head_and_keeps_the_better(drawn, tmp_path, capsys):
+    settings = Settings(
+        backbone=BackboneSettings(bottleneck="block3", image_size=96),
+        holdout=HoldoutSettings(views=1),
+        whole=NetworkSettings(fine_tune=4, epochs=1, steps_per_epoch=2),
+    )
+    dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
+    learned = teach(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
+    said = capsys.readouterr().err
+    assert "after fine-tuning of the last 4 layers: accuracy" in said
+    kept_after = "Kept: after" in said
+    assert (learned.choice.best.trainer == "fine-tuning of the last 4 layers") == kept_after
+    assert learned.choice.attempts[-1].trainer == "fine-tuning of the last 4 layers"
+    assert len(json.dumps(finish(learned.material, learned.choice, learned.backbone).metrics)) > 1000
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_at_the_head(drawn, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        endtoend._Training,
+        "_fit",
+        lambda course, folder, steps: course.progress.note(
+            course._model, 0, {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}
+        ),
+    )
+    settings = Settings(
+        backbone=BackboneSettings(bottleneck="block3", image_size=96),
+        holdout=HoldoutSettings(views=0),
+        whole=NetworkSettings(fine_tune="all", epochs=1),
+    )
+    dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
+    teach(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
+    before, after = re.search(r"log loss ([0-9.]+) and ([0-9.]+)[.]", capsys.readouterr().err).groups()
+    assert float(after) == pytest.approx(float(before), abs=0.01)
+
+
+@pytest.mark.slow
+def test_fine_tuning_needs_validation(drawn, tmp_path):
+    settings = Settings(
+        backbone=BackboneSettings(bottleneck="block3", image_size=96),
+        holdout=HoldoutSettings(views=0, validation_percentage=0),
+        whole=NetworkSettings(fine_tune="all"),
+    )
+    dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
+    with pytest.raises(InputError, match="--fine_tune: expected validation recordings"):
+        teach(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
