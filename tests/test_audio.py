@@ -71,6 +71,22 @@ def test_a_tone_keeps_its_pitch_and_length_in_every_format(tmp_path, suffix):
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{other}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile other.mp3\n",
+    ],
+)
+def test_a_playlist_opens_no_other_file(tmp_path, playlist):
+    other = write_sound(tmp_path / "other.mp3", tone(440, 3.0))
+    disguised = tmp_path / "playlist.m4a"
+    disguised.write_text(playlist.format(other=other))
+    with pytest.raises(RecordingError, match="cannot be decoded"):
+        list(audio.read_blocks(disguised, sample_rate_hz=RATE_HZ))
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("suffix", ["m4a", "aac", "mp4", "mkv", "ac3", "wma"])
 def test_what_only_ffmpeg_reads_is_read(tmp_path, suffix):
     source = write_sound(tmp_path / "a.wav", tone(1000, 2.0))

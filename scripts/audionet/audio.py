@@ -57,6 +57,10 @@ SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
 )
 
 STDIN = Path("-")  # sound that another program sends; a file of that name has a folder to go with it
+FFMPEG_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,"
+    "mpeg,mpegts,ogg,rm,sln,sox,tak,tta,voc,w64,wav,wv"
+)
 BLOCK_SECONDS = 30
 SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
 SHORTEST_PERIOD_SECONDS = 0.5
@@ -416,7 +420,9 @@ def _decode_stream(source: bytes | int, sample_rate_hz: int) -> Iterator[np.ndar
 
 
 def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{path}"]
+    # A file of any name may hold a playlist, with which FFmpeg would open other files or ask other machines.
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-format_whitelist", FFMPEG_FORMATS]
+    command += ["-i", f"file:{path}"]
     command += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
     # Leaving the block early closes the pipe, at which FFmpeg ends by itself.
     with (
