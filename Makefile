@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sox demo data train recipes label evaluate runs test check format clean bench bench-accuracy
+.PHONY: help setup sox demo data train recipes label evaluate runs app test check format clean bench bench-accuracy
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +11,8 @@ RUN := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE = 1
 
 AUDIO ?= tf_files/data_audio
+MODEL ?= tf_files/retrained_model
+PORT ?= 8000
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -62,6 +64,9 @@ evaluate: setup ## Score the classifier on other recordings: make evaluate TEST=
 
 runs: setup ## List all runs
 	@$(RUN) scripts/runs.py
+
+app: setup ## Open the page to listen, teach and predict: make app MODEL=folder PORT=8000
+	@$(RUN) scripts/app.py --model '$(MODEL)' --port '$(PORT)'
 
 bench: setup $(VENV)/tested ## Measure speed against the classic way: make bench BENCH=--full
 	$(RUN) scripts/bench.py $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)

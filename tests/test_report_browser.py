@@ -1,44 +1,21 @@
 """The page in a real browser: Chromium, without a screen."""
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import SIZES, open_browser, requested, show, width_needed
 from test_report import LABELS, evaluated, full_report
 
 from audionet.report import Report, write_report
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
-SIZES = [(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")]
-
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory) -> Iterator:
     """A Chromium of its own, with nothing remembered."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: make test installs it")
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = open_browser(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -50,23 +27,10 @@ def report_path(tmp_path_factory) -> Path:
     return path
 
 
-def show(browser, path: Path, *, width: int = 1440, scheme: str = "light") -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(path.as_uri())
-
-
-def requested(browser) -> list[str]:
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-
-
 def test_the_page_loads_alone_and_without_an_error(browser, report_path):
     browser.get("about:blank")
     browser.get_log("browser"), browser.get_log("performance")
-    show(browser, report_path)
+    show(browser, report_path.as_uri())
     browser.execute_async_script("const done = arguments[0]; setTimeout(done, 500)")
     assert browser.get_log("browser") == []
     urls = requested(browser)
@@ -76,7 +40,7 @@ def test_the_page_loads_alone_and_without_an_error(browser, report_path):
 
 
 def test_every_player_plays(browser, report_path):
-    show(browser, report_path)
+    show(browser, report_path.as_uri())
     played = browser.execute_async_script(
         "const done = arguments[0];"
         "Promise.all([...document.querySelectorAll('audio')].map(async player => {"
@@ -89,7 +53,7 @@ def test_every_player_plays(browser, report_path):
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_every_figure_is_visible(browser, report_path, width, scheme):
-    show(browser, report_path, width=width, scheme=scheme)
+    show(browser, report_path.as_uri(), width=width, scheme=scheme)
     boxes = browser.execute_script(
         "return [...document.querySelectorAll('figure svg, .clips img, audio')].map(each => {"
         "  const box = each.getBoundingClientRect(); return [box.width, box.height];"
@@ -103,14 +67,14 @@ def test_every_figure_is_visible(browser, report_path, width, scheme):
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1440])
 def test_nothing_sticks_out_of_the_page(browser, report_path, width):
-    show(browser, report_path, width=width)
+    show(browser, report_path.as_uri(), width=width)
     browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert width_needed(browser) <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_background(browser, report_path, scheme):
-    show(browser, report_path, scheme=scheme)
+    show(browser, report_path.as_uri(), scheme=scheme)
     colours = browser.execute_script(
         "const style = getComputedStyle(document.documentElement);"
         "return ['paper', 'ink', 'muted', 'accent', 'other'].map(name => style.getPropertyValue('--' + name).trim())"
@@ -130,13 +94,13 @@ def luminance(colour: str) -> float:
 
 
 def test_a_label_that_looks_like_a_script_is_shown_and_not_run(browser, report_path):
-    show(browser, report_path)
+    show(browser, report_path.as_uri())
     assert "<script>alert(1)</script>" in browser.execute_script("return document.body.innerText")
     assert browser.execute_script("return document.scripts.length") == 0
 
 
 def test_the_keyboard_reaches_links_plots_tables_and_players(browser, report_path):
-    show(browser, report_path)
+    show(browser, report_path.as_uri())
     reachable = browser.execute_script(
         "return [...document.querySelectorAll('a[href], summary, audio, .scroll')].map(each => each.tabIndex)"
     )
@@ -146,6 +110,6 @@ def test_the_keyboard_reaches_links_plots_tables_and_players(browser, report_pat
 def test_a_thousand_labels_stay_usable(browser, tmp_path):
     labels = tuple(f"{LABELS[1]} {number}" for number in range(1000))
     write_report(tmp_path / "report.html", Report("Many", evaluation=evaluated(labels, recordings=1, unknown=0)))
-    show(browser, tmp_path / "report.html", width=360)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    show(browser, (tmp_path / "report.html").as_uri(), width=360)
+    assert width_needed(browser) <= 360
     assert browser.execute_script("return document.documentElement.scrollHeight") < 8000

@@ -20,6 +20,7 @@ list, never from those after it, and scripts never import each other:
     ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks,
     metrics, head, material, designs, lessons, endtoend, openset, runs, evaluation, comparison, findings, classifier,
     testset, figures, sections, report, reporting, export, training, courses, outcome, scoring, answers,
+    overview, isolation, tasks, visitors, teaching, gate, page, web, serving,
     disturbed, peers, benchmark, leaderboard,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """

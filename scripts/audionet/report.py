@@ -20,6 +20,7 @@ from audionet.files import printable, write_text
 from audionet.sections import Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
 
 TEMPLATES = Path(__file__).with_name("templates")
+STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
 TEMPLATE_NAME = "report.html.j2"
 MOST_NAMED_LABELS = 12
 
@@ -81,7 +82,7 @@ def render(report: Report) -> str:
 
     shown, left_out = _sections(report)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([TEMPLATES, STATIC]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
+WATCHED = "AUDIONET_WATCHED"
+
 
 def say(message: str) -> None:
     """Print a message for the person at the keyboard: to stderr, so that results on stdout stay clean."""
@@ -16,18 +18,21 @@ def say(message: str) -> None:
 def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
     """Return a progress bar with speed and time left, to be used as a context manager; only a terminal shows it.
 
+    A program that reads our messages has the bars, too, when it sets `WATCHED` in our environment to 1.
+
     Args:
         total: how many units make the whole, or None where nobody has counted them.
         description: what is being done, in a word or two.
         unit: what is counted, such as `pictures`; `B` is shown with its prefixes.
     """
     is_bytes = unit == "B"
+    is_watched = os.environ.get(WATCHED) == "1"
     return tqdm(
         total=total,
         desc=description,
         unit=unit if is_bytes else f" {unit}",
         unit_scale=is_bytes,
-        disable=None,  # that is: where stderr is no terminal
+        disable=False if is_watched else None,  # None: where stderr is no terminal
         leave=False,
         mininterval=0.2,
         dynamic_ncols=True,

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import threadpoolctl
@@ -16,6 +17,11 @@ def process_pool(jobs: int) -> ProcessPoolExecutor:
 
     They leave Ctrl-C to the parent, use one thread each and keep their libraries' chatter to themselves.
     """
+    return ProcessPoolExecutor(jobs, mp_context=importing_context(), initializer=_start)
+
+
+def importing_context() -> BaseContext:
+    """Return what starts processes that import this package afresh."""
     # A forked child could inherit a lock that another thread holds, of TensorFlow's for one; a fork server cannot.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
@@ -24,7 +30,7 @@ def process_pool(jobs: int) -> ProcessPoolExecutor:
         context.set_forkserver_preload(["audionet.spectrogram", "audionet.audio"])
         paths = [PACKAGE_PARENT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
+    return context
 
 
 def _start() -> None:

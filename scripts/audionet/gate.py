@@ -1,0 +1,220 @@
+"""Who may come in, and with how much: the checks that every request passes before anything reads it.
+
+    loopback   by default the page is for this machine alone; a name that leads here from elsewhere is turned away
+    origin     other pages in the same browser may not ask in the visitor's name
+    token      where the page is open to other machines, only who knows the token comes in
+    size       a body larger than it may be is not read to its end, one that trickles in is given up
+
+Every answer tells the browser to ask nobody else for anything.
+"""
+
+import contextlib
+import ipaddress
+import secrets
+import time
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+TOKEN_COOKIE = "audionet_token"
+VISITOR_COOKIE = "audionet_visitor"
+YEAR_SECONDS = 365 * 24 * 3600
+POURED_SECONDS = 10.0  # for what a client goes on sending although it will be refused
+CLOSE = {"connection": "close"}
+OPEN_PATHS = frozenset({"/health"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; worker-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+@dataclass(frozen=True)
+class GateRules:
+    """What the gate lets in.
+
+    Attributes:
+        host: the address that the page is served at.
+        token: what a visitor must know, or None where everybody on this machine may come in.
+        most_bytes: of a body.
+        body_seconds: that a body may take to arrive.
+    """
+
+    host: str
+    token: str | None
+    most_bytes: int
+    body_seconds: float = 120.0
+
+
+class Gate:
+    """The checks, as a layer around the application.
+
+    Args:
+        app: what lies behind the gate.
+        rules: what it lets in.
+    """
+
+    def __init__(self, app: ASGIApp, rules: GateRules):
+        self._app = app
+        self._rules = rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may not come in; let the others pass, with a secret for each new visitor."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        cookies = cookies_of(headers.get("cookie", ""))
+        query = QueryParams(scope["query_string"])
+        refusal = self._refusal(scope, headers, cookies, query)
+        secret = cookies.get(VISITOR_COOKIE, "")
+        is_new = len(secret) < 32
+        scope.setdefault("state", {})["visitor_secret"] = secret = secrets.token_urlsafe(32) if is_new else secret
+        body = _Body(receive, self._rules)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    answered.setdefault(name, value)
+                if is_new and refusal is None and answered.get("content-type", "").startswith("text/html"):
+                    answered.append("set-cookie", cookie_text(VISITOR_COOKIE, secret))
+            await send(message)
+
+        if refusal is not None:
+            await body.pour_away()
+            await refusal(scope, receive, send_with_headers)
+            return
+        await self._app(scope, body.receive, send_with_headers)
+
+    def _refusal(self, scope: Scope, headers: Headers, cookies: dict[str, str], query: QueryParams) -> Response | None:
+        """Return the answer to who may not come in, or None."""
+        rules = self._rules
+        if is_loopback(rules.host) and host_name(headers.get("host", "")) not in LOOPBACK_NAMES:
+            return problem(403, "This page is for this machine alone. Open it at http://127.0.0.1 with its port.")
+        if not _is_own_page(scope, headers):
+            return problem(403, "This request comes from another page. Open AudioNet's own page, or use a program.")
+        announced = headers.get("content-length", "0")
+        if announced.isdigit() and int(announced) > rules.most_bytes:
+            return problem(413, _too_large(rules.most_bytes), CLOSE)
+        if rules.token is None or scope["path"] in OPEN_PATHS:
+            return None
+        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if "token" in query and _is_same(query["token"], rules.token):
+            return _come_in(scope, rules.token)
+        if _is_same(given, rules.token) or _is_same(cookies.get(TOKEN_COOKIE, ""), rules.token):
+            return None
+        return problem(
+            401,
+            "This page wants its token. Open the address that app.py printed, or send the header Authorization: Bearer "
+            "TOKEN.",
+            {"www-authenticate": "Bearer"},
+        )
+
+
+class _Body:
+    """A body that is read only so far and waited for only so long."""
+
+    def __init__(self, receive: Receive, rules: GateRules):
+        self._receive = receive
+        self._rules = rules
+        self._bytes = 0
+        self._is_whole = False
+        self._last_moment = time.monotonic() + rules.body_seconds
+
+    async def receive(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            with anyio.fail_after(max(0.0, self._last_moment - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(
+                408, f"The file did not arrive within {self._rules.body_seconds:.0f} s. Send it again."
+            ) from None
+        self._bytes += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        if self._bytes > self._rules.most_bytes:
+            raise HTTPException(413, _too_large(self._rules.most_bytes), CLOSE)
+        return message
+
+    async def pour_away(self) -> None:
+        """Read what follows, so that a client that sends first and listens later hears the answer."""
+        with contextlib.suppress(HTTPException, TimeoutError), anyio.fail_after(POURED_SECONDS):
+            while not self._is_whole:
+                self._bytes = 0
+                if (await self.receive())["type"] == "http.disconnect":
+                    return
+
+
+def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the answer to a request that cannot be met: a JSON object whose `detail` says why and what to do."""
+    return JSONResponse({"detail": sentence}, status, headers)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def host_name(header: str) -> str:
+    """Return the name in a Host header, without its port."""
+    try:
+        return (urlsplit(f"//{header}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def cookies_of(header: str) -> dict[str, str]:
+    """Return the cookies of a request; of a header that makes no sense, none."""
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+    except CookieError:
+        return {}
+
+
+def cookie_text(name: str, value: str) -> str:
+    """Return a cookie that scripts cannot read and other sites do not send."""
+    return f"{name}={value}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Strict"
+
+
+def _is_own_page(scope: Scope, headers: Headers) -> bool:
+    """Tell whether a request that changes or computes something was sent by a program or by our own page."""
+    if scope["method"] in ("GET", "HEAD"):
+        return True
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+
+
+def _is_same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _come_in(scope: Scope, token: str) -> Response:
+    """Keep the token in a cookie and take it out of the address, where others could read it."""
+    response = RedirectResponse("/" + scope["path"].lstrip("/"), 303)
+    response.headers.append("set-cookie", cookie_text(TOKEN_COOKIE, token))
+    return response
+
+
+def _too_large(most_bytes: int) -> str:
+    return (
+        f"This is larger than {most_bytes / 1e6:.0f} MB, which is the most. Cut it, convert it to mp3, or start the "
+        "page with a higher --max_megabytes."
+    )

@@ -1,0 +1,64 @@
+"""The web server around the page: it takes a port, says where the page is, and ends when it is interrupted."""
+
+import socket
+import sys
+import webbrowser
+
+import uvicorn
+
+from audionet.errors import InputError
+from audionet.page import PageSettings
+from audionet.web import make_app
+
+IDLE_SECONDS = 30
+MORE_CONNECTIONS = 200  # than may wait: for pages, pictures and those who are told to come again
+
+
+def serve(settings: PageSettings, *, port: int, open_browser: bool) -> int:
+    """Serve the page until interrupted, and return the exit status.
+
+    Args:
+        settings: what the page works with.
+        port: to serve at; 0 for any that is free.
+        open_browser: whether to open the page in the browser of whoever sits at the terminal.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
+    taken = _take(settings.host, port)
+    address = _address(settings, taken.getsockname()[1])
+    print(f"The page is at {address}  (Ctrl-C ends it)", flush=True)
+    config = uvicorn.Config(
+        make_app(settings),
+        log_level="warning",
+        timeout_keep_alive=IDLE_SECONDS,
+        limit_concurrency=settings.most_waiting + MORE_CONNECTIONS,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+    if open_browser and sys.stdout.isatty():
+        webbrowser.open(address)
+    try:
+        uvicorn.Server(config).run(sockets=[taken])
+    except KeyboardInterrupt:
+        pass  # that is how it is meant to end
+    finally:
+        taken.close()
+    return 0
+
+
+def _take(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise InputError(
+            f"--host {host} --port {port}: this address cannot be had ({error.strerror}). Choose another port, such as "
+            f"--port {port % 65_535 + 1}, or 0 for any that is free."
+        ) from error
+
+
+def _address(settings: PageSettings, port: int) -> str:
+    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"?token={settings.token}" if settings.token else "")

@@ -1,0 +1,118 @@
+// What every page uses: asking the server, saying what went wrong, files that are dropped, the choice of classifier.
+
+export const find = (selector, within = document) => within.querySelector(selector);
+
+const mostBytes = Number(document.body.dataset.mostBytes);
+
+/** Show a fault where everybody sees and hears it, or take the last one away. */
+export function sayFault(sentence) {
+  const place = find("#fault");
+  place.textContent = sentence || "";
+  place.hidden = !sentence;
+  if (sentence) place.scrollIntoView({ block: "nearest" });
+}
+
+/** Ask the server; its answer is JSON, or a fault that says what to do. */
+export async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer. See whether app.py still runs, then try again.");
+  }
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => ({}));
+  throw new Error(answer.detail || `The server answered ${response.status}. Try again.`);
+}
+
+/** Send a form with a file. */
+export async function send(path, file, fields = {}) {
+  if (file.size > mostBytes) {
+    throw new Error(`${file.name} is larger than ${Math.round(mostBytes / 1e6)} MB, which is the most. Cut it, or convert it to mp3.`);
+  }
+  const form = new FormData();
+  form.append("file", file, file.name);
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  return ask(path, { method: "POST", body: form });
+}
+
+/** Do something that may fail, and say so if it does. */
+export async function attempt(work) {
+  sayFault();
+  try {
+    return await work();
+  } catch (fault) {
+    sayFault(fault.message);
+    return undefined;
+  }
+}
+
+/** Let files be dropped on an element, or anywhere on the page. */
+export function takeDrops(target, zone, take) {
+  let depth = 0;
+  target.addEventListener("dragenter", () => zone.classList.toggle("over", ++depth > 0));
+  target.addEventListener("dragleave", () => zone.classList.toggle("over", --depth > 0));
+  target.addEventListener("dragover", (event) => event.preventDefault());
+  target.addEventListener("drop", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    depth = 0;
+    zone.classList.remove("over");
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+  });
+}
+
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const rest = String(whole % 60).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+export const percent = (share) => (share >= 0.9995 ? "100 %" : share >= 0.1 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
+
+/** Show the label, its probability and those of the others. */
+export function showAnswer(answer) {
+  find("#label").textContent = answer.label;
+  find("#label").classList.toggle("unknown", !answer.known);
+  find("#sure").textContent = answer.known ? `${percent(answer.probability)} sure` : "like none of the labels";
+  const doubt = find("#doubt");
+  doubt.hidden = answer.known;
+  doubt.textContent = answer.known ? "" : `Nearest is ${answer.nearest}, but its score, ${answer.score.toFixed(1)}, is below the ${answer.threshold.toFixed(1)} that a known one reaches.`;
+  const rows = Object.entries(answer.labels).slice(0, 10).map(([label, probability]) => {
+    const row = document.createElement("tr");
+    const name = document.createElement("th");
+    name.scope = "row";
+    name.textContent = label;
+    const cell = document.createElement("td");
+    const bar = document.createElement("span");
+    bar.className = "bar";
+    bar.ariaHidden = "true";
+    bar.style.setProperty("--share", probability);
+    const figure = document.createElement("span");
+    figure.textContent = percent(probability);
+    cell.append(bar, figure);
+    row.append(name, cell);
+    return row;
+  });
+  find("#bars").replaceChildren(...rows);
+}
+
+/** Say that something is under way, for eyes and ears, or that it is over. */
+export function sayBusy(words) {
+  const place = find("#busy");
+  place.textContent = words || "";
+  place.hidden = !words;
+}
+
+find("#model")?.addEventListener("change", (event) =>
+  attempt(async () => {
+    await useModel(event.target.value);
+    location.reload();
+  }),
+);
+
+/** Use another classifier from now on. */
+export function useModel(key) {
+  return ask("/model", { method: "POST", body: new URLSearchParams({ model: key }) });
+}

@@ -1,0 +1,141 @@
+import { ask, attempt, find, sayFault, send, takeDrops } from "./common.js";
+import { recordWith } from "./recorder.js";
+
+const WATCH_MILLISECONDS = 700;
+const cards = find("#cards");
+const strangers = document.body.dataset.strangers;
+const named = new Set(); // labels that were typed and have no clip yet
+let labels = {};
+
+const json = async (path, options) => (await ask(path, options)).json();
+
+function show(taught) {
+  labels = taught.labels;
+  Object.keys(labels).forEach((label) => named.delete(label));
+  const wanted = [...Object.keys(labels), ...named];
+  for (const card of [...cards.children]) if (!wanted.includes(card.dataset.label)) card.remove();
+  for (const label of wanted) fill(cardOf(label), labels[label] || []);
+  const ready = Object.entries(labels).filter(([label, clips]) => clips.length && label !== strangers).length;
+  const few = Object.values(labels).some((clips) => clips.length < 3);
+  const busy = taught.lesson && ["waiting", "running"].includes(taught.lesson.state);
+  find("#train").disabled = ready < 2 || busy;
+  find("#forget").disabled = busy;
+  find("#need").textContent = ready < 2 ? "Two labels with clips are needed." : few ? "With fewer than three clips a label, nobody can say how good it is." : "";
+  showLesson(taught.lesson);
+}
+
+function cardOf(label) {
+  const existing = [...cards.children].find((card) => card.dataset.label === label);
+  if (existing) return existing;
+  const card = find("#card").content.firstElementChild.cloneNode(true);
+  card.dataset.label = label;
+  find("h3", card).textContent = label;
+  const record = find(".record", card);
+  record.ariaLabel = `Record a clip of ${label}`;
+  const input = find("input", card);
+  input.ariaLabel = `Choose files of ${label}`;
+  input.addEventListener("change", async () => {
+    const files = [...input.files];
+    input.value = "";
+    await add(label, files);
+  });
+  takeDrops(card, card, (files) => add(label, files));
+  recordWith(record, { take: (file) => add(label, [file]), fail: (fault) => sayFault(fault.message) });
+  cards.append(card);
+  return card;
+}
+
+function fill(card, clips) {
+  const { label } = card.dataset;
+  find(".count", card).textContent = clips.length === 1 ? "1 clip" : `${clips.length || "No"} clips`;
+  const list = find(".clips", card);
+  for (const item of [...list.children]) if (!clips.includes(item.dataset.name)) item.remove();
+  for (const name of clips) {
+    if ([...list.children].some((item) => item.dataset.name === name)) continue;
+    const place = new URLSearchParams({ label, name });
+    const item = document.createElement("li");
+    item.dataset.name = name;
+    const player = document.createElement("audio");
+    player.controls = true;
+    player.preload = "metadata";
+    player.src = `/teach/clip?${place}`;
+    player.ariaLabel = `Clip ${name} of ${label}`;
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.className = "remove";
+    remove.textContent = "✕";
+    remove.ariaLabel = `Remove clip ${name} of ${label}`;
+    remove.addEventListener("click", () => attempt(async () => show(await json(`/teach/clip?${place}`, { method: "DELETE" }))));
+    item.append(player, remove);
+    list.append(item);
+  }
+}
+
+async function add(label, files) {
+  sayFault();
+  const card = cardOf(label);
+  const faults = [];
+  for (const [place, file] of files.entries()) {
+    find(".count", card).textContent = `Taking in ${place + 1} of ${files.length} …`;
+    try {
+      show(await (await send("/teach/clips", file, { label })).json());
+    } catch (fault) {
+      faults.push(fault.message);
+    }
+  }
+  fill(card, labels[label] || []);
+  if (faults.length) sayFault(faults.join(" "));
+}
+
+function showLesson(lesson) {
+  find("#lesson").hidden = !lesson;
+  if (!lesson) return;
+  const isOver = ["done", "failed"].includes(lesson.state);
+  const bar = find("#progress");
+  bar.hidden = isOver;
+  if (lesson.share === null) bar.removeAttribute("value");
+  else bar.value = lesson.share;
+  const words = find("#lesson-words");
+  if (words.textContent !== lesson.words) words.textContent = lesson.words;
+  words.classList.toggle("wrong", lesson.state === "failed");
+  find("#after").hidden = lesson.state !== "done";
+  if (!isOver) setTimeout(watch, WATCH_MILLISECONDS);
+}
+
+let watching = false;
+async function watch() {
+  if (watching) return;
+  watching = true;
+  const taught = await attempt(() => json("/teach/clips"));
+  watching = false;
+  if (!taught) return;
+  if (taught.lesson?.state === "done") await showModels();
+  show(taught);
+}
+
+/** Show at the top which classifier is in use now. */
+async function showModels() {
+  const page = new DOMParser().parseFromString(await (await ask("/teach")).text(), "text/html");
+  find("#model").replaceChildren(...find("#model", page).children);
+}
+
+find("#add").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = find("#name").value.trim();
+  if (!name) return;
+  sayFault();
+  if (!(name in labels)) named.add(name);
+  fill(cardOf(name), labels[name] || []);
+  find("#name").value = "";
+  find(".record", cardOf(name)).focus();
+});
+find("#train").addEventListener("click", () => attempt(async () => show(await json("/teach/train", { method: "POST" }))));
+find("#forget").addEventListener("click", () => {
+  if (!confirm("Remove all your clips and classifiers?")) return;
+  attempt(async () => {
+    named.clear();
+    show(await json("/teach", { method: "DELETE" }));
+    await showModels();
+  });
+});
+attempt(async () => show(await json("/teach/clips")));

@@ -1,0 +1,206 @@
+"""Who uses the page, and what is theirs: the clips that they taught, and the classifiers made of them.
+
+    taught_dir/
+        5f0c2ab1.../                    a visitor, named after a hash of the secret that only their browser holds
+            data_audio/<label>/001.wav  their clips
+            models/20261121-093012-000000/  a classifier of theirs, with its report
+            runs/                       records of its training
+            model.json                  which classifier they use
+
+Nobody sees what is another's. A label may be any name that a folder can have; nothing that a visitor types or sends
+names a file outside their own folder.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from audionet.classifier import ABOUT_NAME, UNKNOWN
+from audionet.errors import AudioNetError
+from audionet.files import mark_folder, printable, read_mark, write_json
+
+KIND = "taught"
+CHOICE_NAME = "model.json"
+STRANGERS = "_unknown_"
+LONGEST_LABEL_BYTES = 200
+CLIP_NAME = re.compile(r"\d{3,6}\.wav")
+MODEL_NAME = re.compile(r"\d{8}-\d{6}-\d{6}")
+MOMENT = "%Y%m%d-%H%M%S-%f"
+
+
+class RefusedError(AudioNetError):
+    """Something that a visitor asks for and cannot have."""
+
+
+class MissingError(AudioNetError):
+    """Something that is not there, or not the visitor's."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one visitor may keep.
+
+    Attributes:
+        clips: of all labels together.
+        labels: different ones.
+        models: the newest; older ones are removed.
+    """
+
+    clips: int = 500
+    labels: int = 50
+    models: int = 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier that a visitor may use.
+
+    Attributes:
+        key: what the page calls it.
+        name: what a person calls it.
+        folder: where it is.
+    """
+
+    key: str
+    name: str
+    folder: Path
+
+    def labels(self) -> list[str]:
+        """Return its labels, none where there is no classifier."""
+        try:
+            return list(json.loads((self.folder / ABOUT_NAME).read_text("utf-8"))["labels"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+
+class Visitor:
+    """One visitor's folder.
+
+    Args:
+        secret: what only their browser holds.
+        taught_dir: the folder of all visitors.
+        allowance: what they may keep.
+    """
+
+    def __init__(self, secret: str, *, taught_dir: Path, allowance: Allowance | None = None):
+        self._taught_dir = taught_dir
+        self._allowance = allowance or Allowance()
+        self.folder = taught_dir / hashlib.sha256(secret.encode()).hexdigest()[:32]
+        self.audio_dir = self.folder / "data_audio"
+        self.runs_dir = self.folder / "runs"
+
+    def labels(self) -> dict[str, list[str]]:
+        """Return the names of clips by label, sorted."""
+        if not self.audio_dir.is_dir():
+            return {}
+        return {
+            folder.name: sorted(clip.name for clip in folder.iterdir() if CLIP_NAME.fullmatch(clip.name))
+            for folder in sorted(self.audio_dir.iterdir())
+            if folder.is_dir() and not folder.name.startswith(".")
+        }
+
+    def new_clip(self, label: str) -> Path:
+        """Return where the next clip of a label goes.
+
+        Raises:
+            RefusedError: the label cannot be one, or there are too many labels or clips.
+        """
+        label = checked_label(label)
+        labels = self.labels()
+        if sum(map(len, labels.values())) >= self._allowance.clips:
+            raise RefusedError(f"There are {self._allowance.clips} clips, which is the most. Remove some first.")
+        if label not in labels and len(labels) >= self._allowance.labels:
+            raise RefusedError(f"There are {len(labels)} labels, which is the most. Remove one first.")
+        number = max((int(Path(name).stem) for name in labels.get(label, ())), default=0) + 1
+        self._claim()
+        (self.audio_dir / label).mkdir(parents=True, exist_ok=True)
+        return self.audio_dir / label / f"{number:03d}.wav"
+
+    def clip(self, label: str, name: str) -> Path:
+        """Return a clip's file.
+
+        Raises:
+            MissingError: there is no such clip of this visitor's.
+        """
+        if name not in self.labels().get(label, ()):
+            raise MissingError("There is no such clip.")
+        return self.audio_dir / label / name
+
+    def remove_clip(self, label: str, name: str) -> None:
+        """Remove a clip, and its label with the last one.
+
+        Raises:
+            MissingError: there is no such clip of this visitor's.
+        """
+        clip = self.clip(label, name)
+        clip.unlink(missing_ok=True)
+        if not self.labels().get(label):
+            shutil.rmtree(clip.parent, ignore_errors=True)
+
+    def models(self) -> Iterator[Model]:
+        """Yield the visitor's own classifiers, the newest first."""
+        folder = self.folder / "models"
+        for place in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
+            if MODEL_NAME.fullmatch(place.name) and (place / "retrained_model" / ABOUT_NAME).is_file():
+                moment = datetime.strptime(place.name, MOMENT)
+                yield Model(f"mine/{place.name}", f"Taught {moment:%d %b %H:%M}", place / "retrained_model")
+
+    def new_model(self) -> Path:
+        """Return the folder for what the next training makes, and let go of the oldest."""
+        for old in list(self.models())[self._allowance.models - 1 :]:
+            shutil.rmtree(old.folder.parent, ignore_errors=True)
+        place = self.folder / "models" / datetime.now().strftime(MOMENT)
+        place.mkdir(parents=True)
+        return place
+
+    def chosen_model(self) -> str:
+        """Return the key of the classifier that the visitor chose, or nothing."""
+        try:
+            return str(json.loads((self.folder / CHOICE_NAME).read_text("utf-8"))["model"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def choose_model(self, key: str) -> None:
+        """Use the classifier of this key from now on."""
+        self._claim()
+        write_json(self.folder / CHOICE_NAME, {"model": key})
+
+    def _claim(self) -> None:
+        if read_mark(self._taught_dir) is None:
+            mark_folder(self._taught_dir, KIND)
+        self.folder.mkdir(exist_ok=True)
+
+    def forget(self) -> None:
+        """Remove everything of this visitor's."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def checked_label(text: str) -> str:
+    """Return a label as typed, without spaces at its ends.
+
+    Raises:
+        RefusedError: no folder of a label could have this name.
+    """
+    label = unicodedata.normalize("NFC", text).strip()
+    if not label:
+        raise RefusedError("Expected a label, such as a name. Type one first.")
+    if label.startswith(".") or any(character in "/\\:" or not character.isprintable() for character in label):
+        raise RefusedError(
+            f"{printable(label[:50])} cannot be a label: it names a folder, so it must not begin with a dot or hold "
+            "slashes, colons or line breaks. Choose another."
+        )
+    if len(os.fsencode(label)) > LONGEST_LABEL_BYTES:
+        raise RefusedError(f"This label is longer than {LONGEST_LABEL_BYTES} bytes. Choose a shorter one.")
+    if label.casefold() == UNKNOWN:
+        raise RefusedError(
+            f"{label} is what a classifier says of strangers. Choose another label; {STRANGERS} holds strangers to "
+            "learn from."
+        )
+    return label

@@ -1,0 +1,210 @@
+"""The page in a real browser: Chromium, without a screen, with a microphone that plays a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("selenium", reason="selenium is not installed: make test installs it")
+
+from browsing import SIZES, open_browser, requested, show, width_needed
+from conftest import SAMPLE_AUDIO, names_below, voice, write_sound
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+from test_app import served
+
+pytestmark = pytest.mark.slow
+
+PAGES = ["/", "/image", "/teach", "/runs", "/api"]
+WAIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def taught_dir(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("taught") / "taught"
+
+
+@pytest.fixture(scope="module")
+def address(saved, speakers, taught_dir) -> Iterator[str]:
+    folders = ("--model", saved / "retrained_model", "--taught_dir", taught_dir, "--examples_dir", speakers)
+    with served(*folders, "--runs_dir", taught_dir.parent / "runs", "--max_megabytes", 3) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory) -> Iterator:
+    """A Chromium whose microphone hears bob."""
+    folder = tmp_path_factory.mktemp("chromium")
+    heard = write_sound(folder / "heard.wav", voice("bob", seed=101, seconds=8))
+    driver = open_browser(
+        folder / "profile",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={heard}",
+    )
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, address):
+    """The browser, which must neither complain nor ask anybody else for anything."""
+    chromium.get("about:blank")
+    chromium.get_log("browser"), chromium.get_log("performance")
+    yield chromium
+    complaints = [entry for entry in chromium.get_log("browser") if "/predict - Failed to load" not in entry["message"]]
+    assert complaints == []
+    assert [url for url in requested(chromium) if not url.startswith((address, "data:", "blob:", "about:"))] == []
+
+
+def element(browser, selector: str):
+    return browser.find_element("css selector", selector)
+
+
+def wait_for(browser, selector: str, *, seconds: float = WAIT_SECONDS):
+    """Return the first element of a selector as soon as it is to be seen."""
+
+    def found(browser):
+        shown = [each for each in browser.find_elements("css selector", selector) if each.is_displayed()]
+        return shown[0] if shown else False
+
+    return WebDriverWait(browser, seconds, poll_frequency=0.1).until(found, f"{selector} was not to be seen")
+
+
+def first_label(browser) -> str:
+    wait_for(browser, "#result")
+    return element(browser, "#bars tr:first-child th").text
+
+
+def test_a_file_is_labelled_and_can_be_seen_and_heard(browser, address, speakers):
+    show(browser, address)
+    element(browser, "#file").send_keys(str(speakers / "bob" / "0.mp3"))
+    assert first_label(browser) == element(browser, "#label").text == "bob"
+    assert "sure" in element(browser, "#sure").text
+    assert len(browser.find_elements("css selector", "#bars tr")) == 3
+    assert browser.execute_script("return document.querySelector('#spectrogram').naturalWidth") > 100
+    seconds = browser.execute_async_script(
+        "const done = arguments[0], player = document.querySelector('#player');"
+        "player.play().then(() => { player.pause(); done(player.duration); }, error => done(String(error)))"
+    )
+    assert seconds == pytest.approx(4.0, abs=0.2)
+
+
+def test_what_a_microphone_hears_is_labelled(browser, address):
+    show(browser, address)
+    record = element(browser, "#record")
+    record.click()
+    wait_for(browser, "#record.recording")
+    browser.execute_async_script("setTimeout(arguments[0], 4500)")
+    assert record.text.startswith("Stop")
+    record.click()
+    assert first_label(browser) == "bob"
+    assert record.text == "Record"
+
+
+def test_an_example_is_one_press_away(browser, address):
+    show(browser, address)
+    (example,) = [each for each in browser.find_elements("css selector", ".example") if "carol 0" in each.text]
+    example.click()
+    assert first_label(browser) == "carol"
+
+
+def test_a_place_in_a_sound_can_be_clicked_and_typed(browser, address, tmp_path):
+    both = np.concatenate([voice("alice", seed=0, seconds=8), voice("bob", seed=101, seconds=8)])
+    show(browser, address)
+    element(browser, "#file").send_keys(str(write_sound(tmp_path / "both.wav", both)))
+    wait_for(browser, "#segments button")
+    segments = browser.find_elements("css selector", "#segments button")
+    assert "alice" in segments[0].text and "bob" in segments[-1].text and "0:08" in segments[-1].text
+    segments[-1].click()
+    moment = "return document.querySelector('#player').currentTime"
+    assert browser.execute_script(moment) == pytest.approx(8.0, abs=1.5)
+    browser.execute_script("document.querySelector('#player').pause()")
+    plots = element(browser, "#plots")
+    plots.send_keys("\ue011")  # Home
+    assert browser.execute_script(moment) == 0
+    plots.send_keys("\ue014")  # right
+    assert browser.execute_script(moment) == pytest.approx(1.0, abs=0.1)
+    assert plots.get_attribute("aria-valuetext") == "0:01 of 0:16"
+
+
+def test_a_picture_is_labelled(browser, address, drawn):
+    show(browser, f"{address}/image")
+    element(browser, "#file").send_keys(str(drawn / "carol" / "0_00000.jpg"))
+    assert first_label(browser) == "carol"
+    assert browser.execute_script("return document.querySelector('#picture').naturalWidth") > 100
+
+
+@pytest.mark.parametrize(("name", "size", "words"), [("a.mp3", 900, "cannot be decoded"), ("b.wav", 3_100_000, "3 MB")])
+def test_a_wrong_file_is_explained_and_the_next_one_works(browser, address, speakers, tmp_path, name, size, words):
+    (tmp_path / name).write_bytes(b"x" * size)
+    show(browser, address)
+    element(browser, "#file").send_keys(str(tmp_path / name))
+    fault = wait_for(browser, "#fault")
+    assert name in fault.text and words in fault.text and fault.get_attribute("role") == "alert"
+    element(browser, "#file").send_keys(str(speakers / "alice" / "0.mp3"))
+    assert first_label(browser) == "alice"
+    assert not element(browser, "#fault").is_displayed()
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("width", [320, 360, 768, 1440])
+def test_nothing_sticks_out_of_a_page(browser, address, path, width):
+    show(browser, address + path, width=width)
+    assert width_needed(browser) <= width
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_an_answer_fits_every_screen(browser, address, speakers, width, scheme):
+    show(browser, address, width=width, scheme=scheme)
+    element(browser, "#file").send_keys(str(speakers / "bob" / "1.mp3"))
+    first_label(browser)
+    assert width_needed(browser) <= width
+    for selector in ("#waveform", "#spectrogram", "#player", "#bars"):
+        box = element(browser, selector).size
+        assert box["width"] > 200 and box["height"] > 20, selector
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_control_has_a_name_and_is_reached_by_keyboard(browser, address, speakers, path):
+    show(browser, address + path)
+    if path == "/teach":
+        element(browser, "#name").send_keys("alice\n")
+    if path == "/":
+        element(browser, "#file").send_keys(str(speakers / "alice" / "0.mp3"))
+        first_label(browser)
+    controls = browser.find_elements("css selector", "button, input, select, a[href], audio, [role=slider]")
+    assert len(controls) >= 6
+    for control in filter(WebElement.is_displayed, controls):
+        assert control.accessible_name, control.get_attribute("outerHTML")
+        assert control.get_attribute("tabIndex") == "0", control.get_attribute("outerHTML")
+
+
+def test_two_voices_are_taught_and_told_apart(browser, address, taught_dir, tmp_path):
+    show(browser, f"{address}/teach")
+    voices = {"Carlo": "carlo_flora", "June & co": "june_wallack"}
+    for label, folder in voices.items():
+        element(browser, "#name").send_keys(f"{label}\n")
+        clips = "\n".join(str(SAMPLE_AUDIO / folder / f"{number:02d}.mp3") for number in (1, 2))
+        element(browser, f'[aria-label="Choose files of {label}"]').send_keys(clips)
+        wait_for(browser, f'[aria-label="Remove clip 002.wav of {label}"]')
+    assert "fewer than three clips" in element(browser, "#need").text
+    element(browser, "#train").click()
+    wait_for(browser, "#after, #lesson-words.wrong", seconds=300)
+    assert "nobody knows how good it is" in element(browser, "#lesson-words").text
+    assert element(browser, "#model option:checked").text.startswith("Taught")
+    show(browser, address)
+    for label, folder in voices.items():
+        element(browser, "#file").send_keys(str(SAMPLE_AUDIO / folder / "03.mp3"))
+        wait_for(browser, "#busy, #result")
+        assert first_label(browser) == label
+        show(browser, address)
+    show(browser, f"{address}/runs")
+    element(browser, ".runs tbody a").click()
+    assert "Classifier report" in element(browser, "body").text
+    show(browser, f"{address}/teach")
+    element(browser, "#forget").click()
+    browser.switch_to.alert.accept()
+    wait_for(browser, "#train:disabled")
+    assert {name for name in names_below(taught_dir) if not name.endswith(".json")} == set()

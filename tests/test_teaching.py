@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from audionet.teaching import Lesson, check_teachable, held_out_arguments, outcome_in_words
+from audionet.visitors import RefusedError
+
+
+def test_bars_of_a_training_become_words_and_a_share():
+    lesson = Lesson()
+    seen = []
+    for line in ("Drawing:  25%|##5  | 1/4", "Drawing: 100%|#####| 4/4", "Bottlenecks:   0%| | 0/9", "some words"):
+        lesson.note(line)
+        seen.append((lesson.words, lesson.share))
+    looking = "Looking at the pictures"
+    drawing = "Drawing pictures of the clips"
+    assert seen == [(drawing, 0.25), (drawing, None), (looking, 0.0), (looking, 0.0)]
+    lesson.note("Bottlenecks: 100%|####| 9/9")
+    assert (lesson.words, lesson.share) == ("Training and measuring", None)
+
+
+@pytest.mark.parametrize("labels", [{}, {"alice": ["001.wav"]}, {"alice": ["001.wav"], "_unknown_": ["001.wav"]}])
+def test_one_label_is_nothing_to_tell_apart(labels):
+    with pytest.raises(RefusedError, match="two labels or more"):
+        check_teachable(labels)
+
+
+@pytest.mark.parametrize(
+    ("fewest", "options"),
+    [(1, "--testing_percentage 0 --validation_percentage 0"), (2, "--testing_percentage 0"), (3, ""), (9, "")],
+)
+def test_few_clips_are_all_used_for_training(fewest, options):
+    labels = {"alice": ["clip"] * fewest, "bob": ["clip"] * 9, "_unknown_": []}
+    assert " ".join(held_out_arguments(labels)) == options
+
+
+def test_an_outcome_is_told_with_its_doubt(tmp_path):
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text("{}")
+    assert "nobody knows how good it is" in outcome_in_words(tmp_path)
+    metrics.write_text(json.dumps({"recording": {"accuracy": 0.75, "n": 4, "ci95": [0.3, 0.95]}}))
+    words = outcome_in_words(tmp_path)
+    assert "3 of 4 clips" in words and "between 30% and 95%" in words and "rough figure" in words
+    metrics.write_text(json.dumps({"recording": {"accuracy": 0.9, "n": 100, "ci95": None}}))
+    assert outcome_in_words(tmp_path) == "90 of 100 clips that it had never heard were named right."
