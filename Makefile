@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sox demo data train recipes label evaluate runs app test check format clean bench bench-accuracy
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,6 +73,9 @@ bench: setup $(VENV)/tested ## Measure speed against the classic way: make bench
 
 bench-accuracy: setup ## Compare accuracies, in noise too: make bench-accuracy AUDIO=folder
 	$(RUN) scripts/bench_accuracy.py --audio_dir '$(AUDIO)' $(BENCH)
+
+bench-unknown: setup ## Measure how well strangers are refused: make bench-unknown AUDIO=folder
+	$(RUN) scripts/bench_unknown.py --audio_dir '$(AUDIO)' $(BENCH)
 
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from audionet.files import printable
 from audionet.options import EXIT_FAILED, check, run_script
-from audionet.screen import say
 from audionet.settings import HoldoutSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
@@ -52,19 +51,13 @@ def bench(options: BenchOptions) -> int:
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet import benchmark, leaderboard
     from audionet.backbones import find_architecture
-    from audionet.dataset import read_dataset
     from audionet.files import write_json, write_text
-    from audionet.pictures import make_pictures
     from audionet.recipe import find_recipe
     from audionet.workers import process_pool
 
     architectures = [find_architecture(name.strip()).name for name in options.architectures.split(",")]
     folder = options.output_dir / options.audio_dir.resolve().name
-    recipe = find_recipe("default")
-    tally = make_pictures(options.audio_dir, folder / "data_image", recipe=recipe)
-    for recording, reason in tally.failures.items():
-        say(f"Set aside: {printable(recording)}: {reason}")
-    dataset = read_dataset(folder / "data_image", folder / "pictures.sqlite", group_by=options.group_by)
+    dataset, failures = benchmark.dataset_of(options.audio_dir, options.output_dir, group_by=options.group_by)
     if options.test is None:
         trials = benchmark.trials_by_fold(dataset, count=options.folds, seed=options.random_seed)
     else:
@@ -75,7 +68,7 @@ def bench(options: BenchOptions) -> int:
             architectures,
             bottleneck_dir=options.output_dir / "bottlenecks",
             pool=pool,
-            recipe=recipe,
+            recipe=find_recipe("default"),
             views=holdout.views,
             with_peers=options.peers,
         )
@@ -86,7 +79,7 @@ def bench(options: BenchOptions) -> int:
     )
     write_text(folder / "accuracy.md", leaderboard.markdown(result))
     print(f"Tables: {printable(folder / 'accuracy.md')}")
-    return EXIT_FAILED if tally.failures else 0
+    return EXIT_FAILED if failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:

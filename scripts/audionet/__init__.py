@@ -21,6 +21,6 @@ list, never from those after it, and scripts never import each other:
     metrics, head, material, designs, lessons, endtoend, openset, runs, evaluation, comparison, findings, classifier,
     testset, figures, sections, report, reporting, export, training, courses, outcome, scoring, answers,
     overview, isolation, tasks, visitors, teaching, gate, page, web, serving,
-    disturbed, peers, benchmark, leaderboard,
+    disturbed, peers, benchmark, leaderboard, strangers,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """

@@ -20,7 +20,7 @@ import numpy as np
 
 from audionet.backbones import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
 from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
-from audionet.dataset import SIDES, Dataset, Example, deal_out, split
+from audionet.dataset import SIDES, Dataset, Example, deal_out, read_dataset, split
 from audionet.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
@@ -28,7 +28,8 @@ from audionet.files import printable, sha256_of
 from audionet.head import Head
 from audionet.material import Material, gather
 from audionet.peers import Cepstra, Resemblyzer, missing_peer, regress
-from audionet.recipe import Recipe
+from audionet.pictures import make_pictures
+from audionet.recipe import Recipe, find_recipe
 from audionet.screen import say
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
 from audionet.training import choose
@@ -37,6 +38,24 @@ from audionet.views import ChunkFile, plan_views
 PEER = "Resemblyzer"
 TIMED_ITEMS = 32
 TIMED_ROUNDS = 3
+
+
+def dataset_of(audio_dir: Path, output_dir: Path, *, group_by: str) -> tuple[Dataset, dict[str, str]]:
+    """Draw a folder of recordings by the default recipe, and read what was drawn.
+
+    Args:
+        audio_dir: one subfolder a label.
+        output_dir: of benchmarks; the pictures are in a folder of the same name as `audio_dir` there.
+        group_by: what must not be parted.
+
+    Returns:
+        tuple: the pictures, and the reason by recording for each that had to be set aside.
+    """
+    folder = output_dir / audio_dir.resolve().name
+    tally = make_pictures(audio_dir, folder / "data_image", recipe=find_recipe("default"))
+    for recording, reason in tally.failures.items():
+        say(f"Set aside: {printable(recording)}: {reason}")
+    return read_dataset(folder / "data_image", folder / "pictures.sqlite", group_by=group_by), tally.failures
 
 
 # Trials

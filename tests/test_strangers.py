@@ -1,0 +1,94 @@
+"""The benchmark of strangers, with a small network."""
+
+import json
+import shutil
+from collections import Counter
+from functools import partial
+
+import numpy as np
+import pytest
+from conftest import FakeBackbone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audionet import strangers
+from audionet.dataset import read_dataset
+from audionet.errors import InputError
+from audionet.pictures import make_pictures
+from audionet.recipe import find_recipe
+from audionet.settings import HeadSettings, HoldoutSettings
+from audionet.training import choose
+
+LABELS = ("alice", "bob", "carol", "dave")
+
+
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 3))
+def test_every_label_is_held_out_about_as_often_as_any_other(held_out, count, seed):
+    labels = [f"label {number}" for number in range(8)]
+    draws = strangers.draws_of(labels, held_out=held_out, count=count, seed=seed)
+    times = Counter(label for draw in draws for label in draw.unknown)
+    assert len(draws) == count
+    assert max(times.values()) - min(times[label] for label in labels) <= 2
+    for draw in draws:
+        assert len(draw.unknown) == held_out
+        assert sorted(draw.unknown + draw.known) == labels
+
+
+@pytest.mark.parametrize("held_out", [0, 2])
+def test_three_labels_must_be_left(held_out):
+    with pytest.raises(InputError, match="--held_out: expected 1 to 1 of 4 labels"):
+        strangers.draws_of(LABELS, held_out=held_out, count=1)
+
+
+@pytest.fixture(scope="module")
+def four_speakers(speakers, tmp_path_factory):
+    """Pictures of three speakers, one of whom has two names: dave is told from carol by chance alone."""
+    folder = tmp_path_factory.mktemp("four")
+    audio_dir = shutil.copytree(speakers, folder / "audio")
+    shutil.copytree(audio_dir / "carol", audio_dir / "dave")
+    make_pictures(audio_dir, folder / "images", recipe=find_recipe("default"))
+    return read_dataset(folder / "images", folder / "ledger.sqlite")
+
+
+@pytest.fixture(scope="module")
+def result(four_speakers, tmp_path_factory):
+    return strangers.measure(
+        four_speakers,
+        strangers.draws_of(LABELS, held_out=1, count=4),
+        backbone=FakeBackbone(),
+        choose=partial(choose, candidates=["rows"], settings=HeadSettings(head="lda")),
+        bottleneck_dir=tmp_path_factory.mktemp("bottlenecks"),
+        holdout=HoldoutSettings(views=0),
+    )
+
+
+def test_all_recordings_of_a_label_held_out_are_unknown(result):
+    assert sorted(label for draw in result["draws"] for label in draw["held_out"]) == list(LABELS)
+    assert result["n_unknown"] == 4 * 5 and result["n_known"] == 4 * 3
+
+
+def test_a_stranger_with_the_voice_of_a_known_one_is_not_told_apart(result):
+    by_label = {draw["held_out"][0]: draw["score"]["recording"]["auroc"] for draw in result["draws"]}
+    assert min(by_label["alice"], by_label["bob"]) > max(by_label["carol"], by_label["dave"])
+
+
+def test_means_are_those_of_the_draws_and_json_can_hold_all(result):
+    rates = [draw["probability"]["chunk"]["false_accept_rate"] for draw in result["draws"]]
+    assert result["mean"]["probability"]["chunk"]["false_accept_rate"] == pytest.approx(np.mean(rates))
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
+    import bench_unknown
+
+    monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.backbones.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    audio_dir = shutil.copytree(speakers, tmp_path / "voices")
+    shutil.copytree(audio_dir / "carol", audio_dir / "dave")
+    (audio_dir / "bob" / "broken.mp3").write_text("no sound")
+    arguments = ["--audio_dir", audio_dir, "--draws", "1", "--output_dir", tmp_path / "out"]
+    assert bench_unknown.main([str(argument) for argument in arguments]) == 1
+    printed = capsys.readouterr()
+    assert "Means over 1 draws of 1 of 4 labels" in printed.out
+    assert "broken.mp3" in printed.err
+    assert json.loads((tmp_path / "out" / "voices" / "unknown.json").read_text())["n_unknown"] == 5
