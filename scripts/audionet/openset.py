@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 FALSE_ACCEPT_RATE = 0.05
-MOST_REFUSED = 0.05  # of known clips: with little data the stated rate of false accepts may cost too much to keep
-# Fewer do not show how differently one voice comes out on another day; three deviations are then kept from their mean.
-FEW_RECORDINGS = 30
+MOST_REFUSED = 0.1  # of known clips: where labels are alike, the stated rate of false accepts may cost too much to keep
+# Fewer do not show how differently one voice comes out on another day: what is known in noise is then spared too, and
+# three deviations are kept from the mean.
+FEW_RECORDINGS = 16
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
-GAP_SHARE = 0.25  # how far up it moves: unknown clips of another day score higher, but known ones in noise score lower
+GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score higher, but known ones score lower
 SHRINKAGE = 0.3  # of the scatter within labels, towards a sphere
 MOST_DIMENSIONS = 128  # of the space of labels: a thousand labels need no thousand
 DEGREES_OF_FREEDOM = 10  # of the clouds: tails heavier than a normal cloud's, since some clips are odd
@@ -308,7 +309,9 @@ def _threshold_for(
     which passes everything (conformal prediction: V. Vovk et al., 2005).
     """
     known_scores = space.score(known.pooled(chunks))
-    spared = float(np.quantile(known_scores, SPARED_SHARE))
+    clean_scores = space.score(known.as_they_are().pooled(chunks))
+    are_few = len(np.unique(known.recordings)) < FEW_RECORDINGS
+    spared = float(np.quantile(known_scores if are_few else clean_scores, SPARED_SHARE))
     unknown_scores = [part.score(clips.pooled(chunks)) for part, clips in unknown]
     if not unknown_scores:
         return float(np.quantile(known_scores, false_accept_rate))
@@ -318,11 +321,8 @@ def _threshold_for(
     wanted = passed + GAP_SHARE * max(spared - passed, 0)
     if not may_relent:
         return wanted
-    clean_scores = space.score(known.as_they_are().pooled(chunks))
     relented = min(wanted, max(float(np.quantile(clean_scores, MOST_REFUSED)), spared))
-    if len(np.unique(known.recordings)) >= FEW_RECORDINGS:
-        return relented
-    return min(relented, float(clean_scores.mean() - 3 * clean_scores.std()))
+    return min(relented, float(clean_scores.mean() - 3 * clean_scores.std())) if are_few else relented
 
 
 def _measured(draft: OpenSet, known: Clips, unknown: Sequence[tuple[Space, Clips]]) -> OpenSet:
