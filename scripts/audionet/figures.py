@@ -295,7 +295,7 @@ def _themed(svg: str, alt: str) -> str:
 def _share_axis(axis: Any, set_limits: Any = None) -> None:
     from matplotlib.ticker import PercentFormatter
 
-    axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_major_formatter(PercentFormatter(1))
     if set_limits:
         set_limits(-0.02, 1.02)
 

@@ -397,7 +397,7 @@ def _curve_by_side(attempt: Attempt) -> dict:
     validation = {name: curve[name] for name in ("accuracy", "log_loss") if name in curve}
     sides = {"training": curve.get("training"), "validation": validation}
     return {
-        "name": f"{attempt.trainer} on {attempt.bottleneck}",
+        "name": f"{attempt.trainer}{f', L2 {attempt.l2:g},' if attempt.l2 else ''} on {attempt.bottleneck}",
         "steps": curve["steps"],
         **{side: values for side, values in sides.items() if values},
     }
