@@ -27,7 +27,7 @@ $(VENV)/installed: requirements.txt
 	$(RUN) -m pip install --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/tested: tests/requirements.txt $(VENV)/installed
+$(VENV)/tested: tests/requirements.txt scripts/requirements-export.txt $(VENV)/installed
 	$(RUN) -m pip install --quiet -r tests/requirements.txt
 	@touch $@
 

@@ -19,8 +19,25 @@ list, never from those after it, and scripts never import each other:
     errors, files, screen, tables, workers, recipe, options, settings, layouts, audio, spectrogram, conditions, views,
     ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks,
     metrics, head, material, designs, lessons, endtoend, openset, runs, evaluation, comparison, findings, classifier,
-    testset, figures, sections, report, reporting, export, training, courses, outcome, scoring, answers,
+    testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity, exports,
+    inspection, training, courses, outcome, scoring, answers,
     overview, isolation, tasks, visitors, teaching, gate, page, web, serving,
     disturbed, peers, benchmark, leaderboard, strangers,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audionet.classifier import Classifier
+
+__all__ = ["Classifier"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `audionet.Classifier` when it is first asked for: a script's --help asks for nothing that is heavy."""
+    if name == "Classifier":
+        from audionet.classifier import Classifier
+
+        return Classifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

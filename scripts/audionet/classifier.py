@@ -289,9 +289,53 @@ class Classifier:
 
     def logits(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Map pictures, each uint8 of shape (height, width, 3), to float32 logits, shape (pictures, labels)."""
+        return self.head.logits(self._bottlenecks(pictures))
+
+    def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
+        """Return a vector for each file, the mean bottleneck of its chunks, for other learners to learn from.
+
+        Args:
+            paths: recordings or pictures.
+
+        Returns:
+            float32, shape (files, dimension).
+
+        Raises:
+            RecordingError: a recording that cannot be decoded or is silent.
+            PictureError: a picture that cannot be read.
+            InputError: a recording, but the classifier was trained on ordinary pictures.
+        """
+        means = [self.chunk_bottlenecks(path)[1].mean(axis=0, dtype=np.float32) for path in paths]
+        return np.stack(means) if means else np.empty((0, self.about["backbone"]["dimension"]), np.float32)
+
+    def chunk_bottlenecks(self, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each chunk of a file starts, in seconds, and its bottleneck; a picture has one chunk at 0.
+
+        Returns:
+            float32, shape (chunks,), and float16, shape (chunks, dimension).
+
+        Raises:
+            RecordingError: a recording that cannot be decoded or is silent.
+            PictureError: a picture that cannot be read.
+            InputError: a recording, but the classifier was trained on ordinary pictures.
+        """
+        path = Path(path)
+        if not audio.is_recording(path):
+            return np.zeros(1, np.float32), self._bottlenecks([read_picture(path)])
+        recipe = self._sound_recipe(path)
+        chunks = audio.chunks_by_recipe(path, recipe)
+        offsets: list[float] = []
+        vectors = []
+        while batch := list(islice(chunks, BATCH_SIZE)):
+            offsets += [chunk.offset_seconds for chunk in batch]
+            vectors.append(self._bottlenecks([served_picture(chunk.samples, recipe) for chunk in batch]))
+        return np.array(offsets, np.float32), np.concatenate(vectors)
+
+    def _bottlenecks(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Map pictures to float16 bottlenecks, shape (pictures, dimension)."""
         backbone = self.about["backbone"]
         fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
-        return self.head.logits(bottlenecks_of(self._network, fitted))
+        return bottlenecks_of(self._network, fitted)
 
     def _answer(self, logits: np.ndarray, offsets: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)

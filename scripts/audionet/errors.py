@@ -28,3 +28,7 @@ class WeightsError(AudioNetError):
 
 class ClassifierError(AudioNetError):
     """A saved classifier that is missing, damaged or of another version."""
+
+
+class ExportError(AudioNetError):
+    """An export that does not answer as its classifier does."""

@@ -1,19 +1,24 @@
 """The classifier as one frozen graph and a list of labels, for the clients of 2015 to 2017 and for anything after.
 
-    input (float32, [n, height, width, 3], 0..1) -> Mul -> resize -> backbone -> head -> final_result
+    picture     input (float32, [n, height, width, 3], 0..1) -> Mul -> resize -> backbone -> head -> final_result
+    waveform    input (float32, [n, samples], -1..1) -> picture, jpg coding included -> backbone -> head -> final_result
 
 The 2015 clients feed the operation `Mul`, those of 2017 `input`; both resize to 299 x 299 beforehand, so the graph
-brings whatever it is fed to the size that its network was trained at.
+brings whatever it is fed to the size that its network was trained at. The temperature is in the head.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from audionet.classifier import Classifier
+from audionet.drawing_ops import picture_of, resized
+from audionet.errors import InputError
 from audionet.files import printable, write_bytes, write_text
 from audionet.head import Head
+from audionet.recipe import Recipe
 from audionet.screen import hushed
 
 
@@ -31,19 +36,60 @@ def write_labels(classifier: Classifier, path: Path) -> None:
 
 
 def frozen_graph(classifier: Classifier) -> bytes:
-    """Return the serialised GraphDef of a classifier."""
+    """Return the serialised GraphDef of a classifier, for pictures of any size."""
+    return graph_of(classifier, lambda: _any_pictures(*_size(classifier))).SerializeToString(deterministic=True)
+
+
+def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
+    """Return the GraphDef of a classifier for chunks of sound, float32, shape (batch, chunk_samples).
+
+    Args:
+        classifier: one of sound.
+        batch: how many chunks it takes at once, by default any number.
+
+    Raises:
+        InputError: the classifier is of ordinary pictures, or its drawing is not to be had in a graph.
+    """
+    recipe = classifier.recipe
+    if recipe is None:
+        raise InputError("--input: this classifier was trained on ordinary pictures; pass --input picture.")
+    return graph_of(classifier, lambda: _waveforms(recipe, *_size(classifier), batch))
+
+
+def picture_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
+    """Return the GraphDef of a classifier for pictures of the size that they are drawn in: `picture_size`.
+
+    Args:
+        classifier: any.
+        batch: how many pictures it takes at once, by default any number.
+    """
+    return graph_of(classifier, lambda: _drawn_pictures(picture_size(classifier), *_size(classifier), batch))
+
+
+def picture_size(classifier: Classifier) -> tuple[int, int]:
+    """Return the height and width of the pictures that an export takes: the recipe's, or else the network's."""
+    recipe = classifier.recipe
+    return (recipe.picture_height, recipe.picture_width) if recipe else _size(classifier)
+
+
+def graph_of(classifier: Classifier, levels: Callable[[], Any]) -> Any:
+    """Return the GraphDef of a classifier behind whatever makes pictures for it.
+
+    Args:
+        classifier: any.
+        levels: adds the input to a graph, and returns whole numbers of 0..255, float32, shape (n, height, width, 3), of
+            the network's own size.
+    """
     with hushed():
         import tensorflow as tf  # several seconds, which only an export should take
 
     backbone_graph = tf.compat.v1.GraphDef.FromString(classifier.graph)
-    size = (classifier.about["backbone"]["height"], classifier.about["backbone"]["width"])
+    # The network begins by casting bytes to floats, which they are already.
+    (cast,) = (node.name for node in backbone_graph.node if "pictures" in node.input)
     with tf.Graph().as_default() as graph:
-        fed = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name="input")
-        fed = tf.identity(fed, name="Mul")
-        levels = tf.clip_by_value(tf.round(tf.image.resize(fed, size) * 255), 0, 255)
         (bottlenecks,) = tf.graph_util.import_graph_def(
             backbone_graph,
-            input_map={"pictures:0": tf.cast(levels, tf.uint8)},
+            input_map={f"{cast}:0": levels()},
             return_elements=["bottlenecks:0"],
             name="backbone",
         )
@@ -52,11 +98,39 @@ def frozen_graph(classifier: Classifier) -> bytes:
         rounded = tf.cast(tf.cast(tf.clip_by_value(bottlenecks, -largest, largest), tf.float16), tf.float32)
         tf.nn.softmax(_logits(classifier.head, rounded), name="final_result")
     definition = graph.as_graph_def()
-    # Nothing feeds the backbone's own input any more, but OpenVINO would take it for a second one.
-    kept = [node for node in definition.node if node.name != "backbone/pictures"]
+    # Nothing feeds the network's own input any more, but OpenVINO would take it for a second one.
+    kept = [node for node in definition.node if node.name not in ("backbone/pictures", f"backbone/{cast}")]
     del definition.node[:]
     definition.node.extend(kept)
-    return definition.SerializeToString(deterministic=True)
+    return definition
+
+
+def _size(classifier: Classifier) -> tuple[int, int]:
+    """Return the height and width of the pictures that the network takes."""
+    backbone = classifier.about["backbone"]
+    return backbone["height"], backbone["width"]
+
+
+def _any_pictures(height: int, width: int) -> Any:
+    import tensorflow as tf  # imported by now
+
+    fed = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name="input")
+    fed = tf.identity(fed, name="Mul")
+    return tf.clip_by_value(tf.round(tf.image.resize(fed, (height, width)) * 255), 0, 255)
+
+
+def _drawn_pictures(size: tuple[int, int], height: int, width: int, batch: int | None) -> Any:
+    import tensorflow as tf  # imported by now
+
+    fed = tf.compat.v1.placeholder(tf.float32, [batch, *size, 3], name="input")
+    return resized(tf.clip_by_value(tf.floor(fed * 255 + 0.5), 0, 255), height=height, width=width)
+
+
+def _waveforms(recipe: Recipe, height: int, width: int, batch: int | None) -> Any:
+    import tensorflow as tf  # imported by now
+
+    fed = tf.compat.v1.placeholder(tf.float32, [batch, recipe.chunk_samples], name="input")
+    return resized(picture_of(fed, recipe), height=height, width=width)
 
 
 def _logits(head: Head, inputs: Any) -> Any:

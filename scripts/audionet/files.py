@@ -93,7 +93,7 @@ def mark_folder(folder: Path, kind: str, **about: object) -> None:
 
     Args:
         folder: the folder that will hold only what we make.
-        kind: what it holds: `pictures`, `bottlenecks`, `classifier` or `summaries`.
+        kind: what it holds: `pictures`, `bottlenecks`, `classifier`, `summaries` or `export`.
         about: anything else worth knowing later, as JSON values.
     """
     folder.mkdir(parents=True, exist_ok=True)

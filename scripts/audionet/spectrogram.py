@@ -172,7 +172,7 @@ def _draw_chromagram(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     window_samples = recipe.window_samples[0]
     filters = _cached_chroma_filters(
         sample_rate_hz=recipe.sample_rate_hz,
-        fft_samples=_fft_samples(window_samples),
+        fft_samples=transform_samples(window_samples),
         low_hz=recipe.low_hz,
         high_hz=recipe.high_hz,
     )
@@ -204,7 +204,7 @@ def _draw_magnitude(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     padded = np.pad(samples, (0, max(0, window_samples - len(samples))))
     hop_samples = recipe.hop_samples or window_samples // 2
     slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[::hop_samples]
-    spectra = scipy.fft.rfft(slices * _hann(window_samples), _power_of_two(window_samples), axis=1)
+    spectra = scipy.fft.rfft(slices * hann(window_samples), _power_of_two(window_samples), axis=1)
     magnitude = _resized(np.abs(spectra).T[:, :, None].astype(np.float32), recipe)
     return magnitude / max(float(magnitude.max()), QUIETEST_POWER)
 
@@ -230,18 +230,27 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
         float32, shape (columns, bins); a full-scale sine has power 1. Bins are those of a transform of a power of two,
         512 at least.
     """
-    frames_per_column = max(1, round(len(samples) / columns / (window_samples / 2)))
-    frames = columns * frames_per_column
-    starts = ((np.arange(frames) + 0.5) * len(samples) / frames).astype(int)
+    starts = frame_starts(len(samples), window_samples, columns)
     padded = np.pad(samples.astype(np.float32, copy=False), window_samples // 2)
-    window = _hann(window_samples)
-    slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[np.minimum(starts, len(samples))]
-    slices *= window  # in place here and below: fresh memory would cost as much time as the arithmetic
-    spectra = scipy.fft.rfft(slices, _fft_samples(window_samples), axis=1, overwrite_x=True)
+    slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[starts.ravel()]
+    slices *= hann(window_samples)  # in place here and below: fresh memory would cost as much time as the arithmetic
+    spectra = scipy.fft.rfft(slices, transform_samples(window_samples), axis=1, overwrite_x=True)
     squares = spectra.view(np.float32)
     squares *= squares
     power = squares[:, ::2] + squares[:, 1::2]
-    return power.reshape(columns, frames_per_column, -1).mean(axis=1)
+    return power.reshape(*starts.shape, -1).mean(axis=1)
+
+
+def frame_starts(samples: int, window_samples: int, columns: int) -> np.ndarray:
+    """Return where the frames of each column start, among `samples` with half a window of silence before and after.
+
+    Returns:
+        int, shape (columns, frames of a column).
+    """
+    frames_per_column = max(1, round(samples / columns / (window_samples / 2)))
+    frames = columns * frames_per_column
+    starts = ((np.arange(frames) + 0.5) * samples / frames).astype(int)
+    return np.minimum(starts, samples).reshape(columns, frames_per_column)
 
 
 def decibels(power: np.ndarray, range_db: float) -> np.ndarray:
@@ -312,20 +321,30 @@ def normalise_channels(power: np.ndarray, *, column_seconds: float, range_db: fl
     settings; the smoothing for a time constant is that of V. Lostanlen et al., "Per-Channel Energy Normalization: Why
     and How", IEEE Signal Processing Letters 26 (2019).
     """
-    from scipy.signal import lfilter  # half a second, for this drawing alone
-
     energies = power / max(float(power.max()), QUIETEST_POWER)
-    columns = PCEN_SECONDS / column_seconds
-    fresh = (np.sqrt(1 + 4 * columns**2) - 1) / (2 * columns**2)  # the share that a column adds to the level
-    levels, _ = lfilter([fresh], [1, fresh - 1], energies, axis=1, zi=(1 - fresh) * energies[:, :1])
+    levels = recent_levels(energies, column_seconds=column_seconds)
     floor = 10 ** (-range_db / 10)
     return (energies / (floor + levels) ** PCEN_GAIN + PCEN_BIAS) ** PCEN_POWER - PCEN_BIAS**PCEN_POWER
+
+
+def recent_levels(energies: np.ndarray, *, column_seconds: float) -> np.ndarray:
+    """Return each channel's level as it was lately, shape (channels, columns); it is linear in `energies`.
+
+    Args:
+        energies: shape (channels, columns).
+        column_seconds: from one column to the next.
+    """
+    from scipy.signal import lfilter  # half a second, for this drawing alone
+
+    columns = PCEN_SECONDS / column_seconds
+    fresh = (np.sqrt(1 + 4 * columns**2) - 1) / (2 * columns**2)  # the share that a column adds to the level
+    return lfilter([fresh], [1, fresh - 1], energies, axis=1, zi=(1 - fresh) * energies[:, :1])[0]
 
 
 def _mel_power(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.ndarray:
     """Return the power in each mel band at each column, float32, shape (mel_bands, picture_width)."""
     filters = _cached_mel_filters(
-        recipe.sample_rate_hz, _fft_samples(window_samples), recipe.mel_bands, recipe.low_hz, recipe.high_hz
+        recipe.sample_rate_hz, transform_samples(window_samples), recipe.mel_bands, recipe.low_hz, recipe.high_hz
     )
     return filters @ power_spectra(samples, window_samples, recipe.picture_width).T
 
@@ -343,8 +362,8 @@ def _cached_mel_filters(
 
 
 @functools.lru_cache(maxsize=16)
-def _hann(window_samples: int) -> np.ndarray:
-    """Return a periodic Hann window whose sum is 2, so that a full-scale sine has power 1."""
+def hann(window_samples: int) -> np.ndarray:
+    """Return a periodic Hann window, float32, whose sum is 2, so that a full-scale sine has power 1."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_samples) / window_samples)
     return (window * 2 / window.sum()).astype(np.float32)
 
@@ -358,7 +377,7 @@ def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) / 27 * np.log(6.4)))
 
 
-def _fft_samples(window_samples: int) -> int:
+def transform_samples(window_samples: int) -> int:
     """Return the power of two that a window is padded to, 512 at least, so that low bands have bins of their own."""
     return max(512, _power_of_two(window_samples))
 

@@ -1,0 +1,146 @@
+"""What a classifier folder holds, in words and numbers: its network, its head, its training and what it costs."""
+
+import importlib.util
+import json
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from audionet.classifier import Classifier
+from audionet.export import frozen_graph
+from audionet.files import mark_folder, printable, read_mark
+from audionet.head import Head
+from audionet.report import card_of
+from audionet.screen import hushed
+
+_PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
+
+
+def inspect(classifier: Classifier, folder: Path) -> dict:
+    """Return what there is to say about a classifier, as JSON.
+
+    Args:
+        classifier: which.
+        folder: where it was loaded from.
+
+    Returns:
+        dict: `fingerprint`, `labels`, `recipe`; `backbone` as `Backbone.describe` gives it, with `parameters` and, for
+        one picture, `multiply_adds`; `head` with `trainer`, `temperature`, `parameters` and `multiply_adds`;
+        `open_set`, or None; `training` as it was noted; `scores` of the recordings held out: `chunk` and `recording`;
+        `bytes` by file. Numbers of the network are None where OpenVINO, which counts them, is not installed.
+    """
+    head, training = classifier.head, dict(classifier.about.get("training", {}))
+    metrics = _json_of(folder / "metrics.json")
+    return {
+        "fingerprint": classifier.fingerprint,
+        "labels": list(classifier.labels),
+        "recipe": classifier.recipe.to_json() if classifier.recipe else None,
+        "backbone": {**classifier.about["backbone"], **_cost_of_graph(classifier.graph)},
+        "head": {
+            "trainer": training.pop("trainer", None),
+            "temperature": training.pop("temperature", None),
+            "parameters": _parameters(head),
+            "multiply_adds": _parameters(head) - _biases(head),
+        },
+        "open_set": classifier.open_set.to_json() if classifier.open_set else None,
+        "training": training,
+        "scores": {part: metrics[part] for part in ("chunk", "recording") if part in metrics},
+        "bytes": {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()},
+    }
+
+
+def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what `inspect` found as the rows of a table: what, and how much."""
+    backbone, head, recipe = found["backbone"], found["head"], classifier.recipe
+    network = [
+        ("Pictures", f"{backbone['height']} x {backbone['width']}"),
+        ("Bottleneck", f"{backbone['dimension']} numbers"),
+        ("Parameters", f"{_count(backbone['parameters'])} in the network, {_count(head['parameters'])} on top"),
+        (
+            "Multiply-adds",
+            f"{_count(backbone['multiply_adds'])} in the network, {_count(head['multiply_adds'])} on top",
+        ),
+    ]
+    sound = []
+    if recipe:
+        sound = [
+            ("Recipe", f"{recipe.name}: {recipe.drawing}, {recipe.picture_height} x {recipe.picture_width}"),
+            ("Chunks", f"{recipe.chunk_seconds:g} s at {recipe.sample_rate_hz} Hz"),
+            ("Windows", f"{', '.join(map(str, recipe.window_samples))} samples"),
+        ]
+    scores = [
+        (f"Right by {part}", f"{score['accuracy']:.1%} of {score['n']} held out")
+        for part, score in found["scores"].items()
+    ]
+    unknown = [("Unknown", classifier.open_set.sentence())] if classifier.open_set else []
+    more = [
+        *network,
+        *sound,
+        *scores,
+        *unknown,
+        ("Size", f"{sum(found['bytes'].values()) / 1e6:.1f} MB in {len(found['bytes'])} files"),
+        ("Fingerprint", found["fingerprint"]),
+    ]
+    return [(name, printable(text)) for name, text in card_of(classifier.about, classifier.labels, more=more).facts]
+
+
+def write_tensorboard(classifier: Classifier, folder: Path) -> None:
+    """Write the frozen graph of a classifier to where `tensorboard --logdir` shows it."""
+    graph = frozen_graph(classifier)
+    with hushed():
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        if read_mark(folder) is None:
+            mark_folder(folder, "summaries")
+        writer = EventFileWriter(str(folder))
+        writer.add_event(Event(graph_def=graph))
+        writer.close()
+
+
+def _cost_of_graph(graph: bytes) -> dict[str, int | None]:
+    """Return how many numbers a network holds, and how many it multiplies and adds for one picture."""
+    if importlib.util.find_spec("openvino") is None:
+        return {"parameters": None, "multiply_adds": None}
+    import openvino  # 0.3 s
+
+    with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
+        path = Path(scratch) / "graph.pb"
+        path.write_bytes(graph)
+        model = openvino.Core().read_model(path)
+    model.reshape([1, *model.inputs[0].partial_shape[1:]])
+    nodes = model.get_ordered_ops()
+    constants = [node for node in nodes if node.get_type_name() == "Constant" and node.get_element_type().is_real()]
+    return {
+        "parameters": sum(math.prod(node.shape) for node in constants),
+        "multiply_adds": sum(_multiply_adds(node) for node in nodes if node.get_type_name() in _PRODUCTS),
+    }
+
+
+def _multiply_adds(node: Any) -> int:
+    """Return how many numbers are multiplied for each that comes out, times how many come out."""
+    weights = tuple(node.input(1).get_shape())
+    each = {
+        "Convolution": lambda: math.prod(weights[1:]),  # inputs, height, width
+        "GroupConvolution": lambda: math.prod(weights[2:]),  # a group's inputs, height, width
+        "MatMul": lambda: node.input(0).get_shape()[-1],
+    }
+    return math.prod(node.output(0).get_shape()) * each[node.get_type_name()]()
+
+
+def _parameters(head: Head) -> int:
+    return head.weights.size + head.biases.size + (_parameters(head.hidden) if head.hidden else 0)
+
+
+def _biases(head: Head) -> int:
+    return head.biases.size + (_biases(head.hidden) if head.hidden else 0)
+
+
+def _count(number: int | None) -> str:
+    return "unknown" if number is None else f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
+
+
+def _json_of(path: Path) -> dict:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}

@@ -1,0 +1,217 @@
+"""Whether an export answers as its classifier does, on recordings that the classifier was not trained on.
+
+Both are given the very same chunks, the classifier through its own functions and the export through its own runtime.
+What a classifier was trained on is found by content: it keeps the keys of its training pictures.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from audionet import audio
+from audionet.backbones import Runner, fit_pictures
+from audionet.classifier import Classifier
+from audionet.errors import AudioNetError, ExportError, InputError
+from audionet.formats import Tolerance
+from audionet.head import log_softmax, pool
+from audionet.recipe import Recipe
+from audionet.screen import progress_bar, say
+from audionet.spectrogram import draw, encode_jpg, read_picture, served_picture
+from audionet.testset import Source, content_key, training_keys
+
+MOST_CHUNKS = 120  # to compare on, and to calibrate on
+CHUNKS_A_RECORDING = 20
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One chunk of a recording, or one picture.
+
+    Attributes:
+        recording: which.
+        label: its folder.
+        samples: float32, shape (chunk_samples,); None for a picture.
+        path: of the picture; None for sound.
+    """
+
+    recording: str
+    label: str
+    samples: np.ndarray | None = None
+    path: Path | None = None
+
+    def picture(self, recipe: Recipe | None) -> np.ndarray:
+        """Return what a classifier sees of it, uint8, shape (height, width, 3)."""
+        if self.samples is not None and recipe is not None:
+            return served_picture(self.samples, recipe)
+        assert self.path is not None
+        return read_picture(self.path)
+
+
+def find_clips(classifier: Classifier, sources: Sequence[Source]) -> tuple[list[Clip], list[Clip]]:
+    """Return chunks of recordings that were held out, and of those that were trained on, evenly spread over them.
+
+    Args:
+        classifier: whose labels and training they are sorted by.
+        sources: recordings or pictures; those of other labels and those that cannot be read are left out.
+
+    Raises:
+        InputError: no recording is of a label that the classifier knows.
+    """
+    keys = training_keys(classifier)
+    held_out: list[Clip] = []
+    trained_on: list[Clip] = []
+    known = [source for source in sources if source.label in classifier.labels]
+    with progress_bar(total=len(known), description="Reading", unit="recordings") as bar:
+        for source in known:
+            try:
+                clips = list(islice(_clips_of(source, classifier.recipe), CHUNKS_A_RECORDING))
+                is_known = content_key(_file_of(clips[0], classifier.recipe)) in keys
+            except AudioNetError as error:
+                say(f"Set aside: {error}")
+                continue
+            (trained_on if is_known else held_out).extend(clips)
+            bar.update()
+    if not held_out and not trained_on:
+        raise InputError(
+            f"Of {len(sources)} recordings, none is of a label that this classifier knows and can be read. Name the "
+            "folder that it was trained on, or others with the same labels, by --audio_dir or --image_dir."
+        )
+    return _spread(held_out), _spread(trained_on)
+
+
+def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
+    if not audio.is_recording(source.paths[0]):
+        yield from (Clip(source.recording, source.label, path=path) for path in source.paths)
+        return
+    if recipe is None:
+        raise InputError("--audio_dir: this classifier was trained on ordinary pictures; name some by --image_dir.")
+    for chunk in audio.chunks_by_recipe(source.paths[0], recipe):
+        yield Clip(source.recording, source.label, samples=chunk.samples)
+
+
+def _file_of(clip: Clip, recipe: Recipe | None) -> bytes:
+    """Return the picture file that a clip is, or that training would have made of it."""
+    if clip.samples is not None and recipe is not None:
+        return encode_jpg(draw(clip.samples, recipe), quality=recipe.jpg_quality)
+    assert clip.path is not None
+    return clip.path.read_bytes()
+
+
+def _spread(clips: list[Clip]) -> list[Clip]:
+    if len(clips) <= MOST_CHUNKS:
+        return clips
+    return [clips[place] for place in np.linspace(0, len(clips) - 1, MOST_CHUNKS).astype(int)]
+
+
+def inputs_of(
+    clips: Sequence[Clip], classifier: Classifier, *, takes_sound: bool, height: int, width: int
+) -> list[np.ndarray]:
+    """Return what an export is fed for each clip, float32, shape (1, chunk_samples) or (1, height, width, 3), 0..1.
+
+    Raises:
+        InputError: it takes sound, and the clips are pictures.
+    """
+    if takes_sound:
+        if any(clip.samples is None for clip in clips):
+            raise InputError("--image_dir: an export that takes sound is compared on recordings; name --audio_dir.")
+        return [np.asarray(clip.samples, np.float32)[None] for clip in clips]
+    pictures = fit_pictures((clip.picture(classifier.recipe) for clip in clips), height=height, width=width)
+    return [(picture[None] / np.float32(255)).astype(np.float32) for picture in pictures]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an export compares with its classifier.
+
+    Attributes:
+        chunks: how many both were given.
+        recordings: of how many recordings.
+        agreeing: chunks whose likeliest label is the same.
+        drift: the share of probability that lies with another label, in the mean over chunks.
+        largest_drift: the same for the chunk where it is greatest.
+        right: chunks right, of the classifier and of the export.
+        recordings_right: recordings right, likewise.
+        seconds_a_chunk: of the export, one by one.
+        tolerance: what may be.
+    """
+
+    chunks: int
+    recordings: int
+    agreeing: int
+    drift: float
+    largest_drift: float
+    right: tuple[int, int]
+    recordings_right: tuple[int, int]
+    seconds_a_chunk: float
+    tolerance: Tolerance
+
+    def check(self) -> None:
+        """Raise unless the export is within its tolerance.
+
+        Raises:
+            ExportError: it is not.
+        """
+        disagreeing = self.chunks - self.agreeing
+        if not self.tolerance.allows(drift=self.drift, disagreeing=disagreeing, chunks=self.chunks):
+            raise ExportError(f"The export was not kept, since it answers otherwise: {self.sentence()}")
+
+    def sentence(self) -> str:
+        """Return one sentence: agreement and drift, and what is tolerated."""
+        return (
+            f"It agrees with the classifier on {self.agreeing} of {self.chunks} chunks "
+            f"({self.agreeing / self.chunks:.1%}; {1 - self.tolerance.disagreement:.0%} are demanded); its "
+            f"probabilities differ by {self.drift:.5f} in the mean ({self.tolerance.drift} is tolerated) and by "
+            f"{self.largest_drift:.5f} at most."
+        )
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return a table's rows: who, chunks right and recordings right."""
+        return [
+            (who, f"{right / self.chunks:.1%} of {self.chunks}", f"{recordings} of {self.recordings}")
+            for who, right, recordings in zip(("classifier", "export"), self.right, self.recordings_right, strict=True)
+        ]
+
+
+def compare(
+    classifier: Classifier, clips: Sequence[Clip], inputs: Sequence[np.ndarray], run: Runner, tolerance: Tolerance
+) -> Parity:
+    """Score clips by a classifier and by an export of it.
+
+    Args:
+        classifier: the original.
+        clips: at least one, of labels that it knows.
+        inputs: what the export is fed for each.
+        run: the export.
+        tolerance: for its answers.
+    """
+    expected = log_softmax(classifier.logits([clip.picture(classifier.recipe) for clip in clips]))
+    run(inputs[0])  # the first call may prepare much
+    start = time.perf_counter()
+    given = np.concatenate([run(chunk) for chunk in inputs])
+    seconds = time.perf_counter() - start
+    logarithms = np.log(np.maximum(given, np.finfo(np.float32).tiny))
+    numbers = np.array([classifier.labels.index(clip.label) for clip in clips])
+    drift = np.abs(np.exp(expected) - given).sum(axis=1) / 2
+    names, recordings = np.unique([clip.recording for clip in clips], return_inverse=True)
+    truth = [numbers[recordings == one][0] for one in range(len(names))]
+
+    def right_of(scores: np.ndarray) -> tuple[int, int]:
+        pooled = [pool(scores[recordings == one]).argmax() for one in range(len(names))]
+        return int((scores.argmax(axis=1) == numbers).sum()), int(np.equal(pooled, truth).sum())
+
+    (ours, our_recordings), (theirs, their_recordings) = right_of(expected), right_of(logarithms)
+    return Parity(
+        chunks=len(clips),
+        recordings=len(names),
+        agreeing=int((expected.argmax(axis=1) == given.argmax(axis=1)).sum()),
+        drift=float(drift.mean()),
+        largest_drift=float(drift.max()),
+        right=(ours, theirs),
+        recordings_right=(our_recordings, their_recordings),
+        seconds_a_chunk=seconds / len(clips),
+        tolerance=tolerance,
+    )
