@@ -66,6 +66,8 @@ def evaluate(options: EvaluateOptions) -> int:
     if options.compare:
         result = comparison.compare_named(*options.compare, runs_dir=options.runs_dir)
         print(result["words"])
+        if options.json:
+            write_json(options.json, result)
     else:
         classifier = Classifier.load(options.model)
         sources = testset.find_sources(
@@ -79,12 +81,12 @@ def evaluate(options: EvaluateOptions) -> int:
             jobs=options.jobs,
         )
         write_evaluation(options.runs_dir, script="evaluate.py", options=options, watch=watch, evaluation=result)
+        if options.json:
+            write_json(options.json, result)
         findings.print_findings(result)
         if options.report:
             reporting.report_test(options.report, result, classifier, sources, model=options.model)
             print(f"Report: {printable(options.report)}")
-    if options.json:
-        write_json(options.json, result)
     return EXIT_FAILED if result.get("failures") else 0
 
 

@@ -193,10 +193,14 @@ def test_audits_within_the_numbers_are_shown_without_being_passed_on():
     assert {"Could the score be a leak?", "The recordings"} <= set(headings(page))
 
 
-def test_tested_sound_that_was_trained_on_is_named():
-    evaluation = evaluated() | {"shared_with_training": ["a shares 4 s of sound with b."], "training_known": True}
+@pytest.mark.parametrize("shared", [["a shares 4 s of sound with b."], []])
+def test_tested_sound_that_was_trained_on_is_named(shared):
+    evaluation = evaluated() | {"shared_with_training": shared, "training_known": True}
+    evaluation["recordings"][1]["in_training"] = 4
     page = render(Report("Leaky", evaluation=evaluation))
-    assert "a shares 4 s of sound with b." in page and "too good" in page
+    assert (shared or [evaluation["recordings"][1]["recording"]])[0] in page
+    assert f"too good: 1 of {len(evaluation['recordings'])} recordings" in page
+    assert "No recording that was tested here" not in page
 
 
 def test_the_model_card_tells_the_licence_and_what_is_forbidden(page):

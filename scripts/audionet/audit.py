@@ -226,12 +226,15 @@ def claimed_accuracy(
     return float(np.mean(answers_of(training, testing) == numbers[testing]))
 
 
-def audit_data(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -> DataAudit:
+def audit_data(
+    notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str], *, for_training: bool = True
+) -> DataAudit:
     """Describe recordings and say what is wrong with them.
 
     Args:
         notes: by recording, those that `measures.listen` took of its chunks; at least one each.
         labels: by recording.
+        for_training: whether they are to be trained on, for which there may be too few of them.
     """
     recordings = tuple(_sounds_of_recording(name, labels[name], notes[name]) for name in sorted(notes))
     by_label: dict[str, list[Sounds]] = defaultdict(list)
@@ -242,6 +245,7 @@ def audit_data(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -
     giveaway = channel_giveaway(notes, labels)
     warnings = [
         *_about_amounts(summaries),
+        *(_about_too_few(summaries) if for_training else []),
         *_about_sound(recordings),
         *_about_differences(summaries),
         *_about_shared(shared, labels),
@@ -310,13 +314,17 @@ def _about_amounts(labels: Sequence[Sounds]) -> list[str]:
             f"Labels are unbalanced: {printable(most.name)} has {most.minutes:.1f} minutes, {printable(least.name)} "
             f"{least.minutes:.1f}. Scores that weigh labels alike, such as balanced accuracy, tell more."
         )
-    few = [label.name for label in labels if label.recordings < FEWEST_RECORDINGS]
-    if few:
-        said.append(
-            f"{_counted(len(few), 'label')} with fewer than {FEWEST_RECORDINGS} recordings, too few to train, to "
-            f"choose and to test on: {_named(few)}."
-        )
     return said
+
+
+def _about_too_few(labels: Sequence[Sounds]) -> list[str]:
+    few = [label.name for label in labels if label.recordings < FEWEST_RECORDINGS]
+    if not few:
+        return []
+    return [
+        f"{_counted(len(few), 'label')} with fewer than {FEWEST_RECORDINGS} recordings, too few to train, to choose "
+        f"and to test on: {_named(few)}."
+    ]
 
 
 def _about_sound(recordings: Sequence[Sounds]) -> list[str]:

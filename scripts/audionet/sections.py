@@ -413,6 +413,8 @@ def leak_section(audit: LeakAudit | None, evaluation: Json | None) -> Section:
         if not section.lines and not section.warnings:
             raise LeftOutError("no split was made here; every training run makes and audits one")
         return section
+    if section.lines or section.warnings:
+        section.lines.append("Of its training:")
     section.lines += audit.score_sentences()
     (section.warnings if audit.shared else section.lines).append(audit.sound_sentence())
     if audit.honest_accuracy is not None and audit.claimed_accuracy is not None:
@@ -435,12 +437,13 @@ def leak_section(audit: LeakAudit | None, evaluation: Json | None) -> Section:
 
 def _add_training_sound(section: Section, evaluation: Json) -> None:
     shared = evaluation["shared_with_training"]
-    if shared:
+    trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]
+    if trained_on:
         section.warnings.append(
-            f"The classifier was trained on sound that was tested here, so the score is too good: {len(shared)} pairs "
-            "of recordings. Leave them out: evaluate.py --exclude_training."
+            f"The classifier was trained on sound that was tested here, so the score is too good: {len(trained_on)} of "
+            f"{len(evaluation['recordings'])} recordings. Leave them out: evaluate.py --exclude_training."
         )
-        rows = [(sentence,) for sentence in shared[:MOST_SHARED]]
+        rows = [(sentence,) for sentence in (shared or map(printable, trained_on))][:MOST_SHARED]
         section.tables.append(table("Tested and trained on", ("Which",), rows))
     elif evaluation.get("training_known"):
         section.lines.append("No recording that was tested here holds sound that the classifier was trained on.")

@@ -152,7 +152,7 @@ def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int =
     result["training_known"] = bool(training_keys(classifier) or training_fingerprints(classifier))
     result["shared_with_training"] = [shared.sentence() for shared in scored.shared]
     labels = {one.recording: one.label for one in scored.scored if one.recording in scored.notes}
-    result["data_audit"] = audit_data(scored.notes, labels).to_json() if scored.notes else None
+    result["data_audit"] = audit_data(scored.notes, labels, for_training=False).to_json() if scored.notes else None
     return result
 
 
