@@ -4,14 +4,18 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import RATE_HZ, SPEAKERS, names_below, noise, voice, write_sound
 
 from audionet.audio import read_chunks
 from audionet.classifier import Answer, Classifier, GraphClassifier
+from audionet.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
-from audionet.head import pool
+from audionet.evaluation import evaluate
+from audionet.head import loudness_weights, pool
 from audionet.recipe import find_recipe
 from audionet.spectrogram import read_picture, served_picture
+from audionet.testset import Source, score_sources
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +49,39 @@ def test_a_recording_scores_as_its_pictures_did_in_training(classifier, trained,
     for recording in recordings[:6]:
         rows = [row for row, example in enumerate(gathered.examples) if example.recording == recording]
         in_training = trained.classifier.head.probabilities(gathered.bottlenecks[rows])
+        weights = loudness_weights(levels_of([gathered.examples[row] for row in rows]))
         served = classifier.score(speakers / recording)
         assert served.chunk_probabilities == pytest.approx(in_training, rel=1e-5)
-        assert served.probabilities == pytest.approx(pool(np.log(in_training)), abs=1e-6)
+        assert served.probabilities == pytest.approx(pool(np.log(in_training), weights), abs=1e-6)
+
+
+def with_gaps(speakers, path):
+    """Write a recording among three times as much of a hiss that is 30 dB quieter, and return its name."""
+    sound, rate_hz = soundfile.read(speakers / "bob" / "0.mp3", dtype="float32")
+    hiss = np.random.default_rng(0).standard_normal(3 * len(sound)) * np.sqrt(np.mean(sound**2)) * 10 ** (-30 / 20)
+    soundfile.write(path, np.concatenate([hiss[: len(sound)], sound, hiss[len(sound) :]]), rate_hz, subtype="FLOAT")
+    return path
+
+
+def test_gaps_in_a_recording_change_its_answer_hardly(classifier, speakers, tmp_path):
+    whole, gappy = (
+        classifier.score(speakers / "bob" / "0.mp3"),
+        classifier.score(with_gaps(speakers, tmp_path / "a.wav")),
+    )
+    assert len(gappy.chunk_probabilities) > 3 * len(whole.chunk_probabilities)
+    assert gappy.label == whole.label == "bob"
+    assert gappy.probability == pytest.approx(whole.probability, abs=0.02)
+    assert gappy.score == pytest.approx(whole.score, abs=0.1 * abs(whole.score))
+
+
+def test_a_test_of_a_recording_with_gaps_pools_it_as_serving_does(classifier, speakers, tmp_path):
+    path = with_gaps(speakers, tmp_path / "a.wav")
+    scored = score_sources(classifier, [Source("bob/a.wav", "bob", (path,))]).scored
+    row = evaluate(scored, classifier.labels)["recordings"][0]
+    answer = classifier.score(path)
+    assert (row["answer"], row["accepted"]) == (answer.label, True)
+    assert row["probability"] == pytest.approx(answer.probability, abs=1e-5)
+    assert row["score"] == pytest.approx(answer.score, abs=1e-4)
 
 
 def test_a_picture_scores_as_the_chunk_that_it_shows(classifier, speakers, drawn):

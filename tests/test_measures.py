@@ -8,7 +8,7 @@ import scipy.signal
 from conftest import RATE_HZ, noise, tone, write_sound
 
 from audionet.audio import Chunk, read_wav
-from audionet.measures import bandwidth_hz, clipped_share, digest, listen, measure, peaks_of
+from audionet.measures import bandwidth_hz, chunk_level_dbfs, clipped_share, digest, listen, measure, peaks_of
 
 
 def measured(samples: np.ndarray) -> dict:
@@ -23,6 +23,12 @@ def test_a_full_scale_sine_has_a_level_of_minus_3_and_a_peak_of_0_dbfs():
     found = measured(tone(1000, level=1.0))
     assert found["level_dbfs"] == pytest.approx(-3.0, abs=0.05)
     assert found["peak_dbfs"] == pytest.approx(0.0, abs=0.05)
+
+
+def test_the_level_of_a_chunk_is_that_which_is_noted_of_it():
+    short = chunk(np.tile(tone(1000, 0.5, level=0.1), 4), seconds=0.5)
+    noted = listen(short, sample_rate_hz=RATE_HZ)["measures"]["level_dbfs"]
+    assert chunk_level_dbfs(short, sample_rate_hz=RATE_HZ) == pytest.approx(noted, abs=0.01)
 
 
 def test_the_level_is_that_of_the_sound_between_pauses():

@@ -20,7 +20,7 @@ import numpy as np
 
 from audionet.backbones import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
 from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
-from audionet.dataset import SIDES, Dataset, Example, deal_out, read_dataset, split
+from audionet.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
 from audionet.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
@@ -397,7 +397,10 @@ def _score(ear: Ear, trained: Trained, trial: Trial, condition: str, seed: int) 
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, example in enumerate(trial.tested):
         rows[example.recording, example.label].append(row)
-    return [ScoredRecording(recording, label, logits[of_one]) for (recording, label), of_one in rows.items()]
+    return [
+        ScoredRecording(recording, label, logits[of_one], levels_dbfs=levels_of([trial.tested[row] for row in of_one]))
+        for (recording, label), of_one in rows.items()
+    ]
 
 
 def _recipe_of(trial: Trial) -> Recipe:

@@ -29,7 +29,8 @@ from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
-from audionet.head import Head, log_softmax, pool
+from audionet.head import Head, log_softmax, loudness_weights, pool
+from audionet.measures import chunk_level_dbfs
 from audionet.openset import OpenSet
 from audionet.recipe import Recipe
 from audionet.spectrogram import read_picture, served_picture
@@ -239,7 +240,7 @@ class Classifier:
         Raises:
             PictureError: the file cannot be read.
         """
-        return self._answer(self.logits([read_picture(path)]), np.zeros(1))
+        return self._answer(self.logits([read_picture(path)]), np.zeros(1), np.ones(1))
 
     def score_recording(self, path: Path | str) -> Answer:
         """Score a recording of any length; memory does not grow with it.
@@ -250,12 +251,14 @@ class Classifier:
         """
         recipe = self._sound_recipe(path)
         offsets: list[float] = []
+        levels: list[float] = []
         logits: list[np.ndarray] = []
         chunks = audio.chunks_by_recipe(Path(path), recipe)
         for batch, of_batch in self.logits_of(chunks):
             offsets += [chunk.offset_seconds for chunk in batch]
+            levels += [chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz) for chunk in batch]
             logits.append(of_batch)
-        return self._answer(np.concatenate(logits), np.array(offsets))
+        return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
 
     def logits_of(self, chunks: Iterable[audio.Chunk]) -> Iterator[tuple[list[audio.Chunk], np.ndarray]]:
         """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels).
@@ -337,15 +340,15 @@ class Classifier:
         fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
         return bottlenecks_of(self._network, fitted)
 
-    def _answer(self, logits: np.ndarray, offsets: np.ndarray) -> Answer:
+    def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)
         return Answer(
             labels=self.labels,
-            probabilities=pool(log_probabilities).astype(np.float32),
+            probabilities=pool(log_probabilities, weights).astype(np.float32),
             chunk_offsets_seconds=offsets.astype(np.float32),
             chunk_probabilities=np.exp(log_probabilities).astype(np.float32),
-            score=self.open_set.score(logits) if self.open_set else None,
-            threshold=self.open_set.threshold(len(logits)) if self.open_set else None,
+            score=self.open_set.score(logits, weights) if self.open_set else None,
+            threshold=self.open_set.threshold(weights.sum()) if self.open_set else None,
         )
 
 

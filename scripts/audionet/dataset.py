@@ -45,6 +45,7 @@ class Example:
         seconds: how long it is; 0 for ordinary pictures.
         sha256: of the file's bytes.
         group: what must be on one side of the split, by default the recording; a session, a site or a microphone.
+        level_dbfs: how loud the chunk is; None for ordinary pictures.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Example:
     sha256: str
     seconds: float = 0.0
     group: str = ""
+    level_dbfs: float | None = None
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -79,6 +81,12 @@ class Dataset:
     recipe: Recipe | None
     failures: dict[str, str]
     impostors: tuple[Example, ...] = ()
+
+
+def levels_of(examples: Sequence[Example]) -> tuple[float, ...]:
+    """Return how loud each of some chunks is, or nothing if that is not known of all."""
+    levels = tuple(example.level_dbfs for example in examples if example.level_dbfs is not None)
+    return levels if len(levels) == len(examples) else ()
 
 
 def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recording") -> Dataset:
@@ -158,6 +166,7 @@ def _read_examples(
                 sha256=value["sha256"],
                 seconds=value["seconds"],
                 group=rule(recording),
+                level_dbfs=value.get("level_dbfs"),
             )
         )
     if len({Recipe.from_json(recipe).fingerprint for recipe in recipes.values()}) > 1:
@@ -442,6 +451,7 @@ def _read_or_explain(path: Path) -> dict | str:
         "recording": about.get("recording"),
         "offset_seconds": about.get("offset_seconds", 0.0),
         "seconds": about.get("seconds", 0.0),
+        "level_dbfs": about.get("level_dbfs"),
         "recipe": about.get("recipe"),
     }
 

@@ -48,7 +48,7 @@ from itertools import groupby
 import numpy as np
 
 from audionet import metrics
-from audionet.head import log_softmax, pool
+from audionet.head import log_softmax, loudness_weights, pool
 from audionet.metrics import RecordingSums
 from audionet.openset import OpenSet
 
@@ -72,6 +72,7 @@ class ScoredRecording:
         offsets_seconds: where in the recording each chunk begins; empty if that is not known.
         in_training: how many of its chunks the classifier was trained on, roughly.
         open_set: what tells known from unknown by the logits of this head, if there is any.
+        levels_dbfs: how loud each chunk is, so that gaps count less; empty if that is not known.
     """
 
     recording: str
@@ -80,6 +81,12 @@ class ScoredRecording:
     offsets_seconds: tuple[float, ...] = ()
     in_training: int = 0
     open_set: OpenSet | None = None
+    levels_dbfs: tuple[float, ...] = ()
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each chunk counts, shape (chunks,), as the classifier weighs them."""
+        return loudness_weights(self.levels_dbfs) if self.levels_dbfs else np.ones(len(self.logits))
 
 
 def evaluate(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: int = 0) -> dict:
@@ -203,7 +210,7 @@ def _recordings(known: Sequence[ScoredRecording], numbers: Mapping[str, int]) ->
 
 def _pooled(one: ScoredRecording) -> np.ndarray:
     """Return the log probabilities of a recording as a whole, as the classifier pools them."""
-    return np.log(np.maximum(pool(log_softmax(one.logits)), metrics.LEAST_PROBABILITY))
+    return np.log(np.maximum(pool(log_softmax(one.logits), one.weights), metrics.LEAST_PROBABILITY))
 
 
 def _scores(level: _Level, weights: np.ndarray) -> dict:
@@ -352,7 +359,9 @@ class _Side:
         scores = np.concatenate([_known_scores(clips, judge) for judge, clips in _judged(recordings, by_chunk)])
         if recordings[0].open_set is None:
             return cls(scores, owners, np.empty(0, bool), len(recordings))
-        thresholds = [one.open_set.threshold(1 if by_chunk else len(one.logits)) for one in recordings if one.open_set]
+        thresholds = [
+            one.open_set.threshold(1 if by_chunk else one.weights.sum()) for one in recordings if one.open_set
+        ]
         return cls(scores, owners, scores >= np.repeat(thresholds, counts), len(recordings))
 
 
@@ -360,7 +369,7 @@ def _clips(recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> np.ndarr
     """Return the logits of all chunks, or the mean logits of each recording: shape (clips, labels)."""
     if by_chunk:
         return np.concatenate([one.logits for one in recordings])
-    return np.stack([one.logits.mean(axis=0, dtype=np.float64) for one in recordings])
+    return np.stack([np.average(one.logits.astype(np.float64), axis=0, weights=one.weights) for one in recordings])
 
 
 def _judged(recordings: Sequence[ScoredRecording], by_chunk: bool) -> Iterator[tuple[OpenSet | None, np.ndarray]]:
@@ -451,7 +460,7 @@ def _row(one: ScoredRecording, labels: Sequence[str]) -> dict:
         "label_probability": None if number is None else float(np.exp(log_probabilities[number])),
         "right": number == answer if number is not None else None,
         "score": float(_known_scores(_clips([one], by_chunk=False), one.open_set)[0]),
-        "accepted": one.open_set.accepts(one.logits) if one.open_set else None,
+        "accepted": one.open_set.accepts(one.logits, one.weights) if one.open_set else None,
         "chunks": len(one.logits),
         "chunks_right": None if number is None else int((one.logits.argmax(axis=1) == number).sum()),
         "telling_seconds": _telling_seconds(one, answer),

@@ -15,7 +15,7 @@ from audionet.audio import Chunk
 from audionet.landmarks import find_peaks
 
 Note = dict[str, Any]  # what `listen` takes of a chunk
-NOTE_VERSION = 1  # goes up by one when notes change, so that those taken before are taken again
+NOTE_VERSION = 2  # goes up by one when notes change, so that those taken before are taken again
 
 FRAME_SECONDS = 0.02
 QUIETEST_DB = -120.0  # stands for nothing at all
@@ -65,18 +65,27 @@ def measure(samples: np.ndarray, *, sample_rate_hz: int) -> dict[str, float]:
         the quietest tenth; `bandwidth_hz`, the highest frequency that is heard; `clipped_share` of the samples and
         `silent_share` of the time. A full-scale sine has a level of -3 dBFS.
     """
-    frames = _frame_decibels(samples, round(FRAME_SECONDS * sample_rate_hz))
-    is_silent = frames < max(SILENT_DBFS, frames.max() - SILENT_BELOW_LOUDEST_DB)
-    heard = frames[~is_silent] if not is_silent.all() else frames
+    frames, is_silent = _frames(samples, sample_rate_hz)
     return {
         "seconds": len(samples) / sample_rate_hz,
-        "level_dbfs": _decibels(float(np.mean(10 ** (heard / 10)))),
+        "level_dbfs": _level(frames, is_silent),
         "peak_dbfs": _decibels(float(np.abs(samples).max()) ** 2),
         "noise_floor_dbfs": float(np.percentile(frames, FLOOR_PERCENTILE)),
         "bandwidth_hz": bandwidth_hz(samples, sample_rate_hz=sample_rate_hz),
         "clipped_share": clipped_share(samples),
         "silent_share": float(is_silent.mean()),
     }
+
+
+def level_dbfs(samples: np.ndarray, *, sample_rate_hz: int) -> float:
+    """Return the power of what is not silent in a chunk, in decibels below full scale."""
+    return _level(*_frames(samples, sample_rate_hz))
+
+
+def chunk_level_dbfs(chunk: Chunk, *, sample_rate_hz: int) -> float:
+    """Return the level of a chunk without its repetition, rounded as it is kept with its picture."""
+    samples = chunk.samples[: max(1, round(chunk.seconds * sample_rate_hz))]
+    return round(level_dbfs(samples, sample_rate_hz=sample_rate_hz), 2)
 
 
 def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
@@ -110,6 +119,17 @@ def clipped_share(samples: np.ndarray) -> float:
     for shift in range(3):
         clipped[shift : len(run) + shift] |= run
     return float(clipped.mean())
+
+
+def _frames(samples: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the power of each frame in decibels, and whether it is silent."""
+    frames = _frame_decibels(samples, round(FRAME_SECONDS * sample_rate_hz))
+    return frames, frames < max(SILENT_DBFS, frames.max() - SILENT_BELOW_LOUDEST_DB)
+
+
+def _level(frames: np.ndarray, is_silent: np.ndarray) -> float:
+    heard = frames[~is_silent] if not is_silent.all() else frames
+    return _decibels(float(np.mean(10 ** (heard / 10))))
 
 
 def _frame_decibels(samples: np.ndarray, frame_samples: int) -> np.ndarray:

@@ -167,17 +167,17 @@ class OpenSet:
     false_accept_rate: float | None
     false_reject_rate: float
 
-    def score(self, logits: np.ndarray) -> float:
-        """Score one clip by its chunks' logits, shape (chunks, labels)."""
-        return float(self.space.score(np.asarray(logits, np.float64).mean(axis=0, keepdims=True))[0])
+    def score(self, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """Score one clip by its chunks' logits, shape (chunks, labels), and how much each counts, 1 at most."""
+        return float(self.space.score(np.average(np.asarray(logits, np.float64), axis=0, weights=weights)[None])[0])
 
-    def threshold(self, chunks: int) -> float:
-        """Return what a clip of so many chunks must score to be accepted."""
+    def threshold(self, chunks: float) -> float:
+        """Return what a clip of so many chunks, or chunks' worth of weights, must score to be accepted."""
         return float(np.interp(np.log2(chunks), np.log2(self.chunk_counts), self.thresholds))
 
-    def accepts(self, logits: np.ndarray) -> bool:
-        """Tell whether a clip, by its chunks' logits, shape (chunks, labels), is of a known label."""
-        return self.score(logits) >= self.threshold(len(logits))
+    def accepts(self, logits: np.ndarray, weights: np.ndarray | None = None) -> bool:
+        """Tell whether a clip, by its chunks' logits and their weights as for `score`, is of a known label."""
+        return self.score(logits, weights) >= self.threshold(len(logits) if weights is None else weights.sum())
 
     def sentence(self) -> str:
         """Return one sentence for the screen and the report: how the threshold came about and what to expect of it."""

@@ -16,7 +16,7 @@ from audionet.audit import DataAudit, LeakAudit, audit_data
 from audionet.backbones import Backbone
 from audionet.classifier import KIND, Classifier
 from audionet.courses import Graduate
-from audionet.dataset import SIDES, Example
+from audionet.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.export import write_graph, write_labels
@@ -365,6 +365,7 @@ def _by_recording(choice: Choice, logits: np.ndarray, examples: Sequence[Example
             logits=logits[of_it],
             offsets_seconds=tuple(examples[row].offset_seconds for row in of_it),
             open_set=choice.open_set,
+            levels_dbfs=levels_of([examples[row] for row in of_it]),
         )
         for recording, of_it in rows_by_group([example.recording for example in examples]).items()
     ]

@@ -35,7 +35,7 @@ from audionet.files import (
 )
 from audionet.layouts import find_layout, listed_recordings
 from audionet.ledger import Ledger, Stamp, stamp_of
-from audionet.measures import NOTE_VERSION, Note, listen
+from audionet.measures import NOTE_VERSION, Note, chunk_level_dbfs, listen
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import progress_bar, say
 from audionet.spectrogram import draw, encode_jpg, is_picture, read_about
@@ -373,6 +373,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
             "recording": task.recording,
             "offset_seconds": round(chunk.offset_seconds, 6),
             "seconds": round(chunk.seconds, 6),
+            "level_dbfs": chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz),
             "recipe": recipe_json,
         }
         content = encode_jpg(draw(chunk.samples, recipe), quality=recipe.jpg_quality, about=about)

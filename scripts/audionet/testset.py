@@ -29,7 +29,7 @@ from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
 from audionet.files import label_folders, printable, sha256_of, walk_files
 from audionet.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
-from audionet.measures import Note, listen
+from audionet.measures import Note, chunk_level_dbfs, level_dbfs, listen
 from audionet.recipe import Recipe
 from audionet.runs import data_fingerprint
 from audionet.screen import progress_bar
@@ -53,12 +53,14 @@ class Source:
         label: its folder.
         paths: the file of sound, or the pictures in order.
         offsets_seconds: where in the recording each picture begins; empty for a file of sound.
+        levels_dbfs: how loud each picture's chunk is; empty for a file of sound, and where that is not known.
     """
 
     recording: str
     label: str
     paths: tuple[Path, ...]
     offsets_seconds: tuple[float, ...] = ()
+    levels_dbfs: tuple[float, ...] = ()
 
 
 @dataclass
@@ -215,17 +217,19 @@ def find_pictures(image_dir: Path) -> list[Source]:
     Raises:
         InputError: there is no label folder, or none holds a picture.
     """
-    found: dict[tuple[str, str], list[tuple[float, Path]]] = {}
+    found: dict[tuple[str, str], list[tuple[float, Path, float | None]]] = {}
     for folder in label_folders(image_dir, option="--image_dir"):
         for path in filter(is_picture, walk_files(folder)):
             about = read_about(path.read_bytes())
             name = os.path.relpath(path, image_dir)
             recording = about.get("recording") or name.rpartition(NO_HASH)[0] or name
-            found.setdefault((recording, folder.name), []).append((about.get("offset_seconds", 0.0), path))
+            found.setdefault((recording, folder.name), []).append(
+                (about.get("offset_seconds", 0.0), path, about.get("level_dbfs"))
+            )
     sources = []
     for (recording, label), pictures in found.items():
-        offsets, paths = zip(*sorted(pictures), strict=True)
-        sources.append(Source(recording, label, paths, offsets))
+        offsets, paths, levels = zip(*sorted(pictures), strict=True)
+        sources.append(Source(recording, label, paths, offsets, () if None in levels else levels))
     return _checked(sources, image_dir, "--image_dir", "picture")
 
 
@@ -268,7 +272,15 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
             keys = found.keys[source.recording] = tuple(map(content_key, one.pictures))
             known = sum(key in trained_on for key in keys)
             found.scored.append(
-                ScoredRecording(source.recording, source.label, rows, one.offsets_seconds, known, classifier.open_set)
+                ScoredRecording(
+                    recording=source.recording,
+                    label=source.label,
+                    logits=rows,
+                    offsets_seconds=one.offsets_seconds,
+                    in_training=known,
+                    open_set=classifier.open_set,
+                    levels_dbfs=one.levels_dbfs,
+                )
             )
             if one.notes:
                 found.notes[source.recording] = one.notes
@@ -277,10 +289,11 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A recording's pictures as jpg, and for sound what was noted of its chunks."""
+    """A recording's pictures as jpg, how loud each is, and for sound what was noted of its chunks."""
 
     pictures: list[bytes]
     offsets_seconds: tuple[float, ...]
+    levels_dbfs: tuple[float, ...]
     notes: list[Note]
 
 
@@ -307,7 +320,8 @@ def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
     try:
         if recipe and audio.is_recording(source.paths[0]):
             return _draw_recording(source, recipe)
-        return _Drawn([_checked_picture(path, recipe) for path in source.paths], source.offsets_seconds, [])
+        pictures = [_checked_picture(path, recipe) for path in source.paths]
+        return _Drawn(pictures, source.offsets_seconds, source.levels_dbfs, [])
     except (RecordingError, PictureError) as error:
         return str(error)
     except OSError as error:
@@ -315,12 +329,13 @@ def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
 
 
 def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
-    pictures, offsets, notes = [], [], []
+    pictures, offsets, levels, notes = [], [], [], []
     for chunk in _read_chunks(source, recipe):
         pictures.append(_jpg(chunk.samples, recipe))
         offsets.append(chunk.offset_seconds)
+        levels.append(chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz))
         notes.append(listen(chunk, sample_rate_hz=recipe.sample_rate_hz))
-    return _Drawn(pictures, tuple(offsets), notes)
+    return _Drawn(pictures, tuple(offsets), tuple(levels), notes)
 
 
 def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
@@ -443,11 +458,12 @@ def sweep(
     for task, drawn in _side_by_side(_draw_swept, tasks, description="Sweeping", jobs=jobs):
         if isinstance(drawn, str):
             continue  # it was named when it was scored as it is
-        logits = classifier.logits([decode_picture(content) for pictures in drawn.values() for content in pictures])
-        parts = np.split(logits, np.cumsum([len(pictures) for pictures in drawn.values()])[:-1])
-        for name, rows in zip(drawn, parts, strict=True):
+        logits = classifier.logits([decode_picture(content) for clips in drawn.values() for content, _ in clips])
+        parts = np.split(logits, np.cumsum([len(clips) for clips in drawn.values()])[:-1])
+        for (name, clips), rows in zip(drawn.items(), parts, strict=True):
             if len(rows):
-                scored[name].append(ScoredRecording(task.source.recording, task.source.label, rows))
+                levels = tuple(level for _, level in clips)
+                scored[name].append(ScoredRecording(task.source.recording, task.source.label, rows, levels_dbfs=levels))
     return [_summary(condition, scored[condition.name], classifier.labels, seed) for condition in conditions], skipped
 
 
@@ -476,8 +492,8 @@ def _babble_clips(sources: Sequence[Source], recipe: Recipe) -> list[tuple[str, 
     return clips
 
 
-def _draw_swept(task: _Swept) -> dict[str, list[bytes]] | str:
-    """Return the pictures of a recording under each condition, or the reason why there are none."""
+def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
+    """Return the pictures of a recording under each condition with their levels, or the reason why there are none."""
     recipe = task.recipe
     try:
         sounds = [_sound_of(chunk, recipe) for chunk in islice(_read_chunks(task.source, recipe), SWEPT_CHUNKS)]
@@ -489,7 +505,10 @@ def _draw_swept(task: _Swept) -> dict[str, list[bytes]] | str:
         key = sha256_of(f"{name}/{task.source.recording}".encode("utf-8", "surrogateescape"))
         at = Circumstances(recipe.sample_rate_hz, np.random.default_rng(int(key[:16], 16)), task.babble)
         clips = altered_clips(sounds, by_name[name], at, chunk_samples=recipe.chunk_samples)
-        drawn[name] = [_jpg(np.resize(clip, recipe.chunk_samples), recipe) for clip in clips]
+        drawn[name] = [
+            (_jpg(np.resize(clip, recipe.chunk_samples), recipe), level_dbfs(clip, sample_rate_hz=at.sample_rate_hz))
+            for clip in clips
+        ]
     return drawn
 
 
