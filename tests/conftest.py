@@ -200,6 +200,19 @@ def saved(trained, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def saved_trusting(trained, tmp_path_factory) -> Path:
+    """The classifier of `trained`, saved without what tells unknown clips: to it, everything is of a label."""
+    from audionet.classifier import Classifier
+
+    known = trained.classifier
+    folder = tmp_path_factory.mktemp("trusting")
+    Classifier(labels=known.labels, recipe=known.recipe, head=known.head, graph=known.graph, about=known.about).save(
+        folder
+    )
+    return folder
+
+
 @pytest.fixture
 def without_sox(monkeypatch):
     """A machine on which no sox program is installed."""

@@ -20,9 +20,10 @@ list, never from those after it, and scripts never import each other:
     ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks,
     metrics, head, material, designs, lessons, endtoend, openset, runs, evaluation, comparison, findings, classifier,
     testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity, exports,
-    inspection, training, courses, outcome, scoring, answers,
+    inspection, training, courses, outcome, scoring, timeline,
+    answers, labelfiles, timeline_picture, live, explain, labelling,
     overview, isolation, tasks, visitors, teaching, gate, page, web, serving,
-    disturbed, peers, benchmark, leaderboard, strangers,
+    disturbed, peers, benchmark, leaderboard, strangers, conversation,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """
 

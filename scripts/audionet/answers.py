@@ -26,6 +26,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from typing import Any
 from audionet.classifier import Answer
 from audionet.errors import AudioNetError, InputError
 from audionet.files import printable, whole_file
+from audionet.timeline import Span
 
 Row = Mapping[str, Any]
 
@@ -54,6 +56,18 @@ def answer_columns(top_k: int) -> list[str]:
     others = [f"{name}_{place}" for place in range(2, top_k + 1) for name in ("label", "probability")]
     first = ["file", "label", "known", "nearest", "probability", "score", "threshold", "chunks", "model", "error"]
     return first + others
+
+
+SPAN_COLUMNS = (
+    *("file", "start_seconds", "end_seconds", "kind", "label", "nearest", "probability", "score", "model", "error"),
+)
+
+
+def span_rows(clip: Path, spans: Iterable[Span] | AudioNetError, *, model: str) -> list[dict[str, Any]]:
+    """Return the rows of one recording's timeline, or that of the reason why it has none."""
+    if isinstance(spans, AudioNetError):
+        return [{"file": str(clip), "model": model, "error": str(spans)}]
+    return [{"file": str(clip), **asdict(span), "model": model} for span in spans]
 
 
 def flat(row: Row) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -62,6 +62,7 @@ FFMPEG_FORMATS = (
     "mpeg,mpegts,ogg,rm,sln,sox,tak,tta,voc,w64,wav,wv"
 )
 BLOCK_SECONDS = 30
+PIECES_AT_ONCE = 1000  # as many as a command line holds easily
 SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
 SHORTEST_PERIOD_SECONDS = 0.5
 SHORTEST_SECONDS = 0.02  # one window of analysis
@@ -226,11 +227,105 @@ def cut(blocks: Iterable[np.ndarray], chunk_samples: int, hop_samples: int | Non
             is_first = False
 
 
+def cut_evenly(blocks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """Yield consecutive samples `count` at a time, at last those that are left; nothing is dropped."""
+    rest = np.empty(0, np.float32)
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        while len(rest) >= count:
+            yield rest[:count]
+            rest = rest[count:]
+    if len(rest):
+        yield rest
+
+
 def write_wav(path: Path, samples: np.ndarray, *, sample_rate_hz: int) -> None:
     """Write float32 samples of shape (n,) in -1..1 as 16-bit wav, whole or not at all."""
     wav = io.BytesIO()  # written by us, because libsndfile does not say that a disk is full
     soundfile.write(wav, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
     write_bytes(path, wav.getvalue())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a recording, and the wav file that it is to become."""
+
+    start_seconds: float
+    end_seconds: float
+    path: Path
+
+
+def cut_out(recording: Path, pieces: Sequence[Piece]) -> None:
+    """Write pieces of a recording as wav with the rate and the channels that it has, each whole or not at all.
+
+    Args:
+        recording: any that `read_blocks` reads, but for stdin.
+        pieces: in the order of time; they must not overlap.
+
+    Raises:
+        RecordingError: the recording cannot be decoded.
+    """
+    recording = Path(recording).absolute()
+    cutters = [_cut_sndfile] if recording.suffix.lower() in LOSSLESS_SUFFIXES else []
+    cutters += [_cut_sox] if has_sox() else []
+    cutters += [_cut_ffmpeg] if shutil.which("ffmpeg") else []
+    reasons = []
+    for cut_pieces in [*cutters, _cut_sndfile]:
+        try:
+            for start in range(0, len(pieces), PIECES_AT_ONCE):
+                cut_pieces(recording, pieces[start : start + PIECES_AT_ONCE])
+            return
+        except _DecoderError as error:
+            reasons.append(str(error))
+    raise RecordingError(f"{printable(recording)} cannot be cut: {'; '.join(reasons)}.")
+
+
+def _cut_sndfile(recording: Path, pieces: Sequence[Piece]) -> None:
+    try:
+        with soundfile.SoundFile(os.fsencode(recording)) as sound:
+            for piece in pieces:
+                first = min(round(piece.start_seconds * sound.samplerate), sound.frames)
+                sound.seek(first)
+                samples = sound.read(round(piece.end_seconds * sound.samplerate) - first, always_2d=True)
+                _write_piece(piece, samples, sound.samplerate, sound.subtype)
+    except soundfile.LibsndfileError as error:
+        raise _DecoderError(f"libsndfile: {_last_line(error.error_string)}") from error
+
+
+def _cut_sox(recording: Path, pieces: Sequence[Piece]) -> None:
+    """Let SoX decode once and keep all pieces in a row: to seek in an mp3, it would decode from the start."""
+    import sox
+
+    try:
+        rate_hz = round(sox.file_info.sample_rate(str(recording)))
+    except (sox.core.SoxiError, OSError, ValueError) as error:
+        raise _DecoderError("SoX: it does not recognise the format") from error
+    places = [(round(one.start_seconds * rate_hz), round(one.end_seconds * rate_hz)) for one in pieces]
+    trim = "trim " + " ".join(f"={first}s ={behind}s" for first, behind in places)
+    with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
+        kept = Path(scratch) / "kept.wav"
+        _run_sox(recording, kept, None, trim)
+        with soundfile.SoundFile(kept) as sound:
+            for piece, (first, behind) in zip(pieces, places, strict=True):
+                _write_piece(piece, sound.read(behind - first, always_2d=True), rate_hz)
+
+
+def _cut_ffmpeg(recording: Path, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        place = ["-ss", f"{piece.start_seconds:.6f}", "-t", f"{piece.end_seconds - piece.start_seconds:.6f}"]
+        command = ["ffmpeg", "-nostdin", "-v", "error", *place, "-i", f"file:{recording}", "-map", "0:a:0"]
+        done = subprocess.run([*command, "-f", "wav", "-c:a", "pcm_s16le", "-"], capture_output=True)
+        if done.returncode != 0:
+            raise _DecoderError(f"FFmpeg: {_last_line(done.stderr.decode(errors='replace'))}")
+        samples, rate_hz = soundfile.read(io.BytesIO(done.stdout), always_2d=True)
+        _write_piece(piece, samples, rate_hz)
+
+
+def _write_piece(piece: Piece, samples: np.ndarray, rate_hz: int, subtype: str = "PCM_16") -> None:
+    wav = io.BytesIO()  # written by us, because libsndfile does not say that a disk is full
+    kept = subtype if soundfile.check_format("WAV", subtype) and subtype.startswith("PCM") else "PCM_16"
+    soundfile.write(wav, samples, rate_hz, subtype=kept, format="WAV")
+    write_bytes(piece.path, wav.getvalue())
 
 
 def read_wav(path: Path) -> np.ndarray:
@@ -245,19 +340,22 @@ def read_wav(path: Path) -> np.ndarray:
         raise RecordingError(f"{printable(path)} cannot be read ({_last_line(str(error))}).") from error
 
 
-def read_blocks(path: Path, *, sample_rate_hz: int, effects: str = "") -> Iterator[np.ndarray]:
+def read_blocks(
+    path: Path, *, sample_rate_hz: int, effects: str = "", block_seconds: float = 1.0
+) -> Iterator[np.ndarray]:
     """Yield a recording as consecutive blocks of mono float32 samples, each of shape (n,), in -1..1.
 
     Args:
         path: the recording, in any format that SoX, libsndfile or FFmpeg reads; or `STDIN`, as wav.
         sample_rate_hz: the rate to resample to.
         effects: a SoX effect chain that the sound goes through, such as `norm -3`.
+        block_seconds: how much of what comes by stdin to wait for.
 
     Raises:
         RecordingError: no decoder reads the file; the message holds the reason of each.
     """
     if path == STDIN:
-        yield from _read_stdin(sample_rate_hz)
+        yield from _read_stdin(sample_rate_hz, block_seconds)
         return
     path = Path(path).absolute()  # a relative name may begin with a dash, which programs take for an option
     if not path.is_file():
@@ -356,7 +454,8 @@ def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.nd
         yield from _decode_sndfile(wav, sample_rate_hz, "")
 
 
-def _run_sox(source: Path, target: Path, sample_rate_hz: int, effects: str) -> None:
+def _run_sox(source: Path, target: Path, sample_rate_hz: int | None, effects: str) -> None:
+    """Decode to 16-bit wav: mono at some rate, or else with the rate and the channels that there are."""
     logging.getLogger("sox").setLevel(logging.CRITICAL)  # pysox warns of every file whose suffix is in capitals
     import sox  # runs the sox program as it is imported
 
@@ -365,7 +464,8 @@ def _run_sox(source: Path, target: Path, sample_rate_hz: int, effects: str) -> N
     transformer.set_globals(dither=False, verbosity=1)
     transformer.globals.append("--no-glob")  # else a[1].mp3 would mean a1.mp3
     transformer.set_input_format(file_type=_sox_type(source))
-    transformer.set_output_format(file_type="wav", rate=sample_rate_hz, bits=16, channels=1, encoding="signed-integer")
+    mono = {"rate": sample_rate_hz, "channels": 1} if sample_rate_hz else {}
+    transformer.set_output_format(file_type="wav", bits=16, encoding="signed-integer", **mono)
     transformer.effects.extend(shlex.split(effects))
     try:
         transformer.build(str(source), str(target))
@@ -389,9 +489,9 @@ class _Stream(soundfile.SoundFile):
         return False
 
 
-def _read_stdin(sample_rate_hz: int) -> Iterator[np.ndarray]:
+def _read_stdin(sample_rate_hz: int, block_seconds: float) -> Iterator[np.ndarray]:
     try:
-        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz)
+        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, block_seconds)
     except _DecoderError as error:
         raise RecordingError(f"-: expected wav on stdin ({error}). Send it with sox voice.mp3 -t wav - |.") from error
 
@@ -401,7 +501,7 @@ def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[n
     return _decode_stream(os.fsencode(path), sample_rate_hz)
 
 
-def _decode_stream(source: bytes | int, sample_rate_hz: int) -> Iterator[np.ndarray]:
+def _decode_stream(source: bytes | int, sample_rate_hz: int, block_seconds: float = 1.0) -> Iterator[np.ndarray]:
     """Decode a file's name, or what comes through an open file descriptor."""
     try:
         with _Stream(source, closefd=False) as sound:
@@ -409,7 +509,7 @@ def _decode_stream(source: bytes | int, sample_rate_hz: int) -> Iterator[np.ndar
             as_it_is = sound.samplerate == sample_rate_hz
             # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens
             # to be in memory for what a truncated file lacks.
-            buffer = np.empty((sound.samplerate, sound.channels), np.float32)
+            buffer = np.empty((round(block_seconds * sound.samplerate), sound.channels), np.float32)
             while len(block := sound.read(out=buffer)):
                 mono = np.nan_to_num(block.mean(axis=1, dtype=np.float32), posinf=1.0, neginf=-1.0)
                 yield mono if as_it_is else resample(mono)

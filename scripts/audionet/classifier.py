@@ -249,7 +249,7 @@ class Classifier:
             RecordingError: the recording cannot be decoded or is silent.
             InputError: the classifier was trained on ordinary pictures.
         """
-        recipe = self._sound_recipe(path)
+        recipe = self.recipe_for(path)
         offsets: list[float] = []
         levels: list[float] = []
         logits: list[np.ndarray] = []
@@ -265,7 +265,7 @@ class Classifier:
 
         The next batch is decoded and drawn while the network looks at the one before.
         """
-        recipe = self._sound_recipe("The sound")
+        recipe = self.recipe_for("The sound")
         waiting = iter(chunks)
         with ThreadPoolExecutor(1) as network:
             before: tuple[list[audio.Chunk], Future[np.ndarray]] | None = None
@@ -278,7 +278,12 @@ class Classifier:
             if before:
                 yield before[0], before[1].result()
 
-    def _sound_recipe(self, path: Path | str) -> Recipe:
+    def recipe_for(self, path: Path | str) -> Recipe:
+        """Return how a recording becomes pictures.
+
+        Raises:
+            InputError: the classifier was trained on ordinary pictures.
+        """
         if self.recipe is None:
             raise InputError(
                 f"{printable(path)} is a recording, but this classifier was trained on ordinary pictures. Give it a "

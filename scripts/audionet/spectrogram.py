@@ -268,7 +268,7 @@ def mel_filters(*, sample_rate_hz: int, fft_samples: int, bands: int, low_hz: fl
     Source: the mel scale of M. Slaney, "Auditory Toolbox", Interval Research 1998-010: linear up to 1 kHz, logarithmic
     above.
     """
-    edges_hz = _mel_to_hertz(np.linspace(_hertz_to_mel(low_hz), _hertz_to_mel(high_hz), bands + 2))
+    edges_hz = mel_to_hertz(np.linspace(hertz_to_mel(low_hz), hertz_to_mel(high_hz), bands + 2))
     bin_hz = sample_rate_hz / fft_samples
     bins_hz = np.arange(fft_samples // 2 + 1)[:, None] * bin_hz
     centres = edges_hz[1:-1]
@@ -368,12 +368,14 @@ def hann(window_samples: int) -> np.ndarray:
     return (window * 2 / window.sum()).astype(np.float32)
 
 
-def _hertz_to_mel(hertz: float) -> float:
+def hertz_to_mel(hertz: float) -> float:
+    """Return a frequency's place on the mel scale of `mel_filters`."""
     linear = hertz * 3 / 200
     return linear if hertz < 1000 else 15 + 27 * np.log(hertz / 1000) / np.log(6.4)
 
 
-def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
+def mel_to_hertz(mel: np.ndarray) -> np.ndarray:
+    """Return the frequencies at places on the mel scale."""
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) / 27 * np.log(6.4)))
 
 

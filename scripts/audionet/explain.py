@@ -1,0 +1,189 @@
+"""Which parts of a picture speak for the answer: hide each in turn, and see what the answer loses.
+
+A square is moved over the picture in steps of half its side. Hidden is what it covers: black in a spectrogram, which
+means silence there, and the mean colour in an ordinary picture. What a point speaks for the label is the mean, over the
+squares that cover it, of what the label's log-odds lose. It needs pictures and answers and nothing from inside, so that
+it works for every network and head.
+
+Source: M. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet import audio
+from audionet.bottlenecks import BATCH_SIZE
+from audionet.classifier import Classifier
+from audionet.errors import InputError
+from audionet.figures import shorten
+from audionet.files import printable, whole_file
+from audionet.head import log_softmax
+from audionet.timeline_picture import clock, figure_of
+from audionet.recipe import Recipe
+from audionet.spectrogram import hertz_to_mel, mel_to_hertz, read_picture, served_picture
+
+SQUARES = 8  # that fit side by side
+STEPS_A_SQUARE = 2
+TELLING_SHARE = 0.1  # of the picture: the most telling part that a sentence names
+DOTS_AN_INCH = 128
+NAMED_HERTZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What speaks for an answer.
+
+    Attributes:
+        label: that is explained.
+        probability: of the label, nothing hidden.
+        picture: uint8, shape (height, width, 3).
+        evidence: float32, shape (height, width): what the label's log-odds lose where a point is hidden.
+        offset_seconds: of the chunk that the picture shows; None for a picture that is not known to be one.
+        recipe: of the picture, or None for an ordinary one.
+    """
+
+    label: str
+    probability: float
+    picture: np.ndarray
+    evidence: np.ndarray
+    offset_seconds: float | None
+    recipe: Recipe | None
+
+    def sentence(self) -> str:
+        """Return where the most telling part is: in seconds and hertz where that is known."""
+        least = np.quantile(self.evidence, 1 - TELLING_SHARE)
+        rows, columns = np.nonzero(self.evidence >= max(least, np.finfo(np.float32).tiny))
+        if not len(rows):
+            return f"{printable(self.label)} ({self.probability:.1%}): nothing hidden alone changes the answer."
+        height, width = self.evidence.shape
+        (left, right), (top, bottom) = (np.quantile(places, (0.1, 0.9)) for places in (columns, rows))
+        if self.recipe is None or self.offset_seconds is None:
+            where = f"from {left / width:.0%} to {right / width:.0%} of the width, {top / height:.0%} to "
+            where += f"{bottom / height:.0%} of the height"
+        else:
+            seconds = self.offset_seconds + np.array([left, right]) / width * self.recipe.chunk_seconds
+            low, high = hertz_of(np.array([1 - bottom / height, 1 - top / height]), self.recipe)
+            where = f"{seconds[0]:.1f} to {seconds[1]:.1f} s, {low:.0f} to {high:.0f} Hz"
+        return f"{printable(self.label)} ({self.probability:.1%}): most telling is {where}."
+
+
+def explain(classifier: Classifier, path: Path) -> Explanation:
+    """Explain the answer for a clip; for a recording, by its chunk that speaks clearest for the answer.
+
+    Raises:
+        AudioNetError: the clip cannot be scored.
+    """
+    answer = classifier.score(path)
+    number = answer.labels.index(answer.nearest_label)
+    if not audio.is_recording(path):
+        picture, offset = read_picture(path), 0.0 if classifier.recipe else None
+    else:
+        best = float(answer.chunk_offsets_seconds[answer.chunk_probabilities[:, number].argmax()])
+        picture, offset = _picture_at(path, best, classifier.recipe_for(path)), best
+    evidence, probability = evidence_of(classifier, picture, number)
+    return Explanation(answer.nearest_label, probability, picture, evidence, offset, classifier.recipe)
+
+
+def evidence_of(classifier: Classifier, picture: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+    """Return what each point of a picture speaks for a label, float32, (height, width), and the label's probability."""
+    whole = float(_log_odds(classifier, [picture], number)[0])
+    lost = np.zeros(picture.shape[:2])
+    covered = np.zeros(picture.shape[:2])
+    squares = list(_squares(*picture.shape[:2]))
+    fill = 0 if classifier.recipe else picture.mean(axis=(0, 1)).astype(np.uint8)
+    for start in range(0, len(squares), BATCH_SIZE):
+        some = squares[start : start + BATCH_SIZE]
+        hidden = np.repeat(picture[None], len(some), axis=0)
+        for one, square in zip(hidden, some, strict=True):
+            one[square] = fill
+        for square, left in zip(some, _log_odds(classifier, list(hidden), number), strict=True):
+            lost[square] += whole - left
+            covered[square] += 1
+    return (lost / covered).astype(np.float32), float(1 / (1 + np.exp(-whole)))
+
+
+def hertz_of(heights: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Return the frequency at heights of a picture, 0 at the bottom and 1 at the top."""
+    if recipe.drawing == "linear":
+        return recipe.low_hz + heights * (recipe.high_hz - recipe.low_hz)
+    low, high = hertz_to_mel(recipe.low_hz), hertz_to_mel(recipe.high_hz)
+    return mel_to_hertz(low + heights * (high - low))
+
+
+def write_explanation(path: Path, explanation: Explanation, *, name: str) -> None:
+    """Write the picture with what speaks for the answer drawn over it, as png, whole or not at all.
+
+    Args:
+        path: where to.
+        explanation: of a clip.
+        name: of the clip, for the title.
+    """
+    recipe, height, width = explanation.recipe, *explanation.evidence.shape
+    with figure_of(width_inches=9.0, height_inches=4.2) as figure:
+        plain, over = figure.subplots(1, 2, sharey=True)
+        most = max(float(np.abs(explanation.evidence).max()), 1e-6)
+        gray = explanation.picture.mean(axis=2)
+        plain.imshow(explanation.picture if recipe is None else gray, cmap="gray_r", aspect="auto")
+        over.imshow(gray, cmap="gray_r", aspect="auto", alpha=0.6)
+        shown = over.imshow(explanation.evidence, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", alpha=0.55)
+        over.contour(explanation.evidence, levels=[most / 2], colors="black", linewidths=1)
+        bar = figure.colorbar(shown, ax=over, fraction=0.06)
+        bar.set_label(f"speaks for {shorten(explanation.label, 16)} (log-odds lost)")
+        for panel in (plain, over):
+            _name_axes(panel, explanation, height, width)
+        plain.set_ylabel("Hz" if recipe else "")
+        figure.suptitle(f"{shorten(name, 40)}: {shorten(explanation.label)}, {explanation.probability:.1%}", size=11)
+        with whole_file(path) as scratch:
+            figure.savefig(scratch, dpi=DOTS_AN_INCH, facecolor="white")
+
+
+def _name_axes(panel: Any, explanation: Explanation, height: int, width: int) -> None:
+    recipe, offset = explanation.recipe, explanation.offset_seconds
+    if recipe is None or offset is None:
+        panel.set(xticks=[], yticks=[])
+        return
+    shares = np.linspace(0, 1, 5)
+    names = [clock(offset + share * recipe.chunk_seconds, tenths=True) for share in shares]
+    panel.set_xticks(shares * (width - 1), names)
+    shown = [
+        hertz for hertz in (100, 200, 500, 1000, 2000, 4000, 8000, 16_000) if recipe.low_hz < hertz < recipe.high_hz
+    ]
+    heights = np.linspace(0, 1, height)
+    places = np.interp(shown, hertz_of(heights, recipe), heights)
+    panel.set_yticks((1 - places) * (height - 1), list(map(str, shown)))
+
+
+def _squares(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    tall, wide = max(1, height // SQUARES), max(1, width // SQUARES)
+    for top in _starts(height, tall):
+        for left in _starts(width, wide):
+            yield slice(top, top + tall), slice(left, left + wide)
+
+
+def _starts(length: int, size: int) -> list[int]:
+    step = max(1, size // STEPS_A_SQUARE)
+    return sorted({*range(0, length - size, step), length - size})
+
+
+def _log_odds(classifier: Classifier, pictures: list[np.ndarray], number: int) -> np.ndarray:
+    log_probabilities = log_softmax(classifier.logits(pictures).astype(np.float64))
+    of_others = np.delete(log_probabilities, number, axis=1)
+    return log_probabilities[:, number] - np.log(np.exp(of_others).sum(axis=1) + np.finfo(float).tiny)
+
+
+def _picture_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray:
+    if path == audio.STDIN:
+        raise InputError("-: what came by stdin is gone when it is to be explained; name a file.")
+    chunks = audio.read_chunks(
+        path,
+        sample_rate_hz=recipe.sample_rate_hz,
+        chunk_seconds=recipe.chunk_seconds,
+        effects=recipe.sox_effects,
+    )
+    return next(
+        served_picture(chunk.samples, recipe) for chunk in chunks if np.isclose(chunk.offset_seconds, offset_seconds)
+    )

@@ -1,0 +1,277 @@
+"""Answers while the sound is still coming in, from a microphone, from another program, or from a file at its own pace.
+
+    source -> Block: samples, and when they were heard -> the last chunk -> decision every hop, with its latency
+
+Every source gives the same blocks, so that what is tested on a paced file is what a microphone meets. Where a source
+lost sound, or its clock jumped, the window starts anew behind the gap and the gap is said; times stay those of the
+source. Where scoring cannot keep up, decisions are left out, and those that are made are about sound of two seconds ago
+at most. A stream that ends within a chunk is decided upon once more, by what was heard last.
+"""
+
+import math
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet import audio
+from audionet.classifier import UNKNOWN, Classifier
+from audionet.errors import InputError, RecordingError
+from audionet.head import log_softmax
+from audionet.recipe import Recipe
+
+BLOCK_SECONDS = 0.1
+GAP_SECONDS = 0.05  # clocks of sound cards and computers differ by less over a block
+MOST_BEHIND_SECONDS = 2.0  # what is older is passed over, since an answer about it would come too late
+SWITCH_COST = 1.0  # less than a timeline's, which may look ahead
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some samples as they came in.
+
+    Attributes:
+        samples: float32, shape (n,), in -1..1.
+        start_seconds: of the first one, by the clock of the source.
+        heard_at: when the last one was there, by `time.monotonic`.
+    """
+
+    samples: np.ndarray
+    start_seconds: float
+    heard_at: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was heard in the last chunk of a stream.
+
+    Attributes:
+        start_seconds: where the chunk begins, by the clock of the source.
+        end_seconds: where it ends; what the decision is about.
+        label: a label, `unknown`, or nothing for silence.
+        probability: of that label in the chunk, or of the nearest one; 0 for silence.
+        latency_seconds: from when the last sample was there until the decision was.
+        lost_seconds: how much sound is missing before this chunk.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    label: str
+    probability: float
+    latency_seconds: float
+    lost_seconds: float = 0.0
+
+
+def follow(
+    classifier: Classifier, blocks: Iterable[Block], *, hop_seconds: float, now: Callable[[], float] = time.monotonic
+) -> Iterator[Decision]:
+    """Decide about the last chunk every `hop_seconds`.
+
+    Args:
+        classifier: one of sound.
+        blocks: at the classifier's sample rate, in order.
+        hop_seconds: how often, in time of the source.
+        now: the clock that `heard_at` is read from.
+
+    Raises:
+        InputError: the classifier was trained on ordinary pictures.
+    """
+    recipe = classifier.recipe_for("The sound")
+    window = _Window(recipe)
+    smoother = _Smoother(classifier, SWITCH_COST / hop_seconds)
+    due = lost = 0.0
+    last: Block | None = None
+    is_new = False
+    for block in blocks:
+        missing = block.start_seconds - window.end_seconds if last else 0.0
+        if abs(missing) > GAP_SECONDS:
+            lost += abs(missing)
+            window.restart()
+            smoother.restart()
+        if not window.samples.size:
+            due = block.start_seconds + min(hop_seconds, recipe.chunk_seconds)
+        window.add(block)
+        last, is_new = block, True
+        behind = now() - block.heard_at
+        if window.end_seconds + GAP_SECONDS / 10 < due:
+            continue
+        due = max(due + hop_seconds, window.end_seconds - hop_seconds)
+        if behind > MOST_BEHIND_SECONDS:
+            continue  # the blocks that wait are newer
+        yield _decide(window, smoother, block, now, lost)
+        lost, is_new = 0.0, False
+    if last and is_new and window.samples.size >= audio.SHORTEST_SECONDS * recipe.sample_rate_hz:
+        yield _decide(window, smoother, last, now, lost)
+
+
+class _Window:
+    """The last chunk of a stream, or what there is of it."""
+
+    def __init__(self, recipe: Recipe):
+        self._recipe = recipe
+        self.samples = np.empty(0, np.float32)
+        self.end_seconds = 0.0
+
+    def restart(self) -> None:
+        self.samples = np.empty(0, np.float32)
+
+    def add(self, block: Block) -> None:
+        self.samples = np.concatenate([self.samples, block.samples])[-self._recipe.chunk_samples :]
+        self.end_seconds = block.start_seconds + len(block.samples) / self._recipe.sample_rate_hz
+
+    @property
+    def start_seconds(self) -> float:
+        return self.end_seconds - len(self.samples) / self._recipe.sample_rate_hz
+
+    @property
+    def is_silent(self) -> bool:
+        return bool(np.abs(self.samples).max() < audio.SILENCE_PEAK)
+
+    def chunk(self) -> audio.Chunk:
+        rate_hz = self._recipe.sample_rate_hz
+        samples = audio.filled(self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz)
+        return audio.Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
+
+
+class _Smoother:
+    """The path of a timeline as far as it is known: each change of state has to be worth its cost."""
+
+    def __init__(self, classifier: Classifier, cost: float):
+        self.classifier = classifier
+        self._cost = cost
+        self.restart()
+
+    def restart(self) -> None:
+        self._best = np.zeros(1)  # one for all states
+
+    def step(self, logits: np.ndarray) -> int:
+        """Take a chunk's logits, shape (labels,), and return a label's number; that behind the last is unknown."""
+        weights = log_softmax(logits.astype(np.float64))
+        if open_set := self.classifier.open_set:
+            lacking = open_set.threshold(1) - open_set.space.score(logits[None])[0]
+            weights = np.append(weights, weights.max() + lacking)
+        stayed = np.maximum(self._best, np.max(self._best) - self._cost)
+        self._best = stayed - np.max(stayed) + weights
+        return int(self._best.argmax())
+
+
+def _decide(window: _Window, smoother: _Smoother, block: Block, now: Callable[[], float], lost: float) -> Decision:
+    label, probability = "", 0.0
+    if window.is_silent:
+        smoother.restart()
+    else:
+        classifier = smoother.classifier
+        ((_, logits),) = classifier.logits_of([window.chunk()])
+        probabilities = np.exp(log_softmax(logits[0]))
+        state = smoother.step(logits[0])
+        is_known = state < len(classifier.labels)
+        label = classifier.labels[state] if is_known else UNKNOWN
+        probability = float(probabilities[state] if is_known else probabilities.max())
+    return Decision(
+        window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.heard_at), lost
+    )
+
+
+# Sources
+
+
+def paced(
+    path: Path,
+    *,
+    sample_rate_hz: int,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[Block]:
+    """Yield a recording's blocks when a microphone would have delivered them; `STDIN` sets its own pace.
+
+    Raises:
+        RecordingError: the recording cannot be decoded.
+    """
+    begun = now()
+    done = 0
+    for samples in audio.cut_evenly(
+        audio.read_blocks(path, sample_rate_hz=sample_rate_hz, block_seconds=BLOCK_SECONDS),
+        round(BLOCK_SECONDS * sample_rate_hz),
+    ):
+        start_seconds = done / sample_rate_hz
+        done += len(samples)
+        if path == audio.STDIN:
+            yield Block(samples, start_seconds, now())
+            continue
+        heard_at = begun + done / sample_rate_hz
+        sleep(max(0.0, heard_at - now()))
+        yield Block(samples, start_seconds, heard_at)
+
+
+def microphone(*, sample_rate_hz: int, device: str | None = None) -> Iterator[Block]:
+    """Yield what a microphone hears, until the generator is closed or the device goes away.
+
+    Args:
+        sample_rate_hz: that the sound is to have; the device is asked for it, and else resampled by the system.
+        device: a name or number that sounddevice knows, by default the system's.
+
+    Raises:
+        InputError: sounddevice or PortAudio is not installed, or there is no such device.
+        RecordingError: the device stopped.
+    """
+    sounddevice = _sounddevice()
+    heard: queue.Queue[Block | None] = queue.Queue()
+    frames = 0
+    first_at: float | None = None
+
+    def keep(samples: np.ndarray, count: int, times: Any, status: Any) -> None:
+        # Frames are counted, which no clock does better, but for where the device's clock says that some are missing.
+        nonlocal frames, first_at
+        if first_at is None:
+            first_at = times.inputBufferAdcTime
+        counted, by_clock = frames / sample_rate_hz, times.inputBufferAdcTime - first_at
+        is_gap = by_clock - counted > (GAP_SECONDS if status else MOST_BEHIND_SECONDS)
+        start = by_clock if is_gap else counted
+        frames = round(start * sample_rate_hz) + count
+        heard.put(Block(samples[:, 0].copy(), start, time.monotonic()))
+
+    chosen = int(device) if device is not None and device.isdecimal() else device
+    try:
+        with sounddevice.InputStream(
+            samplerate=sample_rate_hz,
+            blocksize=round(BLOCK_SECONDS * sample_rate_hz),
+            device=chosen,
+            channels=1,
+            dtype="float32",
+            callback=keep,
+            finished_callback=lambda: heard.put(None),
+        ):
+            while (block := heard.get()) is not None:
+                yield block
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise InputError(
+            f"--microphone: no sound can be had ({str(error).splitlines()[0]}). Name another one by --device: a number "
+            "or name that `python -m sounddevice` lists."
+        ) from error
+    raise RecordingError("--microphone: the device stopped. Is it still plugged in?")
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice  # an optional library
+    except ModuleNotFoundError as error:
+        raise InputError("--microphone needs sounddevice: pip install sounddevice.") from error
+    except OSError as error:  # the library is there, what it stands on is not
+        raise InputError(
+            "--microphone needs PortAudio, which is not installed: apt-get install libportaudio2, or brew install "
+            "portaudio."
+        ) from error
+    return sounddevice
+
+
+def latencies(seconds: Iterable[float]) -> str:
+    """Say how long decisions took: `latency 45 ms in the middle, 80 ms at most, of 120 decisions`."""
+    sorted_ms = sorted(1000 * one for one in seconds)
+    if not sorted_ms:
+        return "no decision was made"
+    middle = sorted_ms[math.floor((len(sorted_ms) - 1) / 2)]
+    return f"latency {middle:.0f} ms in the middle, {sorted_ms[-1]:.0f} ms at most, of {len(sorted_ms)} decisions"

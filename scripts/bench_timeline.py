@@ -1,0 +1,110 @@
+"""Measure who-spoke-when on a long conversation put together from recordings that were not trained on.
+
+    python bench_timeline.py --audio_dir ../tf_files/data_audio
+    python bench_timeline.py --audio_dir ~/speakers --test '^04' --seconds 10800 --strangers 3
+
+Each subfolder is a label. The recordings that --test matches make the conversation, the others train. The error rates
+are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.files import printable, whole_folder, write_json, write_text
+from audionet.options import EXIT_FAILED, check, run_script
+from audionet.screen import say
+from audionet.settings import HoldoutSettings
+
+TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
+
+
+@dataclass(frozen=True)
+class BenchTimelineOptions:
+    """The command line of bench_timeline.py."""
+
+    audio_dir: Path = TF_FILES / "data_audio"
+    """Folder of recordings, one subfolder a label."""
+    test: str = "^04"
+    """The conversation is made of the recordings whose file name matches this regular expression."""
+    seconds: float = 10_800
+    """How long the conversation is."""
+    strangers: int = 0
+    """How many labels to leave out of training; the classifier should call them unknown."""
+    hop: float = 0.5
+    """Seconds between decisions."""
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network."""
+    random_seed: int = 0
+    """Another seed, another conversation."""
+    output_dir: Path = TF_FILES / "bench"
+    """Folder for the conversation, its timeline and the cache. It is safe to delete."""
+
+    def __post_init__(self) -> None:
+        check(self.seconds >= 60, f"--seconds: expected 60 or more, received {self.seconds:g}.")
+        check(self.strangers >= 0, f"--strangers: expected 0 or more, received {self.strangers}.")
+        check(self.hop > 0, f"--hop: expected more than 0, received {self.hop:g}.")
+
+
+def bench(options: BenchTimelineOptions) -> int:
+    """Train, put a conversation together, make its timeline, and print how wrong it is."""
+    # NumPy, SciPy and the networks, which --help should not wait for.
+    from audionet import benchmark, conversation, labelfiles
+    from audionet.dataset import read_dataset
+    from audionet.errors import InputError
+    from audionet.pictures import make_pictures
+    from audionet.recipe import find_recipe
+    from audionet.workers import process_pool
+
+    if missing := conversation.missing_scorer():
+        raise InputError(missing)
+    folder = options.output_dir / options.audio_dir.resolve().name
+    recipe = find_recipe("default")
+    tally = make_pictures(options.audio_dir, folder / "data_image", recipe=recipe)
+    for recording, reason in tally.failures.items():
+        say(f"Set aside: {printable(recording)}: {reason}")
+    dataset = read_dataset(folder / "data_image", folder / "pictures.sqlite")
+    (trial,) = benchmark.trial_by_name(dataset, options.test)
+    tested = {example.recording: example.label for example in trial.tested}
+    strangers = sorted(set(tested.values()))[: options.strangers]
+    classifier = conversation.train_without(
+        trial.dataset,
+        strangers,
+        bottleneck_dir=options.output_dir / "bottlenecks",
+        holdout=HoldoutSettings(random_seed=options.random_seed),
+        architecture=options.architecture,
+    )
+    sources = conversation.by_label(tested, options.audio_dir)
+    spoken = conversation.write_conversation(
+        folder / "conversation.mp3", sources, seconds=options.seconds, seed=options.random_seed, recipe=recipe
+    )
+    truth = conversation.with_strangers(spoken, strangers)
+    write_text(folder / "conversation.truth.rttm", labelfiles.rttm(truth))
+    with whole_folder(folder / "timeline_model") as model:
+        classifier.save(model)
+    with process_pool(1) as pool:  # so that the memory is its own, and not that of training
+        measured = pool.submit(conversation.measure, folder / "timeline_model", truth.path, hop_seconds=options.hop)
+        found, seconds, peak_megabytes = measured.result()
+    labelfiles.write_labels(found, folder / "conversation", labelfiles.WRITERS, recipe=recipe)
+    rates = conversation.error_rates(truth, found)
+    for kind, rate in rates.items():
+        parts = [f"{name.replace('_', ' ')} {share:.2%}" for name, share in rate.items() if name != "seconds"]
+        print(f"{kind.replace('_', ' ')}: {', '.join(parts)}")
+    print(
+        f"{len(truth.heard)} turns, {len(found.heard)} spans; {found.seconds:.0f} s in {seconds:.0f} s and "
+        f"{peak_megabytes:.0f} MB"
+    )
+    about = {name: str(value) for name, value in vars(options).items()}
+    measures = {"seconds": seconds, "peak_megabytes": peak_megabytes, "strangers": strangers, "options": about}
+    write_json(folder / "timeline.json", {"rates": rates, **measures})
+    print(f"Conversation, truth, timeline, classifier: {printable(folder)}")
+    return EXIT_FAILED if tally.failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(bench, BenchTimelineOptions, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+import importlib
+
+import numpy as np
+import pytest
+from conftest import names_below, tone, voice, write_sound
+from PIL import Image
+
+from audionet.classifier import Classifier
+from audionet.explain import evidence_of, explain, hertz_of
+from audionet.recipe import find_recipe
+from audionet.spectrogram import draw
+
+
+@pytest.fixture(scope="module")
+def classifier(saved) -> Classifier:
+    return Classifier.load(saved / "retrained_model")
+
+
+class Bright:
+    """A classifier to which one corner alone matters: the brighter it is, the surer the second label."""
+
+    labels = ("dark", "bright")
+    recipe = find_recipe("default")
+
+    def logits(self, pictures):
+        corner = np.array([picture[:40, :40].mean() for picture in pictures])
+        return np.stack([np.zeros_like(corner), corner / 20], axis=1)
+
+
+def test_what_alone_matters_has_all_the_evidence():
+    picture = np.full((224, 224, 3), 100, np.uint8)
+    evidence, probability = evidence_of(Bright(), picture, 1)
+    assert evidence[:30, :30].min() > 0.1 and np.abs(evidence[80:, 80:]).max() < 1e-5
+    assert probability == pytest.approx(1 / (1 + np.exp(-5)))
+    against, _ = evidence_of(Bright(), picture, 0)
+    assert against == pytest.approx(-evidence, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (50, 99), (9, 8), (3, 5)])
+def test_every_point_of_any_picture_is_looked_at(size):
+    evidence, _ = evidence_of(Bright(), np.full((*size, 3), 100, np.uint8), 1)
+    assert evidence.shape == size and np.all(np.isfinite(evidence))
+
+
+def test_a_recording_is_explained_by_its_clearest_chunk(classifier, speakers):
+    clip = speakers / "bob" / "0.mp3"
+    explanation = explain(classifier, clip)
+    answer = classifier.score(clip)
+    best = answer.chunk_probabilities[:, answer.labels.index(answer.nearest_label)].argmax()
+    assert explanation.label == answer.nearest_label
+    assert explanation.offset_seconds == answer.chunk_offsets_seconds[best]
+    assert explanation.probability == pytest.approx(answer.chunk_probabilities[best].max(), abs=1e-3)
+    assert "most telling is" in explanation.sentence() and " Hz." in explanation.sentence()
+
+
+def test_frequencies_are_named_where_they_are_drawn():
+    recipe = find_recipe("default")
+    for hertz in (200, 1000, 4000):
+        picture = draw(tone(hertz, 2.0), recipe)
+        height = 1 - picture.mean(axis=(1, 2)).argmax() / len(picture)
+        assert hertz_of(np.array([height]), recipe)[0] == pytest.approx(hertz, rel=0.1)
+
+
+def test_pictures_of_explanations_are_written(saved, speakers, drawn, tmp_path, capsys):
+    script = importlib.import_module("label_image")
+    model = ["--model", str(saved / "retrained_model")]
+    assert script.main([*model, str(speakers / "bob" / "0.mp3"), "--explain", str(tmp_path / "why.png")]) == 0
+    assert "most telling" in capsys.readouterr().out
+    with Image.open(tmp_path / "why.png") as picture:
+        assert picture.width > 800
+    clips = [str(drawn / "bob" / f"0_0000{number}.jpg") for number in range(2)]
+    assert script.main([*model, *clips, str(tmp_path / "why.png"), "--explain", str(tmp_path / "out")]) == 0
+    assert names_below(tmp_path / "out") == {"0_00000.png", "0_00001.png", "why.png"}
+
+
+def test_several_clips_do_not_fit_into_one_picture(saved, speakers, tmp_path, capsys):
+    script = importlib.import_module("label_image")
+    model = ["--model", str(saved / "retrained_model")]
+    assert script.main([*model, str(speakers / "bob"), "--explain", str(tmp_path / "why.png")]) == 2
+    assert "for several clips name a folder" in capsys.readouterr().err
+
+
+def test_a_bad_clip_stops_no_other_explanation(saved, tmp_path, capsys):
+    (tmp_path / "bad.mp3").write_text("no sound")
+    good = write_sound(tmp_path / "good.wav", voice("alice", seed=1, seconds=2))
+    script = importlib.import_module("label_image")
+    arguments = ["--model", str(saved / "retrained_model"), str(tmp_path / "bad.mp3"), str(good)]
+    assert script.main([*arguments, "--explain", str(tmp_path / "out")]) == 1
+    assert names_below(tmp_path / "out") == {"good.png"}

@@ -1,0 +1,236 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import RATE_HZ, SPEAKERS, noise, voice, write_sound
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audionet import timeline
+from audionet.classifier import Classifier
+from audionet.errors import InputError, RecordingError
+from audionet.timeline import (
+    Listener,
+    Moments,
+    find_spans,
+    likeliest_path,
+    make_timeline,
+    over_hops,
+    runs,
+    silent_steps,
+    without_short_runs,
+)
+
+PAUSE = np.zeros(RATE_HZ, np.float32)
+
+
+@pytest.fixture(scope="module")
+def classifier(saved_trusting) -> Classifier:
+    return Classifier.load(saved_trusting)
+
+
+@pytest.fixture(scope="module")
+def dialogue(tmp_path_factory) -> Path:
+    """Six seconds of alice, a pause of one, eight of bob, and at once six of carol."""
+    turns = [voice(speaker, seed=1, seconds=seconds) for speaker, seconds in (("alice", 6), ("bob", 8), ("carol", 6))]
+    turns.insert(1, PAUSE)
+    return write_sound(tmp_path_factory.mktemp("dialogue") / "dialogue.wav", np.concatenate(turns))
+
+
+# The whole way
+
+
+def test_who_speaks_when_is_found(classifier, dialogue):
+    found = make_timeline(classifier, dialogue)
+    assert [(span.kind, span.label) for span in found.spans] == [
+        ("known", "alice"),
+        ("silence", ""),
+        ("known", "bob"),
+        ("known", "carol"),
+    ]
+    starts = [span.start_seconds for span in found.spans]
+    assert starts == pytest.approx([0, 6, 7, 15], abs=0.5)
+    assert found.seconds == 21
+
+
+@pytest.mark.parametrize("hop", [0.25, 0.5, 1.0, 2.0, 5.0])
+def test_spans_follow_each_other_without_gaps_at_any_hop(classifier, dialogue, hop):
+    found = make_timeline(classifier, dialogue, hop_seconds=hop)
+    assert found.spans[0].start_seconds == 0 and found.spans[-1].end_seconds == found.seconds
+    assert all(one.end_seconds == other.start_seconds for one, other in itertools.pairwise(found.spans))
+
+
+def test_what_is_of_no_label_is_unknown_and_silence_is_not(saved, tmp_path):
+    clip = write_sound(tmp_path / "a.wav", np.concatenate([noise(6, level=0.3), PAUSE, noise(6, level=0.3, seed=1)]))
+    found = make_timeline(Classifier.load(saved / "retrained_model"), clip)
+    assert [span.kind for span in found.spans] == ["unknown", "silence", "unknown"]
+    assert found.spans[-1].label == "unknown" and found.spans[-1].nearest in SPEAKERS
+
+
+def test_known_and_unknown_take_turns_by_their_scores():
+    logits, scores = np.tile(np.float32([3, 0]), (20, 1)), np.repeat([2.0, -2.0], 10)
+    moments = Moments(("a", "b"), logits, scores, 0.0, 1.0)
+    spans = find_spans(moments, np.zeros(400, bool), seconds=20.0)
+    assert [(span.kind, span.label, span.nearest, span.end_seconds) for span in spans] == [
+        ("known", "a", "a", 10),
+        ("unknown", "unknown", "a", 20),
+    ]
+    assert [span.score for span in spans] == [2.0, -2.0]
+
+
+def test_a_recording_shorter_than_a_hop_is_one_span(classifier, tmp_path):
+    found = make_timeline(classifier, write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=0.4)), min_seconds=0)
+    assert [span.seconds for span in found.spans if span.kind != "silence"] == pytest.approx([0.4])
+
+
+def test_what_makes_no_timeline_is_named(classifier, trained, tmp_path):
+    silent = write_sound(tmp_path / "silent.wav", np.zeros(5 * RATE_HZ, np.float32))
+    with pytest.raises(RecordingError, match=r"silent\.wav is silent"):
+        make_timeline(classifier, silent)
+    short = write_sound(tmp_path / "short.wav", voice("bob", seed=1, seconds=0.4))
+    with pytest.raises(RecordingError, match="nothing longer than 2 s; lower --min_seconds"):
+        make_timeline(classifier, short, min_seconds=2)
+    known = trained.classifier
+    of_pictures = Classifier(labels=known.labels, recipe=None, head=known.head, graph=known.graph, about=known.about)
+    with pytest.raises(InputError, match="trained on ordinary pictures"):
+        make_timeline(of_pictures, short)
+
+
+def test_progress_goes_up_to_the_end(classifier, dialogue):
+    seconds: list[float] = []
+    make_timeline(classifier, dialogue, on_seconds=seconds.append)
+    assert seconds == sorted(seconds) and seconds[-1] == pytest.approx(21, abs=1)
+
+
+# The path
+
+
+def brute_force(weights: np.ndarray, cost: float) -> float:
+    paths = itertools.product(range(weights.shape[1]), repeat=len(weights))
+    return max(worth(weights, np.array(path), cost) for path in paths)
+
+
+def worth(weights: np.ndarray, path: np.ndarray, cost: float) -> float:
+    return weights[np.arange(len(path)), path].sum() - cost * np.count_nonzero(np.diff(path))
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.floats(0, 5), st.integers(0, 10_000))
+def test_no_path_is_likelier_than_the_likeliest(moments, states, cost, seed):
+    weights = np.random.default_rng(seed).normal(size=(moments, states))
+    path = likeliest_path(weights, switch_cost=cost)
+    assert worth(weights, path, cost) == pytest.approx(brute_force(weights, cost))
+
+
+def test_without_a_cost_each_moment_has_its_own_best():
+    weights = np.random.default_rng(0).normal(size=(50, 4))
+    assert np.array_equal(likeliest_path(weights, switch_cost=0), weights.argmax(axis=1))
+
+
+def test_one_odd_moment_makes_no_turn_of_its_own():
+    weights = np.log(np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] + [[0.9, 0.1]] * 5))
+    assert not likeliest_path(weights, switch_cost=4).any()
+
+
+# From chunks to hops
+
+
+def test_a_hop_has_the_mean_of_the_chunks_that_cover_it():
+    logits, numbers = np.array([[1.0], [2.0], [5.0]]), np.array([0, 1, 4])
+    sums = over_hops(np.add, logits, numbers, hops=6, hops_a_chunk=2)
+    assert sums[:, 0].tolist() == [1, 3, 2, 0, 5, 5]
+
+
+def test_unknown_is_decided_by_the_best_chunk(saved):
+    classifier = Classifier.load(saved / "retrained_model")
+    logits = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], np.float32)
+    gathered = Moments.gather(classifier, logits, np.array([0, 1]), hops=5, hop_seconds=1.0)
+    alone = classifier.open_set.space.score(logits)
+    assert gathered.scores == pytest.approx([alone[0], alone.max(), alone[1], 0, 0])
+
+
+# Silence and short runs
+
+
+def test_pauses_are_told_by_level_whatever_the_gain():
+    levels = np.array([-20.0] * 40 + [-80.0] * 20 + [-20.0] * 40 + [-80.0] * 5 + [-20.0] * 40)
+    for gain in (0, -25):
+        silent = silent_steps(levels + gain)
+        assert np.flatnonzero(silent).tolist() == list(range(40, 60))
+
+
+@given(st.lists(st.integers(-1, 2), min_size=1, max_size=60), st.integers(0, 8))
+def test_no_short_run_is_left_and_no_silence_is_lost(states, steps):
+    before = np.array(states)
+    after = without_short_runs(before, steps)
+    assert len(after) == len(before)
+    assert all(after[start] == -1 or end - start >= steps for start, end in runs(after))
+    assert np.all(after[before == -1] == -1)
+
+
+def test_a_short_run_goes_to_its_longer_neighbour():
+    states = np.repeat([0, 1, 2, -1, 1, -1], [5, 2, 9, 9, 2, 9])
+    assert runs(without_short_runs(states, 3)) == [(0, 5), (5, 16), (16, 36)]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
+def test_runs_cover_everything_once(values):
+    found = runs(np.array(values))
+    assert [value for start, end in found for value in values[start:end]] == values
+    assert all(len(set(values[start:end])) == 1 for start, end in found)
+
+
+def test_a_listener_passes_everything_on_and_knows_its_levels():
+    sound = np.concatenate([np.full(RATE_HZ, 0.1, np.float32), np.zeros(RATE_HZ + 100, np.float32)])
+    listener = Listener(np.split(sound, [100, 5000, 5001]), sample_rate_hz=RATE_HZ)
+    assert np.array_equal(np.concatenate(list(listener)), sound)
+    assert listener.seconds == len(sound) / RATE_HZ
+    assert listener.levels[:20] == pytest.approx(-20, abs=0.01) and np.all(listener.levels[20:] < -119)
+    assert len(listener.levels) == 41
+
+
+def test_without_an_open_set_nothing_is_unknown():
+    moments = Moments(("a", "b"), np.array([[3, 0], [0, 3]] * 4, np.float32).repeat(8, 0), None, 0.0, 0.5)
+    spans = find_spans(moments, np.zeros(640, bool), seconds=32.0)
+    assert {span.kind for span in spans} == {"known"} and len(spans) == 8
+    assert spans[0].score is None
+
+
+# With real weights
+
+
+@pytest.mark.slow
+def test_turns_of_real_voices_are_told_apart(tmp_path):
+    pytest.importorskip("pyannote.metrics", reason="pyannote.metrics is not installed")
+    from conftest import SAMPLE_AUDIO
+
+    from audionet.backbones import load_backbone
+    from audionet.conversation import error_rates, write_conversation
+    from audionet.dataset import read_dataset
+    from audionet.material import gather
+    from audionet.outcome import finish
+    from audionet.pictures import make_pictures
+    from audionet.recipe import find_recipe
+    from audionet.settings import HeadSettings, HoldoutSettings
+    from audionet.training import choose
+
+    labels = sorted(folder.name for folder in SAMPLE_AUDIO.iterdir() if folder.is_dir())
+    for label in labels:
+        (tmp_path / "audio" / label).mkdir(parents=True)
+        for name in ("01.mp3", "02.mp3"):
+            (tmp_path / "audio" / label / name).symlink_to(SAMPLE_AUDIO / label / name)
+    make_pictures(tmp_path / "audio", tmp_path / "images", recipe=find_recipe("default"))
+    backbone = load_backbone("efficientnet_lite0", bottleneck="block3")
+    gathered = gather(
+        read_dataset(tmp_path / "images", tmp_path / "pictures.sqlite"),
+        backbone,
+        bottleneck_dir=tmp_path / "bottlenecks",
+        holdout=HoldoutSettings(views=0, testing_percentage=0),
+    )
+    choice = choose(gathered, candidates=["block3"], settings=HeadSettings(head="lda"))
+    classifier = finish(gathered, choice, backbone).classifier
+    held_out = {label: [SAMPLE_AUDIO / label / "03.mp3"] for label in labels}
+    truth = write_conversation(tmp_path / "talk.mp3", held_out, seconds=120, seed=0, recipe=classifier.recipe)
+    rates = error_rates(truth, timeline.make_timeline(classifier, truth.path))
+    assert rates["strict"]["error_rate"] < 0.12
+    assert rates["with_collar"]["error_rate"] < rates["strict"]["error_rate"]
