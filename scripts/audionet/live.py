@@ -83,6 +83,7 @@ def follow(
     recipe = classifier.recipe_for("The sound")
     window = _Window(recipe)
     smoother = _Smoother(classifier, SWITCH_COST / hop_seconds)
+    classifier.logits([np.zeros((recipe.picture_height, recipe.picture_width, 3), np.uint8)])  # loads the network
     due = lost = 0.0
     last: Block | None = None
     is_new = False
