@@ -15,8 +15,8 @@ from PIL import Image
 
 from audionet import audio
 from audionet.labelfiles import read_rttm
-from audionet.timeline_picture import clock, long_spectrogram
 from audionet.recipe import find_recipe
+from audionet.timeline_picture import clock, long_spectrogram
 
 
 @pytest.fixture
@@ -175,3 +175,8 @@ def test_a_long_spectrogram_has_columns_of_equal_length_and_the_tone_in_its_plac
 @pytest.mark.parametrize(("seconds", "shown"), [(7, "0:07"), (750.4, "12:30"), (3723, "1:02:03"), (59.96, "1:00")])
 def test_a_clock_shows_minutes_and_hours(seconds, shown):
     assert clock(seconds) == shown
+
+
+@pytest.mark.parametrize(("effects", "moves"), [("", False), ("norm -3", False), ("norm -3 silence 1 0.1 1%", True)])
+def test_effects_that_move_sounds_are_known(effects, moves):
+    assert audio.changes_time(effects) is moves

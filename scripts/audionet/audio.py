@@ -61,6 +61,12 @@ FFMPEG_FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,"
     "mpeg,mpegts,ogg,rm,sln,sox,tak,tta,voc,w64,wav,wv"
 )
+# A file of any name may hold a playlist, with which FFmpeg would open other files or ask other machines.
+SAFE_FFMPEG = (
+    *("ffmpeg", "-nostdin", "-v", "error"),
+    *("-protocol_whitelist", "file", "-format_whitelist", FFMPEG_FORMATS),
+)
+TIME_CHANGING = frozenset({"silence", "vad", "trim", "pad", "tempo", "speed", "stretch", "repeat", "reverse", "delay"})
 BLOCK_SECONDS = 30
 PIECES_AT_ONCE = 1000  # as many as a command line holds easily
 SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
@@ -313,7 +319,7 @@ def _cut_sox(recording: Path, pieces: Sequence[Piece]) -> None:
 def _cut_ffmpeg(recording: Path, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         place = ["-ss", f"{piece.start_seconds:.6f}", "-t", f"{piece.end_seconds - piece.start_seconds:.6f}"]
-        command = ["ffmpeg", "-nostdin", "-v", "error", *place, "-i", f"file:{recording}", "-map", "0:a:0"]
+        command = [*SAFE_FFMPEG, *place, "-i", f"file:{recording}", "-map", "0:a:0"]
         done = subprocess.run([*command, "-f", "wav", "-c:a", "pcm_s16le", "-"], capture_output=True)
         if done.returncode != 0:
             raise _DecoderError(f"FFmpeg: {_last_line(done.stderr.decode(errors='replace'))}")
@@ -418,6 +424,11 @@ def check_effects(effects: str) -> None:
             raise InputError(f"--sox_effects: SoX does not accept {effects!r}: {error}") from error
 
 
+def changes_time(effects: str) -> bool:
+    """Tell whether a SoX effect chain moves sounds, so that offsets are no longer those of the source."""
+    return not TIME_CHANGING.isdisjoint(shlex.split(effects))
+
+
 @functools.cache
 def has_sox() -> bool:
     """Tell whether the sox program is installed."""
@@ -520,9 +531,7 @@ def _decode_stream(source: bytes | int, sample_rate_hz: int, block_seconds: floa
 
 
 def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
-    # A file of any name may hold a playlist, with which FFmpeg would open other files or ask other machines.
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-format_whitelist", FFMPEG_FORMATS]
-    command += ["-i", f"file:{path}"]
+    command = [*SAFE_FFMPEG, "-i", f"file:{path}"]
     command += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
     # Leaving the block early closes the pipe, at which FFmpeg ends by itself.
     with (

@@ -330,7 +330,7 @@ class Classifier:
         path = Path(path)
         if not audio.is_recording(path):
             return np.zeros(1, np.float32), self._bottlenecks([read_picture(path)])
-        recipe = self._sound_recipe(path)
+        recipe = self.recipe_for(path)
         chunks = audio.chunks_by_recipe(path, recipe)
         offsets: list[float] = []
         vectors = []

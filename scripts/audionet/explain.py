@@ -22,9 +22,9 @@ from audionet.errors import InputError
 from audionet.figures import shorten
 from audionet.files import printable, whole_file
 from audionet.head import log_softmax
-from audionet.timeline_picture import clock, figure_of
 from audionet.recipe import Recipe
 from audionet.spectrogram import hertz_to_mel, mel_to_hertz, read_picture, served_picture
+from audionet.timeline_picture import clock, figure_of
 
 SQUARES = 8  # that fit side by side
 STEPS_A_SQUARE = 2
@@ -178,12 +178,8 @@ def _log_odds(classifier: Classifier, pictures: list[np.ndarray], number: int) -
 def _picture_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray:
     if path == audio.STDIN:
         raise InputError("-: what came by stdin is gone when it is to be explained; name a file.")
-    chunks = audio.read_chunks(
-        path,
-        sample_rate_hz=recipe.sample_rate_hz,
-        chunk_seconds=recipe.chunk_seconds,
-        effects=recipe.sox_effects,
-    )
     return next(
-        served_picture(chunk.samples, recipe) for chunk in chunks if np.isclose(chunk.offset_seconds, offset_seconds)
+        served_picture(chunk.samples, recipe)
+        for chunk in audio.chunks_by_recipe(path, recipe)
+        if np.isclose(chunk.offset_seconds, offset_seconds)
     )

@@ -14,12 +14,12 @@ from audionet.explain import explain, write_explanation
 from audionet.files import printable, sha256_of
 from audionet.labelfiles import write_labels
 from audionet.live import Block, follow, latencies, microphone, paced
-from audionet.timeline_picture import clock, write_overview
 from audionet.scoring import Remarks, score_all
 from audionet.screen import progress_bar, say
 from audionet.settings import LiveSettings, TimelineSettings
 from audionet.tables import print_table
 from audionet.timeline import Timeline, make_timeline
+from audionet.timeline_picture import clock, write_overview
 
 
 def show_answers(
@@ -184,6 +184,11 @@ def _timelines(
 ) -> Iterator[tuple[Path, Timeline | AudioNetError]]:
     names: dict[str, Path] = {}
     remarks = Remarks(classifier.recipe)
+    if classifier.recipe and audio.changes_time(classifier.recipe.sox_effects):
+        say(
+            f"The classifier's SoX effects ({classifier.recipe.sox_effects}) move sounds to other times: those of a "
+            "timeline are not those of the recording. Train without such effects to have them so."
+        )
     for clip in clips:
         form = audio.form_of(clip) if audio.is_recording(clip) else None
         with progress_bar(total=round(form[1]) if form else None, description=clip.name[:30], unit="s of sound") as bar:

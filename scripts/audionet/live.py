@@ -134,7 +134,9 @@ class _Window:
 
     def chunk(self) -> audio.Chunk:
         rate_hz = self._recipe.sample_rate_hz
-        samples = audio.filled(self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz)
+        samples = audio.filled(
+            self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz, padding=self._recipe.padding
+        )
         return audio.Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
 
 

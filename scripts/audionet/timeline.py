@@ -160,6 +160,7 @@ def make_timeline(
         sample_rate_hz=recipe.sample_rate_hz,
         chunk_seconds=recipe.chunk_seconds,
         hop_seconds=hop_seconds,
+        padding=recipe.padding,
     )
     numbers: list[int] = []
     logits: list[np.ndarray] = []

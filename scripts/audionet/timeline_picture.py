@@ -20,7 +20,8 @@ from audionet.recipe import Recipe
 from audionet.spectrogram import mel_filters, power_spectra
 from audionet.timeline import Span, Timeline
 
-ROW_SECONDS = (5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
+TICKS = {5: 1, 10: 2, 20: 5, 30: 5, 60: 10, 120: 20, 300: 60, 600: 120, 900: 180, 1800: 300, 3600: 600}
+"""Seconds between ticks, by the seconds of a row."""
 MOST_ROWS = 9
 COLUMNS_A_ROW = 1000
 WINDOW_SAMPLES = 1024
@@ -41,7 +42,7 @@ def write_overview(path: Path, timeline: Timeline, recipe: Recipe) -> None:
         timeline: who is heard when.
         recipe: whose frequencies are shown, and whose effects the sound goes through.
     """
-    row_seconds = next((each for each in ROW_SECONDS if timeline.seconds <= each * MOST_ROWS), None)
+    row_seconds = next((each for each in TICKS if timeline.seconds <= each * MOST_ROWS), None)
     row_seconds = row_seconds or math.ceil(timeline.seconds / MOST_ROWS)
     rows = max(1, math.ceil(timeline.seconds / row_seconds))
     column_seconds = row_seconds / COLUMNS_A_ROW
@@ -110,7 +111,7 @@ def _draw_sound(panel: Any, levels: np.ndarray, begin: float, end: float, row_en
 
 
 def _draw_spans(panel: Any, spans: Iterable[Span], begin: float, end: float, colours: dict[str, Any]) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     for span in spans:
         first, last = max(span.start_seconds, begin), min(span.end_seconds, end)
@@ -131,6 +132,7 @@ def _draw_spans(panel: Any, spans: Iterable[Span], begin: float, end: float, col
             text = shorten(span.label, max(room, 3)) if room >= 6 else span.label[:room]
             panel.text((first + last) / 2, 0.5, text, ha="center", va="center", size=7.5, color=INK, clip_on=True)
     panel.set(xlim=(begin, end), ylim=(0, 1), yticks=[])
+    panel.xaxis.set_major_locator(MultipleLocator(TICKS.get(round(end - begin), (end - begin) / 6)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds, tenths=end - begin < 10)))
     panel.tick_params(labelsize=7.5, length=2)
 
