@@ -50,7 +50,7 @@ def export(options: ExportOptions) -> int:
     from audionet.classifier import Classifier
     from audionet.tables import print_table
 
-    classifier = Classifier.load(options.model)
+    classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained
     shipped = [TF_FILES / name for name in ("data_audio", "sample_audio")]
     audio_dir = options.audio_dir or next((folder for folder in shipped if folder.is_dir()), shipped[0])
     sources = testset.find_sources(

@@ -18,12 +18,12 @@ list, never from those after it, and scripts never import each other:
 
     errors, files, screen, tables, workers, recipe, options, settings, layouts, audio, spectrogram, conditions, views,
     ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks,
-    metrics, head, material, designs, lessons, endtoend, openset, runs, evaluation, comparison, findings, classifier,
-    testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity, exports,
-    inspection, training, courses, outcome, scoring, timeline,
+    metrics, head, material, designs, lessons, endtoend, openset, similarity, runs, evaluation, comparison, findings,
+    classifier, testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity,
+    exports, inspection, training, courses, outcome, scoring, timeline,
     answers, labelfiles, timeline_picture, live, explain, labelling,
     overview, isolation, tasks, visitors, teaching, gate, page, web, serving,
-    disturbed, peers, benchmark, leaderboard, strangers, conversation,
+    enrollment, disturbed, peers, benchmark, leaderboard, strangers, conversation,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """
 

@@ -6,6 +6,7 @@
         head.npz           weights and biases, what tells known clips from unknown ones, and keys of what was trained on
         fingerprints.npz   of the sound that it was trained on, so that a test can tell that it is another
         metrics.json       the scores of the training run
+        enrolled.npz       labels that enroll.py added, if any: a prototype each
 
 Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
 measured is what is served. TensorFlow is not imported where OpenVINO can run the network.
@@ -14,6 +15,7 @@ measured is what is served. TensorFlow is not imported where OpenVINO can run th
 import functools
 import io
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ from audionet.head import Head, log_softmax, loudness_weights, pool
 from audionet.measures import chunk_level_dbfs
 from audionet.openset import OpenSet
 from audionet.recipe import Recipe
+from audionet.similarity import Similarity
 from audionet.spectrogram import read_picture, served_picture
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
@@ -42,6 +45,7 @@ ABOUT_NAME = "classifier.json"
 GRAPH_NAME = "backbone.pb"
 HEAD_NAME = "head.npz"
 FINGERPRINTS_NAME = "fingerprints.npz"
+ENROLLED_NAME = "enrolled.npz"
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ class Classifier:
         open_set: what tells known clips from unknown ones, if that could be learned.
         training_keys: uint64, shape (n,), of the pictures that it was trained on.
         fingerprints: by recording, of the sound that it was trained on; read from the folder when asked for.
+        similarity: what tells clips of any label apart, if that could be learned.
+        enrolled: by label that was added without training, its prototype in the space of `similarity`.
         folder: where it was loaded from.
         engine: `auto`, `openvino` or `tensorflow`.
     """
@@ -135,10 +141,15 @@ class Classifier:
         open_set: OpenSet | None = None,
         training_keys: np.ndarray | None = None,
         fingerprints: Mapping[str, Fingerprint] | None = None,
+        similarity: Similarity | None = None,
+        enrolled: Mapping[str, np.ndarray] | None = None,
         folder: Path | None = None,
         engine: Engine = "auto",
     ):
-        self.labels = labels
+        self.trained_labels = labels
+        self.similarity = similarity
+        self.enrolled = dict(enrolled or {})
+        self.labels = (*labels, *self.enrolled)
         self.recipe = recipe
         self.head = head
         self.graph = graph
@@ -151,8 +162,13 @@ class Classifier:
         self._engine = engine
 
     @classmethod
-    def load(cls, folder: Path | str, *, engine: Engine = "auto") -> "Classifier":
+    def load(cls, folder: Path | str, *, engine: Engine = "auto", with_enrolled: bool = True) -> "Classifier":
         """Load a classifier from its folder.
+
+        Args:
+            folder: where it is.
+            engine: `auto`, `openvino` or `tensorflow`.
+            with_enrolled: whether labels that were added without training are to be answered too.
 
         Raises:
             ClassifierError: the folder is missing, is no classifier, is of another version or is damaged.
@@ -169,6 +185,7 @@ class Classifier:
         with np.load(io.BytesIO(head_file), allow_pickle=False) as arrays:
             head, training_keys = _unpacked(arrays), arrays["training_keys"]
             open_set = OpenSet.from_json(about["open_set"], arrays) if about["open_set"] else None
+            similarity = Similarity.from_json(about["similarity"], arrays) if about.get("similarity") else None
         recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
         return cls(
             labels=tuple(about["labels"]),
@@ -178,6 +195,8 @@ class Classifier:
             about=about,
             open_set=open_set,
             training_keys=training_keys,
+            similarity=similarity,
+            enrolled=read_enrolled(folder) if similarity and with_enrolled else None,
             folder=folder,
             engine=engine,
         )
@@ -185,7 +204,7 @@ class Classifier:
     @functools.cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that stand for everything that its answers depend on."""
-        arrays = _packed(self.head) | (self.open_set.arrays() if self.open_set else {})
+        arrays = _packed(self.head) | (self.open_set.arrays() if self.open_set else {}) | self.enrolled
         return fingerprint_of(
             [
                 self.labels,
@@ -207,6 +226,7 @@ class Classifier:
         arrays = io.BytesIO()
         named: dict[str, Any] = {**_packed(self.head), "training_keys": self.training_keys}
         named |= self.open_set.arrays() if self.open_set else {}
+        named |= self.similarity.arrays() if self.similarity else {}
         np.savez(arrays, **named)
         contents = {GRAPH_NAME: self.graph, HEAD_NAME: arrays.getvalue()}
         mark_folder(folder, KIND)
@@ -216,9 +236,10 @@ class Classifier:
         about = {
             **self.about,
             "format": FORMAT,
-            "labels": list(self.labels),
+            "labels": list(self.trained_labels),
             "recipe": self.recipe.to_json() if self.recipe else None,
             "open_set": self.open_set.to_json() if self.open_set else None,
+            "similarity": self.similarity.to_json() if self.similarity else None,
             "sha256": {name: sha256_of(content) for name, content in contents.items()},
         }
         write_json(folder / ABOUT_NAME, about)
@@ -297,7 +318,20 @@ class Classifier:
 
     def logits(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Map pictures, each uint8 of shape (height, width, 3), to float32 logits, shape (pictures, labels)."""
-        return self.head.logits(self._bottlenecks(pictures))
+        return self.logits_of_bottlenecks(self._bottlenecks(pictures))
+
+    def logits_of_bottlenecks(self, bottlenecks: np.ndarray) -> np.ndarray:
+        """Map bottlenecks, shape (n, dimension), to float32 logits, shape (n, labels).
+
+        A label that was enrolled competes with all trained ones together, by the odds that the clip is its own; how
+        these are to each other stays as it was.
+        """
+        logits = self.head.logits(bottlenecks)
+        if not self.enrolled or self.similarity is None:
+            return logits
+        together = np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        odds = self.similarity.log_odds(bottlenecks, np.stack(list(self.enrolled.values())))
+        return np.concatenate([logits, together + odds], axis=1)
 
     def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
         """Return a vector for each file, the mean bottleneck of its chunks, for other learners to learn from.
@@ -347,14 +381,55 @@ class Classifier:
 
     def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)
+        score, threshold = self._claim(logits, weights)
         return Answer(
             labels=self.labels,
             probabilities=pool(log_probabilities, weights).astype(np.float32),
             chunk_offsets_seconds=offsets.astype(np.float32),
             chunk_probabilities=np.exp(log_probabilities).astype(np.float32),
-            score=self.open_set.score(logits, weights) if self.open_set else None,
-            threshold=self.open_set.threshold(weights.sum()) if self.open_set else None,
+            score=score,
+            threshold=threshold,
         )
+
+    def _claim(self, logits: np.ndarray, weights: np.ndarray) -> tuple[float | None, float | None]:
+        """Return a clip's score and the threshold for it; an enrolled label is told from strangers by its own odds."""
+        trained = logits[:, : len(self.trained_labels)]
+        odds = logits[:, len(self.trained_labels) :] - np.logaddexp.reduce(trained, axis=1, keepdims=True)
+        best = float(np.average(odds, axis=0, weights=weights).max()) if self.enrolled else -1.0
+        if best >= 0:
+            return best, 0.0
+        if self.open_set is None:
+            return None, None
+        return self.open_set.score(trained, weights), self.open_set.threshold(weights.sum())
+
+
+def read_enrolled(folder: Path) -> dict[str, np.ndarray]:
+    """Return the prototypes that `write_enrolled` wrote into a classifier's folder, by label; none if it did not.
+
+    Raises:
+        ClassifierError: the file is damaged.
+    """
+    try:
+        with np.load(folder / ENROLLED_NAME, allow_pickle=False) as arrays:
+            names = json.loads(bytes(arrays["labels"]))
+            return dict(zip(names, arrays["prototypes"], strict=True))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ClassifierError(
+            f"{printable(folder / ENROLLED_NAME)} is damaged ({error}). Remove it, and enrol its labels again."
+        ) from error
+
+
+def write_enrolled(folder: Path, enrolled: Mapping[str, np.ndarray]) -> None:
+    """Write labels that were added without training, and their prototypes, into a classifier's folder."""
+    if not enrolled:
+        (folder / ENROLLED_NAME).unlink(missing_ok=True)
+        return
+    file = io.BytesIO()
+    names = np.frombuffer(json.dumps(list(enrolled)).encode(), np.uint8)
+    np.savez(file, labels=names, prototypes=np.stack(list(enrolled.values())))
+    write_bytes(folder / ENROLLED_NAME, file.getvalue())
 
 
 class GraphClassifier:

@@ -130,7 +130,9 @@ class Space:
         Args:
             logits: as for `score`.
         """
-        places = (np.asarray(logits, np.float64) - self.origin) @ self.projection
+        # What lies behind the labels that the space knows was enrolled later, and is told from strangers by itself.
+        known = np.asarray(logits, np.float64)[:, : len(self.origin)]
+        places = (known - self.origin) @ self.projection
         lengths = np.square(places).sum(axis=1, keepdims=True)
         distances = lengths - 2 * places @ self.centres.T + np.square(self.centres, dtype=np.float64).sum(axis=1)
         strangeness = (np.square(places) / (1 + self.variances)).sum(axis=1, keepdims=True)

@@ -30,6 +30,7 @@ from audionet.reporting import mistakes_of
 from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.screen import progress_bar
 from audionet.settings import HoldoutSettings
+from audionet.similarity import Similarity, fit_similarity
 from audionet.testset import Source, content_keys, evaluate_scored, find_test_sources, score_sources
 from audionet.training import Attempt, Choice
 
@@ -211,6 +212,18 @@ class Run:
         )
 
 
+def _similarity_of(material: Material, bottleneck: str) -> Similarity | None:
+    rows = material.rows_of(("training", "validation"))
+    bottlenecks, numbers, is_view = material.take_for_training(rows, bottleneck=bottleneck)
+    return fit_similarity(
+        bottlenecks,
+        numbers,
+        chunks=bottlenecks[np.flatnonzero(~is_view)],
+        chunk_numbers=numbers[~is_view],
+        recordings=np.array([material.examples[row].recording for row in rows]),
+    )
+
+
 def finish(
     material: Material,
     choice: Choice,
@@ -253,6 +266,7 @@ def finish(
         graph=backbone.graph,
         about={"backbone": backbone.describe(), "training": training},
         open_set=choice.open_set,
+        similarity=_similarity_of(material, choice.best.bottleneck),
         training_keys=content_keys(example.path for example in learned_from),
         fingerprints={recording: heard[recording] for recording in heard if sides[recording] != "testing"},
     )
