@@ -22,7 +22,7 @@ list, never from those after it, and scripts never import each other:
     classifier, testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity,
     exports, inspection, training, courses, outcome, scoring, timeline,
     answers, labelfiles, timeline_picture, live, explain, labelling,
-    overview, isolation, tasks, visitors, teaching, gate, page, web, serving,
+    glance, isolation, tasks, visitors, teaching, gate, page, web, serving,
     enrollment, disturbed, peers, benchmark, leaderboard, strangers, conversation,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
 """

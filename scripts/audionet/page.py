@@ -26,6 +26,7 @@ from audionet.visitors import MissingError, Model, Visitor
 
 SERVED = "served"
 MOST_EXAMPLES = 8
+SMALL_BYTES = 1_000_000  # what takes a moment to write
 
 
 class BusyError(AudioNetError):
@@ -162,7 +163,10 @@ class Page:
         """Keep an upload as a file, under a name of ours, as long as it is worked on."""
         with tempfile.TemporaryDirectory(dir=self.uploads) as folder:
             path = Path(folder) / f"upload{suffix_of(upload)}"
-            await asyncio.to_thread(_write, upload, path)
+            if (upload.size or 0) <= SMALL_BYTES:
+                _write(upload, path)  # on the spot: threads would let others pass in the line
+            else:
+                await asyncio.to_thread(_write, upload, path)
             try:
                 yield path
             except AudioNetError as error:

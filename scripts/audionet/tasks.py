@@ -17,8 +17,8 @@ from audionet import audio
 from audionet.classifier import ABOUT_NAME, Answer, Classifier
 from audionet.errors import AudioNetError
 from audionet.files import printable
+from audionet.glance import RATE_HZ, Glance
 from audionet.isolation import Task
-from audionet.overview import RATE_HZ, Overview
 from audionet.spectrogram import encode_jpg, read_picture
 
 KEPT_RATE_HZ = 48_000  # of clips that are taught: more than any recipe asks for
@@ -48,10 +48,10 @@ def predict(*, model: str, path: str, most_seconds: float, with_look: bool) -> d
     """
     classifier = _classifier(model)
     if audio.is_recording(Path(path)):
-        overview = _listen(path, most_seconds)
+        glance = _listen(path, most_seconds)
         answer = classifier.score_recording(path)
-        found = {**answer.to_json(), "kind": "recording", "seconds": round(overview.seconds, 3)}
-        return found | (_look_at_sound(overview, answer) if with_look else {})
+        found = {**answer.to_json(), "kind": "recording", "seconds": round(glance.seconds, 3)}
+        return found | (_look_at_sound(glance, answer) if with_look else {})
     answer = classifier.score_picture(path)
     return {**answer.to_json(), "kind": "picture", "seconds": None} | (_look_at_picture(path) if with_look else {})
 
@@ -81,15 +81,15 @@ def warm_up(*, model: str) -> None:
 TASKS: dict[str, Task] = {"predict": predict, "keep_sound": keep_sound, "warm_up": warm_up}
 
 
-def _listen(path: str, most_seconds: float) -> Overview:
-    overview = Overview()
+def _listen(path: str, most_seconds: float) -> Glance:
+    glance = Glance()
     for block in _up_to(audio.read_blocks(Path(path), sample_rate_hz=RATE_HZ), most_seconds, path):
-        overview.add(block)
-    if overview.seconds < audio.SHORTEST_SECONDS or overview.loudness().max() < audio.SILENCE_PEAK:
+        glance.add(block)
+    if glance.seconds < audio.SHORTEST_SECONDS or glance.loudness().max() < audio.SILENCE_PEAK:
         raise audio.RecordingError(
             f"{printable(Path(path).name)} is silent or empty. Check the microphone, or send another file."
         )
-    return overview
+    return glance
 
 
 def _up_to(blocks: Iterator[np.ndarray], most_seconds: float, path: str) -> Iterator[np.ndarray]:
@@ -104,10 +104,10 @@ def _up_to(blocks: Iterator[np.ndarray], most_seconds: float, path: str) -> Iter
         yield block
 
 
-def _look_at_sound(overview: Overview, answer: Answer) -> dict:
+def _look_at_sound(glance: Glance, answer: Answer) -> dict:
     return {
-        "loudness": [round(float(peak), 3) for peak in overview.loudness()],
-        "spectrogram": _png_url(overview.spectrogram()),
+        "loudness": [round(float(peak), 3) for peak in glance.loudness()],
+        "spectrogram": _png_url(glance.spectrogram()),
         "chunks": [
             {
                 "seconds": round(float(offset), 3),

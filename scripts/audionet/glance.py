@@ -1,9 +1,9 @@
 """A whole sound at a glance: how loud and how high it is at a few thousand moments, whatever its length.
 
-    overview = Overview()
+    glance = Glance()
     for block in read_blocks(path, sample_rate_hz=RATE_HZ):
-        overview.add(block)
-    overview.loudness(), overview.spectrogram()
+        glance.add(block)
+    glance.loudness(), glance.spectrogram()
 
 Memory does not grow with the sound: where there are too many moments, every two become one.
 """
@@ -23,7 +23,7 @@ BANDS = 96
 RANGE_DB = 70.0
 
 
-class Overview:
+class Glance:
     """Gathers the moments of a sound, block by block.
 
     Attributes:
