@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import httpx2 as httpx
@@ -92,7 +94,16 @@ def test_a_look_shows_the_whole_sound(client, clip):
     answer = predict(client, clip, look="true").json()
     assert answer["spectrogram"].startswith("data:image/png;base64,")
     assert 0.4 < max(answer["loudness"]) <= 1
-    assert [chunk["seconds"] for chunk in answer["chunks"]] == [0.0, 2.0]
+    spans = answer["spans"]
+    assert spans[0]["start_seconds"] == 0 and spans[-1]["end_seconds"] == pytest.approx(4.0)
+    assert all(before["end_seconds"] == after["start_seconds"] for before, after in pairwise(spans))
+
+
+def test_an_answer_is_explained(client, clip):
+    with clip.open("rb") as file:
+        reason = client.post("/explain", files={"file": (clip.name, file)}).json()
+    assert reason["label"] == "bob" and "bob" in reason["sentence"]
+    assert reason["picture"].startswith("data:image/png;base64,")
 
 
 @pytest.mark.parametrize(
@@ -344,6 +355,22 @@ def test_without_a_classifier_the_page_opens_and_says_what_to_do(page_settings, 
         response = predict(client, clip)
         assert response.status_code == 409 and "make train" in response.json()["detail"]
         assert client.get("/health").json()["status"] == "no model"
+
+
+def test_the_classifier_of_an_earlier_run_can_be_chosen(page_settings, saved, tmp_path):
+    for number, folder in enumerate((tmp_path / "gone", saved / "retrained_model")):
+        run = {"format": 1, "started": f"2026-01-0{number + 1}", "arguments": {"output_model": str(folder)}}
+        (tmp_path / f"{number}.json").write_text(json.dumps(run))
+    rules = {**vars(page_settings), "model": tmp_path / "nothing", "runs_dir": tmp_path}
+    with TestClient(make_app(PageSettings(**rules)), base_url=HOME) as client:
+        assert client.get("/health").json()["labels"] == ["alice", "bob", "carol"]
+
+
+def test_clips_that_arrive_together_are_all_kept(client, clip):
+    with visiting(client), ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: teach(client, "alice", clip), range(8)))
+        assert len(client.get("/teach/clips").json()["labels"]["alice"]) == 8
+        client.delete("/teach")
 
 
 def test_runs_are_listed_with_their_reports(client, page_settings, tmp_path):

@@ -129,6 +129,17 @@ def test_a_place_in_a_sound_can_be_clicked_and_typed(browser, address, tmp_path)
     assert plots.get_attribute("aria-valuetext") == "0:01 of 0:16"
 
 
+def test_what_speaks_for_an_answer_is_shown_and_said(browser, address, speakers):
+    show(browser, address, width=360)
+    element(browser, "#file").send_keys(str(speakers / "bob" / "0.mp3"))
+    first_label(browser)
+    element(browser, "#explain").click()
+    wait_for(browser, "#reason-shown")
+    assert "bob" in element(browser, "#reason-words").text
+    assert browser.execute_script("return document.querySelector('#reason-picture').naturalWidth") > 500
+    assert width_needed(browser) <= 360
+
+
 def test_a_picture_is_labelled(browser, address, drawn):
     show(browser, f"{address}/image")
     element(browser, "#file").send_keys(str(drawn / "carol" / "0_00000.jpg"))

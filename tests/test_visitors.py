@@ -15,9 +15,9 @@ def visitor(tmp_path) -> Visitor:
 
 
 def add_clip(visitor: Visitor, label: str) -> Path:
-    path = visitor.new_clip(label)
-    path.write_bytes(b"sound")
-    return path
+    sound = visitor.folder.parent.parent / "sound.wav"
+    sound.write_bytes(b"sound")
+    return visitor.audio_dir / label / visitor.keep_clip(label, sound)
 
 
 def test_clips_are_kept_by_label(visitor):
@@ -59,10 +59,10 @@ def test_there_is_an_end_to_what_a_visitor_may_keep(visitor):
     for label in ("alice", "bob"):
         add_clip(visitor, label)
     with pytest.raises(RefusedError, match="labels, which is the most"):
-        visitor.new_clip("carol")
+        add_clip(visitor, "carol")
     add_clip(visitor, "alice"), add_clip(visitor, "alice")
     with pytest.raises(RefusedError, match="clips, which is the most"):
-        visitor.new_clip("alice")
+        add_clip(visitor, "alice")
 
 
 def test_only_the_newest_classifiers_are_kept(visitor):

@@ -49,7 +49,7 @@ class Limits:
 
     seconds: float = 60.0
     memory_bytes: int = 8 << 30
-    file_bytes: int = 1 << 30
+    file_bytes: int = 1 << 29
 
 
 class Apart:

@@ -15,10 +15,10 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from audionet import audio, tasks
+from audionet import audio, runs, tasks
 from audionet.classifier import ABOUT_NAME
 from audionet.errors import AudioNetError
-from audionet.files import printable
+from audionet.files import fingerprint_of, printable
 from audionet.isolation import Apart, Limits
 from audionet.spectrogram import PICTURE_SUFFIXES
 from audionet.teaching import School
@@ -120,6 +120,8 @@ class Page:
         self.line = Line(self.apart, settings.most_waiting)
         self.school = School()
         self.uploads = Path(tempfile.mkdtemp(prefix="audionet-uploads-"))
+        self._runs_changed = 0
+        self._run_folders: list[Path] = []
         self.examples = examples_in(settings.examples_dir)
 
     async def warm_up(self) -> None:
@@ -138,10 +140,24 @@ class Page:
         return Visitor(request.state.visitor_secret, taught_dir=self.settings.taught_dir)
 
     def models(self, request: Request) -> list[Model]:
-        """Return the classifiers that a visitor may use: the one served to all, and their own."""
+        """Return the classifiers that a visitor may use: the first one, their own, and those of recorded runs."""
         served = Model(SERVED, self.settings.model.name, self.settings.model)
-        mine = list(self.visitor(request).models())
-        return [served, *mine] if (served.folder / ABOUT_NAME).is_file() or not mine else mine
+        others = [*self.visitor(request).models(), *self._trained_before()]
+        return [served, *others] if (served.folder / ABOUT_NAME).is_file() or not others else others
+
+    def _trained_before(self) -> list[Model]:
+        """Return the classifiers that the runs in `runs_dir` have left behind, the newest first."""
+        runs_dir = self.settings.runs_dir
+        changed = runs_dir.stat().st_mtime_ns if runs_dir.is_dir() else 0
+        if changed != self._runs_changed:
+            self._runs_changed, records = changed, runs.read_runs(runs_dir)[0]
+            named = (str((record.get("arguments") or {}).get("output_model") or "") for record in reversed(records))
+            self._run_folders = [Path(name) for name in dict.fromkeys(named) if name]
+        return [
+            Model(f"run/{fingerprint_of(str(folder))}", f"{folder.parent.name}/{folder.name}", folder)
+            for folder in self._run_folders
+            if (folder / ABOUT_NAME).is_file() and folder.resolve() != self.settings.model.resolve()
+        ]
 
     def model(self, request: Request, key: str = "") -> Model:
         """Return the classifier that a request means: the one that it names, or that the visitor chose, or the first.

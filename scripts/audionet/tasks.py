@@ -8,21 +8,25 @@ import functools
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from audionet import audio
-from audionet.classifier import ABOUT_NAME, Answer, Classifier
+from audionet.classifier import ABOUT_NAME, Classifier
 from audionet.errors import AudioNetError
+from audionet.explain import explain, write_explanation
 from audionet.files import printable
 from audionet.glance import RATE_HZ, Glance
 from audionet.isolation import Task
 from audionet.spectrogram import encode_jpg, read_picture
+from audionet.timeline import HOP_SECONDS, Span, make_timeline
 
 KEPT_RATE_HZ = 48_000  # of clips that are taught: more than any recipe asks for
 LOADED_CLASSIFIERS = 3
+MOST_HOPS = 1200  # ten minutes at the finest
 SHOWN_PIXELS = 640
 
 
@@ -41,7 +45,7 @@ def predict(*, model: str, path: str, most_seconds: float, with_look: bool) -> d
 
     Returns:
         dict: `Answer.to_json`, with `kind` and, of a recording, its `seconds`; and with the look, of a recording,
-        `loudness`, `spectrogram` and `chunks`, of a picture `picture`.
+        `loudness`, `spectrogram` and `spans`, of a picture `picture`.
 
     Raises:
         AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
@@ -51,7 +55,7 @@ def predict(*, model: str, path: str, most_seconds: float, with_look: bool) -> d
         glance = _listen(path, most_seconds)
         answer = classifier.score_recording(path)
         found = {**answer.to_json(), "kind": "recording", "seconds": round(glance.seconds, 3)}
-        return found | (_look_at_sound(glance, answer) if with_look else {})
+        return found | (_look_at_sound(classifier, path, glance) if with_look else {})
     answer = classifier.score_picture(path)
     return {**answer.to_json(), "kind": "picture", "seconds": None} | (_look_at_picture(path) if with_look else {})
 
@@ -69,6 +73,35 @@ def keep_sound(*, path: str, target: str, most_seconds: float, rate_hz: int = KE
     return round(len(samples) / rate_hz, 3)
 
 
+def explain_answer(*, model: str, path: str, name: str, most_seconds: float) -> dict:
+    """Say and show which part of a recording or a picture speaks for its answer.
+
+    Args:
+        model: folder of the classifier.
+        path: of the file; its suffix tells what it is.
+        name: what to call the file.
+        most_seconds: what a recording may be long.
+
+    Returns:
+        dict: `label` that is explained, its `probability`, a `sentence` that says where, and a `picture` that shows it.
+
+    Raises:
+        AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
+    """
+    classifier = _classifier(model)
+    if audio.is_recording(Path(path)):
+        _listen(path, most_seconds)
+    explanation = explain(classifier, Path(path))
+    shown = Path(path).with_name("explanation.png")
+    write_explanation(shown, explanation, name=name)
+    return {
+        "label": explanation.label,
+        "probability": explanation.probability,
+        "sentence": explanation.sentence(),
+        "picture": _url("image/png", shown.read_bytes()),
+    }
+
+
 def warm_up(*, model: str) -> None:
     """Load a classifier, so that the first file need not wait for that.
 
@@ -78,7 +111,7 @@ def warm_up(*, model: str) -> None:
     _classifier(model).logits([np.zeros((224, 224, 3), np.uint8)])
 
 
-TASKS: dict[str, Task] = {"predict": predict, "keep_sound": keep_sound, "warm_up": warm_up}
+TASKS: dict[str, Task] = {"predict": predict, "explain": explain_answer, "keep_sound": keep_sound, "warm_up": warm_up}
 
 
 def _listen(path: str, most_seconds: float) -> Glance:
@@ -104,19 +137,21 @@ def _up_to(blocks: Iterator[np.ndarray], most_seconds: float, path: str) -> Iter
         yield block
 
 
-def _look_at_sound(glance: Glance, answer: Answer) -> dict:
+def _look_at_sound(classifier: Classifier, path: str, glance: Glance) -> dict:
     return {
         "loudness": [round(float(peak), 3) for peak in glance.loudness()],
         "spectrogram": _png_url(glance.spectrogram()),
-        "chunks": [
-            {
-                "seconds": round(float(offset), 3),
-                "label": answer.labels[int(probabilities.argmax())],
-                "probability": round(float(probabilities.max()), 4),
-            }
-            for offset, probabilities in zip(answer.chunk_offsets_seconds, answer.chunk_probabilities, strict=True)
-        ],
+        "spans": [asdict(span) for span in _spans(classifier, path, glance)],
     }
+
+
+def _spans(classifier: Classifier, path: str, glance: Glance) -> tuple[Span, ...]:
+    """Return who is heard when; less often where the recording is long, and nothing where all is too short to tell."""
+    try:
+        hop_seconds = max(HOP_SECONDS, glance.seconds / MOST_HOPS)
+        return make_timeline(classifier, Path(path), hop_seconds=hop_seconds).spans
+    except audio.RecordingError:
+        return ()
 
 
 def _look_at_picture(path: str) -> dict:

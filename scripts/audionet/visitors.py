@@ -24,7 +24,7 @@ from pathlib import Path
 
 from audionet.classifier import ABOUT_NAME, UNKNOWN
 from audionet.errors import AudioNetError
-from audionet.files import mark_folder, printable, read_mark, write_json
+from audionet.files import mark_folder, printable, read_mark, whole_file, write_json
 
 KIND = "taught"
 CHOICE_NAME = "model.json"
@@ -106,8 +106,8 @@ class Visitor:
             if folder.is_dir() and not folder.name.startswith(".")
         }
 
-    def new_clip(self, label: str) -> Path:
-        """Return where the next clip of a label goes.
+    def keep_clip(self, label: str, sound: Path) -> str:
+        """Keep a copy of a wav file as the next clip of a label, and return its name.
 
         Raises:
             RefusedError: the label cannot be one, or there are too many labels or clips.
@@ -120,8 +120,10 @@ class Visitor:
             raise RefusedError(f"There are {len(labels)} labels, which is the most. Remove one first.")
         number = max((int(Path(name).stem) for name in labels.get(label, ())), default=0) + 1
         self._claim()
-        (self.audio_dir / label).mkdir(parents=True, exist_ok=True)
-        return self.audio_dir / label / f"{number:03d}.wav"
+        name = f"{number:03d}.wav"
+        with whole_file(self.audio_dir / label / name) as scratch:
+            shutil.copyfile(sound, scratch)
+        return name
 
     def clip(self, label: str, name: str) -> Path:
         """Return a clip's file.

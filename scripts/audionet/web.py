@@ -9,7 +9,6 @@ Requests are served in the order in which they came. So many may wait; beyond th
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -48,12 +47,16 @@ STATUS_OF = {
 }
 
 
-class Chunk(BaseModel):
-    """A slice of the recording and what it is likeliest of."""
+class SpanOfSound(BaseModel):
+    """A stretch of the recording with one answer."""
 
-    seconds: float = Field(description="Where it starts.")
-    label: str
-    probability: float
+    start_seconds: float
+    end_seconds: float
+    kind: str = Field(description="`known`, `unknown` or `silence`.")
+    label: str = Field(description="The label, `unknown`, or nothing for silence.")
+    nearest: str = Field(description="The likeliest label, known or not.")
+    probability: float | None = Field(description="Of the nearest label.")
+    score: float | None
 
 
 class Prediction(BaseModel):
@@ -72,7 +75,16 @@ class Prediction(BaseModel):
     loudness: list[float] | None = Field(None, description="With `look`: the highest sample of each moment, 0 to 1.")
     spectrogram: str | None = Field(None, description="With `look`: a picture of the sound, as a data URL.")
     picture: str | None = Field(None, description="With `look`: the picture itself, as a data URL.")
-    chunks: list[Chunk] | None = Field(None, description="With `look`: slice by slice.")
+    spans: list[SpanOfSound] | None = Field(None, description="With `look`: who or what is heard when.")
+
+
+class Reason(BaseModel):
+    """Which part of a file speaks for its answer."""
+
+    label: str = Field(description="The likeliest label, which is explained.")
+    probability: float = Field(description="Of this label, in the part that is explained.")
+    sentence: str = Field(description="Where the most telling part is: seconds and hertz, or shares of the picture.")
+    picture: str = Field(description="The picture, with what speaks for the label over it, as a data URL.")
 
 
 class Health(BaseModel):
@@ -212,6 +224,25 @@ def _add_interface(router: APIRouter) -> None:
             )
         return Prediction(**found, file=printable(file.filename or ""))
 
+    @router.post("/explain", tags=["classifier"])
+    async def explain(
+        request: Request,
+        page: PageDep,
+        file: FileField,
+        model: Annotated[str, Form(description="Which classifier; by default the one in use.")] = "",
+    ) -> Reason:
+        """Say and show which part of a recording or a picture speaks for its answer."""
+        folder = page.model(request, model).folder
+        async with page.kept(file) as path:
+            found = await page.line.do(
+                "explain",
+                model=str(folder),
+                path=str(path),
+                name=file.filename or path.name,
+                most_seconds=page.settings.most_seconds,
+            )
+        return Reason(**found)
+
     @router.get("/health", tags=["classifier"])
     async def health(request: Request, page: PageDep) -> Health:
         """Say whether the page is at work, and with which classifier."""
@@ -248,7 +279,7 @@ def _add_teaching(router: APIRouter) -> None:
         async with page.kept(file) as path:
             plain = path.with_name("plain.wav")
             await page.line.do("keep_sound", path=str(path), target=str(plain), most_seconds=KEPT_SECONDS)
-            await asyncio.to_thread(shutil.move, plain, visitor.new_clip(label))
+            visitor.keep_clip(label, plain)  # on the spot, lest another clip takes its number
         return taught_by(request, page)
 
     @router.get("/teach/clip", tags=["teach"], response_class=FileResponse)

@@ -98,6 +98,38 @@ export function showAnswer(answer) {
   find("#bars").replaceChildren(...rows);
 }
 
+const REASON_WORDS = find("#reason-words")?.textContent;
+let explained = null;
+
+/** Offer to explain the answer for a file. */
+export function offerReason(file) {
+  explained = file;
+  find("#reason-words").textContent = REASON_WORDS;
+  find("#reason-shown").hidden = true;
+  find("#explain").hidden = false;
+  find("#explain").disabled = false;
+}
+
+find("#explain")?.addEventListener("click", () =>
+  attempt(async () => {
+    const file = explained;
+    find("#explain").disabled = true;
+    find("#reason-words").textContent = "Hiding one part after the other …";
+    try {
+      const reason = await (await send("/explain", file)).json();
+      if (file !== explained) return;
+      find("#reason-words").textContent = reason.sentence;
+      find("#reason-picture").src = reason.picture;
+      find("#reason-picture").alt = `On the left what was seen, on the right what speaks for it in red and against it in blue. ${reason.sentence}`;
+      find("#reason-shown").hidden = false;
+      find("#explain").hidden = true;
+    } catch (fault) {
+      if (file === explained) offerReason(file);
+      throw fault;
+    }
+  }),
+);
+
 /** Say that something is under way, for eyes and ears, or that it is over. */
 export function sayBusy(words) {
   const place = find("#busy");

@@ -1,4 +1,4 @@
-import { find, sayBusy, sayFault, send, showAnswer, takeDrops } from "./common.js";
+import { find, offerReason, sayBusy, sayFault, send, showAnswer, takeDrops } from "./common.js";
 
 let latest = 0;
 
@@ -26,6 +26,7 @@ function show(answer, file) {
   find("#picture").src = answer.picture;
   find("#picture").alt = `The picture ${file.name}`;
   showAnswer(answer);
+  offerReason(file);
   find("#result").focus();
 }
 

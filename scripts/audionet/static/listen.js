@@ -1,4 +1,4 @@
-import { ask, attempt, clock, find, percent, sayBusy, sayFault, send, showAnswer, takeDrops } from "./common.js";
+import { ask, attempt, clock, find, offerReason, percent, sayBusy, sayFault, send, showAnswer, takeDrops } from "./common.js";
 import { recordWith } from "./recorder.js";
 
 const player = find("#player");
@@ -36,7 +36,8 @@ function show(answer, file) {
   find("#length").textContent = clock(length);
   plots.ariaValueMax = length;
   play(file);
-  showSegments(segmentsOf(answer.chunks));
+  showSpans(answer.spans);
+  offerReason(file);
   drawWaveform();
   follow();
   find("#result").focus({ preventScroll: true });
@@ -56,56 +57,60 @@ function play(file) {
   use(file);
 }
 
-function segmentsOf(chunks) {
-  const segments = [];
-  chunks.forEach((chunk, place) => {
-    const end = chunks[place + 1]?.seconds ?? length;
-    const last = segments.at(-1);
-    if (last?.label === chunk.label) {
-      last.end = end;
-      last.probabilities.push(chunk.probability);
-    } else {
-      segments.push({ label: chunk.label, start: chunk.seconds, end, probabilities: [chunk.probability] });
-    }
-  });
-  return segments;
-}
-
-function showSegments(segments) {
-  find("#timeline").hidden = segments.length < 2;
-  const names = [...new Set(segments.map((segment) => segment.label))].sort();
-  const hue = (name) => `${(names.indexOf(name) * 137.5 + 205) % 360}`;
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+function showSpans(spans) {
+  const heard = spans.filter((span) => span.kind !== "silence");
+  const names = [...new Set(heard.filter((span) => span.kind === "known").map((span) => span.label))].sort();
+  find("#timeline").hidden = heard.length < 2;
+  sayWhoIsHeard(heard, names);
+  const paint = (element, span) => {
+    element.classList.toggle("unknown", span.kind === "unknown");
+    element.style.setProperty("--hue", `${(names.indexOf(span.label) * 137.5 + 205) % 360}`);
+  };
   find("#strip").replaceChildren(
-    ...segments.map((segment) => {
+    ...heard.map((span) => {
       const piece = document.createElement("span");
-      piece.style.setProperty("--hue", hue(segment.label));
-      piece.style.left = `${(100 * segment.start) / length}%`;
-      piece.style.width = `${(100 * (segment.end - segment.start)) / length}%`;
-      piece.textContent = segment.label;
+      paint(piece, span);
+      piece.style.left = `${(100 * span.start_seconds) / length}%`;
+      piece.style.width = `${(100 * (span.end_seconds - span.start_seconds)) / length}%`;
+      piece.textContent = span.label;
       return piece;
     }),
   );
   find("#segments").replaceChildren(
-    ...segments.map((segment) => {
+    ...heard.map((span) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
       button.type = "button";
-      button.style.setProperty("--hue", hue(segment.label));
+      paint(button, span);
       const when = document.createElement("span");
       when.className = "when";
-      when.textContent = `${clock(segment.start)} – ${clock(segment.end)}`;
+      when.textContent = `${clock(span.start_seconds)} – ${clock(span.end_seconds)}`;
       const who = document.createElement("strong");
-      who.textContent = segment.label;
+      who.textContent = span.label;
       const sure = document.createElement("span");
       sure.className = "quiet";
-      sure.textContent = percent(mean(segment.probabilities));
+      sure.textContent = span.kind === "known" ? percent(span.probability) : `nearest is ${span.nearest}`;
       button.append(when, who, sure);
-      button.addEventListener("click", () => playFrom(segment.start));
+      button.addEventListener("click", () => playFrom(span.start_seconds));
       item.append(button);
       return item;
     }),
   );
+}
+
+/** Where several take turns, one label for the whole says little, and a threshold for one says nothing. */
+function sayWhoIsHeard(heard, names) {
+  if (names.length < 2) return;
+  const seconds = (name) => heard.filter((span) => span.label === name).reduce((sum, span) => sum + span.end_seconds - span.start_seconds, 0);
+  const label = find("#label");
+  const most = [...names].sort((one, other) => seconds(other) - seconds(one));
+  if (label.classList.contains("unknown")) {
+    label.classList.remove("unknown");
+    label.textContent = `${names.length} labels`;
+    find("#sure").textContent = "taking turns";
+  }
+  find("#doubt").hidden = false;
+  find("#doubt").textContent = `Heard for: ${most.map((name) => `${name} ${clock(seconds(name))}`).join(", ")}. Below is who is heard when.`;
 }
 
 function playFrom(seconds) {
