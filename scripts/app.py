@@ -39,7 +39,7 @@ class AppOptions:
     """Longest recording taken."""
     max_waiting: int = 64
     """Requests that may wait; others are asked to come again."""
-    timeout_seconds: float = 60
+    timeout_seconds: float = 120
     """Longest that one request may take."""
     open_browser: bool = True
     """Open the page in the browser, where there is one."""

@@ -48,7 +48,7 @@ class Limits:
     """
 
     seconds: float = 60.0
-    memory_bytes: int = 8 << 30
+    memory_bytes: int = 4 << 30
     file_bytes: int = 1 << 29
 
 

@@ -26,7 +26,7 @@ from audionet.timeline import HOP_SECONDS, Span, make_timeline
 
 KEPT_RATE_HZ = 48_000  # of clips that are taught: more than any recipe asks for
 LOADED_CLASSIFIERS = 3
-MOST_HOPS = 1200  # ten minutes at the finest
+MOST_HOPS = 600  # five minutes at the finest
 SHOWN_PIXELS = 640
 
 
