@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("selenium", reason="selenium is not installed: make test installs it")
 
@@ -110,8 +111,9 @@ def test_an_example_is_one_press_away(browser, address):
     assert first_label(browser) == "carol"
 
 
-def test_a_place_in_a_sound_can_be_clicked_and_typed(browser, address, tmp_path):
-    both = np.concatenate([voice("alice", seed=0, seconds=8), voice("bob", seed=101, seconds=8)])
+def test_a_place_in_a_sound_can_be_clicked_and_typed(browser, address, speakers, tmp_path):
+    turns = [speakers / name / f"{number}.mp3" for name in ("alice", "bob") for number in (0, 1)]
+    both = np.concatenate([soundfile.read(turn)[0] for turn in turns])
     show(browser, address)
     element(browser, "#file").send_keys(str(write_sound(tmp_path / "both.wav", both)))
     wait_for(browser, "#segments button")

@@ -122,11 +122,12 @@ class Apart:
         context = importing_context()
         self.scratch.mkdir(exist_ok=True)
         ours, theirs = context.Pipe()
-        self._process = context.Process(  # type: ignore[attr-defined]
+        process = context.Process(  # type: ignore[attr-defined]
             target=_work, args=(theirs, self._tasks, self._limits, str(self.scratch)), daemon=True
         )
-        self._process.start()
+        process.start()
         theirs.close()
+        self._process = process  # only now, since it may be ended at any moment from here on
         self._pipe = ours
         return ours
 
