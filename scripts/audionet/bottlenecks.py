@@ -25,7 +25,7 @@ from audionet.screen import progress_bar
 BATCH_SIZE = 32
 SHARD_ROWS = 4096
 KEY_BYTES = 32
-IN_MEMORY_BYTES = 2**30  # larger tables are mapped from a scratch file
+IN_MEMORY_BYTES = 2**26  # larger tables are mapped from a scratch file, so that memory does not grow with them
 
 Item = TypeVar("Item")
 
@@ -90,9 +90,11 @@ class Rows:
         table_of, row_of = self._table_of[which], self._row_of[which]
         found = np.empty((len(row_of), self.shape[1]), self._tables[0].dtype)
         for number, table in enumerate(self._tables):
-            here = table_of == number
-            rows = table[row_of[here]]
-            found[here] = np.concatenate([rows[:, first:behind] for first, behind in self._columns], axis=1)
+            here = np.flatnonzero(table_of == number)
+            start = 0
+            for first, behind in self._columns:
+                found[here, start : start + behind - first] = table[row_of[here], first:behind]
+                start += behind - first
         return found
 
 
@@ -113,8 +115,10 @@ class BottleneckCache:
                 mark_folder(folder, "bottlenecks")
         self._shards: dict[Path, np.ndarray] = {}
         self._places: dict[bytes, tuple[Path, int]] = {}
-        for path in sorted(self._folder.glob("*.npy")):
-            self._open_shard(path)
+        with ThreadPoolExecutor() as pool:
+            paths = sorted(self._folder.glob("*.npy"))
+            for path, shard in zip(paths, pool.map(self._checked_shard, paths), strict=True):
+                self._take_in(path, shard)
 
     def compute(
         self,
@@ -171,7 +175,7 @@ class BottleneckCache:
         return failures
 
     def _gather(self, positions: dict[bytes, list[int]], count: int) -> np.ndarray:
-        vectors = _table(count, self._backbone.dimension)
+        vectors = _table(count, self._backbone.dimension, self._folder)
         by_shard: dict[Path, tuple[list[int], list[int]]] = {}
         for key, where in positions.items():
             if key not in self._places:
@@ -184,14 +188,17 @@ class BottleneckCache:
             vectors[targets] = self._shards[path]["vector"][rows]
         return vectors
 
-    def _open_shard(self, path: Path) -> None:
-        """Take a shard in, or remove it if its bytes are not those that it was named after."""
+    def _checked_shard(self, path: Path) -> np.ndarray | None:
+        """Return a shard, or None if its bytes are not those that it was named after."""
         try:
             shard = np.load(path, mmap_mode="r", allow_pickle=False)
-            is_whole = shard.dtype == self._row and path.name == _shard_name(shard)
+            return shard if shard.dtype == self._row and path.name == _shard_name(shard) else None
         except (OSError, ValueError, EOFError):
-            is_whole = False
-        if not is_whole:
+            return None
+
+    def _take_in(self, path: Path, shard: np.ndarray | None) -> None:
+        """Take a shard in, or remove it if it is damaged."""
+        if shard is None:
             path.unlink(missing_ok=True)
             return
         self._shards[path] = shard
@@ -207,7 +214,7 @@ class BottleneckCache:
         path = self._folder / _shard_name(shard)
         with whole_file(path) as scratch:
             np.save(scratch, shard, allow_pickle=False)
-        self._open_shard(path)
+        self._take_in(path, self._checked_shard(path))
 
     def _merge_small_shards(self) -> None:
         """Replace the shards of single batches by larger ones, which open faster."""
@@ -229,11 +236,21 @@ def _shard_name(shard: np.ndarray) -> str:
     return f"{len(shard)}-{hashlib.sha256(np.ascontiguousarray(shard).view(np.uint8).data).hexdigest()[:16]}.npy"
 
 
-def _table(rows: int, columns: int) -> np.ndarray:
-    """Return a float16 table of zeros: in memory, or mapped from a file that is gone as soon as it is closed."""
+def kept_rows(table: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    """Return some rows of a table, ascending, moved to its beginning, so that one larger than memory is not copied."""
+    if len(rows) == len(table):
+        return table
+    for start in range(0, len(rows), SHARD_ROWS):
+        block = rows[start : start + SHARD_ROWS]
+        table[start : start + len(block)] = table[block]
+    return table[: len(rows)]
+
+
+def _table(rows: int, columns: int, folder: Path) -> np.ndarray:
+    """Return a float16 table of zeros: in memory, or mapped from a file in a folder that is gone once it is closed."""
     if rows * columns * np.dtype(np.float16).itemsize <= IN_MEMORY_BYTES:
         return np.zeros((rows, columns), np.float16)
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=folder) as file:  # where the cache is there is room; /tmp may be in memory
         os.truncate(file.fileno(), 0)
         return np.memmap(file, np.float16, "w+", shape=(rows, columns))
 

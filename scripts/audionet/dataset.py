@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.errors import InputError
-from audionet.files import label_folders, printable, sha256_of, walk_files
+from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
 from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.recipe import Recipe
 from audionet.spectrogram import is_picture, read_about
@@ -150,13 +150,14 @@ def _read_examples(
         known, failures = _read_all([path for path, _ in pictures], ledger)
     examples = []
     recipes: dict[str, dict] = {}
+    name_of = name_below(folder)
     for path, label in pictures:
-        if str(path) in failures:
+        if path not in known:
             continue
-        value = known[os.path.abspath(path)]
+        value = known[path]
         if value["recipe"]:
             recipes.setdefault(json.dumps(value["recipe"], sort_keys=True), value["recipe"])
-        recording = value["recording"] or _implied_recording(path, folder)
+        recording = value["recording"] or _implied_recording(name_of(path))
         examples.append(
             Example(
                 path=path,
@@ -411,9 +412,9 @@ def _named(noun: str, names: list[str], most: int = 10) -> str:
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
 
 
-def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[str, dict], dict[str, str]]:
+def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[Path, dict], dict[str, str]]:
     recalled = ledger.recall_all()
-    known: dict[str, dict] = {}
+    known: dict[Path, dict] = {}
     failures = {}
     unread: list[tuple[Path, Stamp]] = []
     for path in paths:
@@ -425,7 +426,7 @@ def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[str, dict], dict[
             continue
         remembered = recalled.get(absolute)
         if remembered is not None and remembered[0] == stamp:
-            known[absolute] = remembered[1]
+            known[path] = remembered[1]
         else:
             unread.append((path, stamp))
     with ThreadPoolExecutor() as pool:
@@ -434,7 +435,7 @@ def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[str, dict], dict[
             if isinstance(value, str):
                 failures[str(path)] = value
                 continue
-            known[os.path.abspath(path)] = value
+            known[path] = value
             notes.append((os.path.abspath(path), stamp, value))
     ledger.note(notes)
     return known, failures
@@ -456,7 +457,6 @@ def _read_or_explain(path: Path) -> dict | str:
     }
 
 
-def _implied_recording(path: Path, image_dir: Path) -> str:
-    name = os.path.relpath(path, image_dir)
+def _implied_recording(name: str) -> str:
     before, separator, _ = name.rpartition(NO_HASH)
     return before if separator else name

@@ -156,6 +156,15 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def name_below(folder: Path) -> Callable[[Path], str]:
+    """Return the function from a path that `walk_files(folder)` yields to its name from there.
+
+    It is `os.path.relpath` for paths that are known to begin so, which takes a tenth of the time.
+    """
+    start = len(str(folder / "x")) - 1  # the folder may be `.` or `/`
+    return lambda path: str(path)[start:]
+
+
 def label_folders(folder: Path, *, option: str) -> list[Path]:
     """Return the label folders in `folder`, sorted by name: every subfolder that is not hidden and not ours.
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-import scipy.fft
-import scipy.ndimage
 import soxr
 
 RATE_HZ = 8_000  # what a telephone codec leaves
@@ -74,10 +72,12 @@ def find_peaks(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
     Returns:
         uint16, shape (peaks, 2): frame from the chunk's start and bin, sorted by frame.
     """
+    from scipy.ndimage import maximum_filter  # a tenth of a second, which labelling should not take
+
     levels = _levels(soxr.resample(samples.astype(np.float32, copy=False), sample_rate_hz, RATE_HZ))
     if not levels.size:
         return np.empty((0, 2), np.uint16)
-    is_peak = (levels == scipy.ndimage.maximum_filter(levels, NEIGHBOURHOOD)) & (levels > levels.max() - RANGE_DB)
+    is_peak = (levels == maximum_filter(levels, NEIGHBOURHOOD)) & (levels > levels.max() - RANGE_DB)
     frames, bins = np.nonzero(is_peak)
     most = max(1, round(PEAKS_PER_SECOND * len(levels) / FRAMES_PER_SECOND))
     strongest = np.sort(np.argsort(-levels[frames, bins], kind="stable")[:most])
@@ -87,6 +87,8 @@ def find_peaks(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
 def _levels(samples: np.ndarray) -> np.ndarray:
     if len(samples) < WINDOW_SAMPLES:
         return np.empty((0, 0), np.float32)
+    import scipy.fft  # as above
+
     slices = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
     spectra = scipy.fft.rfft(slices * np.hanning(WINDOW_SAMPLES).astype(np.float32), axis=1)
     power = spectra.real**2 + spectra.imag**2

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.backbones import Backbone, fit_pictures
-from audionet.bottlenecks import BottleneckCache, Rows
+from audionet.bottlenecks import BottleneckCache, Rows, kept_rows
 from audionet.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
 from audionet.errors import InputError
 from audionet.files import fingerprint_of, printable, write_json
@@ -201,13 +201,13 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
         recipe=dataset.recipe,
         examples=examples,
         numbers=np.array([dataset.labels.index(example.label) for example in examples]),
-        bottlenecks=bottlenecks[good] if unreadable else bottlenecks,
+        bottlenecks=kept_rows(bottlenecks, good),
         rows=_rows_by_side(side_of_row),
         views=views,
         view_rows=view_rows,
         view_numbers=view_numbers,
         folds=fold_of_row,
-        impostors=impostors[told_apart],
+        impostors=kept_rows(impostors, told_apart),
         impostor_examples=impostor_examples,
         impostor_rows=_rows_by_side([impostor_sides[example.group] for example in impostor_examples]),
         impostor_folds=np.array([folds[example.group] for example in impostor_examples], int),
@@ -237,7 +237,7 @@ def _gather_views(
     good = [number for number in range(len(views)) if number not in failures]
     view_rows = np.array([views[number][0] for number in good], int)
     view_numbers = np.array([views[number][1].number for number in good], int)
-    return bottlenecks[good] if failures else bottlenecks, view_rows, view_numbers
+    return kept_rows(bottlenecks, good), view_rows, view_numbers
 
 
 def planned_views(

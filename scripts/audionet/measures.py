@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
 from audionet.audio import Chunk
 from audionet.landmarks import find_peaks
@@ -90,6 +89,8 @@ def chunk_level_dbfs(chunk: Chunk, *, sample_rate_hz: int) -> float:
 
 def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
     """Return the highest frequency at which the mean spectrum is above the floor; half the sample rate at most."""
+    import scipy.fft  # a fifth of a second, for this alone
+
     window_samples = 1 << round(math.log2(SPECTRUM_SECONDS * sample_rate_hz))
     centred = np.pad(samples - samples.mean(), (0, max(0, window_samples - len(samples))))
     # Windows lie within the chunk: where one reached beyond, the cut would sound like a click of every frequency.

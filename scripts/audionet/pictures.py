@@ -28,6 +28,7 @@ from audionet.files import (
     fingerprint_of,
     label_folders,
     mark_folder,
+    name_below,
     printable,
     read_mark,
     walk_files,
@@ -105,7 +106,7 @@ def make_pictures(
         good: set[str] = set()  # recordings
         tasks = []
         known = ledger.recall_all()
-        on_disk = {os.path.relpath(path, image_dir) for path in walk_files(image_dir)}
+        on_disk = set(map(name_below(image_dir), walk_files(image_dir)))
         for task in _plan(recordings, tally):
             stamp, made = known.get(task.recording, (None, {}))
             if stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
@@ -122,7 +123,8 @@ def make_pictures(
             _count(tally, task, made, expected)
             good.add(task.recording)
             ledger.note([(task.recording, task.stamp, made)])  # at once, so that a killed run has lost nothing
-        tally.pictures_removed = _remove_strangers(image_dir, expected)
+        if tasks or any(name.endswith(".jpg") and name not in expected for name in on_disk):
+            tally.pictures_removed = _remove_strangers(image_dir, expected)
         if not keep_wav:
             for jpg in expected:
                 (image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
@@ -227,10 +229,8 @@ def _list_recordings(audio_dir: Path, labels: Sequence[Path] | None) -> dict[str
     layout = find_layout(audio_dir) if labels is None else None
     if layout is None:
         labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
-        return {
-            label.name: {os.path.relpath(path, audio_dir): path for path in audio.find_recordings(label)}
-            for label in labels
-        }
+        name_of = name_below(audio_dir)
+        return {label.name: {name_of(path): path for path in audio.find_recordings(label)} for label in labels}
     by_label: dict[str, dict[str, Path]] = {}
     for recording, path in listed_recordings(audio_dir, layout).items():
         by_label.setdefault(Path(recording).parts[0], {})[recording] = path
@@ -389,8 +389,9 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
 def _remove_strangers(image_dir: Path, expected: set[str]) -> int:
     """Remove pictures of ours that no recording stands behind any more; what a person put there stays."""
     removed = 0
+    name_of = name_below(image_dir)
     for path in list(walk_files(image_dir)):
-        if path.suffix != ".jpg" or os.path.relpath(path, image_dir) in expected:
+        if path.suffix != ".jpg" or name_of(path) in expected:
             continue
         if "recording" in read_about(path.read_bytes()):
             path.with_suffix(".wav").unlink(missing_ok=True)

@@ -9,15 +9,17 @@ import functools
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.fft
-import scipy.sparse
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from audionet.errors import PictureError
 from audionet.files import printable
 from audionet.recipe import Recipe
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
@@ -230,6 +232,8 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
         float32, shape (columns, bins); a full-scale sine has power 1. Bins are those of a transform of a power of two,
         512 at least.
     """
+    import scipy.fft  # a fifth of a second, which labelling a picture should not take
+
     starts = frame_starts(len(samples), window_samples, columns)
     padded = np.pad(samples.astype(np.float32, copy=False), window_samples // 2)
     slices = np.lib.stride_tricks.sliding_window_view(padded, window_samples)[starts.ravel()]
@@ -238,6 +242,8 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
     squares = spectra.view(np.float32)
     squares *= squares
     power = squares[:, ::2] + squares[:, 1::2]
+    if starts.shape[1] == 1:
+        return power
     return power.reshape(*starts.shape, -1).mean(axis=1)
 
 
@@ -352,9 +358,11 @@ def _mel_power(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.n
 @functools.lru_cache(maxsize=16)
 def _cached_mel_filters(
     sample_rate_hz: int, fft_samples: int, bands: int, low_hz: float, high_hz: float
-) -> scipy.sparse.csr_array:
+) -> "csr_array":
+    from scipy.sparse import csr_array  # as above
+
     # Nearly all of a filter is zero: a sparse product takes a hundredth of the multiplications.
-    return scipy.sparse.csr_array(
+    return csr_array(
         mel_filters(
             sample_rate_hz=sample_rate_hz, fft_samples=fft_samples, bands=bands, low_hz=low_hz, high_hz=high_hz
         ).T

@@ -1,7 +1,7 @@
 """The steps that speed is measured at: how each is done by us, in the classic way and by bare libraries alone.
 
-Every contestant is a command in a process of its own. The classic way is given less to do; what it takes grows in
-proportion, as all its work is done one picture at a time.
+Every contestant is a command in a process of its own. The classic way is given less to do, one picture at a time, so
+that what it takes grows in proportion; where there are few, what it takes to start weighs on it.
 """
 
 from collections.abc import Callable, Mapping

@@ -22,7 +22,6 @@ import base64
 import binascii
 import functools
 import hashlib
-import http.client
 import importlib.metadata
 import io
 import json
@@ -36,9 +35,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
 import warnings
 import zipfile
 import zlib
@@ -444,6 +441,10 @@ def _fetch_official(source: OfficialSource) -> Path:
 
 
 def _received_blocks(source: OfficialSource) -> Iterator[bytes]:
+    import http.client  # both take a twentieth of a second, which only a download should
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(source.url, timeout=OFFICIAL_TIMEOUT_SECONDS) as response:
             while block := response.read(BYTES_A_READ):

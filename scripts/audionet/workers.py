@@ -9,6 +9,9 @@ from pathlib import Path
 
 import threadpoolctl
 
+PRELOADED = ["audionet.spectrogram", "audionet.audio", "scipy.fft", "scipy.sparse", "scipy.ndimage"]
+"""What every worker needs, however late it is imported elsewhere."""
+
 PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -27,7 +30,7 @@ def importing_context() -> BaseContext:
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         # The server imports these once, for all workers; it finds them by the environment alone.
-        context.set_forkserver_preload(["audionet.spectrogram", "audionet.audio"])
+        context.set_forkserver_preload(PRELOADED)
         paths = [PACKAGE_PARENT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     return context
