@@ -5,8 +5,10 @@ import pytest
 import scipy.signal
 import soxr
 from conftest import RATE_HZ, noise, tone
+from hypothesis import given
+from hypothesis import strategies as st
 
-from audionet.landmarks import LEAST_SHARED, find_matches, find_peaks, join_peaks, landmarks_of
+from audionet.landmarks import LEAST_SHARED, find_matches, find_peaks, join_peaks, landmarks_of, landmarks_of_all
 
 CHUNK = 2 * RATE_HZ
 
@@ -117,3 +119,12 @@ def test_work_grows_with_the_amount_of_sound_and_not_with_its_square(monkeypatch
     every = sum(len(landmarks_of(each)[0]) for each in peaks.values())
     find_matches(peaks)
     assert sum(compared) <= 2 * landmarks.COMMON * every
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 200), st.integers(13, 218)), max_size=40), max_size=6))
+def test_landmarks_of_many_recordings_are_those_of_each(recordings):
+    every = [np.array(sorted(peaks), np.int64).reshape(-1, 2) for peaks in recordings]
+    together = list(landmarks_of_all(every))
+    assert len(together) == len(every)
+    for peaks, found in zip(every, together, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(landmarks_of(peaks), found, strict=True))

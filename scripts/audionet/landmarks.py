@@ -8,7 +8,7 @@ with its square. A change of speed or pitch is beyond it.
 Source: A. Wang, An Industrial-Strength Audio Search Algorithm, ISMIR 2003.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,6 +38,7 @@ PROMISING = 8  # so many at about one distance, among those that the index compa
 COMMON = 8  # the index compares a landmark with so many of its likes: with all, work would grow with the square
 MOST_ALIKE = 100  # the closer look, more
 MINUTE_FRAMES = round(60 * FRAMES_PER_SECOND)
+RECORDINGS_AT_ONCE, PEAKS_AT_ONCE = 1 << 12, 1 << 20  # whose landmarks are made together, in some 100 MB
 SMALLEST_TABLE, LARGEST_TABLE = 1 << 16, 1 << 27
 
 Name = TypeVar("Name", bound=Hashable)
@@ -106,7 +107,7 @@ def find_matches(peaks: Mapping[Name, np.ndarray], *, sides: Mapping[Name, str] 
         list: one match a pair, the surest first.
     """
     recordings = list(peaks)
-    landmarks = [landmarks_of(np.asarray(peaks[recording], np.int64)) for recording in recordings]
+    landmarks = list(landmarks_of_all([np.asarray(peaks[recording], np.int64) for recording in recordings]))
     side_numbers = np.arange(len(recordings))
     if sides is not None:
         side_numbers = np.unique([sides[recording] for recording in recordings], return_inverse=True)[1]
@@ -158,6 +159,31 @@ def landmarks_of(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not landmarks:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     return np.concatenate(landmarks), np.concatenate(starts)
+
+
+def landmarks_of_all(every: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield `landmarks_of` of each recording's peaks; of many short ones at once, which takes a tenth of the time."""
+    first = 0
+    while first < len(every):
+        sizes = np.cumsum([len(peaks) for peaks in every[first : first + RECORDINGS_AT_ONCE]])
+        behind = first + max(1, int(np.searchsorted(sizes, PEAKS_AT_ONCE)))
+        yield from _landmarks_side_by_side(every[first:behind])
+        first = behind
+
+
+def _landmarks_side_by_side(every: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Lay recordings end to end, too far apart for a landmark across two of them."""
+    lengths = [int(peaks[-1, 0]) + 1 if len(peaks) else 0 for peaks in every]
+    begins = np.cumsum([0, *(length + FURTHEST_FRAMES + 1 for length in lengths)])
+    joined = np.concatenate(
+        [peaks.reshape(-1, 2) + np.array([begin, 0]) for peaks, begin in zip(every, begins, strict=False)]
+    )
+    landmarks, starts = landmarks_of(joined)
+    owners = np.searchsorted(begins, starts, "right") - 1
+    order = np.argsort(owners, kind="stable")
+    ends = np.cumsum(np.bincount(owners, minlength=len(every)))
+    for number, rows in enumerate(np.split(order, ends[:-1])):
+        yield landmarks[rows], starts[rows] - begins[number]
 
 
 def _promising_pairs(landmarks: list[tuple[np.ndarray, np.ndarray]], sides: np.ndarray) -> Iterator[tuple[int, int]]:
