@@ -12,11 +12,11 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from audionet.files import printable
 from audionet.options import check, run_script
 from audionet.screen import say
+from audionet.settings import Engine
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 
@@ -53,7 +53,7 @@ class BenchOptions:
     """Whether to measure how time and memory grow, at a hundredth, a tenth and the whole of each size."""
     growth_rounds: int = 1
     """How often each size gets its turn."""
-    engine: Literal["auto", "openvino", "tensorflow"] = "auto"
+    engine: Engine = "auto"
     """What runs networks in our way."""
     output_dir: Path = TF_FILES / "bench" / "speed"
     """Folder for tables, plot, and everything made to measure with. It is safe to delete."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.options import EXIT_FAILED, OmitArgPrefixes, Positional, check, run_script
-from audionet.settings import LiveSettings, TimelineSettings
+from audionet.settings import Engine, LiveSettings, TimelineSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 
@@ -45,6 +45,8 @@ class LabelImageOptions:
     """File for the answers instead of the screen: .csv, .jsonl or .parquet."""
     resume: bool = False
     """Go on with --output: pass over what it holds an answer for."""
+    engine: Engine = "auto"
+    """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
     jobs: int | None = None
     """How many files to label side by side. By default one for each core."""
     timeline: OmitArgPrefixes[TimelineSettings] = field(default_factory=TimelineSettings)
@@ -74,9 +76,9 @@ def label_files(options: LabelImageOptions) -> int:
 
     classifier: Classifier | GraphClassifier
     if options.graph and options.labels:
-        classifier = GraphClassifier.load(options.graph, options.labels)
+        classifier = GraphClassifier.load(options.graph, options.labels, engine=options.engine)
     else:
-        classifier = Classifier.load(options.model or TF_FILES / "retrained_model")
+        classifier = Classifier.load(options.model or TF_FILES / "retrained_model", engine=options.engine)
     clips = find_clips((*options.files, *options.image), from_file=options.from_file)
     output, resume, jobs, top_k = options.output, options.resume, options.jobs, options.top_k
     live, timeline = options.live, options.timeline

@@ -124,6 +124,10 @@ def test_a_tfhub_module_is_read_where_it_can_be_and_says_so(capsys, asked):
     assert (f"--bottleneck {asked} is passed over" in capsys.readouterr().err) == asked.startswith("block")
 
 
+def test_the_engine_wanted_is_the_one_that_is_loaded():
+    assert loader_of(BackboneSettings(engine="tensorflow"), of_sound=True).keywords["engine"] == "tensorflow"
+
+
 def test_an_engine_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install openvino"):

@@ -34,7 +34,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -43,7 +43,7 @@ from audionet import networks
 from audionet.errors import InputError, WeightsError
 from audionet.files import fingerprint_of, sha256_of, write_bytes, write_json
 from audionet.screen import hushed, say
-from audionet.settings import BackboneSettings
+from audionet.settings import BackboneSettings, Engine
 from audionet.weights import (
     OfficialSource,
     RegistrySource,
@@ -54,7 +54,6 @@ from audionet.weights import (
     find_weights,
 )
 
-Engine = Literal["auto", "openvino", "tensorflow"]
 Runner = Callable[[np.ndarray], np.ndarray]
 
 GRAPH_VERSION = 1
@@ -267,6 +266,7 @@ def loader_of(settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Ba
         weights=settings.weights,
         tfhub_module=settings.tfhub_module,
         image_size=settings.image_size or size_for_sound,
+        engine=settings.engine,
     )
 
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from audionet import audio
-from audionet.backbones import Engine, Runner, fit_pictures, open_graph
+from audionet.backbones import Runner, fit_pictures, open_graph
 from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
@@ -35,6 +35,7 @@ from audionet.head import Head, log_softmax, loudness_weights, pool
 from audionet.measures import chunk_level_dbfs
 from audionet.openset import OpenSet
 from audionet.recipe import Recipe
+from audionet.settings import Engine
 from audionet.similarity import Similarity
 from audionet.spectrogram import read_picture, served_picture
 
@@ -438,16 +439,17 @@ class GraphClassifier:
     Args:
         labels: in the order of the graph's outputs.
         graph: the serialised GraphDef.
+        engine: `auto`, `openvino` or `tensorflow`.
     """
 
-    def __init__(self, *, labels: tuple[str, ...], graph: bytes):
+    def __init__(self, *, labels: tuple[str, ...], graph: bytes, engine: Engine = "auto"):
         self.labels = labels
         self.recipe = None
         self.fingerprint = fingerprint_of([labels, sha256_of(graph)])
-        self._run = open_graph(graph, input_name="input", output_name="final_result")
+        self._run = open_graph(graph, engine=engine, input_name="input", output_name="final_result")
 
     @classmethod
-    def load(cls, graph: Path, labels: Path) -> "GraphClassifier":
+    def load(cls, graph: Path, labels: Path, *, engine: Engine = "auto") -> "GraphClassifier":
         """Load a graph and its labels.
 
         Raises:
@@ -457,7 +459,7 @@ class GraphClassifier:
             if not path.is_file():
                 raise InputError(f"{option}: {printable(path)} is not there. retrain.py writes it: make train.")
         try:
-            return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes())
+            return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes(), engine=engine)
         except WeightsError as error:
             raise InputError(f"--graph: {printable(graph)} cannot be used. {error}") from error
 

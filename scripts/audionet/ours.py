@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.backbones import Engine, load_backbone
+from audionet.backbones import fit_pictures, load_backbone
 from audionet.bottlenecks import Rows
 from audionet.dataset import read_dataset
+from audionet.files import walk_files
 from audionet.head import TRAINERS, TrainingSet
 from audionet.made_data import MadeBackbone
 from audionet.material import LEDGER_NAME, Material, gather
-from audionet.settings import HeadSettings, HoldoutSettings
+from audionet.settings import Engine, HeadSettings, HoldoutSettings
+from audionet.spectrogram import is_picture, read_picture
 from audionet.workers import PACKAGE_PARENT
 
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
@@ -37,6 +39,25 @@ def write_bottlenecks(
     dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / LEDGER_NAME)
     start = time.perf_counter()
     gather(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)
+    return time.perf_counter() - start
+
+
+def run_network(image_dir: str, architecture: str, bottleneck: str, image_size: int | None, engine: Engine) -> float:
+    """Run a network on pictures that are decoded already; return the seconds of that alone, the limit of what is above.
+
+    Args:
+        image_dir: the pictures.
+        architecture: the network.
+        bottleneck: where it is read.
+        image_size: pixels a side, or None for the network's own.
+        engine: what runs it.
+    """
+    backbone = load_backbone(architecture, bottleneck=bottleneck, image_size=image_size, engine=engine)
+    jpgs = [path for path in walk_files(Path(image_dir)) if is_picture(path)]
+    pictures = fit_pictures(map(read_picture, jpgs), height=backbone.height, width=backbone.width)
+    backbone(pictures[:1])
+    start = time.perf_counter()
+    backbone(pictures)
     return time.perf_counter() - start
 
 

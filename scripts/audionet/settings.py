@@ -6,6 +6,9 @@ from typing import Literal
 
 from audionet.options import check
 
+Engine = Literal["auto", "openvino", "tensorflow"]
+"""What runs a network; `auto` is TensorFlow where it has a GPU or OpenVINO is missing, and else OpenVINO."""
+
 
 @dataclass(frozen=True)
 class BackboneSettings:
@@ -23,6 +26,8 @@ class BackboneSettings:
     """Pixels a side that pictures are brought to. By default what serves the network best."""
     bottleneck: str = "auto"
     """Where the network is read: classic, or taps such as block3 or block3+block5. auto chooses on validation."""
+    engine: Engine = "auto"
+    """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
 
 
 Format = Literal["audacity", "raven", "rttm", "srt", "picture"]

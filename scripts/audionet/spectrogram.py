@@ -202,6 +202,8 @@ def _draw_spectrogram(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 def _draw_magnitude(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Magnitudes over linear frequency in gray, the loudest white, of what `tf.signal.stft` gives: frames inside."""
+    import scipy.fft  # a fifth of a second, which labelling a picture should not take
+
     window_samples = recipe.window_samples[0]
     padded = np.pad(samples, (0, max(0, window_samples - len(samples))))
     hop_samples = recipe.hop_samples or window_samples // 2

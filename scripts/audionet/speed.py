@@ -15,7 +15,7 @@ from audionet.files import walk_files
 from audionet.timing import Contestant, Step, job, ratios, script, spread, take_turns
 from audionet.workshop import DIMENSION, Workshop, emptied
 
-OURS, CLASSIC, BARE, COLD = "ours", "classic", "bare libraries", "cold"
+OURS, CLASSIC, BARE, COLD, NETWORK = "ours", "classic", "bare libraries", "cold", "the network alone"
 BATCH_SIZE = 100  # of training, in the tutorial and by our default
 CLASSIC_RATE = 0.01  # of gradient descent, likewise
 CLASSIC_CLIP_SECONDS = 6.0
@@ -89,28 +89,23 @@ def bottlenecks(workshop: Workshop, architecture: str, bottleneck: str | None) -
         side=find_architecture(architecture).image_size,
     )
     few_count = workshop.count(few)
+    ours_way = cold(workshop, source, architecture, bottleneck, name=OURS)
+    alone = job(ours.run_network, image_dir=source, **_network(workshop, architecture, bottleneck))
     return Step(
         "pictures",
         (
-            cold(workshop, source, architecture, bottleneck, name=OURS),
+            ours_way,
             Contestant(CLASSIC, few_count, classic_way, has_clock=True, prepare=partial(emptied, texts)),
+            Contestant(NETWORK, ours_way.units, alone, has_clock=True),
         ),
     )
 
 
 def cold(workshop: Workshop, source: Path, architecture: str, bottleneck: str | None, *, name: str) -> Contestant:
     """Compute the bottlenecks of a folder of pictures into a new cache."""
-    row = find_architecture(architecture)
     cache = workshop.output("bottlenecks")
-    command = job(
-        ours.write_bottlenecks,
-        image_dir=source,
-        bottleneck_dir=cache,
-        architecture=architecture,
-        bottleneck=bottleneck or row.default_bottleneck,
-        image_size=row.sound_size if bottleneck is None else row.image_size,
-        engine=workshop.engine,
-    )
+    network = _network(workshop, architecture, bottleneck)
+    command = job(ours.write_bottlenecks, image_dir=source, bottleneck_dir=cache, **network)
     return Contestant(name, workshop.count(source), command, has_clock=True, prepare=partial(emptied, cache))
 
 
@@ -260,6 +255,17 @@ def measure(name: str, step: Step, *, rounds: int) -> dict[str, Any]:
         "unit": step.unit,
         "ways": ways,
         "ratios": {rival: ratios(speeds[OURS], speeds[rival]) for rival in rivals},
+    }
+
+
+def _network(workshop: Workshop, architecture: str, bottleneck: str | None) -> dict[str, Any]:
+    """Return which network is read, where and at which size: by default as for sound, else as in the classic way."""
+    row = find_architecture(architecture)
+    return {
+        "architecture": architecture,
+        "bottleneck": bottleneck or row.default_bottleneck,
+        "image_size": row.sound_size if bottleneck is None else row.image_size,
+        "engine": workshop.engine,
     }
 
 
