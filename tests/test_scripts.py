@@ -257,7 +257,7 @@ def test_several_files_are_labelled_in_one_load(label, speakers, drawn, capsys, 
 
     loads = []
     load = Classifier.load
-    monkeypatch.setattr(Classifier, "load", lambda folder: loads.append(folder) or load(folder))
+    monkeypatch.setattr(Classifier, "load", lambda folder, **options: loads.append(folder) or load(folder, **options))
     clips = [speakers / "alice" / "0.mp3", drawn / "bob" / "0_00000.jpg", speakers / "carol" / "0.mp3"]
     assert label(*clips[:1], "--image", *clips[1:]) == 0
     out = capsys.readouterr().out
