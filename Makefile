@@ -81,6 +81,9 @@ bench-timeline: setup ## Measure who-spoke-when on a long conversation: make ben
 	$(RUN) -m pip install --quiet -r tests/requirements-timeline.txt
 	$(RUN) scripts/bench_timeline.py --audio_dir '$(AUDIO)' $(BENCH)
 
+bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes AUDIO=folder
+	$(RUN) scripts/bench_recipes.py $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
+
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
 

@@ -14,7 +14,7 @@ from audionet.audit import DataAudit, Giveaway, LeakAudit, Sounds
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.fingerprints import SharedSound
 from audionet.report import Report, card_of, render, write_report
-from audionet.sections import Mistake, pick_mistakes, sound_uri, table
+from audionet.sections import Heard, Mistake, pick_mistakes, sound_uri, table
 
 NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
 LABELS = ("alice", NASTY, "carol")
@@ -59,6 +59,10 @@ def mistake(label: str = "alice") -> Mistake:
     return Mistake(f"{label}/1.mp3", label, NASTY, 0.91, 14.0, picture, tone(440, 2.0), RATE_HZ)
 
 
+def heard(label: str = "alice") -> Heard:
+    return Heard(f"{label}/1.mp3", label, mistake().picture, tone(440, 2.0), RATE_HZ)
+
+
 def training() -> dict:
     steps = [10, 20, 30]
     falling = {"accuracy": [0.5, 0.7, 0.9], "log_loss": [1.0, 0.5, 0.3]}
@@ -93,6 +97,7 @@ def full_report(labels=LABELS, **changes) -> Report:
         "data_audit": data_audit(labels),
         "leak_audit": leak_audit(),
         "mistakes": (mistake(), mistake("carol")),
+        "heard": (heard(), heard(NASTY)),
         "card": card_of(about(), labels),
     }
     return Report(**report | changes)
@@ -111,6 +116,7 @@ def test_every_section_is_there(page):
     assert headings(page) == [
         "Which labels it gets right",
         "The worst mistakes",
+        "How it hears",
         "Is it as sure as it is right?",
         "Known or unknown, and is it who they claim?",
         "On a worse line",
@@ -124,13 +130,13 @@ def test_every_section_is_there(page):
 def test_an_empty_report_says_why_each_section_is_left_out():
     page = render(Report("Nothing"))
     assert headings(page) == ["Not in this report"]
-    assert page.count("<dt>") == 9
+    assert page.count("<dt>") == 10
     assert "no score to believe" in page
 
 
-@pytest.mark.parametrize("lacking", ["evaluation", "training", "data_audit", "leak_audit", "mistakes", "card"])
+@pytest.mark.parametrize("lacking", ["evaluation", "training", "data_audit", "leak_audit", "mistakes", "heard", "card"])
 def test_whatever_is_lacking_the_rest_is_there(lacking):
-    page = render(full_report(**{lacking: () if lacking == "mistakes" else None}))
+    page = render(full_report(**{lacking: () if lacking in ("mistakes", "heard") else None}))
     assert "Not in this report" in headings(page)
     assert len(headings(page)) >= 5
 
@@ -277,3 +283,8 @@ def test_a_long_name_keeps_its_beginning_and_its_end():
     assert figures.shorten("a" * 30 + "b" * 30).endswith("bbb")
     assert len(figures.shorten("a" * 60)) <= figures.LONGEST_NAME
     assert figures.shorten("short") == "short"
+
+
+def test_a_sound_is_shown_as_waveform_and_as_spectrogram(page):
+    assert page.count(">waveform<") == page.count(">spectrogram<") == 2
+    assert "Waveform and spectrogram of 2.0 seconds of alice: alice/1.mp3." in page

@@ -24,7 +24,8 @@ list, never from those after it, and scripts never import each other:
     answers, labelfiles, timeline_picture, live, explain, labelling,
     glance, isolation, tasks, visitors, teaching, gate, page, web, serving,
     enrollment, disturbed, peers, benchmark, leaderboard, strangers, conversation,
-    timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables
+    timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables,
+    spoken, contest
 """
 
 from typing import TYPE_CHECKING, Any

@@ -201,6 +201,31 @@ def curves(
         return _finish(figure, alt)
 
 
+def sound(samples: np.ndarray, sample_rate_hz: int, picture: np.ndarray, *, alt: str) -> Figure:
+    """Draw a sound as its waveform, and below it as the picture that the classifier sees.
+
+    Args:
+        samples: float32, shape (n,), in -1..1, at least one.
+        sample_rate_hz: of the samples.
+        picture: uint8, shape (height, width, 3).
+        alt: what it shows.
+    """
+    seconds = len(samples) / sample_rate_hz
+    parts = np.array_split(samples, min(len(samples), WIDTH))
+    moments = np.linspace(0, seconds, len(parts))
+    with _canvas(height=320) as (figure, axes):
+        axes.remove()
+        wave, seen = figure.subplots(2, sharex=True, height_ratios=[1, 2])
+        low, high = ([float(extreme(part)) for part in parts] for extreme in (np.min, np.max))
+        wave.fill_between(moments, low, high, color=ACCENT, lw=0.5)
+        wave.set(xlim=(0, seconds), ylim=(-1, 1), yticks=[], ylabel="waveform")
+        seen.imshow(picture, extent=(0, seconds, 0, 1), aspect="auto")
+        seen.set(yticks=[], ylabel="spectrogram", xlabel="seconds")
+        for part in (wave, seen):
+            part.grid(visible=False)
+        return _finish(figure, alt)
+
+
 def spans(rows: Sequence[tuple[str, float, float]], *, ends: tuple[str, str], unit: str, alt: str) -> Figure:
     """Draw two values by name as the ends of a line, the first as an open mark, the second as a full one."""
     positions = np.arange(len(rows))
@@ -274,7 +299,7 @@ def _themed(svg: str, alt: str) -> str:
     """Turn matplotlib's file into an element of a page: its colours the page's, its ids its own."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    prefix = f"plot-{sha256_of(svg.encode())[:8]}-"
+    prefix = f"plot-{sha256_of((svg + alt).encode())[:8]}-"
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'href="#', f'href="#{prefix}', svg)
     svg = re.sub(r"url\(#", f"url(#{prefix}", svg)

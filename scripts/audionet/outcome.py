@@ -26,7 +26,7 @@ from audionet.material import Material, without_fold
 from audionet.measures import Note
 from audionet.metrics import rows_by_group
 from audionet.report import Report, card_of, write_report
-from audionet.reporting import mistakes_of
+from audionet.reporting import heard_of, mistakes_of
 from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.screen import progress_bar
 from audionet.settings import HoldoutSettings
@@ -178,6 +178,7 @@ class Run:
             training=self.metrics,
             data_audit=data_audit,
             mistakes=mistakes_of(evaluation.get("recordings", ()), self.classifier, self.tested.sources),
+            heard=heard_of(self.classifier, self.tested.sources),
             card=card_of(self.classifier.about, self.classifier.labels),
         )
         write_report(path, report)

@@ -17,7 +17,7 @@ from pathlib import Path
 from audionet import sections
 from audionet.audit import DataAudit, LeakAudit
 from audionet.files import printable, write_text
-from audionet.sections import Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
+from audionet.sections import Heard, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
@@ -49,6 +49,7 @@ class Report:
         data_audit: of the recordings; by default the evaluation's own.
         leak_audit: of the split; by default the training run's own.
         mistakes: the worst first, as `sections.pick_mistakes` ranks them.
+        heard: some clips, to show how the classifier takes sound in.
         card: the model card.
     """
 
@@ -59,6 +60,7 @@ class Report:
     data_audit: DataAudit | None = None
     leak_audit: LeakAudit | None = None
     mistakes: tuple[Mistake, ...] = ()
+    heard: tuple[Heard, ...] = ()
     card: ModelCard | None = None
 
 
@@ -135,6 +137,7 @@ def _sections(report: Report) -> tuple[list[Section], list[tuple[str, str]]]:
     builders = {
         "Label by label": lambda: sections.labels_section(evaluation),
         "The worst mistakes": lambda: sections.mistakes_section(report.mistakes, evaluation),
+        "How it hears": lambda: sections.heard_section(report.heard),
         "Calibration": lambda: sections.calibration_section(evaluation),
         "Known or unknown": lambda: sections.open_set_section(evaluation),
         "Robustness sweep": lambda: sections.sweep_section(evaluation),

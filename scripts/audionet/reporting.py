@@ -13,9 +13,11 @@ from audionet.backbones import fit_pictures
 from audionet.classifier import Classifier
 from audionet.errors import PictureError, RecordingError
 from audionet.report import Report, card_of, write_report
-from audionet.sections import Mistake, pick_mistakes
+from audionet.sections import Heard, Mistake, pick_mistakes
 from audionet.spectrogram import read_picture, served_picture
 from audionet.testset import Source
+
+MOST_HEARD = 2  # labels that are shown as sound and as picture
 
 
 def report_test(
@@ -39,6 +41,7 @@ def report_test(
         training=_metrics_of(model),
         data_audit=DataAudit.from_json(heard) if heard else None,
         mistakes=mistakes_of(evaluation["recordings"], classifier, sources),
+        heard=heard_of(classifier, sources),
         card=card_of(classifier.about, classifier.labels),
     )
     write_report(path, report)
@@ -54,6 +57,26 @@ def mistakes_of(
         for row in pick_mistakes(rows)
         if (row["recording"], row["label"]) in by_name
     )
+
+
+def heard_of(classifier: Classifier, sources: Sequence[Source], *, most: int = MOST_HEARD) -> tuple[Heard, ...]:
+    """Return the beginning of a recording of each of the first labels, as heard and as seen; none of ordinary pictures.
+
+    Args:
+        classifier: whose pictures to show.
+        sources: recordings.
+        most: how many labels.
+    """
+    first_of = {source.label: source for source in reversed(sources)}
+    heard = []
+    for label in [label for label in classifier.labels if label in first_of][:most]:
+        source = first_of[label]
+        picture, samples = _seen_and_heard(
+            source, classifier, source.offsets_seconds[0] if source.offsets_seconds else 0
+        )
+        if classifier.recipe and picture is not None and samples is not None:
+            heard.append(Heard(source.recording, label, picture, samples, classifier.recipe.sample_rate_hz))
+    return tuple(heard)
 
 
 def _mistake(row: Mapping[str, Any], source: Source, classifier: Classifier) -> Mistake:
@@ -79,9 +102,11 @@ def _seen_and_heard(
     try:
         if recipe is None or not audio.is_recording(source.paths[0]):
             nearest = np.argmin(np.abs(np.array(source.offsets_seconds) - offset))
-            picture = read_picture(source.paths[int(nearest)])
+            path = source.paths[int(nearest)]
             backbone = classifier.about["backbone"]
-            return fit_pictures([picture], height=backbone["height"], width=backbone["width"])[0], None
+            (picture,) = fit_pictures([read_picture(path)], height=backbone["height"], width=backbone["width"])
+            wav = path.with_suffix(".wav")
+            return picture, audio.read_wav(wav) if recipe and wav.is_file() else None
         chunks = audio.chunks_by_recipe(source.paths[0], recipe)
         chunk = next(chunk for chunk in chunks if chunk.offset_seconds >= offset - recipe.chunk_seconds / 2)
     except (RecordingError, PictureError, StopIteration):

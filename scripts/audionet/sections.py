@@ -67,6 +67,25 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """A clip to show how the classifier takes sound in.
+
+    Attributes:
+        recording: where it is from.
+        label: what it is.
+        picture: uint8, shape (height, width, 3), as the classifier sees it.
+        samples: float32, shape (n,), in -1..1.
+        sample_rate_hz: of the samples.
+    """
+
+    recording: str
+    label: str
+    picture: np.ndarray
+    samples: np.ndarray
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What somebody should know who is handed the classifier.
 
@@ -252,6 +271,20 @@ def _clip(mistake: Mistake) -> dict[str, str]:
         "picture": "" if mistake.picture is None else picture_uri(mistake.picture),
         "sound": "" if mistake.samples is None else sound_uri(mistake.samples, mistake.sample_rate_hz),
     }
+
+
+def heard_section(heard: Sequence[Heard]) -> Section:
+    """Show some clips as waveforms and as the pictures that the classifier sees."""
+    if not heard:
+        raise LeftOutError("there is no sound to show")
+    section = Section("heard", "How it hears")
+    section.lines.append("A sound, and the picture of it that the network looks at: time runs to the right.")
+    for clip in heard:
+        caption = f"{printable(clip.label)}: {printable(clip.recording)}"
+        seconds = len(clip.samples) / clip.sample_rate_hz
+        alt = f"Waveform and spectrogram of {seconds:.1f} seconds of {caption}."
+        section.figures.append((figures.sound(clip.samples, clip.sample_rate_hz, clip.picture, alt=alt), caption))
+    return section
 
 
 def picture_uri(picture: np.ndarray) -> str:

@@ -1,0 +1,206 @@
+"""Recipes side by side: each draws, trains and scores as its name says, and all are tested on the same recordings.
+
+What is tested is chosen once, by groups of recordings, and no recipe sees it before. Everything else is the recipe's
+own: its pictures, its network, its training. Only the number of steps is cut where it is meant for a much larger data
+set, to as many as show each picture once in a round.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from audionet.classifier import Answer, Classifier
+from audionet.courses import Course, Graduate, Settings
+from audionet.dataset import Dataset, Example, read_dataset, split
+from audionet.errors import InputError
+from audionet.evaluation import ScoredRecording, accuracies
+from audionet.files import printable
+from audionet.options import changed
+from audionet.pictures import make_pictures
+from audionet.recipe import Recipe, find_recipe
+from audionet.screen import say
+from audionet.tables import print_table
+
+QUIETEST = 1e-30  # a probability, whose logarithm is finite
+COLUMNS = ("recipe", "clips right", "chunks right", "chunk s", "training s", "size MB", "ms a clip", "chosen")
+
+
+def contest(
+    audio_dir: Path, recipes: Sequence[str], *, folder: Path, group_by: str, test: str | None, seed: int = 0
+) -> dict:
+    """Let recipes compete on a folder of recordings.
+
+    Args:
+        audio_dir: recordings, one subfolder a label.
+        recipes: their names.
+        folder: for pictures and caches, which are made anew, so that times are honest.
+        group_by: what is never parted.
+        test: hold out the recordings whose file name matches this regular expression; by default a fifth of the groups.
+        seed: another seed, another split.
+
+    Returns:
+        dict: `labels`, `recordings` tested, `trained_on`, and `recipes`: of each its `name`, `chunk` and `recording`
+        with `n`, `accuracy` and `ci95`, `chunk_seconds`, `training_seconds`, `size_bytes`, `seconds_per_recording`
+        and `chosen`.
+
+    Raises:
+        InputError: an unknown recipe, or too few recordings.
+    """
+    chosen = [find_recipe(name) for name in recipes]
+    tested: frozenset[str] | None = None
+    rows: list[dict] = []
+    labels: tuple[str, ...] = ()
+    count = 0
+    for recipe in chosen:
+        with tempfile.TemporaryDirectory(dir=_made(folder), prefix=f"{recipe.name}-") as scratch:
+            start = time.perf_counter()
+            dataset = _drawn(audio_dir, recipe, Path(scratch), group_by)
+            if tested is None:
+                tested = _held_out(dataset, test, seed)
+            known = tuple(example for example in dataset.examples if example.recording not in tested)
+            course = Course(
+                replace(dataset, examples=known),
+                _settings(recipe, len(known), group_by=group_by, seed=seed),
+                bottleneck_dir=Path(scratch) / "bottlenecks",
+            )
+            learned = course.learn(course.material)
+            seconds = time.perf_counter() - start
+            labels, count = dataset.labels, len({example.recording for example in known})
+            rows.append(_row(recipe, learned, seconds, dataset, tested, audio_dir))
+            say("  ".join(_cells(rows[-1])))
+    return {"labels": list(labels), "trained_on": count, "recordings": len(tested or ()), "recipes": rows}
+
+
+def table(result: Mapping) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return the columns and rows of a result of `contest`."""
+    return COLUMNS, [_cells(row) for row in result["recipes"]]
+
+
+def print_result(result: Mapping) -> None:
+    """Print a result of `contest` to stdout."""
+    columns, rows = table(result)
+    print_table(columns, rows, numbers=columns[1:-1])
+    print(introduction(result))
+
+
+def introduction(result: Mapping) -> str:
+    """Return what must be known to read the table."""
+    return (
+        f"{len(result['labels'])} labels, {result['trained_on']} recordings trained on, {result['recordings']} others "
+        "tested. In brackets: 95 % interval, by bootstrap over recordings. Chunks of different lengths do not compare. "
+        "Training: from sounds to a classifier. ms a clip: from a sound file to its label, one by one."
+    )
+
+
+def markdown(result: Mapping) -> str:
+    """Return a result of `contest` as a Markdown document."""
+    columns, rows = table(result)
+    lines = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
+    return "\n".join([introduction(result), "", *lines]) + "\n"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _drawn(audio_dir: Path, recipe: Recipe, scratch: Path, group_by: str) -> Dataset:
+    tally = make_pictures(audio_dir, scratch / "data_image", recipe=recipe)
+    for recording, reason in tally.failures.items():
+        say(f"Set aside: {printable(recording)}: {reason}")
+    return read_dataset(scratch / "data_image", scratch / "pictures.sqlite", group_by=group_by)
+
+
+def _held_out(dataset: Dataset, test: str | None, seed: int) -> frozenset[str]:
+    if test is None:
+        sides = split(dataset.examples, testing_percentage=20, validation_percentage=20, seed=seed)
+        return frozenset(example.recording for example in dataset.examples if sides[example.group] == "testing")
+    try:
+        expression = re.compile(test)
+    except re.error as error:
+        raise InputError(f"--test: expected a regular expression, received {test!r} ({error}).") from error
+    groups = {example.group for example in dataset.examples if expression.search(Path(example.recording).name)}
+    if not groups:
+        raise InputError(f"--test: {test!r} matches no recording in {printable(dataset.folder)}; correct it.")
+    return frozenset(example.recording for example in dataset.examples if example.group in groups)
+
+
+def _settings(recipe: Recipe, pictures: int, *, group_by: str, seed: int) -> Settings:
+    settings = changed(Settings(), recipe.training)
+    steps, batch_size = settings.whole.steps_per_epoch, settings.whole.network_batch_size
+    too_many = steps is not None and steps * batch_size > pictures
+    return replace(
+        settings,
+        whole=replace(settings.whole, steps_per_epoch=None if too_many else steps),
+        holdout=replace(
+            settings.holdout,
+            testing_percentage=0,
+            folds=0,
+            group_by=group_by,
+            random_seed=seed,
+        ),
+    )
+
+
+def _row(
+    recipe: Recipe, learned: Graduate, seconds: float, dataset: Dataset, tested: frozenset[str], audio_dir: Path
+) -> dict:
+    material, best = learned.material, learned.choice.best
+    classifier = Classifier(
+        labels=material.labels,
+        recipe=recipe,
+        head=learned.choice.head,
+        graph=learned.backbone.graph,
+        about={"backbone": learned.backbone.describe()},
+        open_set=learned.choice.open_set,
+    )
+    examples = {example.recording: example for example in dataset.examples if example.recording in tested}
+    scored, times = [], []
+    classifier.score(audio_dir / next(iter(examples)))  # once for nothing, as the network is compiled
+    for recording, example in examples.items():
+        start = time.perf_counter()
+        answer = classifier.score(audio_dir / recording)
+        times.append(time.perf_counter() - start)
+        scored.append(_scored(example, answer))
+    return {
+        "name": recipe.name,
+        **accuracies(scored, material.labels),
+        "chunk_seconds": recipe.chunk_seconds,
+        "training_seconds": seconds,
+        "size_bytes": _size(classifier),
+        "seconds_per_recording": float(np.median(times)),
+        "chosen": f"{best.trainer} on {learned.backbone.architecture} {learned.backbone.bottleneck}",
+    }
+
+
+def _scored(example: Example, answer: Answer) -> ScoredRecording:
+    logits = np.log(np.maximum(answer.chunk_probabilities, QUIETEST))
+    return ScoredRecording(example.recording, example.label, logits)
+
+
+def _size(classifier: Classifier) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        classifier.save(Path(scratch))
+        return sum(path.stat().st_size for path in Path(scratch).iterdir())
+
+
+def _cells(row: Mapping) -> list[str]:
+    return [
+        row["name"],
+        *(_with_interval(row[level]) for level in ("recording", "chunk")),
+        f"{row['chunk_seconds']:g}",
+        f"{row['training_seconds']:.0f}",
+        f"{row['size_bytes'] / 1e6:.1f}",
+        f"{1000 * row['seconds_per_recording']:.0f}",
+        row["chosen"],
+    ]
+
+
+def _with_interval(score: Mapping) -> str:
+    low, high = score["ci95"] or (0.0, 1.0)
+    return f"{score['accuracy']:.1%} ({low:.0%}-{high:.0%})"

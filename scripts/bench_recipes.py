@@ -1,0 +1,87 @@
+"""Compare recipes: accuracy, time and size, on words spoken by espeak-ng or on a folder of yours.
+
+    python bench_recipes.py
+    python bench_recipes.py --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
+    python bench_recipes.py --audio_dir ~/sounds --group_by '^[^_]+'
+
+The words are said by many speakers, none of whom is both trained on and tested. Everything is made anew, so that times
+are honest; it takes minutes.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.files import printable
+from audionet.options import check, run_script
+from audionet.recipe import find_recipe
+
+TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
+
+
+@dataclass(frozen=True)
+class BenchRecipesOptions:
+    """The command line of bench_recipes.py."""
+
+    audio_dir: Path | None = None
+    """Folder of recordings, one subfolder a label. By default words are spoken."""
+    recipes: str = "default,audionet,audionet_chromagram,cnvrg,simple_audio,efficientnet"
+    """Recipes, with commas between."""
+    test: str | None = None
+    """Hold out the recordings whose file name matches this regular expression. By default a fifth of the groups."""
+    group_by: str = "recording"
+    """What is never parted: recording, folder, fold, TABLE.csv:COLUMN, or a regular expression on the name."""
+    speakers: int = 60
+    """How many speakers say the words."""
+    takes: int = 5
+    """How often each says a word."""
+    random_seed: int = 0
+    """Another seed, other speakers and another split."""
+    output_dir: Path = TF_FILES / "bench"
+    """Folder for the words and the tables. It is safe to delete."""
+
+    def __post_init__(self) -> None:
+        for name in ("speakers", "takes"):
+            check(getattr(self, name) >= 1, f"--{name}: expected 1 or more, received {getattr(self, name)}.")
+        for name in self.names:
+            find_recipe(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The recipes, one by one."""
+        return [name.strip() for name in self.recipes.split(",")]
+
+
+def bench(options: BenchRecipesOptions) -> int:
+    """Let the recipes compete, print the table and write it down."""
+    # NumPy, SciPy and the networks, which --help should not wait for.
+    from audionet import contest, spoken
+    from audionet.files import write_json, write_text
+
+    audio_dir = options.audio_dir or options.output_dir / "words"
+    if options.audio_dir is None:
+        spoken.speak_words(audio_dir, speakers=options.speakers, takes=options.takes, seed=options.random_seed)
+    result = contest.contest(
+        audio_dir,
+        options.names,
+        folder=options.output_dir / "recipes",
+        group_by=options.group_by,
+        test=options.test,
+        seed=options.random_seed,
+    )
+    contest.print_result(result)
+    place = options.output_dir / f"recipes_{audio_dir.resolve().name}"
+    settings = {name: str(value) for name, value in vars(options).items()}
+    write_json(place.with_suffix(".json"), {**result, "options": settings})
+    write_text(place.with_suffix(".md"), contest.markdown(result))
+    print(f"Table: {printable(place.with_suffix('.md'))}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(bench, BenchRecipesOptions, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The comparison of recipes, with recipes that are done in a moment."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import names_below
+
+from audionet import contest, recipe, spoken
+from audionet.errors import InputError
+from audionet.files import read_mark
+from audionet.spoken import WORDS, speak_words
+
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="the espeak-ng program is not installed")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Two recipes that are done in a moment."""
+    for name in ("cnvrg", "simple_audio"):
+        short = recipe.find_recipe(name)
+        training = {**short.training, "epochs": 1, "steps_per_epoch": 2, "image_size": 16}
+        monkeypatch.setitem(recipe.RECIPES, name, replace(short, training=training))
+    return ["cnvrg", "simple_audio"]
+
+
+@pytest.fixture
+def result(quick, speakers, tmp_path):
+    return contest.contest(speakers, quick, folder=tmp_path / "bench", group_by="recording", test=r"^[04]\.", seed=0)
+
+
+def test_every_recipe_is_tested_on_the_same_recordings(result, quick, tmp_path):
+    assert [row["name"] for row in result["recipes"]] == quick
+    assert (result["trained_on"], result["recordings"], result["labels"]) == (9, 6, ["alice", "bob", "carol"])
+    for row in result["recipes"]:
+        assert row["recording"]["n"] == 6 and row["chunk"]["n"] == 24
+        assert row["training_seconds"] > row["seconds_per_recording"] > 0
+        assert 10_000 < row["size_bytes"] < 10_000_000
+    assert not names_below(tmp_path / "bench")
+
+
+def test_a_result_is_a_table(result, capsys):
+    contest.print_result(result)
+    shown = capsys.readouterr().out
+    assert "simple_audio from scratch" in shown and "9 recordings trained on, 6 others tested" in shown
+    assert contest.markdown(result).count("\n| ") == 4
+
+
+def test_by_default_a_fifth_of_the_groups_is_held_out(drawn, tmp_path):
+    dataset = contest.read_dataset(drawn, tmp_path / "ledger.sqlite")
+    assert len(contest._held_out(dataset, None, 0)) == 3
+
+
+def test_more_steps_than_show_each_picture_once_are_cut():
+    settings = contest._settings(recipe.find_recipe("efficientnet"), 900, group_by="recording", seed=0)
+    assert settings.whole.steps_per_epoch is None
+    assert settings.holdout.testing_percentage == 0
+    many = contest._settings(recipe.find_recipe("efficientnet"), 9000, group_by="recording", seed=0)
+    assert many.whole.steps_per_epoch == 100
+
+
+@pytest.mark.parametrize(("test", "message"), [("(", "--test: expected a regular"), ("x", "matches no recording")])
+def test_a_test_that_names_nothing_is_refused(drawn, tmp_path, test, message):
+    dataset = contest.read_dataset(drawn, tmp_path / "ledger.sqlite")
+    with pytest.raises(InputError, match=message):
+        contest._held_out(dataset, test, 0)
+
+
+@needs_espeak
+def test_words_are_spoken_by_speakers_whom_their_names_tell_apart(tmp_path):
+    speak_words(tmp_path / "words", speakers=2, takes=2)
+    clips = sorted((tmp_path / "words").glob("*/*.wav"))
+    assert {clip.parent.name for clip in clips} == set(WORDS)
+    assert len(clips) == len(WORDS) * 4
+    assert len({clip.name.partition("_nohash_")[0] for clip in clips}) == 2
+    assert read_mark(tmp_path / "words")["kind"] == "words"
+
+
+@needs_espeak
+def test_words_last_a_second_and_no_two_takes_are_the_same():
+    one, other = (spoken.spoken(spoken._Utterance("yes", "f2", take, 0)) for take in (0, 1))
+    assert one.shape == other.shape == (16_000,)
+    assert not np.array_equal(one, other)
+    assert np.array_equal(one, spoken.spoken(spoken._Utterance("yes", "f2", 0, 0)))
+    assert 0.05 < np.abs(one).max() < 1
+
+
+def test_without_espeak_it_is_said_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(InputError, match="apt-get install espeak-ng"):
+        speak_words(tmp_path / "words", speakers=1, takes=1)
