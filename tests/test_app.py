@@ -319,6 +319,28 @@ def test_a_label_cannot_escape_the_folder(client, clip, page_settings, label):
         assert names_below(page_settings.taught_dir) == before
 
 
+def test_a_label_is_added_to_the_classifier_in_use_for_its_visitor_alone(client, page_settings, tmp_path):
+    before = names_below(page_settings.model)
+    with visiting(client):
+        teach(client, "dave", write_sound(tmp_path / "dave.wav", tone(3000, 4.0)))
+        assert client.post("/teach/label", data={"label": "dave"}).json()["labels"] == ["alice", "bob", "carol", "dave"]
+        assert predict(client, write_sound(tmp_path / "again.wav", tone(3000, 3.0))).json()["nearest"] == "dave"
+        with visiting(client):
+            assert client.get("/health").json()["labels"] == ["alice", "bob", "carol"]
+            assert client.post("/teach/label", data={"label": "dave"}).status_code == 404
+        client.delete("/teach")
+    assert names_below(page_settings.model) == before
+
+
+def test_a_label_that_the_classifier_knows_is_not_added_again(client, clip):
+    with visiting(client):
+        teach(client, "bob", clip)
+        response = client.post("/teach/label", data={"label": "bob"})
+        assert response.status_code == 400 and "a name of its own" in response.json()["detail"]
+        assert client.get("/health").json()["model"] == "retrained_model"
+        client.delete("/teach")
+
+
 def test_what_is_no_sound_is_not_kept_to_be_taught(client, tmp_path):
     (tmp_path / "text.wav").write_text("no sound")
     with visiting(client):

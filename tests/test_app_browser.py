@@ -10,7 +10,7 @@ import soundfile
 pytest.importorskip("selenium", reason="selenium is not installed: make test installs it")
 
 from browsing import SIZES, open_browser, requested, show, width_needed
-from conftest import SAMPLE_AUDIO, names_below, voice, write_sound
+from conftest import SAMPLE_AUDIO, names_below, tone, voice, write_sound
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 from test_app import served
@@ -192,6 +192,23 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(browser, address, s
     for control in filter(WebElement.is_displayed, controls):
         assert control.accessible_name, control.get_attribute("outerHTML")
         assert control.get_attribute("tabIndex") == "0", control.get_attribute("outerHTML")
+
+
+def test_a_label_is_added_without_training(browser, address, tmp_path):
+    show(browser, f"{address}/teach")
+    element(browser, "#name").send_keys("whistle\n")
+    sound = write_sound(tmp_path / "whistle.wav", tone(3000, 4.0))
+    element(browser, '[aria-label="Choose files of whistle"]').send_keys(str(sound))
+    wait_for(browser, "#extend-button:enabled").click()
+    wait_for(browser, "#extended a")
+    assert "It knows alice, bob, carol, whistle now" in element(browser, "#extended").text
+    element(browser, "#extended a").click()
+    element(browser, "#file").send_keys(str(sound))
+    assert first_label(browser) == "whistle"
+    show(browser, f"{address}/teach")
+    element(browser, "#forget").click()
+    browser.switch_to.alert.accept()
+    wait_for(browser, "#extend-button:disabled")
 
 
 def test_two_voices_are_taught_and_told_apart(browser, address, taught_dir, tmp_path):

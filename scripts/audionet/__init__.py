@@ -22,8 +22,8 @@ list, never from those after it, and scripts never import each other:
     classifier, testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity,
     exports, inspection, training, courses, outcome, scoring, timeline,
     answers, labelfiles, timeline_picture, live, explain, labelling,
-    glance, isolation, tasks, visitors, teaching, gate, page, web, serving,
-    enrollment, disturbed, peers, benchmark, leaderboard, strangers, conversation,
+    enrollment, glance, isolation, tasks, visitors, teaching, gate, page, web, serving,
+    disturbed, peers, benchmark, leaderboard, strangers, conversation,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables,
     spoken, contest
 """

@@ -7,6 +7,7 @@ import base64
 import functools
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +17,10 @@ from PIL import Image
 
 from audionet import audio
 from audionet.classifier import ABOUT_NAME, Classifier
+from audionet.enrollment import enrol
 from audionet.errors import AudioNetError
 from audionet.explain import explain, write_explanation
-from audionet.files import printable
+from audionet.files import printable, whole_folder
 from audionet.glance import RATE_HZ, Glance
 from audionet.isolation import Task
 from audionet.spectrogram import encode_jpg, read_picture
@@ -102,6 +104,23 @@ def explain_answer(*, model: str, path: str, name: str, most_seconds: float) -> 
     }
 
 
+def add_label(*, model: str, target: str, label: str, clips: list[str]) -> int:
+    """Copy a classifier and add a label to the copy by a few clips, without training; return how many chunks it has.
+
+    Args:
+        model: folder of the classifier.
+        target: folder for the copy, which appears whole or not at all.
+        label: its name.
+        clips: recordings of it.
+
+    Raises:
+        AudioNetError: the classifier cannot take one on, has it already, or a clip cannot be read.
+    """
+    with whole_folder(Path(target)) as scratch:
+        shutil.copytree(model, scratch, dirs_exist_ok=True)
+        return enrol(scratch, Classifier.load(scratch), label, [Path(clip) for clip in clips])
+
+
 def warm_up(*, model: str) -> None:
     """Load a classifier, so that the first file need not wait for that.
 
@@ -111,7 +130,13 @@ def warm_up(*, model: str) -> None:
     _classifier(model).logits([np.zeros((224, 224, 3), np.uint8)])
 
 
-TASKS: dict[str, Task] = {"predict": predict, "explain": explain_answer, "keep_sound": keep_sound, "warm_up": warm_up}
+TASKS: dict[str, Task] = {
+    "predict": predict,
+    "add_label": add_label,
+    "explain": explain_answer,
+    "keep_sound": keep_sound,
+    "warm_up": warm_up,
+}
 
 
 def _listen(path: str, most_seconds: float) -> Glance:

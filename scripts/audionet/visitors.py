@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from audionet.classifier import ABOUT_NAME, UNKNOWN
+from audionet.classifier import ABOUT_NAME, UNKNOWN, read_enrolled
 from audionet.errors import AudioNetError
 from audionet.files import mark_folder, printable, read_mark, whole_file, write_json
 
@@ -73,9 +73,10 @@ class Model:
     folder: Path
 
     def labels(self) -> list[str]:
-        """Return its labels, none where there is no classifier."""
+        """Return its labels, trained and added, none where there is no classifier."""
         try:
-            return list(json.loads((self.folder / ABOUT_NAME).read_text("utf-8"))["labels"])
+            trained = json.loads((self.folder / ABOUT_NAME).read_text("utf-8"))["labels"]
+            return [*trained, *read_enrolled(self.folder)]
         except (OSError, ValueError, KeyError, TypeError):
             return []
 

@@ -9,6 +9,7 @@ Requests are served in the order in which they came. So many may wait; beyond th
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -298,6 +299,28 @@ def _add_teaching(router: APIRouter) -> None:
         """Train on the visitor's clips; `GET /teach/clips` tells how it is getting on."""
         page.school.begin(page.visitor(request))
         return taught_by(request, page)
+
+    @router.post("/teach/label", tags=["teach"])
+    async def add_label(request: Request, page: PageDep, label: Annotated[str, Form()]) -> Health:
+        """Add a label of the visitor's to a copy of the classifier in use, without training, and use that."""
+        visitor = page.visitor(request)
+        clips = visitor.labels().get(label)
+        if not clips:
+            raise MissingError(f"There is no clip of {printable(label)} yet. Add some first.")
+        place = visitor.new_model()
+        try:
+            await page.line.do(
+                "add_label",
+                model=str(page.model(request).folder),
+                target=str(place / "retrained_model"),
+                label=label,
+                clips=[str(visitor.clip(label, name)) for name in clips],
+            )
+        except AudioNetError:
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+            raise
+        visitor.choose_model(f"mine/{place.name}")
+        return health_of(page.model(request), page)
 
     @router.delete("/teach", tags=["teach"])
     async def forget(request: Request, page: PageDep) -> Taught:

@@ -22,6 +22,16 @@ function show(taught) {
   find("#forget").disabled = busy;
   find("#need").textContent = ready < 2 ? "Two labels with clips are needed." : few ? "With fewer than three clips a label, nobody can say how good it is." : "";
   showLesson(taught.lesson);
+  showExtras();
+}
+
+/** Offer the labels that have clips for the classifier in use. */
+function showExtras() {
+  const select = find("#extra");
+  const kept = select.value;
+  const offered = Object.keys(labels).filter((label) => labels[label].length && label !== strangers);
+  select.replaceChildren(...offered.map((label) => new Option(label, label, false, label === kept)));
+  find("#extend-button").disabled = !offered.length;
 }
 
 function cardOf(label) {
@@ -117,6 +127,7 @@ async function watch() {
 async function showModels() {
   const page = new DOMParser().parseFromString(await (await ask("/teach")).text(), "text/html");
   find("#model").replaceChildren(...find("#model", page).children);
+  find("#extend-model").textContent = find("#extend-model", page).textContent;
 }
 
 find("#add").addEventListener("submit", (event) => {
@@ -128,6 +139,30 @@ find("#add").addEventListener("submit", (event) => {
   fill(cardOf(name), labels[name] || []);
   find("#name").value = "";
   find(".record", cardOf(name)).focus();
+});
+find("#extend").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const label = find("#extra").value;
+  const words = find("#extended");
+  words.hidden = false;
+  words.textContent = `Adding ${label} …`;
+  find("#extend-button").disabled = true;
+  attempt(async () => {
+    try {
+      const health = await json("/teach/label", { method: "POST", body: new URLSearchParams({ label }) });
+      await showModels();
+      words.textContent = `It knows ${health.labels.join(", ")} now. `;
+      const link = document.createElement("a");
+      link.href = "/";
+      link.textContent = "Try it";
+      words.append(link);
+    } catch (fault) {
+      words.hidden = true;
+      throw fault;
+    } finally {
+      showExtras();
+    }
+  });
 });
 find("#train").addEventListener("click", () => attempt(async () => show(await json("/teach/train", { method: "POST" }))));
 find("#forget").addEventListener("click", () => {
