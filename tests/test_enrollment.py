@@ -1,15 +1,20 @@
 import importlib
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import noise, write_sound
+from conftest import RATE_HZ, noise, write_sound
 
 from audionet import enrollment
 from audionet.classifier import ENROLLED_NAME, Classifier, read_enrolled
 from audionet.errors import ClassifierError, InputError
+from audionet.live import Block, follow
 from audionet.similarity import Similarity, fit_similarity, fit_space
+from audionet.testset import evaluate_folder, find_audio
+from audionet.timeline import make_timeline
 
 
 def call(script: str, *arguments: object) -> int:
@@ -111,6 +116,41 @@ def test_an_enrolled_label_is_answered_and_the_others_stay_as_they_are_to_each_o
         among_trained = new.probabilities[:3] / new.probabilities[:3].sum()
         assert among_trained == pytest.approx(old.probabilities, abs=1e-4)
         assert (new.score, new.threshold) == (old.score, old.threshold)
+
+
+@pytest.fixture
+def taught(model, hisses):
+    """A classifier that refuses noise, but for the hiss that it was taught."""
+    before = Classifier.load(model)
+    assert before.score(hisses[2]).label == "unknown"
+    enrollment.enrol(model, before, "hiss", hisses[:2])
+    return Classifier.load(model)
+
+
+def test_a_timeline_hears_an_enrolled_label(taught, hisses):
+    (span,) = make_timeline(taught, hisses[2]).spans
+    assert (span.kind, span.label) == ("known", "hiss")
+
+
+def test_an_enrolled_label_is_heard_while_the_sound_is_coming_in(taught):
+    sound = noise(4.0, seed=2)
+    step = RATE_HZ // 10
+    blocks = [Block(sound[at : at + step], at / RATE_HZ, 0.0) for at in range(0, len(sound), step)]
+    decisions = list(follow(taught, blocks, hop_seconds=0.5, now=lambda: 0.0))
+    assert [one.label for one in decisions if one.end_seconds >= 2] == ["hiss"] * 5
+
+
+def test_an_evaluation_accepts_and_refuses_as_the_classifier_does(taught, hisses, speakers):
+    clips = find_audio(speakers)[:3] + [replace(one, label="hiss") for one in find_audio(hisses[2].parents[1])]
+    result = evaluate_folder(taught, clips, jobs=1)
+    answers = {Path(row["recording"]).name: row for row in result["recordings"] if row["label"] == "hiss"}
+    assert set(answers) == {"0.wav", "1.wav", "2.wav"}
+    for clip in hisses:
+        answer, row = taught.score(clip), answers[clip.name]
+        assert row["accepted"] == answer.is_known is True
+        assert row["score"] == pytest.approx(answer.score, rel=1e-3)
+    assert result["open_set"]["false_reject_rate"] == 0
+    assert result["verification"]["n_target"] == 6
 
 
 def test_removing_leaves_nothing_behind(model, hisses):

@@ -382,26 +382,15 @@ class Classifier:
 
     def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)
-        score, threshold = self._claim(logits, weights)
+        open_set = self.open_set
         return Answer(
             labels=self.labels,
             probabilities=pool(log_probabilities, weights).astype(np.float32),
             chunk_offsets_seconds=offsets.astype(np.float32),
             chunk_probabilities=np.exp(log_probabilities).astype(np.float32),
-            score=score,
-            threshold=threshold,
+            score=open_set.score(logits, weights) if open_set else None,
+            threshold=open_set.threshold(weights.sum()) if open_set else None,
         )
-
-    def _claim(self, logits: np.ndarray, weights: np.ndarray) -> tuple[float | None, float | None]:
-        """Return a clip's score and the threshold for it; an enrolled label is told from strangers by its own odds."""
-        trained = logits[:, : len(self.trained_labels)]
-        odds = logits[:, len(self.trained_labels) :] - np.logaddexp.reduce(trained, axis=1, keepdims=True)
-        best = float(np.average(odds, axis=0, weights=weights).max()) if self.enrolled else -1.0
-        if best >= 0:
-            return best, 0.0
-        if self.open_set is None:
-            return None, None
-        return self.open_set.score(trained, weights), self.open_set.threshold(weights.sum())
 
 
 def read_enrolled(folder: Path) -> dict[str, np.ndarray]:

@@ -356,7 +356,7 @@ class _Side:
             return cls(np.empty(0), np.empty(0, int), np.empty(0, bool), 0)
         counts = [len(one.logits) if by_chunk else 1 for one in recordings]
         owners = np.repeat(np.arange(len(recordings)), counts)
-        scores = np.concatenate([_known_scores(clips, judge) for judge, clips in _judged(recordings, by_chunk)])
+        scores = np.concatenate([_known_scores(*judged) for judged in _judged(recordings, by_chunk)])
         if recordings[0].open_set is None:
             return cls(scores, owners, np.empty(0, bool), len(recordings))
         thresholds = [
@@ -365,23 +365,30 @@ class _Side:
         return cls(scores, owners, scores >= np.repeat(thresholds, counts), len(recordings))
 
 
-def _clips(recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> np.ndarray:
-    """Return the logits of all chunks, or the mean logits of each recording: shape (clips, labels)."""
-    if by_chunk:
-        return np.concatenate([one.logits for one in recordings])
-    return np.stack([np.average(one.logits.astype(np.float64), axis=0, weights=one.weights) for one in recordings])
+_Judged = tuple[OpenSet | None, np.ndarray, np.ndarray]
 
 
-def _judged(recordings: Sequence[ScoredRecording], by_chunk: bool) -> Iterator[tuple[OpenSet | None, np.ndarray]]:
-    """Yield what tells known from unknown with the logits of the recordings that it judges, in their order."""
+def _judged(recordings: Sequence[ScoredRecording], by_chunk: bool) -> Iterator[_Judged]:
+    """Yield what tells known from unknown with the clips that it judges, in order, and how many chunks each is worth.
+
+    The clips are all chunks, or the means of each recording: float64, shape (clips, labels), logits, or what an open
+    set makes of them.
+    """
     for _, of_one in groupby(recordings, key=lambda one: id(one.open_set)):
         judged = list(of_one)
-        yield judged[0].open_set, _clips(judged, by_chunk=by_chunk)
+        open_set = judged[0].open_set
+        clips = [open_set.evidence(one.logits) if open_set else one.logits.astype(np.float64) for one in judged]
+        if by_chunk:
+            chunks = np.concatenate(clips)
+            yield open_set, chunks, np.ones(len(chunks))
+        else:
+            means = [np.average(rows, axis=0, weights=one.weights) for one, rows in zip(judged, clips, strict=True)]
+            yield open_set, np.stack(means), np.array([one.weights.sum() for one in judged])
 
 
-def _known_scores(logits: np.ndarray, open_set: OpenSet | None) -> np.ndarray:
+def _known_scores(open_set: OpenSet | None, clips: np.ndarray, worths: np.ndarray) -> np.ndarray:
     """Score clips: by likelihood ratio, or for want of it by the log probability of the answer."""
-    return open_set.space.score(logits) if open_set else log_softmax(np.asarray(logits, np.float64)).max(axis=1)
+    return (open_set.claims(clips, worths) if open_set else log_softmax(clips)).max(axis=1)
 
 
 def _rate_interval(mistakes: np.ndarray, owners: np.ndarray, draws: np.ndarray) -> list[float] | None:
@@ -404,7 +411,10 @@ def _verification(
         counts = [len(one.logits) if by_chunk else 1 for one in sides]
         true = np.repeat([numbers.get(one.label, -1) for one in sides], counts)
         claims = np.concatenate(
-            [judge.space.claims(clips) if judge else _log_odds(clips) for judge, clips in _judged(sides, by_chunk)]
+            [
+                judge.claims(clips, worths) if judge else _log_odds(clips)
+                for judge, clips, worths in _judged(sides, by_chunk)
+            ]
         )
         targets, others = metrics.verification_trials(true, claims)
         if len(others) > MOST_FALSE_CLAIMS:
@@ -417,7 +427,7 @@ def _verification(
 
 
 def _log_odds(logits: np.ndarray) -> np.ndarray:
-    log_probabilities = log_softmax(np.asarray(logits, np.float64)).clip(max=-1e-12)
+    log_probabilities = log_softmax(logits).clip(max=-1e-12)
     return log_probabilities - np.log(-np.expm1(log_probabilities))
 
 
@@ -459,7 +469,7 @@ def _row(one: ScoredRecording, labels: Sequence[str]) -> dict:
         "probability": float(np.exp(log_probabilities[answer])),
         "label_probability": None if number is None else float(np.exp(log_probabilities[number])),
         "right": number == answer if number is not None else None,
-        "score": float(_known_scores(_clips([one], by_chunk=False), one.open_set)[0]),
+        "score": float(_known_scores(*next(_judged([one], by_chunk=False)))[0]),
         "accepted": one.open_set.accepts(one.logits, one.weights) if one.open_set else None,
         "chunks": len(one.logits),
         "chunks_right": None if number is None else int((one.logits.argmax(axis=1) == number).sum()),

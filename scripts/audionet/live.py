@@ -155,7 +155,7 @@ class _Smoother:
         """Take a chunk's logits, shape (labels,), and return a label's number; that behind the last is unknown."""
         weights = log_softmax(logits.astype(np.float64))
         if open_set := self.classifier.open_set:
-            lacking = open_set.threshold(1) - open_set.space.score(logits[None])[0]
+            lacking = open_set.threshold(1) - open_set.chunk_scores(logits[None])[0]
             weights = np.append(weights, weights.max() + lacking)
         stayed = np.maximum(self._best, np.max(self._best) - self._cost)
         self._best = stayed - np.max(stayed) + weights

@@ -128,9 +128,8 @@ class Space:
         """Return how much likelier each clip is of each label than of anybody: shape (n, labels).
 
         Args:
-            logits: as for `score`.
+            logits: as for `score`; what lies behind the labels that the space knows was enrolled later, and left out.
         """
-        # What lies behind the labels that the space knows was enrolled later, and is told from strangers by itself.
         known = np.asarray(logits, np.float64)[:, : len(self.origin)]
         places = (known - self.origin) @ self.projection
         lengths = np.square(places).sum(axis=1, keepdims=True)
@@ -169,17 +168,50 @@ class OpenSet:
     false_accept_rate: float | None
     false_reject_rate: float
 
+    def evidence(self, logits: np.ndarray) -> np.ndarray:
+        """Return what chunks may be averaged by: the logits of trained labels, and the log odds of enrolled ones.
+
+        Args:
+            logits: shape (n, labels), as `Classifier.logits` gives them.
+
+        Returns:
+            float64, the same shape.
+        """
+        trained, enrolled = np.split(np.asarray(logits, np.float64), [len(self.space.origin)], axis=1)
+        return np.hstack([trained, enrolled - np.logaddexp.reduce(trained, axis=1, keepdims=True)])
+
+    def claims(self, evidence: np.ndarray, chunks: float | np.ndarray = 1) -> np.ndarray:
+        """Return how much likelier each clip is of each label than of anybody: shape (n, labels).
+
+        An enrolled label is told from strangers by its own odds. They count from the threshold on, so that one
+        threshold serves all labels.
+
+        Args:
+            evidence: shape (n, labels), of chunks, or means over the chunks of a clip.
+            chunks: how many, or how many chunks' worth of weights, a clip has; one number or shape (n,).
+        """
+        from_threshold = evidence[:, len(self.space.origin) :] + np.reshape(self._thresholds(chunks), (-1, 1))
+        return np.hstack([self.space.claims(evidence), from_threshold])
+
+    def chunk_scores(self, logits: np.ndarray) -> np.ndarray:
+        """Score each chunk by its logits, shape (chunks, labels), as a clip of its own: shape (chunks,)."""
+        return self.claims(self.evidence(logits)).max(axis=1)
+
     def score(self, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
         """Score one clip by its chunks' logits, shape (chunks, labels), and how much each counts, 1 at most."""
-        return float(self.space.score(np.average(np.asarray(logits, np.float64), axis=0, weights=weights)[None])[0])
+        mean = np.average(self.evidence(logits), axis=0, weights=weights)
+        return float(self.claims(mean[None], _worth(logits, weights)).max())
 
     def threshold(self, chunks: float) -> float:
         """Return what a clip of so many chunks, or chunks' worth of weights, must score to be accepted."""
-        return float(np.interp(np.log2(chunks), np.log2(self.chunk_counts), self.thresholds))
+        return float(self._thresholds(chunks))
+
+    def _thresholds(self, chunks: float | np.ndarray) -> np.ndarray:
+        return np.asarray(np.interp(np.log2(chunks), np.log2(self.chunk_counts), self.thresholds))
 
     def accepts(self, logits: np.ndarray, weights: np.ndarray | None = None) -> bool:
         """Tell whether a clip, by its chunks' logits and their weights as for `score`, is of a known label."""
-        return self.score(logits, weights) >= self.threshold(len(logits) if weights is None else weights.sum())
+        return self.score(logits, weights) >= self.threshold(_worth(logits, weights))
 
     def sentence(self) -> str:
         """Return one sentence for the screen and the report: how the threshold came about and what to expect of it."""
@@ -213,6 +245,11 @@ class OpenSet:
         space = Space(*(arrays[f"open_set_{field.name}"] for field in dataclasses.fields(Space)))
         counts, thresholds = np.array(value["chunk_counts"]), np.array(value["thresholds"], np.float64)
         return cls(**{**value, "space": space, "chunk_counts": counts, "thresholds": thresholds})
+
+
+def _worth(logits: np.ndarray, weights: np.ndarray | None) -> float:
+    """Return how many chunks a clip is worth."""
+    return float(len(logits) if weights is None else weights.sum())
 
 
 def fit_open_set(

@@ -206,7 +206,7 @@ class Moments:
     Attributes:
         labels: of the classifier.
         logits: float32, shape (hops, labels), the mean over the chunks that cover a hop.
-        scores: shape (hops,), of the best chunk that covers a hop, as `Space.score` gives it; None if known and unknown
+        scores: shape (hops,), of the best chunk that covers a hop, as `OpenSet` gives it; None if known and unknown
             cannot be told apart.
         threshold: what a known chunk scores at least.
         hop_seconds: how long a hop is.
@@ -233,7 +233,7 @@ class Moments:
         """
         open_set = classifier.open_set
         many = round(classifier.recipe_for("The sound").chunk_seconds / hop_seconds)
-        scores = open_set.space.score(logits)[:, None] if open_set else np.empty((len(logits), 0))
+        scores = open_set.chunk_scores(logits)[:, None] if open_set else np.empty((len(logits), 0))
         counts = over_hops(np.add, np.ones((len(logits), 1)), numbers, hops=hops, hops_a_chunk=many)
         sums = over_hops(np.add, logits, numbers, hops=hops, hops_a_chunk=many)
         best = over_hops(np.fmax, scores, numbers, hops=hops, hops_a_chunk=many, start=np.nan)
