@@ -145,8 +145,8 @@ def make_app(settings: PageSettings) -> FastAPI:
         app.state.page = page = Page(settings)
         warming_up = asyncio.create_task(page.warm_up())
         yield
-        warming_up.cancel()
-        await app.state.page.close()
+        await page.close()
+        await warming_up
 
     app = FastAPI(
         title="AudioNet",
