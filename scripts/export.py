@@ -47,7 +47,7 @@ def export(options: ExportOptions) -> int:
     """Write, compare and say how it compares."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet import exports, parity, testset
-    from audionet.classifier import Classifier
+    from audionet.classifier import Classifier, read_enrolled
     from audionet.tables import print_table
 
     classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained
@@ -70,6 +70,8 @@ def export(options: ExportOptions) -> int:
     columns = ("", "chunks right", "recordings right")
     print_table(columns, result.rows(), numbers=columns[1:])
     print(result.sentence())
+    if enrolled := read_enrolled(options.model):
+        print(f"It leaves out what was enrolled: {', '.join(map(printable, enrolled))}. Train on them to have them in.")
     print(f"{1000 * result.seconds_a_chunk:.1f} ms a chunk. Export: {printable(options.output)}")
     return 0
 

@@ -1,6 +1,7 @@
 import dataclasses
 import importlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from conftest import SAMPLE_AUDIO, write_sound
 
 from audionet import exports, formats
+from audionet.classifier import Classifier, write_enrolled
 from audionet.errors import ExportError, InputError
 from audionet.export import picture_graph, waveform_graph
 from audionet.formats import FORMATS, Tolerance
@@ -160,6 +162,16 @@ def test_drift_and_disagreement_are_counted(trained, clips):
     assert 0.6 < parity.drift < parity.largest_drift <= 1 + 1e-6
 
 
+def test_gaps_count_as_little_for_a_recording_as_they_do_in_scoring(trained, clips):
+    one = [clip for clip in clips[0] if clip.label == "alice"]
+    alice, gap = np.float32([[0.9, 0.1, 0]]), np.float32([[0, 0, 1]])
+    recording = [one[0], *(dataclasses.replace(one[0], level_dbfs=one[0].level_dbfs - 60) for _ in range(3))]
+    answers = iter([alice, alice, gap, gap, gap])  # the first one warms up
+    inputs = [np.zeros((1, 1), np.float32)] * 4
+    parity = compare(trained.classifier, recording, inputs, lambda _: next(answers), Tolerance(0.01, 0.01))
+    assert parity.right == (4, 1) and parity.recordings_right == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("drift", "disagreeing", "chunks", "allowed"),
     [(0.0, 1, 5, True), (0.0, 2, 5, False), (0.011, 0, 100, False), (0.01, 2, 200, True), (0.0, 3, 200, False)],
@@ -190,6 +202,14 @@ def test_the_script_compares_and_says_where_the_export_is(saved, speakers, tmp_p
     assert call("--model", model, "--format", "graph", "--output", target, "--audio_dir", speakers) == 0
     shown = capsys.readouterr().out
     assert "It agrees with the classifier on" in shown and "3 of 3" in shown and str(target) in shown
+
+
+def test_the_script_says_which_labels_are_left_out(saved, speakers, tmp_path, capsys):
+    model = shutil.copytree(saved / "retrained_model", tmp_path / "model")
+    write_enrolled(model, {"hiss": np.ones(Classifier.load(model).about["backbone"]["dimension"], np.float32)})
+    target = tmp_path / "voices.pb"
+    assert call("--model", model, "--format", "graph", "--output", target, "--audio_dir", speakers) == 0
+    assert "It leaves out what was enrolled: hiss." in capsys.readouterr().out
 
 
 def test_a_drift_ends_the_script_with_status_1(saved, speakers, tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ What a classifier was trained on is found by content: it keeps the keys of its t
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from audionet.backbones import Runner, fit_pictures
 from audionet.classifier import Classifier
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.formats import Tolerance
-from audionet.head import log_softmax, pool
+from audionet.head import log_softmax, loudness_weights, pool
+from audionet.measures import chunk_level_dbfs
 from audionet.recipe import Recipe
 from audionet.screen import progress_bar, say
 from audionet.spectrogram import draw, encode_jpg, read_picture, served_picture
@@ -36,12 +37,14 @@ class Clip:
         label: its folder.
         samples: float32, shape (chunk_samples,); None for a picture.
         path: of the picture; None for sound.
+        level_dbfs: how loud the chunk is; None where that is not known.
     """
 
     recording: str
     label: str
     samples: np.ndarray | None = None
     path: Path | None = None
+    level_dbfs: float | None = None
 
     def picture(self, recipe: Recipe | None) -> np.ndarray:
         """Return what a classifier sees of it, uint8, shape (height, width, 3)."""
@@ -85,12 +88,14 @@ def find_clips(classifier: Classifier, sources: Sequence[Source]) -> tuple[list[
 
 def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
     if not audio.is_recording(source.paths[0]):
-        yield from (Clip(source.recording, source.label, path=path) for path in source.paths)
+        for path, level in zip_longest(source.paths, source.levels_dbfs):
+            yield Clip(source.recording, source.label, path=path, level_dbfs=level)
         return
     if recipe is None:
         raise InputError("--audio_dir: this classifier was trained on ordinary pictures; name some by --image_dir.")
     for chunk in audio.chunks_by_recipe(source.paths[0], recipe):
-        yield Clip(source.recording, source.label, samples=chunk.samples)
+        level = chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz)
+        yield Clip(source.recording, source.label, samples=chunk.samples, level_dbfs=level)
 
 
 def _file_of(clip: Clip, recipe: Recipe | None) -> bytes:
@@ -199,8 +204,10 @@ def compare(
     names, recordings = np.unique([clip.recording for clip in clips], return_inverse=True)
     truth = [numbers[recordings == one][0] for one in range(len(names))]
 
+    weights = [_weights([clips[int(row)] for row in np.flatnonzero(recordings == one)]) for one in range(len(names))]
+
     def right_of(scores: np.ndarray) -> tuple[int, int]:
-        pooled = [pool(scores[recordings == one]).argmax() for one in range(len(names))]
+        pooled = [pool(scores[recordings == one], weights[one]).argmax() for one in range(len(names))]
         return int((scores.argmax(axis=1) == numbers).sum()), int(np.equal(pooled, truth).sum())
 
     (ours, our_recordings), (theirs, their_recordings) = right_of(expected), right_of(logarithms)
@@ -215,3 +222,9 @@ def compare(
         seconds_a_chunk=seconds / len(clips),
         tolerance=tolerance,
     )
+
+
+def _weights(clips: Sequence[Clip]) -> np.ndarray:
+    """Return how much each chunk of a recording counts, as the classifier weighs them."""
+    levels = [clip.level_dbfs for clip in clips if clip.level_dbfs is not None]
+    return loudness_weights(levels) if len(levels) == len(clips) else np.ones(len(clips))
