@@ -77,6 +77,9 @@ bench-accuracy: setup ## Compare accuracies, in noise too: make bench-accuracy A
 bench-unknown: setup ## Measure how well strangers are refused: make bench-unknown AUDIO=folder
 	$(RUN) scripts/bench_unknown.py --audio_dir '$(AUDIO)' $(BENCH)
 
+bench-verify: setup ## Measure how well unheard voices are told apart: make bench-verify AUDIO=folder
+	$(RUN) scripts/bench_verify.py --audio_dir '$(AUDIO)' $(BENCH)
+
 bench-timeline: setup ## Measure who-spoke-when on a long conversation: make bench-timeline AUDIO=folder
 	$(RUN) -m pip install --quiet -r tests/requirements-timeline.txt
 	$(RUN) scripts/bench_timeline.py --audio_dir '$(AUDIO)' $(BENCH)

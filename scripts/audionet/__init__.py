@@ -23,7 +23,7 @@ list, never from those after it, and scripts never import each other:
     exports, inspection, training, courses, outcome, scoring, timeline,
     answers, labelfiles, timeline_picture, live, explain, labelling,
     enrollment, glance, isolation, tasks, visitors, teaching, gate, page, web, serving,
-    disturbed, peers, benchmark, leaderboard, strangers, conversation,
+    disturbed, peers, benchmark, leaderboard, strangers, verification, conversation,
     timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables,
     spoken, contest
 """

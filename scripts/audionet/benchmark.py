@@ -312,6 +312,24 @@ def systems_of(
     return systems
 
 
+def encoders(
+    bottleneck_dir: Path, pool: Executor, recipe: Recipe | None
+) -> dict[str, Callable[[Sequence[Example]], np.ndarray]]:
+    """Return what gives vectors of pictures' sounds by encoders that were made to tell voices apart, if installed.
+
+    Args:
+        bottleneck_dir: the cache.
+        pool: processes that prepare sounds.
+        recipe: of the pictures.
+    """
+    if missing := missing_peer():
+        say(missing)
+        return {}
+    assert recipe is not None  # the pictures were drawn of recordings
+    encoder = Listener(Resemblyzer(), bottleneck_dir, pool)
+    return {PEER: lambda examples: encoder.vectors(disturb(chunk_files(examples), "clean", seed=0, recipe=recipe))}
+
+
 def _eye(load: Callable[..., Backbone], bottleneck_dir: Path, pool: Executor, bottleneck: str) -> Eye:
     return Eye(load(bottleneck=bottleneck), bottleneck_dir, pool)
 

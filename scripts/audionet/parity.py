@@ -203,7 +203,6 @@ def compare(
     drift = np.abs(np.exp(expected) - given).sum(axis=1) / 2
     names, recordings = np.unique([clip.recording for clip in clips], return_inverse=True)
     truth = [numbers[recordings == one][0] for one in range(len(names))]
-
     weights = [_weights([clips[int(row)] for row in np.flatnonzero(recordings == one)]) for one in range(len(names))]
 
     def right_of(scores: np.ndarray) -> tuple[int, int]:

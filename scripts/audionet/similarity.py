@@ -164,40 +164,62 @@ def fit_similarity(
         return None
     whole = rows_by_group([str(name) for name in recordings])
     compared = np.sort(np.concatenate([of_it[:CHUNKS_COMPARED] for of_it in whole.values()])[:MOST_COMPARED])
-    by_chunk: dict[bool, list[float]] = {True: [], False: []}
-    by_recording: dict[bool, list[float]] = {True: [], False: []}
+    trials = Trials()
     for left_out in np.array_split(np.random.default_rng(0).permutation(labels), min(MOST_PARTS, len(labels) // 2 + 1)):
         space = fit_space(bottlenecks, numbers, np.flatnonzero(~np.isin(numbers, left_out)))
         rows = compared[np.isin(chunk_numbers[compared], left_out)]
         places = space.places(np.asarray(chunks[rows]))
-        groups = rows_by_group([str(name) for name in recordings[rows]])
+        trials.add(places, chunk_numbers[rows], recordings[rows])
+    if not trials.by_chunk[True] or not trials.by_chunk[False]:
+        return None
+    space = fit_space(bottlenecks, numbers, np.arange(len(numbers)))
+    return dataclasses.replace(space, **_meaning(trials))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Cosines of comparisons, by whether both sides are of the same label.
+
+    Attributes:
+        by_chunk: of a chunk with a prototype made of another recording.
+        by_recording: their means over the chunks of a recording.
+    """
+
+    by_chunk: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
+    by_recording: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
+
+    def add(self, places: np.ndarray, numbers: np.ndarray, recordings: np.ndarray) -> None:
+        """Compare every recording with a prototype of every other one.
+
+        Args:
+            places: shape (n, dimension), of chunks, each of length 1.
+            numbers: shape (n,), their labels.
+            recordings: shape (n,), the recording of each.
+        """
+        groups = rows_by_group([str(name) for name in recordings])
         for name, of_it in groups.items():
             prototype = places[of_it].mean(axis=0)
             cosines = places @ (prototype / max(float(np.linalg.norm(prototype)), 1e-9))
             for other, of_other in groups.items():
                 if other != name:
-                    is_same = bool(chunk_numbers[rows[of_it[0]]] == chunk_numbers[rows[of_other[0]]])
-                    by_chunk[is_same].extend(cosines[of_other])
-                    by_recording[is_same].append(float(cosines[of_other].mean()))
-    if not by_chunk[True] or not by_chunk[False]:
-        return None
-    space = fit_space(bottlenecks, numbers, np.arange(len(numbers)))
-    return dataclasses.replace(space, **_meaning(by_chunk, by_recording))  # type: ignore[arg-type]
+                    is_same = bool(numbers[of_it[0]] == numbers[of_other[0]])
+                    self.by_chunk[is_same].extend(cosines[of_other])
+                    self.by_recording[is_same].append(float(cosines[of_other].mean()))
 
 
-def _meaning(by_chunk: Mapping[bool, list[float]], by_recording: Mapping[bool, list[float]]) -> dict[str, float]:
+def _meaning(trials: Trials) -> dict[str, float]:
     """Return the curve from scores to odds, and how often it is wrong, by the scores of the same and of others.
 
     Source: J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
     """
     from sklearn.linear_model import LogisticRegression  # a second, which only training should take
 
-    same, other = np.array(by_chunk[True]), np.array(by_chunk[False])
+    same, other = np.array(trials.by_chunk[True]), np.array(trials.by_chunk[False])
     scores = np.concatenate([same, other])[:, None]
     curve = LogisticRegression(C=1e6, class_weight="balanced").fit(scores, np.arange(len(scores)) < len(same))
     slope, offset = float(curve.coef_[0, 0]), float(curve.intercept_[0])
     chunk_curve = detection_curve(same, other)
-    recording_curve = detection_curve(np.array(by_recording[True]), np.array(by_recording[False]))
+    recording_curve = detection_curve(np.array(trials.by_recording[True]), np.array(trials.by_recording[False]))
     assert chunk_curve is not None and recording_curve is not None  # there are scores of both kinds
     return {
         "slope": slope,

@@ -103,7 +103,7 @@ def measure(
     found = []
     with progress_bar(total=len(draws), description="Training", unit="draws") as bar:
         for draw in draws:
-            material = _material(dataset, draw, collect)
+            material = material_of(dataset, draw, collect)
             found.append(_measured(draw, material, choose(material)))
             bar.update()
     return {
@@ -115,7 +115,7 @@ def measure(
     }
 
 
-def _material(dataset: Dataset, draw: Draw, collect: Callable[[Dataset], Material]) -> Material:
+def material_of(dataset: Dataset, draw: Draw, collect: Callable[[Dataset], Material]) -> Material:
     """Return what there is to train on, the labels held out as impostors all of whom are for testing."""
     known = tuple(example for example in dataset.examples if example.label in draw.known)
     unknown = tuple(

@@ -1,0 +1,110 @@
+"""The benchmark of comparisons, with a small network."""
+
+import json
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+from conftest import FakeBackbone
+
+from audionet import strangers, verification
+from audionet.dataset import read_dataset
+from audionet.errors import InputError
+from audionet.pictures import make_pictures
+from audionet.recipe import find_recipe
+from audionet.settings import HeadSettings, HoldoutSettings
+from audionet.similarity import Trials
+from audionet.training import choose
+
+LABELS = ("alice", "bob", "carol", "dave", "erin")
+
+
+def five_speakers(speakers, audio_dir):
+    """Three voices under five names: dave is carol, and erin is alice."""
+    shutil.copytree(speakers, audio_dir)
+    shutil.copytree(audio_dir / "carol", audio_dir / "dave")
+    shutil.copytree(audio_dir / "alice", audio_dir / "erin")
+    return audio_dir
+
+
+@pytest.fixture(scope="module")
+def dataset(speakers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("five")
+    make_pictures(five_speakers(speakers, folder / "audio"), folder / "images", recipe=find_recipe("default"))
+    return read_dataset(folder / "images", folder / "ledger.sqlite")
+
+
+@pytest.fixture(scope="module")
+def measure(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bottlenecks")
+
+    def measure(*left_out: tuple[str, ...], **peers):
+        draws = [strangers.Draw("", one, tuple(label for label in LABELS if label not in one)) for one in left_out]
+        return verification.measure(
+            dataset,
+            draws,
+            backbone=FakeBackbone(),
+            choose=partial(choose, candidates=["rows"], settings=HeadSettings(head="lda")),
+            bottleneck_dir=folder,
+            holdout=HoldoutSettings(views=0),
+            peers=peers,
+        )
+
+    return measure
+
+
+def test_no_recording_is_compared_with_itself():
+    places, recordings = np.eye(4, dtype=np.float32), np.array(["a/1", "a/1", "a/2", "b/1"])
+    trials = Trials()
+    trials.add(places, np.array(["a", "a", "a", "b"]), recordings)
+    assert set(trials.by_chunk[True] + trials.by_chunk[False]) == {0.0}
+    assert {is_same: len(cosines) for is_same, cosines in trials.by_chunk.items()} == {True: 3, False: 5}
+    assert {is_same: len(cosines) for is_same, cosines in trials.by_recording.items()} == {True: 2, False: 4}
+
+
+def test_different_voices_are_told_apart_and_one_voice_under_two_names_is_not(measure):
+    apart, alike = measure(("alice", "bob"), ("carol", "dave"))["draws"]
+    assert apart["systems"]["AudioNet"]["recording"]["eer"] < 0.1
+    assert alike["systems"]["AudioNet"]["recording"]["eer"] > 0.3
+    assert (apart["n_same"]["recording"], apart["n_other"]["recording"]) == (2 * 5 * 4, 2 * 5 * 5)
+
+
+def test_a_peer_is_given_the_same_chunks(measure, dataset):
+    heard = []
+
+    def oracle(examples):
+        heard.extend(example.recording for example in examples)
+        return np.array([[1, 0] if example.recording.startswith("alice") else [0, 1] for example in examples])
+
+    result = measure(("alice", "bob"), Oracle=oracle)
+    assert result["mean"]["Oracle"]["chunk"] == {"eer": 0, "auroc": 1}
+    assert {name.partition("/")[0] for name in heard} == {"alice", "bob"}
+    assert len(heard) == sum(example.label in ("alice", "bob") for example in dataset.examples)
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_means_are_those_of_the_draws(measure):
+    result = measure(("alice", "bob"), ("carol", "dave"))
+    rates = [draw["systems"]["AudioNet"]["chunk"]["auroc"] for draw in result["draws"]]
+    assert result["mean"]["AudioNet"]["chunk"]["auroc"] == pytest.approx(np.mean(rates))
+
+
+def test_one_label_alone_has_nothing_to_be_compared_with(measure):
+    with pytest.raises(InputError, match="Leave out two labels or more"):
+        measure(("alice",))
+
+
+def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
+    import bench_verify
+
+    monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.backbones.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    audio_dir = five_speakers(speakers, tmp_path / "voices")
+    (audio_dir / "bob" / "broken.mp3").write_text("no sound")
+    arguments = ["--audio_dir", audio_dir, "--draws", "1", "--no_peers", "--output_dir", tmp_path / "out"]
+    assert bench_verify.main([str(argument) for argument in arguments]) == 1
+    printed = capsys.readouterr()
+    assert "Means over 1 draws of 2 of 5 labels" in printed.out
+    assert "broken.mp3" in printed.err
+    assert len(json.loads((tmp_path / "out" / "voices" / "verify.json").read_text())["draws"]) == 1
