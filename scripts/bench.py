@@ -94,11 +94,12 @@ def bench(options: BenchOptions) -> int:
     for name in chosen:
         say(name)
         result["steps"].append(speed.measure(name, speed.BENCHES[name](workshop), rounds=options.rounds))
+        write_json(options.output_dir / "speed.json", result)  # so that a killed run keeps what it measured
     for name in growing if options.growth else ():
         say(f"Growth: {name}")
         result["growth"].append(growth.measure_growth(name, workshop, rounds=options.growth_rounds))
+        write_json(options.output_dir / "speed.json", result)
     speed_tables.print_tables(result)
-    write_json(options.output_dir / "speed.json", result)
     write_text(options.output_dir / "speed.md", speed_tables.markdown(result))
     speed_tables.draw(result, options.output_dir / "speed.png")
     print(f"Tables and plot: {printable(options.output_dir / 'speed.md')}, speed.json and speed.png beside it")
