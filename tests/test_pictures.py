@@ -74,6 +74,7 @@ def test_a_picture_knows_its_recording_offset_and_recipe(audio_dir, image_dir):
         "recording": "bob/1.wav",
         "offset_seconds": 1.0,
         "seconds": 1.0,
+        "level_dbfs": -9.03,
         "recipe": RECIPE.to_json() | {"window_samples": list(RECIPE.window_samples)},
     }
 
@@ -260,6 +261,7 @@ def test_a_run_that_stops_loses_nothing_that_was_finished(audio_dir, image_dir, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pictures, "_make_all", stops_after_two)
+    monkeypatch.setattr(pictures, "GROUP_BYTES", 1)  # each recording is a group of its own
     with pytest.raises(KeyboardInterrupt):
         make(audio_dir, image_dir)
     monkeypatch.undo()

@@ -274,7 +274,7 @@ def cut_out(recording: Path, pieces: Sequence[Piece]) -> None:
     recording = Path(recording).absolute()
     cutters = [_cut_sndfile] if recording.suffix.lower() in LOSSLESS_SUFFIXES else []
     cutters += [_cut_sox] if has_sox() else []
-    cutters += [_cut_ffmpeg] if shutil.which("ffmpeg") else []
+    cutters += [_cut_ffmpeg] if has_ffmpeg() else []
     reasons = []
     for cut_pieces in [*cutters, _cut_sndfile]:
         try:
@@ -435,6 +435,12 @@ def has_sox() -> bool:
     return shutil.which("sox") is not None
 
 
+@functools.cache
+def has_ffmpeg() -> bool:
+    """Tell whether the ffmpeg program is installed."""
+    return shutil.which("ffmpeg") is not None
+
+
 class _DecoderError(Exception):
     """One decoder does not read the file; its text says which and why, and the next one is tried."""
 
@@ -443,7 +449,7 @@ def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Itera
     if effects:
         return [_decode_sox]
     sox = [_decode_sox] if has_sox() else []
-    ffmpeg = [_decode_ffmpeg] if shutil.which("ffmpeg") else []
+    ffmpeg = [_decode_ffmpeg] if has_ffmpeg() else []
     if path.suffix.lower() in LOSSLESS_SUFFIXES:
         return [_decode_sndfile, *sox, *ffmpeg]
     # libsndfile stops short in mp3 of a varying bit rate whose header does not tell the length.
@@ -522,7 +528,9 @@ def _decode_stream(source: bytes | int, sample_rate_hz: int, block_seconds: floa
             # to be in memory for what a truncated file lacks.
             buffer = np.empty((round(block_seconds * sound.samplerate), sound.channels), np.float32)
             while len(block := sound.read(out=buffer)):
-                mono = np.nan_to_num(block.mean(axis=1, dtype=np.float32), posinf=1.0, neginf=-1.0)
+                mono = block[:, 0].copy() if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
+                if not np.isfinite(mono).all():
+                    mono = np.nan_to_num(mono, posinf=1.0, neginf=-1.0)
                 yield mono if as_it_is else resample(mono)
             if not as_it_is:
                 yield resample(np.empty(0, np.float32), last=True)

@@ -33,14 +33,16 @@ def whole_file(path: Path) -> Iterator[Path]:
     A reader therefore sees the old file, the new file or none, and never a part of one.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept because writers choose their format by it; the process id keeps two writers apart.
     scratch = path.parent / f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}"
     try:
         yield scratch
         os.replace(scratch, path)
-    finally:
+    except BaseException:
         scratch.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

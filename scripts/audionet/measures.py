@@ -32,14 +32,21 @@ BANDWIDTH_FLOOR_DB = -100.0  # 16-bit rounding lies at about -120 a bin
 
 def listen(chunk: Chunk, *, sample_rate_hz: int) -> Note:
     """Take note of a chunk: where it is, its measures, its peaks and its digest, as a JSON value of half a kilobyte."""
-    samples = chunk.samples[: max(1, round(chunk.seconds * sample_rate_hz))]  # what follows is the same once more
+    return listen_with_level(chunk, sample_rate_hz=sample_rate_hz)[0]
+
+
+def listen_with_level(chunk: Chunk, *, sample_rate_hz: int) -> tuple[Note, float]:
+    """Return what `listen` and `chunk_level_dbfs` do, in one pass."""
+    samples = _without_repetition(chunk, sample_rate_hz)
+    measures = measure(samples, sample_rate_hz=sample_rate_hz)
     peaks = find_peaks(samples, sample_rate_hz=sample_rate_hz)
-    return {
+    note = {
         "offset_seconds": round(chunk.offset_seconds, 4),
-        "measures": {name: round(value, 4) for name, value in measure(samples, sample_rate_hz=sample_rate_hz).items()},
+        "measures": {name: round(value, 4) for name, value in measures.items()},
         "peaks": base64.b64encode(peaks.astype("<u2").tobytes()).decode(),
         "digest": digest(samples),
     }
+    return note, round(measures["level_dbfs"], 2)
 
 
 def peaks_of(note: Note) -> np.ndarray:
@@ -83,7 +90,7 @@ def level_dbfs(samples: np.ndarray, *, sample_rate_hz: int) -> float:
 
 def chunk_level_dbfs(chunk: Chunk, *, sample_rate_hz: int) -> float:
     """Return the level of a chunk without its repetition, rounded as it is kept with its picture."""
-    samples = chunk.samples[: max(1, round(chunk.seconds * sample_rate_hz))]
+    samples = _without_repetition(chunk, sample_rate_hz)
     return round(level_dbfs(samples, sample_rate_hz=sample_rate_hz), 2)
 
 
@@ -120,6 +127,10 @@ def clipped_share(samples: np.ndarray) -> float:
     for shift in range(3):
         clipped[shift : len(run) + shift] |= run
     return float(clipped.mean())
+
+
+def _without_repetition(chunk: Chunk, sample_rate_hz: int) -> np.ndarray:
+    return chunk.samples[: max(1, round(chunk.seconds * sample_rate_hz))]
 
 
 def _frames(samples: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ from audionet.files import (
 )
 from audionet.layouts import find_layout, listed_recordings
 from audionet.ledger import Ledger, Stamp, stamp_of
-from audionet.measures import NOTE_VERSION, Note, chunk_level_dbfs, listen
+from audionet.measures import NOTE_VERSION, Note, listen_with_level
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import progress_bar, say
 from audionet.spectrogram import draw, encode_jpg, is_picture, read_about
@@ -115,14 +115,17 @@ def make_pictures(
                 good.add(task.recording)
             else:
                 tasks.append(task)
-        for task, made in _make_all(tasks, image_dir, recipe, jobs, keep_wav):
-            if isinstance(made, str):
-                tally.failures[task.recording] = made
-                continue
-            tally.recordings_made += 1
-            _count(tally, task, made, expected)
-            good.add(task.recording)
-            ledger.note([(task.recording, task.stamp, made)])  # at once, so that a killed run has lost nothing
+        for group in _make_all(tasks, image_dir, recipe, jobs, keep_wav):
+            finished = []
+            for task, made in group:
+                if isinstance(made, str):
+                    tally.failures[task.recording] = made
+                    continue
+                tally.recordings_made += 1
+                _count(tally, task, made, expected)
+                good.add(task.recording)
+                finished.append((task.recording, task.stamp, made))
+            ledger.note(finished)  # at once, so that a killed run loses no group that was finished
         if tasks or any(name.endswith(".jpg") and name not in expected for name in on_disk):
             tally.pictures_removed = _remove_strangers(image_dir, expected)
         if not keep_wav:
@@ -287,8 +290,8 @@ def _count(tally: PictureTally, task: _Task, made: dict, expected: set[str]) -> 
 
 def _make_all(
     tasks: list[_Task], image_dir: Path, recipe: Recipe, jobs: int | None, keep_wav: bool
-) -> Iterator[tuple[_Task, dict | str]]:
-    """Yield each task with what was made of it, or the reason why nothing was, in order of completion."""
+) -> Iterator[list[tuple[_Task, dict | str]]]:
+    """Yield groups of tasks, each task with what was made of it or why nothing was, in order of completion."""
     if not tasks:
         return
     groups = _grouped(sorted(tasks, key=lambda task: task.stamp[0], reverse=True))
@@ -299,7 +302,7 @@ def _make_all(
         with process_pool(min(jobs or os.cpu_count() or 1, len(groups))) as pool:
             for group, future in _completed(pool, groups, work):
                 try:
-                    yield from zip(group, future.result(), strict=True)
+                    yield list(zip(group, future.result(), strict=True))
                 except BrokenProcessPool:
                     crashed.extend(group)
                     continue
@@ -308,9 +311,9 @@ def _make_all(
             # A decoder crashed and took its neighbours along. Alone, each one shows whether it was the cause.
             with process_pool(1) as pool:
                 try:
-                    yield task, pool.submit(_make_group, [task], *work).result()[0]
+                    yield [(task, pool.submit(_make_group, [task], *work).result()[0])]
                 except BrokenProcessPool:
-                    yield task, "a decoder crashed on it; remove it or convert it to wav"
+                    yield [(task, "a decoder crashed on it; remove it or convert it to wav")]
             bar.update(task.stamp[0])
 
 
@@ -369,11 +372,12 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
     recipe_json = recipe.to_json()
     for chunk in audio.chunks_by_recipe(task.source, recipe):
         jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
+        note, level_dbfs = listen_with_level(chunk, sample_rate_hz=recipe.sample_rate_hz)
         about = {
             "recording": task.recording,
             "offset_seconds": round(chunk.offset_seconds, 6),
             "seconds": round(chunk.seconds, 6),
-            "level_dbfs": chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz),
+            "level_dbfs": level_dbfs,
             "recipe": recipe_json,
         }
         content = encode_jpg(draw(chunk.samples, recipe), quality=recipe.jpg_quality, about=about)
@@ -382,7 +386,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
         write_bytes(jpg, content)
         made["chunks"].append(chunk.index)
         made["seconds"] += chunk.seconds
-        made["notes"].append(listen(chunk, sample_rate_hz=recipe.sample_rate_hz))
+        made["notes"].append(note)
     return made
 
 

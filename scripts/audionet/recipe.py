@@ -128,7 +128,8 @@ class Recipe:
 
     def to_json(self) -> dict:
         """Return what decides how pictures look, and the name, as a JSON object."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_IN_PICTURES}
+        names = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in names if name not in NOT_IN_PICTURES}
 
     @classmethod
     def from_json(cls, value: dict) -> "Recipe":
