@@ -63,10 +63,10 @@ class AppOptions:
 def serve(options: AppOptions) -> int:
     """Serve until interrupted."""
     try:  # the web server and its kin, which --help should not wait for
-        from audionet import serving
-        from audionet.gate import is_loopback
-        from audionet.isolation import Limits
-        from audionet.page import PageSettings
+        from audionet.app import serving
+        from audionet.app.gate import is_loopback
+        from audionet.app.isolation import Limits
+        from audionet.app.page import PageSettings
     except ModuleNotFoundError as error:
         raise InputError(
             f"The page needs the package {error.name}, which is not installed. Type make setup, or pip install -r "

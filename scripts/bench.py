@@ -73,9 +73,9 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Measure, print and write tables."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet import growth, speed, speed_tables
+    from audionet.bench import growth, speed, speed_tables
+    from audionet.bench.workshop import FULL_SIZES, QUICK_SIZES, Workshop
     from audionet.files import write_json, write_text
-    from audionet.workshop import FULL_SIZES, QUICK_SIZES, Workshop
 
     sizes = (FULL_SIZES if options.full else QUICK_SIZES).changed(vars(options))
     workshop = Workshop(options.output_dir / "made", sizes, options.audio_dir, options.engine)

@@ -49,8 +49,8 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Draw, train, score, print and write tables; return 1 if any recording had to be set aside."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet import benchmark, leaderboard
     from audionet.backbones import find_architecture
+    from audionet.bench import benchmark, leaderboard
     from audionet.files import write_json, write_text
     from audionet.recipe import find_recipe
     from audionet.workers import process_pool

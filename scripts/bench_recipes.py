@@ -55,7 +55,7 @@ class BenchRecipesOptions:
 def bench(options: BenchRecipesOptions) -> int:
     """Let the recipes compete, print the table and write it down."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet import contest, spoken
+    from audionet.bench import contest, spoken
     from audionet.files import write_json, write_text
 
     audio_dir = options.audio_dir or options.output_dir / "words"

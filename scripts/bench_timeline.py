@@ -49,7 +49,8 @@ class BenchTimelineOptions:
 def bench(options: BenchTimelineOptions) -> int:
     """Train, put a conversation together, make its timeline, and print how wrong it is."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet import benchmark, conversation, labelfiles
+    from audionet import labelfiles
+    from audionet.bench import benchmark, conversation
     from audionet.dataset import read_dataset
     from audionet.errors import InputError
     from audionet.pictures import make_pictures

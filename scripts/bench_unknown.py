@@ -44,8 +44,9 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Draw, train, score, print and write down; return 1 if any recording had to be set aside."""
     # NumPy and the networks, which --help should not wait for.
-    from audionet import benchmark, strangers, training
+    from audionet import training
     from audionet.backbones import candidate_bottlenecks, loader_of, union_of
+    from audionet.bench import benchmark, strangers
     from audionet.files import write_json
 
     candidates = candidate_bottlenecks(options.architecture)

@@ -48,8 +48,9 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Draw, train, compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy and the networks, which --help should not wait for.
-    from audionet import benchmark, strangers, training, verification
+    from audionet import training
     from audionet.backbones import candidate_bottlenecks, loader_of, union_of
+    from audionet.bench import benchmark, strangers, verification
     from audionet.files import write_json
     from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
     from audionet.workers import process_pool

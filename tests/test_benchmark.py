@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, SPEAKERS, FakeBackbone, tone, voice
 
-from audionet import benchmark, leaderboard, peers
 from audionet.audio import write_wav
-from audionet.benchmark import Eye, Listener, listener, network, trial_by_name, trials_by_fold
+from audionet.bench import benchmark, leaderboard, peers
+from audionet.bench.benchmark import Eye, Listener, listener, network, trial_by_name, trials_by_fold
+from audionet.bench.disturbed import (
+    BABBLE,
+    CONDITIONS,
+    PEER_CONDITIONS,
+    as_picture,
+    as_sound,
+    disturb,
+    possible_conditions,
+)
 from audionet.dataset import read_dataset
-from audionet.disturbed import BABBLE, CONDITIONS, PEER_CONDITIONS, as_picture, as_sound, disturb, possible_conditions
 from audionet.errors import InputError, PictureError
 from audionet.recipe import find_recipe
 from audionet.settings import HeadSettings, HoldoutSettings
@@ -171,7 +179,7 @@ def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
 
 
 def test_a_codec_that_is_missing_leaves_its_condition_out(monkeypatch):
-    monkeypatch.setattr("audionet.disturbed.missing_codecs", lambda: {"gsm": "not here"})
+    monkeypatch.setattr("audionet.bench.disturbed.missing_codecs", lambda: {"gsm": "not here"})
     conditions, skipped = possible_conditions()
     assert set(CONDITIONS) - set(conditions) == {"GSM"} == set(skipped)
 

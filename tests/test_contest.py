@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from conftest import names_below
 
-from audionet import contest, recipe, spoken
+from audionet import recipe
+from audionet.bench import contest, spoken
+from audionet.bench.spoken import WORDS, speak_words
 from audionet.errors import InputError
 from audionet.files import read_mark
-from audionet.spoken import WORDS, speak_words
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="the espeak-ng program is not installed")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.audio import read_blocks
-from audionet.conversation import by_label, error_rates, plan_turns, with_strangers, write_conversation
+from audionet.bench.conversation import by_label, error_rates, plan_turns, with_strangers, write_conversation
 from audionet.errors import InputError
 from audionet.recipe import find_recipe
 from audionet.timeline import Span, Timeline

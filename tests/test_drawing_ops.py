@@ -6,9 +6,9 @@ from conftest import noise, tone, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet import drawing_ops
 from audionet.backbones import fit_pictures
 from audionet.errors import InputError
+from audionet.exporting import drawing_ops
 from audionet.recipe import RECIPES, Recipe, find_recipe
 from audionet.spectrogram import served_picture
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import FakeBackbone
 
 from audionet.bottlenecks import bottlenecks_of
-from audionet.export import frozen_graph, write_graph, write_labels
+from audionet.exporting.frozen_graph import frozen_graph, write_graph, write_labels
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import SAMPLE_AUDIO, write_sound
 
-from audionet import exports, formats
 from audionet.classifier import Classifier, write_enrolled
 from audionet.errors import ExportError, InputError
-from audionet.export import picture_graph, waveform_graph
-from audionet.formats import FORMATS, Tolerance
-from audionet.parity import Clip, compare, find_clips
+from audionet.exporting import exports, formats
+from audionet.exporting.formats import FORMATS, Tolerance
+from audionet.exporting.frozen_graph import picture_graph, waveform_graph
+from audionet.exporting.parity import Clip, compare, find_clips
 from audionet.testset import find_audio, find_pictures
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
@@ -181,7 +181,7 @@ def test_one_chunk_may_always_differ_and_then_the_share_that_is_tolerated(drift,
 
 
 def test_an_operation_without_a_counterpart_in_keras_is_named(trained):
-    from audionet.keras_graph import keras_model
+    from audionet.exporting.keras_graph import keras_model
 
     graph = picture_graph(trained.classifier)
     next(node for node in graph.node if node.op == "Softmax").op = "LogSoftmax"

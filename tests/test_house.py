@@ -14,15 +14,18 @@ from conftest import CHECKOUT, SCRIPTS, run_python
 from audionet.errors import InputError
 from audionet.options import parse_options
 
-MODULES = sorted(path.stem for path in (SCRIPTS / "audionet").glob("[!_]*.py"))
+PACKAGE = SCRIPTS / "audionet"
+PATHS = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("[!_]*.py"))}
+MODULES = sorted(PATHS)
+PACKAGES = {"audionet", *(f"audionet.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 
 def order_of_modules() -> list[str]:
     """Return the list in the package's docstring, which the import rule is about."""
-    docstring = ast.get_docstring(ast.parse((SCRIPTS / "audionet" / "__init__.py").read_text()))
+    docstring = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text()))
     listed = docstring[docstring.index("Import rule") :].split(":\n", 1)[1]
-    return re.findall(r"\w+", listed)
+    return re.findall(r"[\w.]+", listed)
 
 
 def imports_of(path: Path) -> set[str]:
@@ -31,8 +34,8 @@ def imports_of(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "audionet":
-            found |= {f"audionet.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module in PACKAGES:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module)
     return found
@@ -85,7 +88,7 @@ def test_every_module_has_its_place_in_the_order():
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_from_those_before_it(module):
     order = order_of_modules()
-    imported = ours(imports_of(SCRIPTS / "audionet" / f"{module}.py"))
+    imported = ours(imports_of(PATHS[module]))
     assert imported <= set(order[: order.index(module)])
 
 
@@ -96,7 +99,7 @@ def test_scripts_never_import_each_other(script):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_imports_a_script(module):
-    assert not imports_of(SCRIPTS / "audionet" / f"{module}.py") & set(SCRIPT_NAMES)
+    assert not imports_of(PATHS[module]) & set(SCRIPT_NAMES)
 
 
 @pytest.mark.parametrize("script", SCRIPT_NAMES)
@@ -148,7 +151,7 @@ def test_a_classifier_loads_without_tensorflow(saved, drawn):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", sorted((SCRIPTS / "audionet").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(PATHS.values()), ids=lambda path: path.stem)
 def test_no_module_swallows_what_it_does_not_know(path):
     handlers = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ExceptHandler)]
     names = {handler.type.id for handler in handlers if isinstance(handler.type, ast.Name)}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from audionet.app.isolation import Apart, CrashError, Limits, OvertimeError
 from audionet.errors import RecordingError
-from audionet.isolation import Apart, CrashError, Limits, OvertimeError
 
 
 def double(*, number: int) -> int:

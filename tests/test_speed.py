@@ -11,15 +11,15 @@ from conftest import RATE_HZ, SCRIPTS, names_below, run_python, tiny_graph, tone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import bare, classic, growth, made_data, ours, speed, speed_tables
+from audionet.bench import bare, classic, growth, made_data, ours, speed, speed_tables
+from audionet.bench.timing import Contestant, Step, Timing, job, ratios, run_timed, spread, take_turns
+from audionet.bench.workshop import QUICK_SIZES, Workshop
 from audionet.bottlenecks import BottleneckCache
 from audionet.classifier import GraphClassifier
 from audionet.errors import AudioNetError
 from audionet.pictures import make_pictures
 from audionet.recipe import find_recipe
 from audionet.spectrogram import encode_jpg, read_picture
-from audionet.timing import Contestant, Step, Timing, job, ratios, run_timed, spread, take_turns
-from audionet.workshop import QUICK_SIZES, Workshop
 
 SPEEDS = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 TINY_SIZES = {

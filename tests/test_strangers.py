@@ -11,7 +11,7 @@ from conftest import FakeBackbone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import strangers
+from audionet.bench import strangers
 from audionet.dataset import read_dataset
 from audionet.errors import InputError
 from audionet.pictures import make_pictures

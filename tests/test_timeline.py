@@ -205,7 +205,7 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from conftest import SAMPLE_AUDIO
 
     from audionet.backbones import load_backbone
-    from audionet.conversation import error_rates, write_conversation
+    from audionet.bench.conversation import error_rates, write_conversation
     from audionet.dataset import read_dataset
     from audionet.material import gather
     from audionet.outcome import finish

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet import strangers, verification
+from audionet.bench import strangers, verification
 from audionet.dataset import read_dataset
 from audionet.errors import InputError
 from audionet.pictures import make_pictures

@@ -16,16 +16,17 @@ Words, used for these things only:
 Import rule: the data flow in one direction, and so do the imports. A module may import from those before it in this
 list, never from those after it, and scripts never import each other:
 
-    errors, files, screen, tables, workers, recipe, options, settings, layouts, audio, spectrogram, conditions, views,
-    ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones, bottlenecks,
-    metrics, head, material, designs, lessons, endtoend, openset, similarity, runs, evaluation, comparison, findings,
-    classifier, testset, figures, sections, report, reporting, drawing_ops, export, keras_graph, formats, parity,
-    exports, inspection, training, courses, outcome, scoring, timeline,
-    answers, labelfiles, timeline_picture, live, explain, labelling,
-    enrollment, glance, isolation, tasks, visitors, teaching, gate, page, web, serving,
-    disturbed, peers, benchmark, leaderboard, strangers, verification, conversation,
-    timing, classic, bare, made_data, ours, workshop, speed, growth, speed_tables,
-    spoken, contest
+    errors, files, screen, tables, workers, recipe, options, settings, layouts, audio, spectrogram, conditions,
+    views, ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones,
+    bottlenecks, metrics, head, material, designs, lessons, endtoend, openset, similarity, runs, evaluation,
+    comparison, findings, classifier, testset, figures, sections, report, reporting, exporting.drawing_ops,
+    exporting.frozen_graph, exporting.keras_graph, exporting.formats, exporting.parity, exporting.exports,
+    inspection, training, courses, outcome, scoring, timeline, answers, labelfiles, timeline_picture, live, explain,
+    labelling, enrollment,
+    app.glance, app.isolation, app.tasks, app.visitors, app.teaching, app.gate, app.page, app.web, app.serving,
+    bench.disturbed, bench.peers, bench.benchmark, bench.leaderboard, bench.strangers, bench.verification,
+    bench.conversation, bench.timing, bench.classic, bench.bare, bench.made_data, bench.ours, bench.workshop,
+    bench.speed, bench.growth, bench.speed_tables, bench.spoken, bench.contest
 """
 
 from typing import TYPE_CHECKING, Any

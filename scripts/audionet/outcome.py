@@ -19,7 +19,7 @@ from audionet.courses import Graduate
 from audionet.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
-from audionet.export import write_graph, write_labels
+from audionet.exporting.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.material import Material, without_fold

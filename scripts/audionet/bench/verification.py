@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.backbones import Backbone
+from audionet.bench.strangers import Draw, material_of
 from audionet.dataset import Dataset, Example
 from audionet.errors import InputError
 from audionet.material import Material, gather
@@ -21,7 +22,6 @@ from audionet.metrics import auroc, detection_curve, equal_error_rate
 from audionet.screen import progress_bar
 from audionet.settings import HoldoutSettings
 from audionet.similarity import Trials, fit_space
-from audionet.strangers import Draw, material_of
 from audionet.tables import print_table
 from audionet.training import Choice
 

@@ -16,7 +16,7 @@ from audionet import audio
 from audionet.backbones import Runner, fit_pictures
 from audionet.classifier import Classifier
 from audionet.errors import AudioNetError, ExportError, InputError
-from audionet.formats import Tolerance
+from audionet.exporting.formats import Tolerance
 from audionet.head import log_softmax, loudness_weights, pool
 from audionet.measures import chunk_level_dbfs
 from audionet.recipe import Recipe

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from audionet.backbones import fit_pictures, load_backbone
+from audionet.bench.made_data import MadeBackbone
 from audionet.bottlenecks import Rows
 from audionet.dataset import read_dataset
 from audionet.files import walk_files
 from audionet.head import TRAINERS, TrainingSet
-from audionet.made_data import MadeBackbone
 from audionet.material import LEDGER_NAME, Material, gather
 from audionet.settings import Engine, HeadSettings, HoldoutSettings
 from audionet.spectrogram import is_picture, read_picture

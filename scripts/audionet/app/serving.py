@@ -6,9 +6,9 @@ import webbrowser
 
 import uvicorn
 
+from audionet.app.page import PageSettings
+from audionet.app.web import make_app
 from audionet.errors import InputError
-from audionet.page import PageSettings
-from audionet.web import make_app
 
 IDLE_SECONDS = 30
 MORE_CONNECTIONS = 200  # than may wait: for pages, pictures and those who are told to come again

@@ -16,13 +16,13 @@ import numpy as np
 from PIL import Image
 
 from audionet import audio
+from audionet.app.glance import RATE_HZ, Glance
+from audionet.app.isolation import Task
 from audionet.classifier import ABOUT_NAME, Classifier
 from audionet.enrollment import enrol
 from audionet.errors import AudioNetError
 from audionet.explain import explain, write_explanation
 from audionet.files import printable, whole_folder
-from audionet.glance import RATE_HZ, Glance
-from audionet.isolation import Task
 from audionet.spectrogram import encode_jpg, read_picture
 from audionet.timeline import HOP_SECONDS, Span, make_timeline
 

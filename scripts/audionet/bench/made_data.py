@@ -16,7 +16,7 @@ import scipy.signal
 import soundfile
 from PIL import Image
 
-from audionet.classic import write_vector
+from audionet.bench.classic import write_vector
 from audionet.files import whole_folder, write_bytes
 from audionet.workers import process_pool
 

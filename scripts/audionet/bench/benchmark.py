@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 
 from audionet.backbones import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
+from audionet.bench.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
+from audionet.bench.peers import Cepstra, Resemblyzer, missing_peer, regress
 from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
 from audionet.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
-from audionet.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
 from audionet.files import printable, sha256_of
 from audionet.head import Head
 from audionet.material import Material, gather
-from audionet.peers import Cepstra, Resemblyzer, missing_peer, regress
 from audionet.pictures import make_pictures
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import say

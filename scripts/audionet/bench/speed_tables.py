@@ -4,10 +4,10 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from audionet.bench.leaderboard import Table, markdown_table
+from audionet.bench.speed import CLASSIC, OURS
 from audionet.files import whole_file
-from audionet.leaderboard import Table, markdown_table
 from audionet.runs import versions
-from audionet.speed import CLASSIC, OURS
 from audionet.tables import print_table
 
 MEBIBYTE = 2**20

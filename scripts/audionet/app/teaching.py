@@ -13,10 +13,10 @@ from pathlib import Path
 
 import anyio
 
+from audionet.app.visitors import STRANGERS, RefusedError, Visitor
 from audionet.screen import WATCHED
-from audionet.visitors import STRANGERS, RefusedError, Visitor
 
-SCRIPTS = Path(__file__).resolve().parent.parent
+SCRIPTS = Path(__file__).resolve().parent.parent.parent
 LONGEST_SECONDS = 3600
 NICENESS = 5  # lets those who only ask for a label go first
 BAR = re.compile(r"(\w+): +(\d+)%")

@@ -23,16 +23,17 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from audionet import runs, tasks
+from audionet import runs
+from audionet.app import tasks
+from audionet.app.gate import Gate, GateRules, problem
+from audionet.app.isolation import CrashError, OvertimeError
+from audionet.app.page import BusyError, Page, PageSettings
+from audionet.app.visitors import STRANGERS, MissingError, Model, RefusedError
 from audionet.errors import AudioNetError, ClassifierError, PictureError, RecordingError
 from audionet.files import printable
-from audionet.gate import Gate, GateRules, problem
-from audionet.isolation import CrashError, OvertimeError
-from audionet.page import BusyError, Page, PageSettings
 from audionet.screen import say
-from audionet.visitors import STRANGERS, MissingError, Model, RefusedError
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent.parent
 KEPT_SECONDS = 600.0  # of a clip that is taught or converted
 # A report has its style, its pictures and its sounds inside, and no script; shown here it is held to that.
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"

@@ -15,14 +15,15 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from audionet import audio, runs, tasks
+from audionet import audio, runs
+from audionet.app import tasks
+from audionet.app.isolation import Apart, Limits
+from audionet.app.teaching import School
+from audionet.app.visitors import MissingError, Model, Visitor
 from audionet.classifier import ABOUT_NAME
 from audionet.errors import AudioNetError
 from audionet.files import fingerprint_of, printable
-from audionet.isolation import Apart, Limits
 from audionet.spectrogram import PICTURE_SUFFIXES
-from audionet.teaching import School
-from audionet.visitors import MissingError, Model, Visitor
 
 SERVED = "served"
 MOST_EXAMPLES = 8
