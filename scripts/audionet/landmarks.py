@@ -8,6 +8,7 @@ with its square. A change of speed or pitch is beyond it.
 Source: A. Wang, An Industrial-Strength Audio Search Algorithm, ISMIR 2003.
 """
 
+import functools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -91,9 +92,14 @@ def _levels(samples: np.ndarray) -> np.ndarray:
     import scipy.fft  # as above
 
     slices = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    spectra = scipy.fft.rfft(slices * np.hanning(WINDOW_SAMPLES).astype(np.float32), axis=1)
+    spectra = scipy.fft.rfft(slices * _window(), axis=1)
     power = spectra.real**2 + spectra.imag**2
     return 10 * np.log10(power[:, LOWEST_BIN : HIGHEST_BIN + 1] + 1e-9)
+
+
+@functools.cache
+def _window() -> np.ndarray:
+    return np.hanning(WINDOW_SAMPLES).astype(np.float32)
 
 
 def find_matches(peaks: Mapping[Name, np.ndarray], *, sides: Mapping[Name, str] | None = None) -> list[Match[Name]]:

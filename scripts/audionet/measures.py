@@ -4,6 +4,7 @@
 """
 
 import base64
+import functools
 import hashlib
 import math
 from typing import Any
@@ -102,12 +103,17 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
     centred = np.pad(samples - samples.mean(), (0, max(0, window_samples - len(samples))))
     # Windows lie within the chunk: where one reached beyond, the cut would sound like a click of every frequency.
     slices = np.lib.stride_tricks.sliding_window_view(centred, window_samples)[:: window_samples // 2]
-    window = np.hanning(window_samples)
-    spectra = scipy.fft.rfft(slices * (window * 2 / window.sum()).astype(np.float32), axis=1)
+    spectra = scipy.fft.rfft(slices * _window(window_samples), axis=1)
     power = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
     levels = 10 * np.log10(power + 1e-20)
     heard = np.flatnonzero(levels > max(levels.max() - BANDWIDTH_RANGE_DB, BANDWIDTH_FLOOR_DB))
     return float(heard[-1] / (len(power) - 1) * sample_rate_hz / 2) if len(heard) else 0.0
+
+
+@functools.lru_cache(maxsize=16)
+def _window(window_samples: int) -> np.ndarray:
+    window = np.hanning(window_samples)
+    return (window * 2 / window.sum()).astype(np.float32)
 
 
 def clipped_share(samples: np.ndarray) -> float:
