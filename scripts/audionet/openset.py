@@ -221,7 +221,7 @@ class OpenSet:
         if self.false_accept_rate is None:
             return (
                 f"Unknown clips are refused by a threshold that refuses {known}; how many unknown ones it lets pass "
-                "cannot be told, since there were neither impostors nor a third label to leave out."
+                "cannot be told, since there were no impostors, and no labels were left out to stand for some."
             )
         return (
             f"Unknown clips are refused by a threshold fitted on {self.fitted_on} to let {self.stated_rate:.0%} pass; "
