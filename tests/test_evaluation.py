@@ -470,13 +470,16 @@ class TestReporting:
         for mistake in (one for one in mistakes if one.label == "alice"):
             assert mistake.picture.shape[2] == 3 and len(mistake.samples) == 32_000 and mistake.answer != "alice"
 
-    def test_mistakes_in_pictures_can_be_seen(self, classifier, drawn, tmp_path):
+    @pytest.mark.parametrize("left_out", ["", "*.wav"])
+    def test_mistakes_in_pictures_can_be_seen_and_heard_if_their_sound_was_kept(
+        self, classifier, drawn, tmp_path, left_out
+    ):
         folder = tmp_path / "pictures"
-        shutil.copytree(drawn / "bob", folder / "alice")
+        shutil.copytree(drawn / "bob", folder / "alice", ignore=shutil.ignore_patterns(left_out))
         sources = testset.find_pictures(folder)
         evaluation = testset.evaluate_folder(classifier, sources)
         (first, *_) = reporting.mistakes_of(evaluation["recordings"], classifier, sources)
-        assert first.picture is not None and first.samples is None
+        assert first.picture is not None and (first.samples is None) == bool(left_out)
 
     def test_a_recording_that_is_gone_is_shown_without_its_sound(self, classifier, spoken, tmp_path):
         folder = shutil.copytree(spoken, tmp_path / "audio")

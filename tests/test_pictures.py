@@ -462,3 +462,13 @@ def test_pictures_of_other_recordings_are_left_alone(audio_dir):
     mark_folder(audio_dir.parent / "data_image", "pictures", audio_dir="/somewhere/else")
     assert pictures_for(audio_dir)[0] == audio_dir.parent / "audio_image"
     assert read_mark(audio_dir.parent / "data_image")["audio_dir"] == "/somewhere/else"
+
+
+def test_pictures_of_another_recipe_are_left_alone_and_found_again(audio_dir):
+    make(audio_dir, audio_dir.parent / "data_image")
+    before = moments(audio_dir.parent / "data_image")
+    other = find_recipe("simple_audio")
+    places = [pictures_for(audio_dir, recipe=other)[0] for _ in range(2)]
+    assert places == [audio_dir.parent / "audio_image"] * 2
+    assert read_mark(places[0])["recipe"]["name"] == "simple_audio"
+    assert moments(audio_dir.parent / "data_image") == before

@@ -161,7 +161,7 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
         holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
         if holds_pictures or not any(audio.find_recordings(folder) for folder in folders):
             return image_dir, {}
-    target, drawn_by = _place_beside(image_dir)
+    target, drawn_by = _place_beside(image_dir, recipe)
     if recipe is None or (drawn_by is not None and drawn_by.name == recipe.name):
         recipe = drawn_by or find_recipe("default")
     return target, _made_of(image_dir, target, recipe)
@@ -196,18 +196,22 @@ def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, labels: Sequence[
     return tally.failures
 
 
-def _place_beside(audio_dir: Path) -> tuple[Path, Recipe | None]:
+def _place_beside(audio_dir: Path, recipe: Recipe | None) -> tuple[Path, Recipe | None]:
     """Return where the pictures of a folder of recordings belong, and the recipe of those that are there already.
 
-    That is the folder `data_image` beside it, or `<name>_image` where `data_image` holds another folder's pictures.
+    That is where they are; or else the first that is free of `data_image` beside the recordings, `<name>_image` and
+    `<name>_<recipe>_image`, so that pictures of another recipe stay as they are.
     """
-    beside = audio_dir.absolute().parent
-    image_dir = beside / "data_image"
-    mark = read_mark(image_dir)
-    if image_dir.exists() and (mark is None or mark.get("audio_dir") != str(audio_dir.resolve())):
-        image_dir = beside / f"{audio_dir.absolute().name}_image"
-        mark = read_mark(image_dir)
-    return image_dir, Recipe.from_json(mark["recipe"]) if mark and "recipe" in mark else None
+    name = audio_dir.absolute().name
+    names = ["data_image", f"{name}_image", *([f"{name}_{recipe.name}_image"] if recipe else [])]
+    places = [audio_dir.absolute().parent / each for each in names]
+    for place in places:
+        mark = read_mark(place) or {}
+        if mark.get("audio_dir") == str(audio_dir.resolve()) and "recipe" in mark:
+            drawn_by = Recipe.from_json(mark["recipe"])
+            if recipe is None or drawn_by.name == recipe.name:
+                return place, drawn_by
+    return next((place for place in places if not place.exists()), places[-1]), None
 
 
 def _claim(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
