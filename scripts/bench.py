@@ -76,6 +76,7 @@ def bench(options: BenchOptions) -> int:
     from audionet.bench import growth, speed, speed_tables
     from audionet.bench.workshop import FULL_SIZES, QUICK_SIZES, Workshop
     from audionet.files import write_json, write_text
+    from audionet.tables import markdown, print_tables
 
     sizes = (FULL_SIZES if options.full else QUICK_SIZES).changed(vars(options))
     workshop = Workshop(options.output_dir / "made", sizes, options.audio_dir, options.engine)
@@ -99,8 +100,9 @@ def bench(options: BenchOptions) -> int:
         say(f"Growth: {name}")
         result["growth"].append(growth.measure_growth(name, workshop, rounds=options.growth_rounds))
         write_json(options.output_dir / "speed.json", result)
-    speed_tables.print_tables(result)
-    write_text(options.output_dir / "speed.md", speed_tables.markdown(result))
+    tables, introduction = speed_tables.tables(result), speed_tables.introduction(result)
+    print_tables(tables, introduction)
+    write_text(options.output_dir / "speed.md", markdown(tables, introduction))
     speed_tables.draw(result, options.output_dir / "speed.png")
     print(f"Tables and plot: {printable(options.output_dir / 'speed.md')}, speed.json and speed.png beside it")
     return 0

@@ -12,15 +12,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.files import printable
+from audionet.bench.bench_options import BenchOptions
 from audionet.options import check, run_script
 from audionet.recipe import find_recipe
 
-TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
-
 
 @dataclass(frozen=True)
-class BenchRecipesOptions:
+class BenchRecipesOptions(BenchOptions):
     """The command line of bench_recipes.py."""
 
     audio_dir: Path | None = None
@@ -29,16 +27,10 @@ class BenchRecipesOptions:
     """Recipes, with commas between."""
     test: str | None = None
     """Hold out the recordings whose file name matches this regular expression. By default a fifth of the groups."""
-    group_by: str = "recording"
-    """What is never parted: recording, folder, fold, TABLE.csv:COLUMN, or a regular expression on the name."""
     speakers: int = 60
     """How many speakers say the words."""
     takes: int = 5
     """How often each says a word."""
-    random_seed: int = 0
-    """Another seed, other speakers and another split."""
-    output_dir: Path = TF_FILES / "bench"
-    """Folder for the words and the tables. It is safe to delete."""
 
     def __post_init__(self) -> None:
         for name in ("speakers", "takes"):
@@ -56,9 +48,9 @@ def bench(options: BenchRecipesOptions) -> int:
     """Let the recipes compete, print the table and write it down."""
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet.bench import contest, spoken
-    from audionet.files import write_json, write_text
+    from audionet.tables import markdown, print_tables
 
-    audio_dir = options.audio_dir or options.output_dir / "words"
+    audio_dir = options.audio_dir or options.output_dir / "spoken" / "words"
     if options.audio_dir is None:
         spoken.speak_words(audio_dir, speakers=options.speakers, takes=options.takes, seed=options.random_seed)
     result = contest.contest(
@@ -69,12 +61,9 @@ def bench(options: BenchRecipesOptions) -> int:
         test=options.test,
         seed=options.random_seed,
     )
-    contest.print_result(result)
-    place = options.output_dir / f"recipes_{audio_dir.resolve().name}"
-    settings = {name: str(value) for name, value in vars(options).items()}
-    write_json(place.with_suffix(".json"), {**result, "options": settings})
-    write_text(place.with_suffix(".md"), contest.markdown(result))
-    print(f"Table: {printable(place.with_suffix('.md'))}")
+    tables, introduction = contest.tables(result), contest.introduction(result)
+    print_tables(tables, introduction)
+    options.write(options.output_dir / audio_dir.resolve().name, "recipes", result, markdown(tables, introduction))
     return 0
 
 

@@ -9,22 +9,16 @@ are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-from audionet.files import printable, whole_folder, write_json, write_text
+from audionet.bench.bench_options import FolderBenchOptions
+from audionet.files import printable, whole_folder, write_text
 from audionet.options import EXIT_FAILED, check, run_script
-from audionet.screen import say
-from audionet.settings import HoldoutSettings
-
-TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 
 
 @dataclass(frozen=True)
-class BenchTimelineOptions:
+class BenchTimelineOptions(FolderBenchOptions):
     """The command line of bench_timeline.py."""
 
-    audio_dir: Path = TF_FILES / "data_audio"
-    """Folder of recordings, one subfolder a label."""
     test: str = "^04"
     """The conversation is made of the recordings whose file name matches this regular expression."""
     seconds: float = 10_800
@@ -35,10 +29,6 @@ class BenchTimelineOptions:
     """Seconds between decisions."""
     architecture: str = "efficientnet_lite0"
     """Pretrained network."""
-    random_seed: int = 0
-    """Another seed, another conversation."""
-    output_dir: Path = TF_FILES / "bench"
-    """Folder for the conversation, its timeline and the cache. It is safe to delete."""
 
     def __post_init__(self) -> None:
         check(self.seconds >= 60, f"--seconds: expected 60 or more, received {self.seconds:g}.")
@@ -51,29 +41,24 @@ def bench(options: BenchTimelineOptions) -> int:
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet import labelfiles
     from audionet.bench import benchmark, conversation
-    from audionet.dataset import read_dataset
     from audionet.errors import InputError
-    from audionet.pictures import make_pictures
-    from audionet.recipe import find_recipe
     from audionet.workers import process_pool
 
     if missing := conversation.missing_scorer():
         raise InputError(missing)
-    folder = options.output_dir / options.audio_dir.resolve().name
-    recipe = find_recipe("default")
-    tally = make_pictures(options.audio_dir, folder / "data_image", recipe=recipe)
-    for recording, reason in tally.failures.items():
-        say(f"Set aside: {printable(recording)}: {reason}")
-    dataset = read_dataset(folder / "data_image", folder / "pictures.sqlite")
+    folder = options.folder
+    dataset, failures = benchmark.dataset_of(options.audio_dir, folder, group_by=options.group_by)
+    recipe = dataset.recipe
+    assert recipe is not None  # the pictures were drawn of recordings
     (trial,) = benchmark.trial_by_name(dataset, options.test)
     tested = {example.recording: example.label for example in trial.tested}
     strangers = sorted(set(tested.values()))[: options.strangers]
     classifier = conversation.train_without(
         trial.dataset,
         strangers,
-        bottleneck_dir=options.output_dir / "bottlenecks",
-        holdout=HoldoutSettings(random_seed=options.random_seed),
-        architecture=options.architecture,
+        training=benchmark.DefaultTraining(options.architecture, options.random_seed),
+        bottleneck_dir=options.bottleneck_dir,
+        holdout=options.holdout,
     )
     sources = conversation.by_label(tested, options.audio_dir)
     spoken = conversation.write_conversation(
@@ -95,11 +80,10 @@ def bench(options: BenchTimelineOptions) -> int:
         f"{len(truth.heard)} turns, {len(found.heard)} spans; {found.seconds:.0f} s in {seconds:.0f} s and "
         f"{peak_megabytes:.0f} MB"
     )
-    about = {name: str(value) for name, value in vars(options).items()}
-    measures = {"seconds": seconds, "peak_megabytes": peak_megabytes, "strangers": strangers, "options": about}
-    write_json(folder / "timeline.json", {"rates": rates, **measures})
+    measures = {"seconds": seconds, "peak_megabytes": peak_megabytes, "strangers": strangers}
+    options.write(folder, "timeline", {"rates": rates, **measures})
     print(f"Conversation, truth, timeline, classifier: {printable(folder)}")
-    return EXIT_FAILED if tally.failures else 0
+    return EXIT_FAILED if failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:

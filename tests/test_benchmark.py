@@ -22,6 +22,7 @@ from audionet.dataset import read_dataset
 from audionet.errors import InputError, PictureError
 from audionet.recipe import find_recipe
 from audionet.settings import HeadSettings, HoldoutSettings
+from audionet.tables import markdown, print_tables
 from audionet.views import ChunkFile
 
 RECIPE = find_recipe("default")
@@ -285,8 +286,9 @@ def test_a_second_run_computes_nothing_again(dataset, tmp_path):
 
 
 def test_tables_name_every_system_and_every_condition(outcome, capsys):
-    document = leaderboard.markdown(outcome)
-    leaderboard.print_tables(outcome)
+    tables, introduction = leaderboard.tables(outcome), leaderboard.introduction(outcome)
+    document = markdown(tables, introduction)
+    print_tables(tables, introduction)
     screen = capsys.readouterr().out
     for name in [*outcome["conditions"], "rows", benchmark.PEER]:
         assert name in document and name in screen

@@ -20,6 +20,7 @@ from audionet.errors import AudioNetError
 from audionet.pictures import make_pictures
 from audionet.recipe import find_recipe
 from audionet.spectrogram import encode_jpg, read_picture
+from audionet.tables import markdown
 
 SPEEDS = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 TINY_SIZES = {
@@ -235,7 +236,9 @@ def test_labelling_is_measured_both_ways(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(Workshop, "classifier", lambda *_: saved)
     result = outcome(["label pictures", "label recordings"], workshop)
     assert all(step["ways"].keys() == {"ours", "classic"} for step in result["steps"])
-    assert "| label recordings | seconds of sound |" in speed_tables.markdown(result)
+    assert "| label recordings | seconds of sound |" in markdown(
+        speed_tables.tables(result), speed_tables.introduction(result)
+    )
 
 
 @ffmpeg

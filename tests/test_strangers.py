@@ -82,7 +82,7 @@ def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monk
     import bench_unknown
 
     monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("audionet.backbones.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("audionet.bench.benchmark.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")

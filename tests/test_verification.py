@@ -99,7 +99,7 @@ def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monk
     import bench_verify
 
     monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("audionet.backbones.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("audionet.bench.benchmark.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = five_speakers(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")
     arguments = ["--audio_dir", audio_dir, "--draws", "1", "--no_peers", "--output_dir", tmp_path / "out"]

@@ -24,9 +24,9 @@ list, never from those after it, and scripts never import each other:
     inspection, training, courses, outcome, scoring, timeline, answers, labelfiles, timeline_picture, live, explain,
     labelling, enrollment,
     app.glance, app.isolation, app.tasks, app.visitors, app.teaching, app.gate, app.page, app.web, app.serving,
-    bench.disturbed, bench.peers, bench.benchmark, bench.leaderboard, bench.strangers, bench.verification,
-    bench.conversation, bench.timing, bench.classic, bench.bare, bench.made_data, bench.ours, bench.workshop,
-    bench.speed, bench.growth, bench.speed_tables, bench.spoken, bench.contest
+    bench.bench_options, bench.disturbed, bench.peers, bench.benchmark, bench.leaderboard, bench.strangers,
+    bench.verification, bench.conversation, bench.timing, bench.classic, bench.bare, bench.made_data, bench.ours,
+    bench.workshop, bench.speed, bench.growth, bench.speed_tables, bench.spoken, bench.contest
 """
 
 from typing import TYPE_CHECKING, Any

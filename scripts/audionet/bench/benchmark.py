@@ -32,7 +32,7 @@ from audionet.pictures import make_pictures
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import say
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
-from audionet.training import choose
+from audionet.training import Choice, choose
 from audionet.views import ChunkFile, plan_views
 
 PEER = "Resemblyzer"
@@ -40,22 +40,48 @@ TIMED_ITEMS = 32
 TIMED_ROUNDS = 3
 
 
-def dataset_of(audio_dir: Path, output_dir: Path, *, group_by: str) -> tuple[Dataset, dict[str, str]]:
-    """Draw a folder of recordings by the default recipe, and read what was drawn.
+def dataset_of(
+    audio_dir: Path, folder: Path, *, group_by: str, recipe: Recipe | None = None
+) -> tuple[Dataset, dict[str, str]]:
+    """Draw a folder of recordings, and read what was drawn.
 
     Args:
         audio_dir: one subfolder a label.
-        output_dir: of benchmarks; the pictures are in a folder of the same name as `audio_dir` there.
+        folder: for the pictures.
         group_by: what must not be parted.
+        recipe: by default the default one.
 
     Returns:
         tuple: the pictures, and the reason by recording for each that had to be set aside.
     """
-    folder = output_dir / audio_dir.resolve().name
-    tally = make_pictures(audio_dir, folder / "data_image", recipe=find_recipe("default"))
+    tally = make_pictures(audio_dir, folder / "data_image", recipe=recipe or find_recipe("default"))
     for recording, reason in tally.failures.items():
         say(f"Set aside: {printable(recording)}: {reason}")
     return read_dataset(folder / "data_image", folder / "pictures.sqlite", group_by=group_by), tally.failures
+
+
+@dataclass(frozen=True)
+class DefaultTraining:
+    """Training as retrain.py does it by default.
+
+    Attributes:
+        architecture: a pretrained network.
+        seed: another seed, other folds.
+    """
+
+    architecture: str
+    seed: int = 0
+
+    def load(self, bottleneck: str = "") -> Backbone:
+        """Return the network, read at a bottleneck, or at every tap that may be chosen."""
+        load = loader_of(BackboneSettings(architecture=self.architecture), of_sound=True)
+        return load(bottleneck=bottleneck or union_of(candidate_bottlenecks(self.architecture)))
+
+    def choose(self, material: Material) -> Choice:
+        """Choose bottleneck and head on validation, and train the head."""
+        return choose(
+            material, candidates=candidate_bottlenecks(self.architecture), settings=HeadSettings(), seed=self.seed
+        )
 
 
 # Trials
@@ -76,8 +102,8 @@ class Trial:
     tested: tuple[Example, ...]
 
 
-def trial_by_name(dataset: Dataset, test: str) -> list[Trial]:
-    """Hold out the recordings whose file name matches a regular expression, such as `^04`.
+def groups_by_name(dataset: Dataset, test: str) -> set[str]:
+    """Return the groups with a recording whose file name matches a regular expression, such as `^04`.
 
     Raises:
         InputError: the expression is wrong, or matches no recording.
@@ -86,9 +112,19 @@ def trial_by_name(dataset: Dataset, test: str) -> list[Trial]:
         expression = re.compile(test)
     except re.error as error:
         raise InputError(f"--test: expected a regular expression, received {test!r} ({error}).") from error
-    held_out = {example.group for example in dataset.examples if expression.search(Path(example.recording).name)}
-    if not held_out:
+    found = {example.group for example in dataset.examples if expression.search(Path(example.recording).name)}
+    if not found:
         raise InputError(f"--test: {test!r} matches no recording in {printable(dataset.folder)}; correct it.")
+    return found
+
+
+def trial_by_name(dataset: Dataset, test: str) -> list[Trial]:
+    """Hold out the groups with a recording whose file name matches a regular expression.
+
+    Raises:
+        InputError: the expression is wrong, or matches no recording.
+    """
+    held_out = groups_by_name(dataset, test)
     return [_trial(f"test {sha256_of(test.encode())[:8]}", dataset, held_out)]
 
 

@@ -5,7 +5,6 @@ own: its pictures, its network, its training. Only the number of steps is cut wh
 set, to as many as show each picture once in a round.
 """
 
-import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -14,17 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from audionet.bench.benchmark import dataset_of, groups_by_name
 from audionet.classifier import Answer, Classifier
 from audionet.courses import Course, Graduate, Settings
-from audionet.dataset import Dataset, Example, read_dataset, split
-from audionet.errors import InputError
+from audionet.dataset import Dataset, Example, split
 from audionet.evaluation import ScoredRecording, accuracies
-from audionet.files import printable
 from audionet.options import changed
-from audionet.pictures import make_pictures
 from audionet.recipe import Recipe, find_recipe
 from audionet.screen import say
-from audionet.tables import print_table
+from audionet.tables import Table
 
 QUIETEST = 1e-30  # a probability, whose logarithm is finite
 COLUMNS = ("recipe", "clips right", "chunks right", "chunk s", "training s", "size MB", "ms a clip", "chosen")
@@ -57,9 +54,10 @@ def contest(
     labels: tuple[str, ...] = ()
     count = 0
     for recipe in chosen:
-        with tempfile.TemporaryDirectory(dir=_made(folder), prefix=f"{recipe.name}-") as scratch:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f"{recipe.name}-") as scratch:
             start = time.perf_counter()
-            dataset = _drawn(audio_dir, recipe, Path(scratch), group_by)
+            dataset, _ = dataset_of(audio_dir, Path(scratch), group_by=group_by, recipe=recipe)
             if tested is None:
                 tested = _held_out(dataset, test, seed)
             known = tuple(example for example in dataset.examples if example.recording not in tested)
@@ -76,16 +74,9 @@ def contest(
     return {"labels": list(labels), "trained_on": count, "recordings": len(tested or ()), "recipes": rows}
 
 
-def table(result: Mapping) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return the columns and rows of a result of `contest`."""
-    return COLUMNS, [_cells(row) for row in result["recipes"]]
-
-
-def print_result(result: Mapping) -> None:
-    """Print a result of `contest` to stdout."""
-    columns, rows = table(result)
-    print_table(columns, rows, numbers=columns[1:-1])
-    print(introduction(result))
+def tables(result: Mapping) -> dict[str, Table]:
+    """Return the table of a result of `contest` by its title."""
+    return {"Recipes": (COLUMNS, [_cells(row) for row in result["recipes"]])}
 
 
 def introduction(result: Mapping) -> str:
@@ -97,36 +88,12 @@ def introduction(result: Mapping) -> str:
     )
 
 
-def markdown(result: Mapping) -> str:
-    """Return a result of `contest` as a Markdown document."""
-    columns, rows = table(result)
-    lines = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
-    return "\n".join([introduction(result), "", *lines]) + "\n"
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _drawn(audio_dir: Path, recipe: Recipe, scratch: Path, group_by: str) -> Dataset:
-    tally = make_pictures(audio_dir, scratch / "data_image", recipe=recipe)
-    for recording, reason in tally.failures.items():
-        say(f"Set aside: {printable(recording)}: {reason}")
-    return read_dataset(scratch / "data_image", scratch / "pictures.sqlite", group_by=group_by)
-
-
 def _held_out(dataset: Dataset, test: str | None, seed: int) -> frozenset[str]:
     if test is None:
         sides = split(dataset.examples, testing_percentage=20, validation_percentage=20, seed=seed)
-        return frozenset(example.recording for example in dataset.examples if sides[example.group] == "testing")
-    try:
-        expression = re.compile(test)
-    except re.error as error:
-        raise InputError(f"--test: expected a regular expression, received {test!r} ({error}).") from error
-    groups = {example.group for example in dataset.examples if expression.search(Path(example.recording).name)}
-    if not groups:
-        raise InputError(f"--test: {test!r} matches no recording in {printable(dataset.folder)}; correct it.")
+        groups = {group for group, side in sides.items() if side == "testing"}
+    else:
+        groups = groups_by_name(dataset, test)
     return frozenset(example.recording for example in dataset.examples if example.group in groups)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from audionet import audio
-from audionet.backbones import candidate_bottlenecks, loader_of, union_of
+from audionet.bench.benchmark import DefaultTraining
 from audionet.classifier import UNKNOWN, Classifier
 from audionet.dataset import Dataset
 from audionet.errors import InputError
@@ -27,9 +27,8 @@ from audionet.files import whole_file
 from audionet.material import gather
 from audionet.outcome import finish
 from audionet.recipe import Recipe
-from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
+from audionet.settings import HoldoutSettings
 from audionet.timeline import Span, Timeline, make_timeline
-from audionet.training import choose
 
 TURN_SECONDS = (3.0, 30.0)  # the shortest and the longest, evenly spread over their logarithms
 PAUSE_SECONDS = (0.3, 3.0)
@@ -38,23 +37,23 @@ COLLAR_SECONDS = 0.25  # on either side of each change, as the NIST evaluations 
 
 
 def train_without(
-    dataset: Dataset, strangers: Sequence[str], *, bottleneck_dir: Path, holdout: HoldoutSettings, architecture: str
+    dataset: Dataset,
+    strangers: Sequence[str],
+    *,
+    training: DefaultTraining,
+    bottleneck_dir: Path,
+    holdout: HoldoutSettings,
 ) -> Classifier:
-    """Train as retrain.py does, on all recordings of all labels but the strangers."""
+    """Train on all recordings of all labels but the strangers."""
     examples = tuple(example for example in dataset.examples if example.label not in strangers)
     labels = tuple(label for label in dataset.labels if label not in strangers)
     name = f"without {len(strangers)} strangers"  # a split is remembered by the folder's name
     known = replace(dataset, examples=examples, labels=labels, folder=dataset.folder / name)
-    candidates = candidate_bottlenecks(architecture)
-    load = loader_of(BackboneSettings(architecture=architecture), of_sound=True)
     gathered = gather(
-        known,
-        load(bottleneck=union_of(candidates)),
-        bottleneck_dir=bottleneck_dir,
-        holdout=replace(holdout, testing_percentage=0),
+        known, training.load(), bottleneck_dir=bottleneck_dir, holdout=replace(holdout, testing_percentage=0)
     )
-    choice = choose(gathered, candidates=candidates, settings=HeadSettings(), seed=holdout.random_seed)
-    return finish(gathered, choice, load(bottleneck=choice.best.bottleneck)).classifier
+    choice = training.choose(gathered)
+    return finish(gathered, choice, training.load(choice.best.bottleneck)).classifier
 
 
 def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]]:

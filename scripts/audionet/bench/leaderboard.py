@@ -1,11 +1,9 @@
-"""The outcome of a benchmark as tables, for the screen and in Markdown."""
+"""The outcome of a benchmark as tables."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from audionet.tables import print_table
-
-Table = tuple[list[str], list[list[str]]]
+from audionet.tables import Table
 
 
 def tables(result: Mapping) -> dict[str, Table]:
@@ -71,31 +69,6 @@ def introduction(result: Mapping) -> str:
         f"bootstrap over recordings. Errors: of chunks, summed over {', '.join(result['peer_conditions'])}. "
         f"x: in proportion to {result['peer']}.{missing}"
     )
-
-
-def print_tables(result: Mapping) -> None:
-    """Print the tables to stdout."""
-    for title, (columns, rows) in tables(result).items():
-        print_table(columns, rows, title=title)
-    print(introduction(result))
-
-
-def markdown(result: Mapping) -> str:
-    """Return the tables as a Markdown document."""
-    parts = [introduction(result)]
-    for title, table in tables(result).items():
-        parts += [f"## {title}", markdown_table(table)]
-    return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(table: Table) -> str:
-    """Return a table in Markdown."""
-    columns, rows = table
-    return "\n".join(map(_markdown_row, [columns, ["---"] * len(columns), *rows]))
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _with_interval(score: Mapping) -> str:

@@ -1,14 +1,13 @@
-"""Speeds and growth as tables, for the screen and in Markdown, and as a plot."""
+"""Speeds and growth as tables, and as a plot."""
 
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from audionet.bench.leaderboard import Table, markdown_table
 from audionet.bench.speed import CLASSIC, OURS
 from audionet.files import whole_file
 from audionet.runs import versions
-from audionet.tables import print_table
+from audionet.tables import Table
 
 MEBIBYTE = 2**20
 PLOT_INCHES = (15, 9)
@@ -68,21 +67,6 @@ def introduction(result: Mapping) -> str:
         f"Medians of {result['rounds']} rounds in turn; in brackets the lowest and the highest of the rounds. Memory "
         f"is that of all processes together, without file caches. {about}."
     )
-
-
-def print_tables(result: Mapping) -> None:
-    """Print the tables to stdout."""
-    for title, (columns, rows) in tables(result).items():
-        print_table(columns, rows, title=title)
-    print(introduction(result))
-
-
-def markdown(result: Mapping) -> str:
-    """Return the tables as a Markdown document."""
-    parts = [introduction(result)]
-    for title, table in tables(result).items():
-        parts += [f"## {title}", markdown_table(table)]
-    return "\n\n".join(parts) + "\n"
 
 
 def draw(result: Mapping, path: Path) -> None:

@@ -137,6 +137,24 @@ export function sayBusy(words) {
   place.hidden = !words;
 }
 
+let latest = 0;
+
+/** Ask for the label of a file and show it, unless another file was given meanwhile. */
+export async function label(file, { busy, show }) {
+  const turn = ++latest;
+  sayFault();
+  find("#result").hidden = true;
+  sayBusy(busy);
+  try {
+    const answer = await (await send("/predict", file, { look: true })).json();
+    if (turn === latest) show(answer, file);
+  } catch (fault) {
+    if (turn === latest) sayFault(fault.message);
+  } finally {
+    if (turn === latest) sayBusy();
+  }
+}
+
 find("#model")?.addEventListener("change", (event) =>
   attempt(async () => {
     await useModel(event.target.value);

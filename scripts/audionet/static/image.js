@@ -1,21 +1,6 @@
-import { find, offerReason, sayBusy, sayFault, send, showAnswer, takeDrops } from "./common.js";
+import { find, label, offerReason, sayFault, showAnswer, takeDrops } from "./common.js";
 
-let latest = 0;
-
-async function label(file) {
-  const turn = ++latest;
-  sayFault();
-  find("#result").hidden = true;
-  sayBusy(`Looking at ${file.name} …`);
-  try {
-    const answer = await (await send("/predict", file, { look: true })).json();
-    if (turn === latest) show(answer, file);
-  } catch (fault) {
-    if (turn === latest) sayFault(fault.message);
-  } finally {
-    if (turn === latest) sayBusy();
-  }
-}
+const look = (file) => label(file, { busy: `Looking at ${file.name} …`, show });
 
 function show(answer, file) {
   if (answer.kind !== "picture") {
@@ -32,7 +17,7 @@ function show(answer, file) {
 
 find("#file").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) label(file);
+  if (file) look(file);
   event.target.value = "";
 });
-takeDrops(document, find("#drop"), ([file]) => label(file));
+takeDrops(document, find("#drop"), ([file]) => look(file));

@@ -1,4 +1,4 @@
-import { ask, attempt, clock, find, offerReason, percent, sayBusy, sayFault, send, showAnswer, takeDrops } from "./common.js";
+import { ask, attempt, clock, find, label, offerReason, percent, sayFault, send, showAnswer, takeDrops } from "./common.js";
 import { recordWith } from "./recorder.js";
 
 const player = find("#player");
@@ -6,22 +6,8 @@ const plots = find("#plots");
 const head = find("#head");
 let length = 0;
 let loudness = [];
-let latest = 0;
 
-async function label(file) {
-  const turn = ++latest;
-  sayFault();
-  find("#result").hidden = true;
-  sayBusy(`Listening to ${file.name} …`);
-  try {
-    const answer = await (await send("/predict", file, { look: true })).json();
-    if (turn === latest) show(answer, file);
-  } catch (fault) {
-    if (turn === latest) sayFault(fault.message);
-  } finally {
-    if (turn === latest) sayBusy();
-  }
-}
+const listen = (file) => label(file, { busy: `Listening to ${file.name} …`, show });
 
 function show(answer, file) {
   if (answer.kind !== "recording") {
@@ -102,11 +88,11 @@ function showSpans(spans) {
 function sayWhoIsHeard(heard, names) {
   if (names.length < 2) return;
   const seconds = (name) => heard.filter((span) => span.label === name).reduce((sum, span) => sum + span.end_seconds - span.start_seconds, 0);
-  const label = find("#label");
+  const heading = find("#label");
   const most = [...names].sort((one, other) => seconds(other) - seconds(one));
-  if (label.classList.contains("unknown")) {
-    label.classList.remove("unknown");
-    label.textContent = `${names.length} labels`;
+  if (heading.classList.contains("unknown")) {
+    heading.classList.remove("unknown");
+    heading.textContent = `${names.length} labels`;
     find("#sure").textContent = "taking turns";
   }
   find("#doubt").hidden = false;
@@ -169,18 +155,18 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => loud
 
 find("#file").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) label(file);
+  if (file) listen(file);
   event.target.value = "";
 });
-takeDrops(document, find("#drop"), ([file]) => label(file));
-recordWith(find("#record"), { take: label, fail: (fault) => sayFault(fault.message) });
+takeDrops(document, find("#drop"), ([file]) => listen(file));
+recordWith(find("#record"), { take: listen, fail: (fault) => sayFault(fault.message) });
 for (const button of document.querySelectorAll(".example")) {
   button.addEventListener("click", () =>
     attempt(async () => {
       const response = await ask(`/examples/${button.dataset.number}`);
       const name = /filename="?([^";]+)/.exec(response.headers.get("content-disposition") || "")?.[1] || "example.mp3";
       const blob = await response.blob();
-      await label(new File([blob], name, { type: blob.type }));
+      await listen(new File([blob], name, { type: blob.type }));
     }),
   );
 }
