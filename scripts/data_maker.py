@@ -10,6 +10,7 @@ or changed is done.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from audionet.files import printable
 from audionet.options import EXIT_FAILED, check, run_script
@@ -33,6 +34,10 @@ class DataMakerOptions:
     """Draw in another way than the recipe: log_mel, log_mel_3, linear, chromagram, pcen, spectrogram or magnitude."""
     chunk_seconds: float | None = None
     """Length of the slice that one picture shows. By default the recipe's: 2 s, which serves voices best."""
+    padding: Literal["repeat", "zeros"] | None = None
+    """How a clip shorter than a chunk fills it: repeated, or with zeros behind. By default as the recipe does."""
+    long_clips: Literal["cut", "crop"] | None = None
+    """Cut longer recordings into chunks, or keep the first chunk alone. By default as the recipe does."""
     sox_effects: str | None = None
     """SoX effect chain for every recording, such as "norm -3 silence 1 0.1 1%"."""
     jobs: int | None = None
@@ -47,7 +52,12 @@ class DataMakerOptions:
     def chosen_recipe(self) -> Recipe:
         """Return the recipe with the changes asked for."""
         return find_recipe(
-            self.recipe, picture=self.picture, chunk_seconds=self.chunk_seconds, sox_effects=self.sox_effects
+            self.recipe,
+            picture=self.picture,
+            chunk_seconds=self.chunk_seconds,
+            padding=self.padding,
+            long_clips=self.long_clips,
+            sox_effects=self.sox_effects,
         )
 
 

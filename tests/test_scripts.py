@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SPEAKERS, FakeBackbone, names_below, noise, run_python, voice, write_sound, write_speakers
+from conftest import RATE_HZ, SPEAKERS, FakeBackbone, names_below, noise, run_python, voice, write_sound, write_speakers
 from PIL import Image
+
+from audionet.audio import read_wav
 
 
 def call(script: str, *arguments: object) -> int:
@@ -173,6 +175,20 @@ def test_what_cannot_work_is_said_before_any_work(tmp_path, capsys, arguments, m
     assert call("data_maker", "--image_dir", image_dir, *arguments) == 2
     assert message in capsys.readouterr().err
     assert not image_dir.exists()
+
+
+def test_long_recordings_are_cropped_and_short_ones_padded_by_option(tmp_path):
+    audio_dir = write_speakers(tmp_path / "audio", recordings=1)
+    options = ("--audio_dir", audio_dir, "--image_dir", tmp_path / "images")
+    assert call("data_maker", *options, "--chunk_seconds", 1) == 0
+    whole = len(list((tmp_path / "images").rglob("*.jpg")))
+    assert call("data_maker", *options, "--chunk_seconds", 1, "--long_clips", "crop") == 0
+    assert len(list((tmp_path / "images").rglob("*.jpg"))) == 3 < whole
+    assert call("data_maker", *options, "--chunk_seconds", 60, "--padding", "zeros") == 0
+    wavs = list((tmp_path / "images").rglob("*.wav"))
+    assert len(wavs) == 3
+    for samples in map(read_wav, wavs):
+        assert len(samples) == 60 * RATE_HZ and not samples[-RATE_HZ:].any()
 
 
 def test_a_full_disk_is_explained_and_what_was_finished_is_used_again(tmp_path, tiny_disk, capsys):
