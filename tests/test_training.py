@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, names_below
 
+from audionet import training
 from audionet.files import read_mark
 from audionet.head import TRAINERS
+from audionet.metrics import balanced_accuracy
 from audionet.outcome import finish, score_held_out
 from audionet.settings import HeadSettings
-from audionet.training import choose
+from audionet.training import Attempt, choose
 
 SETTINGS = HeadSettings(how_many_training_steps=20)
 
@@ -34,11 +36,39 @@ def test_labels_that_mean_nothing_score_like_guessing(gathered):
     assert metrics["training"]["temperature"] > 1
 
 
-def test_auto_tries_every_trainer_and_keeps_the_best(gathered):
+def test_auto_tries_every_trainer_and_keeps_the_first_unless_another_is_surely_better(gathered):
     metrics = train(gathered, trainer="auto").metrics
     tried = {attempt["trainer"]: attempt["validation_accuracy"] for attempt in metrics["training"]["attempts"]}
     assert set(tried) == set(TRAINERS)
-    assert tried[metrics["training"]["trainer"]] == max(tried.values())
+    assert tried[metrics["training"]["trainer"]] >= tried[next(iter(TRAINERS))]
+
+
+def scored(*shares):
+    return training._Scored(Attempt("rows", "lda", 0.0, 1, sum(shares), {}), np.array(shares))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_better"),
+    [
+        ((0.2, 0.2, 0.2), (0.2, 0.2, 0.2), False),  # the same
+        ((0.2, 0.2, 0.2), (0.2, 0.2, 0.3), False),  # one group alone speaks for it
+        ((0.2, 0.2, 0.2), (0.1, 0.3, 0.25), False),  # groups do not agree
+        ((0.2, 0.2, 0.2), (0.25, 0.25, 0.2), True),
+        ((0.2, 0.2, 0.2), (0.3, 0.3, 0.1), False),
+    ],
+)
+def test_another_way_is_chosen_where_groups_of_recordings_agree_on_it(first, second, is_better):
+    assert scored(*second).is_surely_better(scored(*first)) == is_better
+
+
+def test_the_accuracy_on_validation_is_that_of_labels_clean_and_as_views(gathered):
+    head = train(gathered).classifier.head
+    clean, numbers = gathered.take(("validation",), bottleneck="rows")
+    views, view_numbers = gathered.take(("validation",), bottleneck="rows", clean=False, views=True)
+    expected = [balanced_accuracy(numbers, head.logits(clean).argmax(axis=1))]
+    if len(views):
+        expected.append(balanced_accuracy(view_numbers, head.logits(views).argmax(axis=1)))
+    assert training._validation_shares(gathered, head, "rows").sum() == pytest.approx(np.mean(expected))
 
 
 def test_the_best_of_several_bottlenecks_is_chosen(gathered):

@@ -553,7 +553,10 @@ def training_section(training: Json | None) -> Section:
             )
             for row in attempts
         ]
-        section.tables.append(table("Everything that was tried; the best on validation was kept", columns, rows))
+        caption = (
+            "Everything that was tried; the first was kept unless another was better by more than a standard error"
+        )
+        section.tables.append(table(caption, columns, rows))
     if not section.figures and not section.tables:
         raise LeftOutError("the training run left neither curves nor attempts")
     if not section.figures:
