@@ -56,12 +56,11 @@ def test_by_default_a_fifth_of_the_groups_is_held_out(drawn, tmp_path):
     assert len(contest._held_out(dataset, None, 0)) == 3
 
 
-def test_more_steps_than_show_each_picture_once_are_cut():
-    settings = contest._settings(recipe.find_recipe("efficientnet"), 900, group_by="recording", seed=0)
-    assert settings.whole.steps_per_epoch is None
+def test_a_recipe_trains_as_it_says_on_all_that_is_not_tested():
+    settings = contest._settings(recipe.find_recipe("efficientnet"), group_by="folder", seed=3)
+    assert settings.whole.steps_per_epoch == 100 and settings.whole.epochs == 10
     assert settings.holdout.testing_percentage == 0
-    many = contest._settings(recipe.find_recipe("efficientnet"), 9000, group_by="recording", seed=0)
-    assert many.whole.steps_per_epoch == 100
+    assert (settings.holdout.group_by, settings.holdout.random_seed) == ("folder", 3)
 
 
 @needs_espeak

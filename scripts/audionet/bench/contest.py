@@ -1,12 +1,12 @@
 """Recipes side by side: each draws, trains and scores as its name says, and all are tested on the same recordings.
 
 What is tested is chosen once, by groups of recordings, and no recipe sees it before. Everything else is the recipe's
-own: its pictures, its network, its training. Only the number of steps is cut where it is meant for a much larger data
-set, to as many as show each picture once in a round.
+own: its pictures, its network, its training.
 """
 
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from audionet.bench.benchmark import dataset_of, groups_by_name
 from audionet.classifier import Answer, Classifier
 from audionet.courses import Course, Graduate, Settings
-from audionet.dataset import Dataset, Example, split
+from audionet.dataset import Dataset, Example, levels_of, split
 from audionet.evaluation import ScoredRecording, accuracies
 from audionet.options import changed
 from audionet.recipe import Recipe, find_recipe
@@ -63,7 +63,7 @@ def contest(
             known = tuple(example for example in dataset.examples if example.recording not in tested)
             course = Course(
                 replace(dataset, examples=known),
-                _settings(recipe, len(known), group_by=group_by, seed=seed),
+                _settings(recipe, group_by=group_by, seed=seed),
                 bottleneck_dir=Path(scratch) / "bottlenecks",
             )
             learned = course.learn(course.material)
@@ -97,21 +97,11 @@ def _held_out(dataset: Dataset, test: str | None, seed: int) -> frozenset[str]:
     return frozenset(example.recording for example in dataset.examples if example.group in groups)
 
 
-def _settings(recipe: Recipe, pictures: int, *, group_by: str, seed: int) -> Settings:
+def _settings(recipe: Recipe, *, group_by: str, seed: int) -> Settings:
+    """Return the recipe's own, but that nothing is held out for testing: that was done for all of them."""
     settings = changed(Settings(), recipe.training)
-    steps, batch_size = settings.whole.steps_per_epoch, settings.whole.network_batch_size
-    too_many = steps is not None and steps * batch_size > pictures
-    return replace(
-        settings,
-        whole=replace(settings.whole, steps_per_epoch=None if too_many else steps),
-        holdout=replace(
-            settings.holdout,
-            testing_percentage=0,
-            folds=0,
-            group_by=group_by,
-            random_seed=seed,
-        ),
-    )
+    holdout = replace(settings.holdout, testing_percentage=0, folds=0, group_by=group_by, random_seed=seed)
+    return replace(settings, holdout=holdout)
 
 
 def _row(
@@ -126,14 +116,17 @@ def _row(
         about={"backbone": learned.backbone.describe()},
         open_set=learned.choice.open_set,
     )
-    examples = {example.recording: example for example in dataset.examples if example.recording in tested}
+    chunks: dict[str, list[Example]] = defaultdict(list)
+    for example in dataset.examples:
+        if example.recording in tested:
+            chunks[example.recording].append(example)
     scored, times = [], []
-    classifier.score(audio_dir / next(iter(examples)))  # once for nothing, as the network is compiled
-    for recording, example in examples.items():
+    classifier.score(audio_dir / next(iter(chunks)))  # once for nothing, as the network is compiled
+    for recording, of_it in chunks.items():
         start = time.perf_counter()
         answer = classifier.score(audio_dir / recording)
         times.append(time.perf_counter() - start)
-        scored.append(_scored(example, answer))
+        scored.append(_scored(of_it, answer))
     return {
         "name": recipe.name,
         **accuracies(scored, material.labels),
@@ -145,9 +138,10 @@ def _row(
     }
 
 
-def _scored(example: Example, answer: Answer) -> ScoredRecording:
+def _scored(chunks: Sequence[Example], answer: Answer) -> ScoredRecording:
     logits = np.log(np.maximum(answer.chunk_probabilities, QUIETEST))
-    return ScoredRecording(example.recording, example.label, logits)
+    levels = levels_of(sorted(chunks, key=lambda chunk: chunk.offset_seconds))
+    return ScoredRecording(chunks[0].recording, chunks[0].label, logits, levels_dbfs=levels)
 
 
 def _size(classifier: Classifier) -> int:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from audionet import conditions
-from audionet.audio import filled, read_wav
+from audionet.audio import filled
 from audionet.backbones import fit_pictures
 from audionet.conditions import Alter, missing_codecs
-from audionet.errors import PictureError, RecordingError
 from audionet.files import sha256_of
 from audionet.recipe import Recipe
 from audionet.spectrogram import served_picture
-from audionet.views import BABBLERS, ChunkFile, View, make_view
+from audionet.views import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
 
 VERSION = 1  # goes up by one when a condition comes out otherwise
 BABBLE = "babble 15 dB"
@@ -140,14 +139,12 @@ def as_sound(item: Item) -> np.ndarray:
     Raises:
         PictureError: a chunk's wav cannot be read.
     """
-    recipe = item.recipe
-    samples, *others = (_read(chunk, recipe) for chunk in (item.chunk, *item.others))
     if isinstance(item, View):
-        rng = np.random.default_rng(int(item.key[:16], 16))
-        altered = make_view(samples, number=item.number, sample_rate_hz=recipe.sample_rate_hz, others=others, rng=rng)
-    else:
-        rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
-        altered = CONDITIONS[item.condition](samples, conditions.Circumstances(recipe.sample_rate_hz, rng, others))
+        return sound_of(item)
+    recipe = item.recipe
+    samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
+    rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
+    altered = CONDITIONS[item.condition](samples, conditions.Circumstances(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
@@ -157,16 +154,9 @@ def as_picture(item: Item, *, height: int, width: int) -> np.ndarray:
     Raises:
         PictureError: a chunk's wav cannot be read.
     """
-    return fit_pictures([served_picture(as_sound(item), item.recipe)], height=height, width=width)[0]
+    picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
+    return fit_pictures([picture], height=height, width=width)[0]
 
 
 def _sound_key(item: Disturbed, samples: np.ndarray) -> str:
     return hashlib.sha256(f"{item.condition}/{item.seed}/".encode() + samples.tobytes()).hexdigest()
-
-
-def _read(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
-    try:
-        samples = read_wav(chunk.wav)
-    except RecordingError as error:
-        raise PictureError(str(error)) from error
-    return samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]

@@ -154,7 +154,8 @@ def _by_probability(scored: Sequence[ScoredRecording], is_known: np.ndarray, lev
     """Return how the rival does."""
     log_probabilities = [log_softmax(one.logits) for one in scored]
     if level == "recording":
-        likeliest = np.array([pool(of_one).max() for of_one in log_probabilities])
+        pooled = [pool(rows, one.weights) for rows, one in zip(log_probabilities, scored, strict=True)]
+        likeliest = np.array([of_one.max() for of_one in pooled])
     else:
         likeliest = np.concatenate([np.exp(of_one.max(axis=1)) for of_one in log_probabilities])
         is_known = np.repeat(is_known, [len(of_one) for of_one in log_probabilities])
