@@ -1,7 +1,9 @@
 """Find the clips that sound most like one.
 
-python similar.py voice.mp3 --among ../tf_files/data_audio
-python similar.py voice.mp3 --among a.mp3 b.mp3 --top_k 3
+    python similar.py voice.mp3 --among ../tf_files/data_audio
+    python similar.py voice.mp3 --among a.mp3 b.mp3 --top_k 3
+
+What was heard once is remembered: another question is answered at once.
 """
 
 import sys
@@ -26,6 +28,8 @@ class SimilarOptions:
     """Classifier folder that retrain.py wrote."""
     top_k: int = 10
     """How many to show."""
+    cache_dir: Path = TF_FILES / "bottlenecks"
+    """Folder to remember in what each file sounds like."""
 
     def __post_init__(self) -> None:
         check(len(self.clips) == 1, f"Expected one clip to compare with, received {len(self.clips)}.")
@@ -39,7 +43,7 @@ def find_similar(options: SimilarOptions) -> int:
 
     (clip,) = options.clips
     classifier = Classifier.load(options.model)
-    found = enrollment.similar(classifier, clip, enrollment.files_of(options.among))
+    found = enrollment.similar(classifier, clip, enrollment.files_of(options.among), cache_dir=options.cache_dir)
     for neighbour in found[: options.top_k]:
         print(f"{neighbour.probability:6.1%}  {printable(neighbour.path)}")
     return 0

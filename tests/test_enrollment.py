@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, noise, write_sound
+from conftest import RATE_HZ, noise, voice, write_sound
 
 from audionet import enrollment
 from audionet.classifier import ENROLLED_NAME, Classifier, read_enrolled
@@ -65,7 +65,7 @@ def test_what_varies_within_every_label_counts_for_less():
 
 def test_probabilities_tell_clips_of_strangers_to_the_space_apart(space):
     rows, _, names = labelled(8, rng=np.random.default_rng(0))
-    one, other, stranger = (rows[names == name] for name in ("0/0", "0/1", "5/0"))
+    one, other, stranger = (space.mean_place(rows[names == name]) for name in ("0/0", "0/1", "5/0"))
     assert space.probability(one, other) > 0.5 > space.probability(one, stranger)
     assert space.probability(one, other) == pytest.approx(space.probability(other, one))
 
@@ -217,10 +217,31 @@ def test_two_clips_are_compared(model, hisses, speakers, capsys):
     assert "nobody is neither a file nor an enrolled label" in capsys.readouterr().err
 
 
-def test_what_sounds_most_alike_comes_first(model, hisses, speakers, capsys):
-    assert call("similar", hisses[0], "--among", hisses[1], speakers / "bob", "--model", model, "--top_k", 2) == 0
+def test_what_sounds_most_alike_comes_first(model, hisses, speakers, tmp_path, capsys):
+    options = ("--model", model, "--top_k", 2, "--cache_dir", tmp_path)
+    assert call("similar", hisses[0], "--among", hisses[1], speakers / "bob", *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and lines[0].endswith("1.wav")
+
+
+def test_what_was_heard_once_is_not_heard_again_until_it_changes(trained, hisses, speakers, tmp_path, monkeypatch):
+    among = [Path(shutil.copy(hisses[1], tmp_path / "hiss.wav")), *sorted((speakers / "bob").iterdir())]
+    heard = []
+    listen = type(trained.classifier).chunk_bottlenecks
+    monkeypatch.setattr(
+        type(trained.classifier), "chunk_bottlenecks", lambda self, path: heard.append(path) or listen(self, path)
+    )
+    first = enrollment.similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
+    assert heard == [hisses[0], *among]
+    heard.clear()
+    again = enrollment.similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
+    assert heard == [hisses[0]]
+    assert [one.path for one in again] == [one.path for one in first]
+    assert [one.probability for one in again] == pytest.approx([one.probability for one in first], abs=1e-2)
+    write_sound(among[0], voice("alice", seed=5, seconds=4.0))
+    heard.clear()
+    enrollment.similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
+    assert heard == [hisses[0], among[0]]
 
 
 @pytest.mark.parametrize("wishes", [[], ["--label", "a"], ["--list", "--remove", "a"], ["--list", "a.mp3"]])

@@ -1,6 +1,7 @@
 """Labels without training: enrol one by a few clips, compare two clips, find the clips that sound most alike."""
 
-from collections.abc import Iterable, Sequence
+import base64
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from audionet.classifier import UNKNOWN, Classifier, read_enrolled, write_enroll
 from audionet.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
 from audionet.files import printable
+from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.screen import progress_bar, say
 from audionet.similarity import Similarity
 from audionet.spectrogram import is_picture
@@ -111,7 +113,8 @@ def verify(classifier: Classifier, clip: Path, claimed: str) -> float:
             f"{printable(claimed)} is neither a file nor an enrolled label "
             f"({', '.join(map(printable, classifier.enrolled)) or 'none is enrolled'})."
         )
-    return space.probability(*(classifier.chunk_bottlenecks(path)[1] for path in (clip, Path(claimed))))
+    bottlenecks = (classifier.chunk_bottlenecks(path)[1] for path in (clip, Path(claimed)))
+    return space.probability(*map(space.mean_place, bottlenecks))
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,14 @@ class Neighbour:
     probability: float
 
 
-def similar(classifier: Classifier, clip: Path, among: Sequence[Path]) -> list[Neighbour]:
+def similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_dir: Path) -> list[Neighbour]:
     """Return clips, those most like a clip first; those that cannot be read are named and left out.
 
     Args:
         classifier: whose space is used.
         clip: a recording or a picture.
         among: others; the clip itself is passed over.
+        cache_dir: where to remember what each file sounds like, so that only what is new or changed is heard again.
 
     Raises:
         ClassifierError: the classifier cannot compare clips.
@@ -136,14 +140,29 @@ def similar(classifier: Classifier, clip: Path, among: Sequence[Path]) -> list[N
         PictureError: likewise.
     """
     space = space_of(classifier)
-    asked = classifier.chunk_bottlenecks(clip)[1]
+    asked = space.mean_place(classifier.chunk_bottlenecks(clip)[1])
     found = []
-    with progress_bar(total=len(among), description="Comparing", unit="clips") as bar:
+    with (
+        Ledger(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as ledger,
+        progress_bar(total=len(among), description="Comparing", unit="clips") as bar,
+    ):
+        known = ledger.recall_all()
         for path in among:
             if not path.samefile(clip):
                 try:
-                    found.append(Neighbour(path, space.probability(asked, classifier.chunk_bottlenecks(path)[1])))
+                    found.append(Neighbour(path, space.probability(asked, _place(path, classifier, ledger, known))))
                 except AudioNetError as error:
                     say(f"Set aside: {error}")
             bar.update()
     return sorted(found, key=lambda one: -one.probability)
+
+
+def _place(path: Path, classifier: Classifier, ledger: Ledger, known: Mapping[str, tuple[Stamp, str]]) -> np.ndarray:
+    """Return the mean place of a file, remembered or now heard."""
+    name, stamp = str(path.resolve()), stamp_of(path)
+    remembered, value = known.get(name, (None, ""))
+    if remembered == stamp:
+        return np.frombuffer(base64.b64decode(value), "<f2").astype(np.float32)
+    place = space_of(classifier).mean_place(classifier.chunk_bottlenecks(path)[1])
+    ledger.note([(name, stamp, base64.b64encode(place.astype("<f2").tobytes()).decode())])
+    return place

@@ -66,10 +66,14 @@ class Similarity:
         white = standard - (standard @ self.directions * self.losses) @ self.directions.T
         return white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
 
+    def mean_place(self, bottlenecks: np.ndarray) -> np.ndarray:
+        """Return the mean of where some chunks lie, float32, shape (dimension,); the shorter, the less they agree."""
+        return self.places(bottlenecks).mean(axis=0)
+
     def prototype(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Return the direction of the mean of some chunks, float32, shape (dimension,), of length 1."""
-        mean = self.places(bottlenecks).mean(axis=0)
-        return mean / max(float(np.linalg.norm(mean)), 1e-9)
+        mean = self.mean_place(bottlenecks)
+        return mean / _length(mean)
 
     def log_odds(self, bottlenecks: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds that chunks are of a prototype's label, shape (n, prototypes).
@@ -81,13 +85,13 @@ class Similarity:
         return (self.slope * (self.places(bottlenecks) @ prototypes.T) + self.offset).astype(np.float32)
 
     def probability(self, first: np.ndarray, second: np.ndarray) -> float:
-        """Return how likely two clips, by their chunks' bottlenecks, are of one label, if it is as likely as not.
+        """Return how likely two clips, by the mean places of their chunks, are of one label, if it is as likely as not.
 
-        Neither comes first: each is compared with the mean of the other, and a mean of both is taken.
+        Neither comes first: the chunks of each are compared with the prototype of the other, and a mean of both is
+        taken.
         """
-        ways = ((first, second), (second, first))
-        odds = np.mean([self.log_odds(clip, self.prototype(other)[None]).mean() for clip, other in ways])
-        return float(1 / (1 + np.exp(-odds)))
+        cosine = float(first @ second) * (1 / _length(first) + 1 / _length(second)) / 2
+        return float(1 / (1 + np.exp(-(self.slope * cosine + self.offset))))
 
     def sentence(self) -> str:
         """Return one sentence for the screen: how often a verdict is wrong, and how that is known."""
@@ -111,6 +115,10 @@ class Similarity:
         """Rebuild what `to_json` and `arrays` gave."""
         fields: dict[str, Any] = {name: arrays[f"similarity_{name}"] for name in ARRAYS}
         return cls(**fields, **value)
+
+
+def _length(vector: np.ndarray) -> float:
+    return max(float(np.linalg.norm(vector)), 1e-9)
 
 
 def fit_space(bottlenecks: np.ndarray | Rows, numbers: np.ndarray, which: np.ndarray) -> Similarity:
