@@ -10,6 +10,7 @@ import soundfile
 from conftest import RATE_HZ, noise, run_python, tone, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from audionet import audio
 from audionet.audio import (
@@ -430,3 +431,12 @@ def test_overlapping_slices_begin_every_hop_and_cover_what_there_is(count, lengt
     assert all(2 * len(one) >= length for one in slices[1:])
     last = (len(slices) - 1) * hop
     assert last + hop >= count or 2 * (count - last - hop) < length
+
+
+@given(samples=arrays(np.float32, st.integers(1, 50), elements=st.floats(-1.5, 1.5, width=32)))
+def test_a_wav_holds_the_nearest_of_16_bits_and_clips_beyond(tmp_path_factory, samples):
+    path = tmp_path_factory.mktemp("wav") / "a.wav"
+    write_wav(path, samples, sample_rate_hz=RATE_HZ)
+    kept, rate_hz = soundfile.read(path, dtype="float32")
+    assert rate_hz == RATE_HZ
+    assert np.abs(kept - np.clip(samples, -1, 32_767 / 32_768)).max() <= 0.5 / 32_768

@@ -226,6 +226,15 @@ def test_a_jpg_is_close_to_what_was_drawn(photograph):
     assert np.abs(decoded.astype(int) - photograph).mean() < 3
 
 
+def test_a_gray_jpg_is_read_as_the_same_gray_that_coding_it_in_colour_would_give(photograph):
+    gray = np.repeat(photograph[:, :, :1], 3, axis=2)
+    content = encode_jpg(gray, quality=92)
+    assert Image.open(io.BytesIO(content)).mode == "L"
+    in_colour = encoded(Image.fromarray(gray), "JPEG", quality=92, subsampling=0)
+    assert len(content) < len(in_colour)
+    assert np.array_equal(decode_picture(content), decode_picture(in_colour))
+
+
 @pytest.mark.parametrize("comment", [b"", b"hello", b"[1]", b"{", b'{"a": 1}', b"\xff"])
 def test_a_picture_that_is_not_ours_says_nothing_about_itself(photograph, comment):
     assert read_about(encoded(Image.fromarray(photograph), "JPEG", comment=comment)) == {}

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import wave
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -247,9 +248,13 @@ def cut_evenly(blocks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]
 
 def write_wav(path: Path, samples: np.ndarray, *, sample_rate_hz: int) -> None:
     """Write float32 samples of shape (n,) in -1..1 as 16-bit wav, whole or not at all."""
-    wav = io.BytesIO()  # written by us, because libsndfile does not say that a disk is full
-    soundfile.write(wav, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
-    write_bytes(path, wav.getvalue())
+    content = io.BytesIO()  # written by us, because libsndfile does not say that a disk is full
+    with wave.open(content, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(sample_rate_hz)
+        wav.writeframes(np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype("<i2").tobytes())
+    write_bytes(path, content.getvalue())
 
 
 @dataclass(frozen=True)

@@ -269,7 +269,8 @@ def _through_jpg(levels: Any, recipe: Recipe) -> Any:
 
 def _quantisation(quality: int, channels: int) -> np.ndarray:
     """Return the steps that coefficients are rounded to, float32, shape (8, 8, channels)."""
-    coded = Image.open(io.BytesIO(encode_jpg(np.zeros((BLOCK, BLOCK, 3), np.uint8), quality=quality)))
+    red = np.zeros((BLOCK, BLOCK, 3), np.uint8) + np.array([255, 0, 0], np.uint8)  # gray has no steps for colours
+    coded = Image.open(io.BytesIO(encode_jpg(red, quality=quality)))
     tables = coded.quantization  # type: ignore[attr-defined]
     brightness, colour = (np.reshape(tables[number], (BLOCK, BLOCK)) for number in (0, 1))
     return np.stack([brightness, colour, colour][:channels], axis=2).astype(np.float32)
