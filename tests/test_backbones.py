@@ -109,7 +109,7 @@ def test_segments_are_equal_averages_that_use_every_column_alike(width, segments
         ({"architecture": "tfhub", "tfhub_module": "folder", "weights": "file"}, "no --weights"),
         ({"architecture": "inception_v3", "tfhub_module": "folder"}, "Expected no --tfhub-module"),
         ({"architecture": "inception_v3", "image_size": 74}, "at least 75 x 75"),
-        ({"architecture": "inception_v3", "engine": "abacus"}, "openvino, tensorflow; received 'abacus'"),
+        ({"architecture": "inception_v3", "engine": "abacus"}, "openvino_bf16, tensorflow; received 'abacus'"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(options, message):
@@ -295,6 +295,12 @@ def pictures():
     return fit_pictures(coarse, height=224, width=224)
 
 
+def can_compute_in_bfloat16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["efficientnet_lite0", "efficientnet_b0", "inception_v3"])
 def test_openvino_and_tensorflow_agree(fresh_graphs, pictures, architecture):
@@ -304,6 +310,28 @@ def test_openvino_and_tensorflow_agree(fresh_graphs, pictures, architecture):
     )
     difference = np.linalg.norm(by_openvino - by_tensorflow, axis=1)
     assert (difference < 1e-4 * np.linalg.norm(by_tensorflow, axis=1)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "inception_v3"])
+def test_bfloat16_is_close_and_has_a_cache_of_its_own(fresh_graphs, pictures, architecture):
+    """Within three percent of the vectors' length: eight bits of precision, through up to a hundred layers."""
+    if not can_compute_in_bfloat16():
+        pytest.skip("this CPU has no bfloat16")
+    exact, rounded = (
+        load_registry(architecture, image_size=224, engine=engine) for engine in ("openvino", "openvino_bf16")
+    )
+    difference = np.linalg.norm(exact(pictures) - rounded(pictures), axis=1)
+    assert (difference > 0).all() and (difference < 0.03 * np.linalg.norm(exact(pictures), axis=1)).all()
+    assert exact.fingerprint != rounded.fingerprint
+
+
+@pytest.mark.slow
+def test_a_cpu_without_bfloat16_is_told(fresh_graphs, monkeypatch):
+    backbone = load_registry("efficientnet_lite0", engine="openvino_bf16")
+    monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32"])
+    with pytest.raises(InputError, match="--engine: expected a CPU with bfloat16"):
+        backbone(np.zeros((1, backbone.height, backbone.width, 3), np.uint8))
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -58,6 +58,8 @@ Runner = Callable[[np.ndarray], np.ndarray]
 
 GRAPH_VERSION = 1
 """Part of every fingerprint; raise it when the same weights and bottleneck come to give other numbers."""
+
+BFLOAT16: Engine = "openvino_bf16"
 
 TENSORFLOW_BATCH = 32
 """Pictures; beyond it TensorFlow gains nothing on a CPU."""
@@ -223,8 +225,8 @@ def load_backbone(
         _check_size(image_size)
         found = find_weights(row.name, row.sources, weights_file=weights)
         size = _pair(image_size or row.image_size)
-    fingerprint = fingerprint_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
-    stem = cache_folder() / "graphs" / f"{row.name}-{fingerprint}"
+    graph_fingerprint = fingerprint_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
+    stem = cache_folder() / "graphs" / f"{row.name}-{graph_fingerprint}"
     kept = _kept_graph(stem)
     if kept is None:
         with hushed():  # it imports TensorFlow and Keras
@@ -238,7 +240,7 @@ def load_backbone(
         height=shape["height"],
         width=shape["width"],
         dimension=sum(shape["dimensions"]),
-        fingerprint=fingerprint,
+        fingerprint=graph_fingerprint if engine != BFLOAT16 else fingerprint_of([graph_fingerprint, engine]),
         slices=_slices(spec, shape["dimensions"]),
         weights=found.describe(),
         graph=graph,
@@ -424,7 +426,7 @@ def open_graph(
     chosen = _chosen_engine() if engine == "auto" else engine
     if chosen == "tensorflow":
         return _TensorFlowRunner(graph, f"{input_name}:0", f"{output_name}:0")
-    return _OpenVinoRunner(graph)
+    return _OpenVinoRunner(graph, precision="bf16" if chosen == BFLOAT16 else "f32")
 
 
 # The text of a bottleneck
@@ -468,9 +470,10 @@ def _check_engine(engine: str) -> None:
         raise InputError(
             f"Expected an engine out of {', '.join(get_args(Engine))}; received {engine!r}; choose one of them."
         )
-    if engine != "auto" and importlib.util.find_spec(engine) is None:
+    package = engine.partition("_")[0]
+    if engine != "auto" and importlib.util.find_spec(package) is None:
         raise InputError(
-            f"Expected the package {engine} for this engine, received none; install it with: pip install {engine}"
+            f"Expected the package {package} for this engine, received none; install it with: pip install {package}"
         )
 
 
@@ -679,16 +682,18 @@ class _OpenVinoRunner:
     """Run a graph one picture at a time on each core.
 
     With batches of 32 the maps leave the caches, and one picture on all cores leaves cores waiting: both take up to
-    three times as long. Numbers are computed in float32, also where the CPU could do bfloat16, so that a bottleneck is
-    the same on every CPU but for rounding.
+    three times as long. Unless asked for, numbers are not computed in bfloat16 even where the CPU could, so that a
+    bottleneck is the same on every CPU but for rounding.
     """
 
-    def __init__(self, graph: bytes) -> None:
+    def __init__(self, graph: bytes, *, precision: Literal["f32", "bf16"]) -> None:
         # OpenVINO takes 0.3 s to import.
         import openvino
 
         core = openvino.Core()
-        options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise InputError(f"--engine: expected a CPU with bfloat16 for {BFLOAT16}, and this has none; choose auto.")
+        options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
         with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
             path = Path(folder) / "graph.pb"  # OpenVINO reads such graphs from files only, and by this suffix
             path.write_bytes(graph)

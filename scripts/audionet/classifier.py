@@ -128,7 +128,7 @@ class Classifier:
         similarity: what tells clips of any label apart, if that could be learned.
         enrolled: by label that was added without training, its prototype in the space of `similarity`.
         folder: where it was loaded from.
-        engine: `auto`, `openvino` or `tensorflow`.
+        engine: as for `load_backbone`.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Classifier:
 
         Args:
             folder: where it is.
-            engine: `auto`, `openvino` or `tensorflow`.
+            engine: as for `load_backbone`.
             with_enrolled: whether labels that were added without training are to be answered too.
 
         Raises:
@@ -428,7 +428,7 @@ class GraphClassifier:
     Args:
         labels: in the order of the graph's outputs.
         graph: the serialised GraphDef.
-        engine: `auto`, `openvino` or `tensorflow`.
+        engine: as for `load_backbone`.
     """
 
     def __init__(self, *, labels: tuple[str, ...], graph: bytes, engine: Engine = "auto"):
