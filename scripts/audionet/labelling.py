@@ -122,8 +122,12 @@ def follow_live(classifier: Classifier, clips: Iterable[Path], settings: LiveSet
         except RecordingError as error:
             say(f"Set aside: {error}")
             failed += 1
-        finally:
-            say(f"{source}: {latencies(taken)}.")
+        else:
+            if not taken:
+                say(f"{source} is too short for a decision.")
+        finally:  # also when the user ends it
+            if taken:
+                say(f"{source}: {latencies(taken)}.")
     return failed
 
 

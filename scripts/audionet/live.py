@@ -272,9 +272,7 @@ def _sounddevice() -> Any:
 
 
 def latencies(seconds: Iterable[float]) -> str:
-    """Say how long decisions took: `latency 45 ms in the middle, 80 ms at most, of 120 decisions`."""
+    """Say how long decisions, at least one, took: `latency 45 ms in the middle, 80 ms at most, of 120 decisions`."""
     sorted_ms = sorted(1000 * one for one in seconds)
-    if not sorted_ms:
-        return "no decision was made"
     middle = sorted_ms[math.floor((len(sorted_ms) - 1) / 2)]
     return f"latency {middle:.0f} ms in the middle, {sorted_ms[-1]:.0f} ms at most, of {len(sorted_ms)} decisions"
