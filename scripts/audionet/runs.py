@@ -35,7 +35,7 @@ from audionet.files import MARK_NAME, fingerprint_of, mark_folder, printable, re
 
 FORMAT = 1
 LIBRARIES = (
-    *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr", "sox"),
+    *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr"),
     *("openvino", "tensorflow", "keras", "tensorflow-hub"),
 )
 NAME_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
