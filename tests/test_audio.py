@@ -153,6 +153,22 @@ def test_a_relative_name_with_a_leading_dash_is_no_option(tmp_path, monkeypatch,
     assert len(read_all(write_sound(Path(name), tone(1000)))) >= RATE_HZ
 
 
+@needs_sox
+@pytest.mark.parametrize("name", [*SPACE_AND_QUOTES, "a[1].mp3"])
+def test_sox_alone_decodes_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(audio, "_decoders", lambda *_: [audio._decode_sox])
+    write_sound(tmp_path / "a1.mp3", tone(300))
+    samples = read_all(write_sound(tmp_path / name, tone(1000)))
+    assert loudest_hertz(samples) == pytest.approx(1000, abs=2)
+
+
+@needs_sox
+def test_what_sox_cannot_decode_is_told_in_its_words(tmp_path):
+    (tmp_path / "a.mp3").write_text("no sound")
+    with pytest.raises(audio._DecoderError, match=r"^SoX: "):
+        list(audio._decode_sox(tmp_path / "a.mp3", RATE_HZ, ""))
+
+
 def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):
     path = write_sound(tmp_path / "a.mp3", tone(1000, 2.0))
     first = read_all(path)

@@ -480,16 +480,12 @@ def _sox(source: Path) -> list[str]:
 
     Dither is noise from a random generator: without it the same recording gives the same samples again.
     """
-    # SoX does not recognise a suffix in capitals by itself; and without --no-glob a[1].mp3 would mean a1.mp3.
-    suffix = source.suffix[1:]
-    named = ["-t", suffix.lower()] if suffix != suffix.lower() else []
-    return ["sox", "-D", "-V1", "--no-glob", *named, str(source)]
+    return ["sox", "-D", "-V1", "--no-glob", str(source)]  # with globs, a[1].mp3 would mean a1.mp3
 
 
 def _sox_rate(source: Path) -> int:
     """Return how many samples a second a recording has, according to SoX."""
-    command = _sox(source)
-    done = subprocess.run([command[0], "--i", "-r", *command[4:]], capture_output=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(["sox", "--i", "-r", str(source)], capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0 or not done.stdout.strip().isdigit():
         raise _DecoderError(f"SoX: {_last_line(done.stderr.decode(errors='replace'))}")
     return int(done.stdout)
