@@ -163,6 +163,18 @@ def test_sox_alone_decodes_any_name(tmp_path, monkeypatch, name):
 
 
 @needs_sox
+def test_an_mp3_put_together_of_two_is_heard_to_its_end(tmp_path):
+    """The header of the first tells its own length alone."""
+    parts = [write_sound(tmp_path / f"{pitch}.mp3", tone(pitch, 5.0)) for pitch in (500, 1000)]
+    assert any(mark in parts[0].read_bytes()[:500] for mark in (b"Xing", b"Info"))
+    both = tmp_path / "both.mp3"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    samples = read_all(both)
+    assert len(samples) / RATE_HZ == pytest.approx(10, abs=0.3)
+    assert loudest_hertz(samples[-4 * RATE_HZ :]) == pytest.approx(1000, abs=2)
+
+
+@needs_sox
 def test_what_sox_cannot_decode_is_told_in_its_words(tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
     with pytest.raises(audio._DecoderError, match=r"^SoX: "):

@@ -480,7 +480,9 @@ def _sox(source: Path) -> list[str]:
 
     Dither is noise from a random generator: without it the same recording gives the same samples again.
     """
-    return ["sox", "-D", "-V1", "--no-glob", str(source)]  # with globs, a[1].mp3 would mean a1.mp3
+    # An mp3 put together of several has the length of the first in its header. A wav may end in what is no sound.
+    length = [] if source.suffix.lower() in LOSSLESS_SUFFIXES else ["--ignore-length"]
+    return ["sox", "-D", "-V1", "--no-glob", *length, str(source)]  # with globs, a[1].mp3 would mean a1.mp3
 
 
 def _sox_rate(source: Path) -> int:
