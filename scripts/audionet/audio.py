@@ -31,6 +31,7 @@ from audionet.errors import InputError, RecordingError
 from audionet.files import printable, walk_files, write_bytes
 from audionet.recipe import Recipe
 
+SOX_16_BITS = ("-e", "signed-integer", "-b", "16")
 LOSSLESS_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"})
 SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
     [
@@ -312,7 +313,7 @@ def _cut_sox(recording: Path, pieces: Sequence[Piece]) -> None:
     trim = [f"={place}s" for ends in places for place in ends]
     with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
         kept = Path(scratch) / "kept.wav"
-        _run_sox([*_sox(recording), "-e", "signed-integer", "-b", "16", str(kept), "trim", *trim])
+        _run("SoX", [*_sox(recording), *SOX_16_BITS, str(kept), "trim", *trim])
         with soundfile.SoundFile(kept) as sound:
             for piece, (first, behind) in zip(pieces, places, strict=True):
                 _write_piece(piece, sound.read(behind - first, always_2d=True), rate_hz)
@@ -322,10 +323,8 @@ def _cut_ffmpeg(recording: Path, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         place = ["-ss", f"{piece.start_seconds:.6f}", "-t", f"{piece.end_seconds - piece.start_seconds:.6f}"]
         command = [*SAFE_FFMPEG, *place, "-i", f"file:{recording}", "-map", "0:a:0"]
-        done = subprocess.run([*command, "-f", "wav", "-c:a", "pcm_s16le", "-"], capture_output=True)
-        if done.returncode != 0:
-            raise _DecoderError(f"FFmpeg: {_last_line(done.stderr.decode(errors='replace'))}")
-        samples, rate_hz = soundfile.read(io.BytesIO(done.stdout), always_2d=True)
+        wav = _run("FFmpeg", [*command, "-f", "wav", "-c:a", "pcm_s16le", "-"])
+        samples, rate_hz = soundfile.read(io.BytesIO(wav), always_2d=True)
         _write_piece(piece, samples, rate_hz)
 
 
@@ -421,7 +420,7 @@ def check_effects(effects: str) -> None:
         noise = Path(scratch) / "noise.wav"
         soundfile.write(noise, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, subtype="PCM_16")
         try:
-            _run_sox([*_sox(noise), "-n", *shlex.split(effects)])
+            _run("SoX", [*_sox(noise), "-n", *shlex.split(effects)])
         except _DecoderError as error:
             raise InputError(f"--sox_effects: SoX does not accept {effects!r}: {error}") from error
 
@@ -470,7 +469,7 @@ def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.nd
     # Raw samples, because a wav header holds no more than two gigabytes, and not resampled, which soxr does in a tenth
     # of the time.
     rate_hz = _sox_rate(path)
-    form = ["-t", "raw", "-e", "signed-integer", "-b", "16", "-r", str(rate_hz), "-c", "1"]
+    form = ["-t", "raw", *SOX_16_BITS, "-r", str(rate_hz), "-c", "1"]
     with _piped("SoX", [*_sox(path), *form, "-", *shlex.split(effects)]) as pipe:
         yield from _decode_stream(pipe.fileno(), sample_rate_hz, raw_rate_hz=rate_hz)
 
@@ -487,16 +486,22 @@ def _sox(source: Path) -> list[str]:
 
 def _sox_rate(source: Path) -> int:
     """Return how many samples a second a recording has, according to SoX."""
-    done = subprocess.run(["sox", "--i", "-r", str(source)], capture_output=True, stdin=subprocess.DEVNULL)
-    if done.returncode != 0 or not done.stdout.strip().isdigit():
-        raise _DecoderError(f"SoX: {_last_line(done.stderr.decode(errors='replace'))}")
-    return int(done.stdout)
+    answer = _run("SoX", ["sox", "--i", "-r", str(source)])
+    if not answer.strip().isdigit():
+        raise _fault("SoX", b"")
+    return int(answer)
 
 
-def _run_sox(arguments: Sequence[str]) -> None:
-    done = subprocess.run(arguments, capture_output=True, stdin=subprocess.DEVNULL)
+def _run(name: str, command: Sequence[str]) -> bytes:
+    """Return what a program writes, and raise its last word if it fails."""
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        raise _DecoderError(f"SoX: {_last_line(done.stderr.decode(errors='replace'))}")
+        raise _fault(name, done.stderr)
+    return done.stdout
+
+
+def _fault(name: str, stderr: bytes) -> _DecoderError:
+    return _DecoderError(f"{name}: {_last_line(stderr.decode(errors='replace'))}")
 
 
 @contextmanager
@@ -514,7 +519,7 @@ def _piped(name: str, command: Sequence[str]) -> Iterator[IO[bytes]]:
         process.stdout.close()
         if process.wait() not in (0, -signal.SIGPIPE):
             stderr.seek(0)
-            raise _DecoderError(f"{name}: {_last_line(stderr.read().decode(errors='replace'))}")
+            raise _fault(name, stderr.read())
 
 
 class _Stream(soundfile.SoundFile):
