@@ -13,9 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from audionet.cli import check, run_script
+from audionet.console import say
 from audionet.files import printable
-from audionet.options import check, run_script
-from audionet.screen import say
 from audionet.settings import Engine
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"

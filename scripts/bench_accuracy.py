@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 
 from audionet.bench.bench_options import FolderBenchOptions
-from audionet.options import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, check, run_script
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def bench(options: BenchAccuracyOptions) -> int:
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet.backbones import find_architecture
     from audionet.bench import benchmark, leaderboard
+    from audionet.parallel import process_pool
     from audionet.recipe import find_recipe
     from audionet.tables import markdown, print_tables
-    from audionet.workers import process_pool
 
     architectures = [find_architecture(name.strip()).name for name in options.architectures.split(",")]
     dataset, failures = benchmark.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.bench.bench_options import BenchOptions
-from audionet.options import check, run_script
+from audionet.cli import check, run_script
 from audionet.recipe import find_recipe
 
 

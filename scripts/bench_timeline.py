@@ -11,8 +11,8 @@ import sys
 from dataclasses import dataclass
 
 from audionet.bench.bench_options import FolderBenchOptions
+from audionet.cli import EXIT_FAILED, check, run_script
 from audionet.files import printable, whole_folder, write_text
-from audionet.options import EXIT_FAILED, check, run_script
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def bench(options: BenchTimelineOptions) -> int:
     from audionet import labelfiles
     from audionet.bench import benchmark, conversation
     from audionet.errors import InputError
-    from audionet.workers import process_pool
+    from audionet.parallel import process_pool
 
     if missing := conversation.missing_scorer():
         raise InputError(missing)

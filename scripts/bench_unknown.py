@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from audionet.bench.bench_options import FolderBenchOptions
-from audionet.options import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, check, run_script
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 
 from audionet.bench.bench_options import FolderBenchOptions
-from audionet.options import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, check, run_script
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def bench(options: BenchVerifyOptions) -> int:
     """Draw, train, compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy and the networks, which --help should not wait for.
     from audionet.bench import benchmark, strangers, verification
-    from audionet.workers import process_pool
+    from audionet.parallel import process_pool
 
     training = benchmark.DefaultTraining(options.architecture, options.random_seed)
     dataset, failures = benchmark.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audionet.cli import EXIT_FAILED, check, run_script
+from audionet.console import say
 from audionet.files import printable
-from audionet.options import EXIT_FAILED, check, run_script
 from audionet.recipe import Recipe, find_recipe
-from audionet.screen import say
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

@@ -12,8 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from audionet.cli import run_script
 from audionet.errors import AudioNetError
-from audionet.options import run_script
 
 HOUSE = Path(__file__).resolve().parent.parent
 

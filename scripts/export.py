@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audionet.cli import check, run_script
+from audionet.console import say
 from audionet.files import printable
-from audionet.options import check, run_script
-from audionet.screen import say
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

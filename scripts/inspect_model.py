@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from audionet.cli import run_script
 from audionet.files import printable
-from audionet.options import run_script
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

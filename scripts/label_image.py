@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audionet.options import EXIT_FAILED, OmitArgPrefixes, Positional, check, run_script
+from audionet.cli import EXIT_FAILED, OmitArgPrefixes, Positional, check, run_script
 from audionet.settings import Engine, LiveSettings, TimelineSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"

@@ -10,7 +10,7 @@ make data train RECIPE=NAME. To add one, add a row to RECIPES in audionet/recipe
 import sys
 from dataclasses import dataclass
 
-from audionet.options import Positional, run_script
+from audionet.cli import Positional, run_script
 from audionet.recipe import RECIPES, find_recipe
 from audionet.tables import print_table
 

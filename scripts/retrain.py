@@ -13,10 +13,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from audionet.cli import EXIT_FAILED, OmitArgPrefixes, changed, run_script
+from audionet.console import say
 from audionet.files import mark_folder, printable, read_mark
-from audionet.options import EXIT_FAILED, OmitArgPrefixes, changed, run_script
 from audionet.recipe import check_drawn_by, find_recipe
-from audionet.screen import say
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"

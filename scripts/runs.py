@@ -12,8 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from audionet.cli import EXIT_FAILED, check, run_script, say
 from audionet.files import printable
-from audionet.options import EXIT_FAILED, check, run_script, say
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

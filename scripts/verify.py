@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.options import Positional, check, run_script
+from audionet.cli import Positional, check, run_script
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

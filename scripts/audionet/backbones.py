@@ -40,9 +40,9 @@ import numpy as np
 from PIL import Image
 
 from audionet import networks
+from audionet.console import hushed, say
 from audionet.errors import InputError, WeightsError
 from audionet.files import fingerprint_of, sha256_of, write_bytes, write_json
-from audionet.screen import hushed, say
 from audionet.settings import BackboneSettings, Engine
 from audionet.weights import (
     OfficialSource,

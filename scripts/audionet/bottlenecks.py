@@ -18,9 +18,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from audionet.console import progress_bar
 from audionet.errors import PictureError
 from audionet.files import mark_folder, read_mark, whole_file
-from audionet.screen import progress_bar
 
 BATCH_SIZE = 32
 SHARD_ROWS = 4096

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from audionet.backbones import Backbone, candidate_bottlenecks, loader_of, union_of
+from audionet.console import say
 from audionet.dataset import Dataset
 from audionet.endtoend import TrainedNetwork, check_network, fine_tune, glance, train_network, validation_scores
 from audionet.head import Head, best_temperature
 from audionet.lessons import Lesson
 from audionet.material import Material, gather
 from audionet.openset import Clips, fit_open_set
-from audionet.screen import say
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
 from audionet.training import Attempt, Choice, choose, head_before
 

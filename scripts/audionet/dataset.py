@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.errors import InputError
+from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
-from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.recipe import Recipe
 from audionet.spectrogram import is_picture, read_about
 

@@ -29,6 +29,7 @@ from audionet.backbones import (
     frozen,
     trainable_network,
 )
+from audionet.console import hushed, progress_bar, say
 from audionet.designs import DESIGNS, Design
 from audionet.errors import InputError
 from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
@@ -37,7 +38,6 @@ from audionet.lessons import Lesson
 from audionet.material import Material
 from audionet.metrics import balanced_accuracy, log_loss
 from audionet.networks import SMALLEST_SIDE
-from audionet.screen import hushed, progress_bar, say
 from audionet.settings import NetworkSettings
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import numpy as np
 
 from audionet import audio
 from audionet.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled
+from audionet.console import progress_bar, say
 from audionet.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
+from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import printable
-from audionet.ledger import Ledger, Stamp, stamp_of
-from audionet.screen import progress_bar, say
 from audionet.similarity import Similarity
 from audionet.spectrogram import is_picture
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from audionet.console import say
 from audionet.files import printable
-from audionet.screen import say
 from audionet.tables import print_table
 
 MOST_LABELS = 30

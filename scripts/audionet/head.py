@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from audionet.bottlenecks import Rows
-from audionet.screen import hushed
+from audionet.console import hushed
 from audionet.settings import HeadSettings
 
 LDA_SHRINKAGE = 0.5

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from audionet.classifier import Classifier
+from audionet.console import hushed
 from audionet.exporting.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
 from audionet.head import Head
 from audionet.report import card_of
-from audionet.screen import hushed
 
 _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 

@@ -14,12 +14,12 @@ from audionet.bottlenecks import BottleneckCache, Rows, kept_rows
 from audionet.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
 from audionet.errors import InputError
 from audionet.files import fingerprint_of, printable, write_json
+from audionet.parallel import process_pool
 from audionet.pictures import negatives_for
 from audionet.recipe import Recipe
 from audionet.settings import HoldoutSettings
 from audionet.spectrogram import read_picture
 from audionet.views import ChunkFile, View, draw_view, plan_views
-from audionet.workers import process_pool
 
 LEDGER_NAME = "pictures.sqlite"
 

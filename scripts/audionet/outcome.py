@@ -15,6 +15,7 @@ import numpy as np
 from audionet.audit import DataAudit, LeakAudit, audit_data
 from audionet.backbones import Backbone
 from audionet.classifier import KIND, Classifier
+from audionet.console import progress_bar
 from audionet.courses import Graduate
 from audionet.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
@@ -28,7 +29,6 @@ from audionet.metrics import rows_by_group
 from audionet.report import Report, card_of, write_report
 from audionet.reporting import heard_of, mistakes_of
 from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
-from audionet.screen import progress_bar
 from audionet.settings import HoldoutSettings
 from audionet.similarity import Similarity, fit_similarity
 from audionet.testset import Source, content_keys, evaluate_scored, find_test_sources, score_sources

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from audionet import audio
+from audionet.console import progress_bar, say
 from audionet.errors import InputError, RecordingError
+from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import (
     disk_is_full,
     fingerprint_of,
@@ -35,12 +37,10 @@ from audionet.files import (
     write_bytes,
 )
 from audionet.layouts import find_layout, listed_recordings
-from audionet.ledger import Ledger, Stamp, stamp_of
 from audionet.measures import NOTE_VERSION, Note, listen_with_level
+from audionet.parallel import process_pool
 from audionet.recipe import Recipe, find_recipe
-from audionet.screen import progress_bar, say
 from audionet.spectrogram import draw, encode_jpg, is_picture, read_about
-from audionet.workers import process_pool
 
 KIND = "pictures"
 LEDGER_NAME = "ledger.sqlite"

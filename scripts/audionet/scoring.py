@@ -16,10 +16,10 @@ from typing import Protocol, TypeVar
 
 from audionet import audio
 from audionet.classifier import Answer
+from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError
 from audionet.files import in_sorted_runs, printable, walk_files
 from audionet.recipe import Recipe
-from audionet.screen import progress_bar, say
 from audionet.spectrogram import is_picture
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting

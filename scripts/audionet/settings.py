@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audionet.options import check
+from audionet.cli import check
 
 Engine = Literal["auto", "openvino", "openvino_bf16", "tensorflow"]
 """What runs a network; `auto` is TensorFlow where it has a GPU or OpenVINO is missing, and else OpenVINO.

@@ -24,17 +24,17 @@ from audionet.audit import audit_data
 from audionet.bottlenecks import BATCH_SIZE
 from audionet.classifier import Classifier
 from audionet.conditions import SWEEP, Circumstances, Condition, missing_codecs
+from audionet.console import progress_bar
 from audionet.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
 from audionet.files import label_folders, printable, sha256_of, walk_files
 from audionet.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.measures import Note, chunk_level_dbfs, level_dbfs, listen
+from audionet.parallel import process_pool
 from audionet.recipe import Recipe
 from audionet.runs import data_fingerprint
-from audionet.screen import progress_bar
 from audionet.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about
-from audionet.workers import process_pool
 
 SWEPT_CHUNKS = 20  # of each recording: 40 s of 2 s chunks
 BABBLE_CLIPS = 12

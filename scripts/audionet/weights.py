@@ -49,9 +49,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from audionet.console import hushed
 from audionet.errors import InputError, WeightsError
 from audionet.files import printable, sha256_of, whole_file, whole_folder
-from audionet.screen import hushed
 
 Format = Literal["torch", "tfjs", "keras", "saved_model"]
 Reader = Callable[[Path], dict[str, np.ndarray]]

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from audionet.errors import AudioNetError
-from audionet.workers import importing_context
+from audionet.parallel import importing_context
 
 Task = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 
 from audionet.app.visitors import STRANGERS, RefusedError, Visitor
-from audionet.screen import WATCHED
+from audionet.console import WATCHED
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent
 LONGEST_SECONDS = 3600

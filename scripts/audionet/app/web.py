@@ -29,9 +29,9 @@ from audionet.app.gate import Gate, GateRules, problem
 from audionet.app.isolation import CrashError, OvertimeError
 from audionet.app.page import BusyError, Page, PageSettings
 from audionet.app.visitors import STRANGERS, MissingError, Model, RefusedError
+from audionet.console import say
 from audionet.errors import AudioNetError, ClassifierError, PictureError, RecordingError
 from audionet.files import printable
-from audionet.screen import say
 
 HERE = Path(__file__).resolve().parent.parent
 KEPT_SECONDS = 600.0  # of a clip that is taught or converted

@@ -22,6 +22,7 @@ from audionet.backbones import Backbone, candidate_bottlenecks, find_architectur
 from audionet.bench.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 from audionet.bench.peers import Cepstra, Resemblyzer, missing_peer, regress
 from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
+from audionet.console import say
 from audionet.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
@@ -30,7 +31,6 @@ from audionet.head import Head
 from audionet.material import Material, gather
 from audionet.pictures import make_pictures
 from audionet.recipe import Recipe, find_recipe
-from audionet.screen import say
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
 from audionet.training import Choice, choose
 from audionet.views import ChunkFile, plan_views

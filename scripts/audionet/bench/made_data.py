@@ -18,7 +18,7 @@ from PIL import Image
 
 from audionet.bench.classic import write_vector
 from audionet.files import whole_folder, write_bytes
-from audionet.workers import process_pool
+from audionet.parallel import process_pool
 
 LABELS = tuple(f"label_{number}" for number in range(4))
 MADE_NAME = ".made.json"

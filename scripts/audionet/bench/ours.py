@@ -14,9 +14,9 @@ from audionet.dataset import read_dataset
 from audionet.files import walk_files
 from audionet.head import TRAINERS, TrainingSet
 from audionet.material import LEDGER_NAME, Material, gather
+from audionet.parallel import PACKAGE_PARENT
 from audionet.settings import Engine, HeadSettings, HoldoutSettings
 from audionet.spectrogram import is_picture, read_picture
-from audionet.workers import PACKAGE_PARENT
 
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
 

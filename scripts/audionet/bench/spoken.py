@@ -20,10 +20,10 @@ import soxr
 
 from audionet.audio import write_wav
 from audionet.conditions import Color, add_noise
+from audionet.console import progress_bar
 from audionet.errors import InputError
 from audionet.files import mark_folder, read_mark, whole_folder
-from audionet.screen import progress_bar
-from audionet.workers import process_pool
+from audionet.parallel import process_pool
 
 WORDS = ("down", "go", "left", "no", "right", "stop", "up", "yes")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.backbones import Backbone
+from audionet.console import progress_bar
 from audionet.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
@@ -22,7 +23,6 @@ from audionet.head import log_softmax, pool
 from audionet.material import Material, gather
 from audionet.metrics import auroc, detection_curve, equal_error_rate
 from audionet.outcome import score_held_out
-from audionet.screen import progress_bar
 from audionet.settings import HoldoutSettings
 from audionet.tables import print_table
 from audionet.training import Choice

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from audionet.console import say
 from audionet.errors import AudioNetError, InputError
-from audionet.screen import say
-from audionet.workers import PACKAGE_PARENT
+from audionet.parallel import PACKAGE_PARENT
 
 SAMPLE_SECONDS = 0.1  # between two looks at the memory; more often would slow down what is measured
 LAST_WORDS = 2000  # characters of a failed command's messages

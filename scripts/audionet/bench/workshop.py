@@ -12,10 +12,10 @@ from audionet.audio import find_recordings
 from audionet.backbones import load_backbone
 from audionet.bench import made_data, ours
 from audionet.bench.timing import Contestant, run_timed, script
+from audionet.console import say
 from audionet.files import printable, walk_files, write_bytes
 from audionet.pictures import PictureTally, make_pictures
 from audionet.recipe import find_recipe
-from audionet.screen import say
 from audionet.spectrogram import is_picture
 
 DIMENSION = 1280  # of the bottlenecks of the classic layer of the default network

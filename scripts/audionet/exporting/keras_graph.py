@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from audionet.console import hushed
 from audionet.errors import InputError
-from audionet.screen import hushed
 
 
 def keras_model(definition: Any) -> Any:

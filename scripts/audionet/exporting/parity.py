@@ -15,12 +15,12 @@ import numpy as np
 from audionet import audio
 from audionet.backbones import Runner, fit_pictures
 from audionet.classifier import Classifier
+from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.exporting.formats import Tolerance
 from audionet.head import log_softmax, loudness_weights, pool
 from audionet.measures import chunk_level_dbfs
 from audionet.recipe import Recipe
-from audionet.screen import progress_bar, say
 from audionet.spectrogram import draw, encode_jpg, read_picture, served_picture
 from audionet.testset import Source, content_key, training_keys
 

@@ -2,7 +2,7 @@ import io
 import os
 import sys
 
-from audionet.screen import hushed, progress_bar, say
+from audionet.console import hushed, progress_bar, say
 
 
 class Terminal(io.StringIO):

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from audionet.ledger import Ledger, stamp_of
+from audionet.file_cache import Ledger, stamp_of
 
 ENTRY = ("a.mp3", (10, 20), {"chunks": [0, 1]})
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT, SCRIPTS, run_python
 
+from audionet.cli import parse_options
 from audionet.errors import InputError
-from audionet.options import parse_options
 
 PACKAGE = SCRIPTS / "audionet"
 PATHS = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("[!_]*.py"))}

@@ -14,9 +14,9 @@ from typing import TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from audionet.console import say
 from audionet.errors import AudioNetError, InputError
 from audionet.files import disk_is_full
-from audionet.screen import say
 
 __all__ = ["EXIT_FAILED", "OmitArgPrefixes", "Positional", "changed", "check", "parse_options", "run_script"]
 
