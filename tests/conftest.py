@@ -216,9 +216,9 @@ def saved_trusting(trained, tmp_path_factory) -> Path:
 @pytest.fixture
 def without_sox(monkeypatch):
     """A machine on which no sox program is installed."""
-    from audionet import audio
+    from audionet.audio import decoding
 
-    monkeypatch.setattr(audio, "has_sox", lambda: False)
+    monkeypatch.setattr(decoding, "has_sox", lambda: False)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from conftest import RATE_HZ, noise, tone
 from test_fingerprints import notes_of
 from test_landmarks import melody
 
+from audionet.audio.fingerprints import SharedSound
 from audionet.audit import DataAudit, Giveaway, LeakAudit, audit_data, channel_giveaway, claimed_accuracy
-from audionet.fingerprints import SharedSound
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:

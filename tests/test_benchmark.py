@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, SPEAKERS, FakeBackbone, tone, voice
 
-from audionet.audio import write_wav
+from audionet.audio.decoding import write_wav
 from audionet.bench import benchmark, leaderboard, peers
 from audionet.bench.benchmark import Eye, Listener, listener, network, trial_by_name, trials_by_fold
 from audionet.bench.disturbed import (

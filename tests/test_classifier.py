@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from conftest import RATE_HZ, SPEAKERS, names_below, noise, voice, write_sound
 
-from audionet.audio import read_chunks
+from audionet.audio.decoding import read_chunks
 from audionet.classifier import Answer, Classifier, GraphClassifier
 from audionet.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError

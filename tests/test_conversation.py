@@ -8,7 +8,7 @@ from conftest import RATE_HZ, tone, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.audio import read_blocks
+from audionet.audio.decoding import read_blocks
 from audionet.bench.conversation import by_label, error_rates, plan_turns, with_strangers, write_conversation
 from audionet.errors import InputError
 from audionet.recipe import find_recipe

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet import comparison, findings, reporting, testset
+from audionet.audio.effects import SWEEP, Circumstances
+from audionet.audio.fingerprints import fingerprint_of
 from audionet.classifier import Classifier
-from audionet.conditions import SWEEP, Circumstances
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
-from audionet.fingerprints import fingerprint_of
 from audionet.openset import Clips, fit_open_set
 from audionet.runs import read_runs
 from audionet.spectrogram import encode_jpg

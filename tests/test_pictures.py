@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, names_below, noise, run_python, tone, write_sound
 
-from audionet import audio, pictures
+from audionet import pictures
+from audionet.audio import decoding
 from audionet.errors import InputError
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
@@ -62,7 +63,7 @@ def test_every_chunk_becomes_a_picture_with_its_sound_beside_it(audio_dir, image
 
 def test_a_picture_is_that_of_the_sound_beside_it(audio_dir, image_dir):
     make(audio_dir, image_dir)
-    (chunk,) = audio.read_chunks(image_dir / "bob/1_00001.wav", sample_rate_hz=RATE_HZ, chunk_seconds=1.0)
+    (chunk,) = decoding.read_chunks(image_dir / "bob/1_00001.wav", sample_rate_hz=RATE_HZ, chunk_seconds=1.0)
     difference = read_picture(image_dir / "bob/1_00001.jpg").astype(int) - draw(chunk.samples, RECIPE)
     assert np.abs(difference).mean() < 8  # jpg, and 16 bits
 

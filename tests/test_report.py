@@ -10,9 +10,9 @@ import pytest
 from conftest import RATE_HZ, tone
 
 from audionet import figures
+from audionet.audio.fingerprints import SharedSound
 from audionet.audit import DataAudit, Giveaway, LeakAudit, Sounds
 from audionet.evaluation import ScoredRecording, evaluate
-from audionet.fingerprints import SharedSound
 from audionet.report import Report, card_of, render, write_report
 from audionet.sections import Heard, Mistake, pick_mistakes, sound_uri, table
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import tone, write_sound
 
-from audionet import audio, scoring
+from audionet import scoring
+from audionet.audio import decoding
 from audionet.errors import InputError, RecordingError
 from audionet.recipe import find_recipe
 from audionet.scoring import Remarks, find_clips, score_all
@@ -169,5 +170,5 @@ def test_of_what_is_as_in_training_nothing_is_said(tmp_path, capsys):
     remarks = Remarks(find_recipe("default"))
     remarks.heed(write_sound(tmp_path / "a.wav", tone(400, 3.0, rate_hz=48_000), 48_000))
     remarks.heed(tmp_path / "missing.wav")
-    remarks.heed(audio.STDIN)
+    remarks.heed(decoding.STDIN)
     assert capsys.readouterr().err == ""

@@ -12,7 +12,7 @@ import pytest
 from conftest import RATE_HZ, SPEAKERS, FakeBackbone, names_below, noise, run_python, voice, write_sound, write_speakers
 from PIL import Image
 
-from audionet.audio import read_wav
+from audionet.audio.decoding import read_wav
 
 
 def call(script: str, *arguments: object) -> int:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, noise, tone
 
-from audionet import conditions
-from audionet.audio import write_wav
+from audionet.audio import effects
+from audionet.audio.decoding import write_wav
 from audionet.recipe import find_recipe
 from audionet.spectrogram import served_picture
 from audionet.views import (
@@ -83,8 +83,8 @@ def test_without_other_chunks_nobody_babbles():
 
 
 def test_what_this_machine_cannot_encode_is_left_as_it_is(monkeypatch):
-    monkeypatch.setattr(conditions, "missing_codecs", lambda: dict.fromkeys(conditions.CODECS, "not here"))
-    monkeypatch.setattr(conditions, "through_codec", lambda *_, **__: pytest.fail("a codec was used"))
+    monkeypatch.setattr(effects, "missing_codecs", lambda: dict.fromkeys(effects.CODECS, "not here"))
+    monkeypatch.setattr(effects, "through_codec", lambda *_, **__: pytest.fail("a codec was used"))
     for number in range(len(KINDS)):
         view(number)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from audionet.audio.fingerprints import SharedSound, fingerprint_of, shared_within
+from audionet.audio.measurements import Note
 from audionet.files import printable
-from audionet.fingerprints import SharedSound, fingerprint_of, shared_within
-from audionet.measures import Note
 
 MEASURES = ("level_dbfs", "peak_dbfs", "noise_floor_dbfs", "bandwidth_hz", "clipped_share", "silent_share")
 

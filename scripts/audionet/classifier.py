@@ -25,14 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
+from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
+from audionet.audio.measurements import chunk_level_dbfs
 from audionet.backbones import Runner, fit_pictures, open_graph
 from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
-from audionet.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.head import Head, log_softmax, loudness_weights, pool
-from audionet.measures import chunk_level_dbfs
 from audionet.openset import OpenSet
 from audionet.recipe import Recipe
 from audionet.settings import Engine
@@ -254,7 +254,7 @@ class Classifier:
             InputError: a recording, but the classifier was trained on ordinary pictures.
         """
         path = Path(path)
-        return self.score_recording(path) if audio.is_recording(path) else self.score_picture(path)
+        return self.score_recording(path) if decoding.is_recording(path) else self.score_picture(path)
 
     def score_picture(self, path: Path | str) -> Answer:
         """Score a picture file, a spectrogram or an ordinary picture.
@@ -275,14 +275,14 @@ class Classifier:
         offsets: list[float] = []
         levels: list[float] = []
         logits: list[np.ndarray] = []
-        chunks = audio.chunks_by_recipe(Path(path), recipe)
+        chunks = decoding.chunks_by_recipe(Path(path), recipe)
         for batch, of_batch in self.logits_of(chunks):
             offsets += [chunk.offset_seconds for chunk in batch]
             levels += [chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz) for chunk in batch]
             logits.append(of_batch)
         return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
 
-    def logits_of(self, chunks: Iterable[audio.Chunk]) -> Iterator[tuple[list[audio.Chunk], np.ndarray]]:
+    def logits_of(self, chunks: Iterable[decoding.Chunk]) -> Iterator[tuple[list[decoding.Chunk], np.ndarray]]:
         """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels).
 
         The next batch is decoded and drawn while the network looks at the one before.
@@ -290,7 +290,7 @@ class Classifier:
         recipe = self.recipe_for("The sound")
         waiting = iter(chunks)
         with ThreadPoolExecutor(1) as network:
-            before: tuple[list[audio.Chunk], Future[np.ndarray]] | None = None
+            before: tuple[list[decoding.Chunk], Future[np.ndarray]] | None = None
             while batch := list(islice(waiting, BATCH_SIZE)):
                 pictures = [served_picture(chunk.samples, recipe) for chunk in batch]
                 under_way = batch, network.submit(self.logits, pictures)
@@ -363,10 +363,10 @@ class Classifier:
             InputError: a recording, but the classifier was trained on ordinary pictures.
         """
         path = Path(path)
-        if not audio.is_recording(path):
+        if not decoding.is_recording(path):
             return np.zeros(1, np.float32), self._bottlenecks([read_picture(path)])
         recipe = self.recipe_for(path)
-        chunks = audio.chunks_by_recipe(path, recipe)
+        chunks = decoding.chunks_by_recipe(path, recipe)
         offsets: list[float] = []
         vectors = []
         while batch := list(islice(chunks, BATCH_SIZE)):
@@ -459,7 +459,7 @@ class GraphClassifier:
             PictureError: the file cannot be read.
             InputError: the file is a recording, or the labels do not match the graph.
         """
-        if audio.is_recording(Path(path)):
+        if decoding.is_recording(Path(path)):
             raise InputError(
                 f"{printable(path)} is a recording, and a frozen graph takes pictures only. Use --model instead."
             )

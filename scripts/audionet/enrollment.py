@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled
 from audionet.console import progress_bar, say
 from audionet.dataset import UNKNOWN_LABEL
@@ -44,7 +44,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            inside = audio.find_recordings(path) or sorted(file for file in path.rglob("*") if is_picture(file))
+            inside = decoding.find_recordings(path) or sorted(file for file in path.rglob("*") if is_picture(file))
         if not inside or not path.exists():
             raise InputError(f"{printable(path)}: expected a recording, a picture or a folder of them.")
         files += inside

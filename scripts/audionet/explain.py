@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.bottlenecks import BATCH_SIZE
 from audionet.classifier import Classifier
 from audionet.errors import InputError
@@ -79,7 +79,7 @@ def explain(classifier: Classifier, path: Path) -> Explanation:
     """
     answer = classifier.score(path)
     number = answer.labels.index(answer.nearest_label)
-    if not audio.is_recording(path):
+    if not decoding.is_recording(path):
         picture, offset = read_picture(path), 0.0 if classifier.recipe else None
     else:
         best = float(answer.chunk_offsets_seconds[answer.chunk_probabilities[:, number].argmax()])
@@ -176,10 +176,10 @@ def _log_odds(classifier: Classifier, pictures: list[np.ndarray], number: int) -
 
 
 def _picture_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray:
-    if path == audio.STDIN:
+    if path == decoding.STDIN:
         raise InputError("-: what came by stdin is gone when it is to be explained; name a file.")
     return next(
         served_picture(chunk.samples, recipe)
-        for chunk in audio.chunks_by_recipe(path, recipe)
+        for chunk in decoding.chunks_by_recipe(path, recipe)
         if np.isclose(chunk.offset_seconds, offset_seconds)
     )

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 
-from audionet import audio
 from audionet.answers import SPAN_COLUMNS, RowFile, answer_columns, answer_row, span_rows
+from audionet.audio import decoding
 from audionet.classifier import Classifier, GraphClassifier
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError, RecordingError
@@ -188,16 +188,16 @@ def _timelines(
 ) -> Iterator[tuple[Path, Timeline | AudioNetError]]:
     names: dict[str, Path] = {}
     remarks = Remarks(classifier.recipe)
-    if classifier.recipe and audio.changes_time(classifier.recipe.sox_effects):
+    if classifier.recipe and decoding.changes_time(classifier.recipe.sox_effects):
         say(
             f"The classifier's SoX effects ({classifier.recipe.sox_effects}) move sounds to other times: those of a "
             "timeline are not those of the recording. Train without such effects to have them so."
         )
     for clip in clips:
-        form = audio.form_of(clip) if audio.is_recording(clip) else None
+        form = decoding.form_of(clip) if decoding.is_recording(clip) else None
         with progress_bar(total=round(form[1]) if form else None, description=clip.name[:30], unit="s of sound") as bar:
             try:
-                if not audio.is_recording(clip):
+                if not decoding.is_recording(clip):
                     raise InputError(f"{printable(clip)} is no recording; a timeline takes recordings.")
                 remarks.heed(clip)
                 timeline = make_timeline(
@@ -221,7 +221,7 @@ def _timelines(
 def _write_files(timeline: Timeline, classifier: Classifier, stem: Path, formats: Iterable[str]) -> None:
     recipe = classifier.recipe_for(timeline.path)
     write_labels(timeline, stem, [name for name in formats if name != "picture"], recipe=recipe)
-    if "picture" in formats and timeline.path != audio.STDIN:  # which has been heard and is gone
+    if "picture" in formats and timeline.path != decoding.STDIN:  # which has been heard and is gone
         write_overview(stem.with_name(f"{stem.name}.png"), timeline, recipe)
 
 
@@ -240,10 +240,10 @@ def export_clips(timeline: Timeline, folder: Path, *, name: str, above: float) -
     Raises:
         RecordingError: the recording came by stdin and is gone.
     """
-    if timeline.path == audio.STDIN:
+    if timeline.path == decoding.STDIN:
         raise RecordingError("-: clips cannot be cut out of what came by stdin; name a file.")
     pieces = [
-        audio.Piece(
+        decoding.Piece(
             span.start_seconds,
             span.end_seconds,
             folder
@@ -254,13 +254,13 @@ def export_clips(timeline: Timeline, folder: Path, *, name: str, above: float) -
         if span.kind == "known" and (span.probability or 0) >= above
     ]
     if pieces:
-        audio.cut_out(timeline.path, pieces)
+        decoding.cut_out(timeline.path, pieces)
     return [piece.path for piece in pieces]
 
 
 def _name_of(clip: Path, names: dict[str, Path]) -> str:
     """Return a recording's name without suffix, with something behind it where another one has the same."""
-    name = "stdin" if clip == audio.STDIN else clip.stem
+    name = "stdin" if clip == decoding.STDIN else clip.stem
     if names.setdefault(name, clip) != clip:
         name = f"{name}-{sha256_of(str(clip).encode('utf-8', 'surrogateescape'))[:8]}"
     return name

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.classifier import UNKNOWN, Classifier
 from audionet.errors import InputError, RecordingError
 from audionet.head import log_softmax
@@ -105,7 +105,7 @@ def follow(
             continue  # the blocks that wait are newer
         yield _decide(window, smoother, block, now, lost)
         lost, is_new = 0.0, False
-    if last and is_new and window.samples.size >= audio.SHORTEST_SECONDS * recipe.sample_rate_hz:
+    if last and is_new and window.samples.size >= decoding.SHORTEST_SECONDS * recipe.sample_rate_hz:
         yield _decide(window, smoother, last, now, lost)
 
 
@@ -130,14 +130,14 @@ class _Window:
 
     @property
     def is_silent(self) -> bool:
-        return bool(np.abs(self.samples).max() < audio.SILENCE_PEAK)
+        return bool(np.abs(self.samples).max() < decoding.SILENCE_PEAK)
 
-    def chunk(self) -> audio.Chunk:
+    def chunk(self) -> decoding.Chunk:
         rate_hz = self._recipe.sample_rate_hz
-        samples = audio.filled(
+        samples = decoding.filled(
             self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz, padding=self._recipe.padding
         )
-        return audio.Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
+        return decoding.Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
 
 
 class _Smoother:
@@ -196,13 +196,13 @@ def paced(
     """
     begun = now()
     done = 0
-    for samples in audio.cut_evenly(
-        audio.read_blocks(path, sample_rate_hz=sample_rate_hz, block_seconds=BLOCK_SECONDS),
+    for samples in decoding.cut_evenly(
+        decoding.read_blocks(path, sample_rate_hz=sample_rate_hz, block_seconds=BLOCK_SECONDS),
         round(BLOCK_SECONDS * sample_rate_hz),
     ):
         start_seconds = done / sample_rate_hz
         done += len(samples)
-        if path == audio.STDIN:
+        if path == decoding.STDIN:
             yield Block(samples, start_seconds, now())
             continue
         heard_at = begun + done / sample_rate_hz

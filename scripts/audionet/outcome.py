@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
+from audionet.audio.measurements import Note
 from audionet.audit import DataAudit, LeakAudit, audit_data
 from audionet.backbones import Backbone
 from audionet.classifier import KIND, Classifier
@@ -22,9 +24,7 @@ from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.exporting.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
-from audionet.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.material import Material, without_fold
-from audionet.measures import Note
 from audionet.metrics import rows_by_group
 from audionet.report import Report, card_of, write_report
 from audionet.reporting import heard_of, mistakes_of

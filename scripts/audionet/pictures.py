@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audionet import audio
+from audionet.audio import decoding
+from audionet.audio.measurements import NOTE_VERSION, Note, listen_with_level
 from audionet.console import progress_bar, say
 from audionet.errors import InputError, RecordingError
 from audionet.file_cache import Ledger, Stamp, stamp_of
@@ -37,7 +38,6 @@ from audionet.files import (
     write_bytes,
 )
 from audionet.layouts import find_layout, listed_recordings
-from audionet.measures import NOTE_VERSION, Note, listen_with_level
 from audionet.parallel import process_pool
 from audionet.recipe import Recipe, find_recipe
 from audionet.spectrogram import draw, encode_jpg, is_picture, read_about
@@ -97,7 +97,7 @@ def make_pictures(
     Raises:
         InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
     """
-    audio.check_effects(recipe.sox_effects)
+    decoding.check_effects(recipe.sox_effects)
     recordings = _list_recordings(audio_dir, labels)
     _claim(image_dir, audio_dir, recipe)
     with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={NOTE_VERSION}") as ledger:
@@ -159,7 +159,7 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
     if find_layout(image_dir) is None:
         folders = label_folders(image_dir, option="--image_dir")
         holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
-        if holds_pictures or not any(audio.find_recordings(folder) for folder in folders):
+        if holds_pictures or not any(decoding.find_recordings(folder) for folder in folders):
             return image_dir, {}
     target, drawn_by = _place_beside(image_dir, recipe)
     if recipe is None or (drawn_by is not None and drawn_by.name == recipe.name):
@@ -180,7 +180,7 @@ def negatives_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tu
     """
     folder = folder.resolve()
     # A wav beside a jpg of its name is the sound of a picture that was drawn before.
-    if recipe is None or all(path.with_suffix(".jpg").exists() for path in audio.find_recordings(folder)):
+    if recipe is None or all(path.with_suffix(".jpg").exists() for path in decoding.find_recordings(folder)):
         return folder, {}
     target = cache_dir / fingerprint_of([str(folder), recipe.fingerprint])
     return target, _made_of(folder.parent, target, recipe, labels=[folder])
@@ -237,7 +237,7 @@ def _list_recordings(audio_dir: Path, labels: Sequence[Path] | None) -> dict[str
     if layout is None:
         labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
         name_of = name_below(audio_dir)
-        return {label.name: {name_of(path): path for path in audio.find_recordings(label)} for label in labels}
+        return {label.name: {name_of(path): path for path in decoding.find_recordings(label)} for label in labels}
     by_label: dict[str, dict[str, Path]] = {}
     for recording, path in listed_recordings(audio_dir, layout).items():
         by_label.setdefault(Path(recording).parts[0], {})[recording] = path
@@ -374,7 +374,7 @@ def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: boo
 def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
     made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0, "notes": []}
     recipe_json = recipe.to_json()
-    for chunk in audio.chunks_by_recipe(task.source, recipe):
+    for chunk in decoding.chunks_by_recipe(task.source, recipe):
         jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
         note, level_dbfs = listen_with_level(chunk, sample_rate_hz=recipe.sample_rate_hz)
         about = {
@@ -386,7 +386,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
         }
         content = encode_jpg(draw(chunk.samples, recipe), quality=recipe.jpg_quality, about=about)
         if keep_wav:
-            audio.write_wav(wav, chunk.samples, sample_rate_hz=recipe.sample_rate_hz)
+            decoding.write_wav(wav, chunk.samples, sample_rate_hz=recipe.sample_rate_hz)
         write_bytes(jpg, content)
         made["chunks"].append(chunk.index)
         made["seconds"] += chunk.seconds

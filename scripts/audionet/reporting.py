@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.audit import DataAudit
 from audionet.backbones import fit_pictures
 from audionet.classifier import Classifier
@@ -100,14 +100,14 @@ def _seen_and_heard(
     """Return the picture and the sound of a chunk, or None for what cannot be read any more."""
     recipe = classifier.recipe
     try:
-        if recipe is None or not audio.is_recording(source.paths[0]):
+        if recipe is None or not decoding.is_recording(source.paths[0]):
             nearest = np.argmin(np.abs(np.array(source.offsets_seconds) - offset))
             path = source.paths[int(nearest)]
             backbone = classifier.about["backbone"]
             (picture,) = fit_pictures([read_picture(path)], height=backbone["height"], width=backbone["width"])
             wav = path.with_suffix(".wav")
-            return picture, audio.read_wav(wav) if recipe and wav.is_file() else None
-        chunks = audio.chunks_by_recipe(source.paths[0], recipe)
+            return picture, decoding.read_wav(wav) if recipe and wav.is_file() else None
+        chunks = decoding.chunks_by_recipe(source.paths[0], recipe)
         chunk = next(chunk for chunk in chunks if chunk.offset_seconds >= offset - recipe.chunk_seconds / 2)
     except (RecordingError, PictureError, StopIteration):
         return None, None

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.classifier import Answer
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError
@@ -56,14 +56,14 @@ def find_clips(paths: Sequence[Path], *, from_file: Path | None = None) -> Itera
         InputError: one of `paths` or the list does not exist.
     """
     places = list(chain.from_iterable(map(_expanded, paths)))
-    if from_file and from_file != audio.STDIN and not from_file.is_file():
+    if from_file and from_file != decoding.STDIN and not from_file.is_file():
         raise InputError(f"--from_file: {printable(from_file)} is not there; expected a list of files, one a line.")
     listed = _listed(from_file) if from_file else iter(())
     return chain.from_iterable(map(_clips_in, chain(places, listed)))
 
 
 def _expanded(path: Path) -> Iterable[Path]:
-    if path == audio.STDIN or os.path.lexists(path):
+    if path == decoding.STDIN or os.path.lexists(path):
         return [path]
     if not GLOB_CHARACTERS & set(str(path)):
         raise InputError(f"{printable(path)} does not exist; expected a recording, a picture or a folder of them.")
@@ -76,7 +76,7 @@ def _expanded(path: Path) -> Iterable[Path]:
 
 def _listed(from_file: Path) -> Iterator[Path]:
     """Yield the names in a list, read as they are asked for."""
-    is_stdin = from_file == audio.STDIN
+    is_stdin = from_file == decoding.STDIN
     with open(sys.stdin.fileno() if is_stdin else from_file, "rb", buffering=0, closefd=not is_stdin) as names:
         rest = names.read(LIST_BYTES).removeprefix(codecs.BOM_UTF8)
         separator = b"\0" if b"\0" in rest else b"\n"
@@ -92,7 +92,7 @@ def _clips_in(path: Path) -> Iterator[Path]:
         return
     found_any = False
     for file in walk_files(path, at_once=NAMES_AT_ONCE):
-        if is_picture(file) or (audio.is_recording(file) and not file.with_suffix(".jpg").exists()):
+        if is_picture(file) or (decoding.is_recording(file) and not file.with_suffix(".jpg").exists()):
             found_any = True
             yield file
     if not found_any:
@@ -112,7 +112,7 @@ class Remarks:
 
     def heed(self, clip: Path) -> None:
         """Look at a recording's rate and length, as far as its header tells them."""
-        form = audio.form_of(clip) if self._recipe and audio.is_recording(clip) and len(self._said) < 2 else None
+        form = decoding.form_of(clip) if self._recipe and decoding.is_recording(clip) and len(self._said) < 2 else None
         if form is None or self._recipe is None:
             return
         rate_hz, seconds = form

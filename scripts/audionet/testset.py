@@ -19,18 +19,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
+from audionet.audio.effects import SWEEP, Circumstances, Condition, missing_codecs
+from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
+from audionet.audio.measurements import Note, chunk_level_dbfs, level_dbfs, listen
 from audionet.audit import audit_data
 from audionet.bottlenecks import BATCH_SIZE
 from audionet.classifier import Classifier
-from audionet.conditions import SWEEP, Circumstances, Condition, missing_codecs
 from audionet.console import progress_bar
 from audionet.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
 from audionet.files import label_folders, printable, sha256_of, walk_files
-from audionet.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
-from audionet.measures import Note, chunk_level_dbfs, level_dbfs, listen
 from audionet.parallel import process_pool
 from audionet.recipe import Recipe
 from audionet.runs import data_fingerprint
@@ -189,7 +189,7 @@ def find_audio(audio_dir: Path) -> list[Source]:
     sources = [
         Source(os.path.relpath(path, audio_dir), folder.name, (path,))
         for folder in label_folders(audio_dir, option="--audio_dir")
-        for path in audio.find_recordings(folder)
+        for path in decoding.find_recordings(folder)
     ]
     return _checked(sources, audio_dir, "--audio_dir", "recording")
 
@@ -206,7 +206,7 @@ def find_negatives(negatives: Path) -> list[Source]:
         )
     sources = [
         Source(f"{UNKNOWN_LABEL}/{os.path.relpath(path, negatives)}", UNKNOWN_LABEL, (path,))
-        for path in audio.find_recordings(negatives)
+        for path in decoding.find_recordings(negatives)
     ]
     return _checked(sources, negatives, "--negatives", "recording")
 
@@ -254,7 +254,7 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
         InputError: they are recordings, and the classifier was trained on ordinary pictures.
     """
     recipe = classifier.recipe
-    if recipe is None and any(audio.is_recording(source.paths[0]) for source in sources):
+    if recipe is None and any(decoding.is_recording(source.paths[0]) for source in sources):
         raise InputError(
             "--audio_dir: this classifier was trained on ordinary pictures and cannot take recordings. Name a folder "
             "of pictures by --image_dir instead."
@@ -318,7 +318,7 @@ def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
     """Return the pictures of a recording, or the reason why there are none."""
     source, recipe = task
     try:
-        if recipe and audio.is_recording(source.paths[0]):
+        if recipe and decoding.is_recording(source.paths[0]):
             return _draw_recording(source, recipe)
         pictures = [_checked_picture(path, recipe) for path in source.paths]
         return _Drawn(pictures, source.offsets_seconds, source.levels_dbfs, [])
@@ -347,8 +347,8 @@ def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
     return content
 
 
-def _read_chunks(source: Source, recipe: Recipe) -> Iterator[audio.Chunk]:
-    return audio.chunks_by_recipe(source.paths[0], recipe)
+def _read_chunks(source: Source, recipe: Recipe) -> Iterator[decoding.Chunk]:
+    return decoding.chunks_by_recipe(source.paths[0], recipe)
 
 
 def _jpg(samples: np.ndarray, recipe: Recipe) -> bytes:
@@ -438,7 +438,9 @@ def sweep(
     Raises:
         InputError: there is no recording of a known label.
     """
-    known = [source for source in sources if source.label in classifier.labels and audio.is_recording(source.paths[0])]
+    known = [
+        source for source in sources if source.label in classifier.labels and decoding.is_recording(source.paths[0])
+    ]
     if not known or classifier.recipe is None:
         raise InputError("--sweep: expected recordings of labels that the classifier knows; name them by --audio_dir.")
     missing = missing_codecs()
@@ -525,18 +527,18 @@ def altered_clips(
     """
     if condition.clip_seconds:
         length = min(round(condition.clip_seconds * at.sample_rate_hz), chunk_samples)
-        return [condition.alter(clip, at) for clip in audio.cut(sounds, length) if _is_sound(clip)]
+        return [condition.alter(clip, at) for clip in decoding.cut(sounds, length) if _is_sound(clip)]
     if condition.changes_length:
         altered = condition.alter(np.concatenate(sounds), at)
-        return [clip for clip in audio.cut([altered], chunk_samples) if _is_sound(clip)]
+        return [clip for clip in decoding.cut([altered], chunk_samples) if _is_sound(clip)]
     return [condition.alter(sound, at) for sound in sounds]
 
 
 def _is_sound(clip: np.ndarray) -> bool:
-    return len(clip) > 0 and float(np.abs(clip).max()) >= audio.SILENCE_PEAK
+    return len(clip) > 0 and float(np.abs(clip).max()) >= decoding.SILENCE_PEAK
 
 
-def _sound_of(chunk: audio.Chunk, recipe: Recipe) -> np.ndarray:
+def _sound_of(chunk: decoding.Chunk, recipe: Recipe) -> np.ndarray:
     return chunk.samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]
 
 

@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.classifier import UNKNOWN, Classifier
 from audionet.errors import RecordingError
 from audionet.files import printable
@@ -151,10 +151,10 @@ def make_timeline(
         InputError: the classifier was trained on ordinary pictures.
     """
     recipe = classifier.recipe_for(path)
-    blocks = audio.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
+    blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
     listener = Listener(blocks, sample_rate_hz=recipe.sample_rate_hz)
     hop_seconds = min(hop_seconds, recipe.chunk_seconds)
-    chunks = audio.chunks_of(
+    chunks = decoding.chunks_of(
         listener,
         name=path,
         sample_rate_hz=recipe.sample_rate_hz,
@@ -307,7 +307,7 @@ def silent_steps(levels: np.ndarray) -> np.ndarray:
         levels: decibels, shape (steps,).
     """
     loud = np.quantile(levels, LOUD_SHARE) if len(levels) else 0.0
-    quietest = 20 * math.log10(audio.SILENCE_PEAK)
+    quietest = 20 * math.log10(decoding.SILENCE_PEAK)
     is_silent = levels < max(loud - SILENT_DB, quietest)
     for start, end in runs(is_silent):
         if is_silent[start] and (end - start) * STEP_SECONDS < PAUSE_SECONDS:

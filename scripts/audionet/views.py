@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet import conditions
-from audionet.audio import filled, read_wav
+from audionet.audio import effects
+from audionet.audio.decoding import filled, read_wav
 from audionet.errors import PictureError, RecordingError
 from audionet.files import sha256_of
 from audionet.recipe import Recipe
@@ -40,7 +40,7 @@ PITCH_SEMITONES = 2.0
 MASKED = 4  # the number, among the kinds, of the one whose picture is masked
 WIDEST_MASK = 0.15  # of the picture's height, and of its width
 TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm", "opus")
-COLORS: tuple[conditions.Color, ...] = ("white", "pink", "brown")
+COLORS: tuple[effects.Color, ...] = ("white", "pink", "brown")
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def make_view(
 
 def _microphone(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
-        samples = conditions.change_speed(samples, factor=float(np.exp(rng.uniform(-SPEED_RANGE, SPEED_RANGE))))
+        samples = effects.change_speed(samples, factor=float(np.exp(rng.uniform(-SPEED_RANGE, SPEED_RANGE))))
     return _noisy(_equalized(samples, rate, rng), rng, 5, 20)
 
 
@@ -219,18 +219,18 @@ def _street(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: n
     view = _equalized(_in_a_room(samples, rate, rng) if rng.random() < 0.3 else samples, rate, rng)
     company = rng.random()
     if others and company < 0.35:
-        return conditions.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
-    add = conditions.add_tones if company > 0.75 else conditions.add_swelling_noise
+        return effects.add_babble(view, snr_db=rng.uniform(5, 20), others=others, rng=rng)
+    add = effects.add_tones if company > 0.75 else effects.add_swelling_noise
     return add(view, sample_rate_hz=rate, snr_db=rng.uniform(3, 20), rng=rng)
 
 
 def _voice(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         semitones = rng.uniform(-PITCH_SEMITONES, PITCH_SEMITONES)
-        view = conditions.change_pitch(samples, sample_rate_hz=rate, semitones=semitones)
+        view = effects.change_pitch(samples, sample_rate_hz=rate, semitones=semitones)
     else:
         factor = float(np.exp(rng.uniform(-TEMPO_RANGE, TEMPO_RANGE)))
-        view = conditions.change_tempo(samples, sample_rate_hz=rate, factor=factor)
+        view = effects.change_tempo(samples, sample_rate_hz=rate, factor=factor)
     return _equalized(view, rate, rng)
 
 
@@ -238,7 +238,7 @@ KINDS = (_microphone, _hall, _line, _street, _voice)
 
 
 def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    return conditions.equalize(samples, sample_rate_hz=rate, depth_db=EQUALIZER_DB, rng=rng)
+    return effects.equalize(samples, sample_rate_hz=rate, depth_db=EQUALIZER_DB, rng=rng)
 
 
 def _noisy(
@@ -247,19 +247,19 @@ def _noisy(
     lowest_db: float,
     highest_db: float,
     *,
-    color: conditions.Color = "white",
+    color: effects.Color = "white",
 ) -> np.ndarray:
-    return conditions.add_noise(samples, snr_db=rng.uniform(lowest_db, highest_db), color=color, rng=rng)
+    return effects.add_noise(samples, snr_db=rng.uniform(lowest_db, highest_db), color=color, rng=rng)
 
 
 def _coded(samples: np.ndarray, rate: int, rng: np.random.Generator, codecs: Sequence[str]) -> np.ndarray:
-    available = [codec for codec in codecs if codec not in conditions.missing_codecs()]
+    available = [codec for codec in codecs if codec not in effects.missing_codecs()]
     codec = str(rng.choice(available)) if available else None
-    return conditions.through_codec(samples, sample_rate_hz=rate, codec=codec) if codec else samples
+    return effects.through_codec(samples, sample_rate_hz=rate, codec=codec) if codec else samples
 
 
 def _in_a_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    return conditions.reverberate(
+    return effects.reverberate(
         samples,
         sample_rate_hz=rate,
         rt60_seconds=rng.uniform(0.15, 1.0),
@@ -272,15 +272,15 @@ def _in_a_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.n
 
 def _distorted(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
-        return conditions.clip(samples, share=rng.uniform(0.02, 0.15))
-    return conditions.overdrive(samples, gain_db=rng.uniform(0, 20))
+        return effects.clip(samples, share=rng.uniform(0.02, 0.15))
+    return effects.overdrive(samples, gain_db=rng.uniform(0, 20))
 
 
 def _narrowed(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
     """Leave a band of at least 600 Hz to 1,800 Hz, which small loudspeakers and old lines still carry."""
     highest_hz, lowest_hz = (np.exp(rng.uniform(*np.log(ends))) for ends in ((1_800, 6_000), (80, 600)))
-    return conditions.high_pass(
-        conditions.low_pass(samples, sample_rate_hz=rate, cutoff_hz=highest_hz),
+    return effects.high_pass(
+        effects.low_pass(samples, sample_rate_hz=rate, cutoff_hz=highest_hz),
         sample_rate_hz=rate,
         cutoff_hz=lowest_hz,
     )

@@ -15,11 +15,12 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from audionet import audio, runs
+from audionet import runs
 from audionet.app import tasks
 from audionet.app.isolation import Apart, Limits
 from audionet.app.teaching import School
 from audionet.app.visitors import MissingError, Model, Visitor
+from audionet.audio import decoding
 from audionet.classifier import ABOUT_NAME
 from audionet.errors import AudioNetError
 from audionet.files import fingerprint_of, printable
@@ -195,7 +196,7 @@ class Page:
 
 def examples_in(folder: Path) -> list[Path]:
     """Return a few recordings in a folder, of as many labels as there are, sorted."""
-    found = audio.find_recordings(folder) if folder.is_dir() else []
+    found = decoding.find_recordings(folder) if folder.is_dir() else []
     nth = Counter[Path]()
     ranked = []
     for path in found:
@@ -207,7 +208,7 @@ def examples_in(folder: Path) -> list[Path]:
 def suffix_of(upload: UploadFile) -> str:
     """Return the suffix that tells what an upload is: its own if it is of a known kind, else one like it."""
     suffix = Path(upload.filename or "").suffix.lower()
-    if suffix in PICTURE_SUFFIXES | audio.SUFFIXES:
+    if suffix in PICTURE_SUFFIXES | decoding.SUFFIXES:
         return suffix
     return ".png" if (upload.content_type or "").startswith("image/") else ".wav"
 

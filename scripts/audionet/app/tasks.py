@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from audionet import audio
 from audionet.app.glance import RATE_HZ, Glance
 from audionet.app.isolation import Task
+from audionet.audio import decoding
 from audionet.classifier import ABOUT_NAME, Classifier
 from audionet.enrollment import enrol
 from audionet.errors import AudioNetError
@@ -53,7 +53,7 @@ def predict(*, model: str, path: str, most_seconds: float, with_look: bool) -> d
         AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
     """
     classifier = _classifier(model)
-    if audio.is_recording(Path(path)):
+    if decoding.is_recording(Path(path)):
         glance = _listen(path, most_seconds)
         answer = classifier.score_recording(path)
         found = {**answer.to_json(), "kind": "recording", "seconds": round(glance.seconds, 3)}
@@ -69,9 +69,9 @@ def keep_sound(*, path: str, target: str, most_seconds: float, rate_hz: int = KE
         AudioNetError: the recording cannot be decoded, is silent or too long.
     """
     _listen(path, most_seconds)
-    blocks = list(audio.read_blocks(Path(path), sample_rate_hz=rate_hz))
+    blocks = list(decoding.read_blocks(Path(path), sample_rate_hz=rate_hz))
     samples = np.concatenate(blocks)
-    audio.write_wav(Path(target), samples, sample_rate_hz=rate_hz)
+    decoding.write_wav(Path(target), samples, sample_rate_hz=rate_hz)
     return round(len(samples) / rate_hz, 3)
 
 
@@ -91,7 +91,7 @@ def explain_answer(*, model: str, path: str, name: str, most_seconds: float) -> 
         AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
     """
     classifier = _classifier(model)
-    if audio.is_recording(Path(path)):
+    if decoding.is_recording(Path(path)):
         _listen(path, most_seconds)
     explanation = explain(classifier, Path(path))
     shown = Path(path).with_name("explanation.png")
@@ -141,10 +141,10 @@ TASKS: dict[str, Task] = {
 
 def _listen(path: str, most_seconds: float) -> Glance:
     glance = Glance()
-    for block in _up_to(audio.read_blocks(Path(path), sample_rate_hz=RATE_HZ), most_seconds, path):
+    for block in _up_to(decoding.read_blocks(Path(path), sample_rate_hz=RATE_HZ), most_seconds, path):
         glance.add(block)
-    if glance.seconds < audio.SHORTEST_SECONDS or glance.loudness().max() < audio.SILENCE_PEAK:
-        raise audio.RecordingError(
+    if glance.seconds < decoding.SHORTEST_SECONDS or glance.loudness().max() < decoding.SILENCE_PEAK:
+        raise decoding.RecordingError(
             f"{printable(Path(path).name)} is silent or empty. Check the microphone, or send another file."
         )
     return glance
@@ -175,7 +175,7 @@ def _spans(classifier: Classifier, path: str, glance: Glance) -> tuple[Span, ...
     try:
         hop_seconds = max(HOP_SECONDS, glance.seconds / MOST_HOPS)
         return make_timeline(classifier, Path(path), hop_seconds=hop_seconds).spans
-    except audio.RecordingError:
+    except decoding.RecordingError:
         return ()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audionet import audio
+from audionet.audio import decoding
 from audionet.bench.benchmark import DefaultTraining
 from audionet.classifier import UNKNOWN, Classifier
 from audionet.dataset import Dataset
@@ -129,7 +129,7 @@ def write_conversation(
         raise InputError(f"A conversation takes two labels at least, received {len(recordings)}; hold out others.")
     rate_hz = recipe.sample_rate_hz
     sounds = {
-        label: np.concatenate([block for each in paths for block in audio.read_blocks(each, sample_rate_hz=rate_hz)])
+        label: np.concatenate([block for each in paths for block in decoding.read_blocks(each, sample_rate_hz=rate_hz)])
         for label, paths in recordings.items()
     }
     lengths = {label: len(sound) for label, sound in sounds.items()}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audionet import conditions
-from audionet.audio import filled
+from audionet.audio import effects
+from audionet.audio.decoding import filled
+from audionet.audio.effects import Alter, missing_codecs
 from audionet.backbones import fit_pictures
-from audionet.conditions import Alter, missing_codecs
 from audionet.files import sha256_of
 from audionet.recipe import Recipe
 from audionet.spectrogram import served_picture
@@ -24,19 +24,19 @@ BABBLE = "babble 15 dB"
 
 
 def _codec(name: str) -> Alter:
-    return lambda sound, at: conditions.through_codec(sound, sample_rate_hz=at.sample_rate_hz, codec=name)
+    return lambda sound, at: effects.through_codec(sound, sample_rate_hz=at.sample_rate_hz, codec=name)
 
 
-def _noise(snr_db: float, color: conditions.Color = "white") -> Alter:
-    return lambda sound, at: conditions.add_noise(sound, snr_db=snr_db, rng=at.rng, color=color)
+def _noise(snr_db: float, color: effects.Color = "white") -> Alter:
+    return lambda sound, at: effects.add_noise(sound, snr_db=snr_db, rng=at.rng, color=color)
 
 
 def _equalizer(depth_db: float) -> Alter:
-    return lambda sound, at: conditions.equalize(sound, sample_rate_hz=at.sample_rate_hz, depth_db=depth_db, rng=at.rng)
+    return lambda sound, at: effects.equalize(sound, sample_rate_hz=at.sample_rate_hz, depth_db=depth_db, rng=at.rng)
 
 
 def _room(rt60_seconds: float) -> Alter:
-    return lambda sound, at: conditions.reverberate(
+    return lambda sound, at: effects.reverberate(
         sound, sample_rate_hz=at.sample_rate_hz, rt60_seconds=rt60_seconds, rng=at.rng
     )
 
@@ -53,23 +53,23 @@ PEER_CONDITIONS: Mapping[str, Alter] = {
 
 OTHER_CONDITIONS: Mapping[str, Alter] = {
     "pink noise 15 dB": _noise(15, "pink"),
-    BABBLE: lambda sound, at: conditions.add_babble(sound, snr_db=15, others=at.others, rng=at.rng),
+    BABBLE: lambda sound, at: effects.add_babble(sound, snr_db=15, others=at.others, rng=at.rng),
     "room 0.6 s": _room(0.6),
     "mu-law": _codec("mu_law"),
     "mp3 24 kbit/s": _codec("mp3_24"),
-    "clipping 5 %": lambda sound, at: conditions.clip(sound, share=0.05),
-    "gain -20 dB": lambda sound, at: conditions.amplify(sound, gain_db=-20),
+    "clipping 5 %": lambda sound, at: effects.clip(sound, share=0.05),
+    "gain -20 dB": lambda sound, at: effects.amplify(sound, gain_db=-20),
     "Opus 7 kbit/s": _codec("opus"),
-    "low-pass 2 kHz": lambda sound, at: conditions.low_pass(sound, sample_rate_hz=at.sample_rate_hz, cutoff_hz=2_000),
-    "a tenth faster": lambda sound, at: conditions.change_speed(sound, factor=1.1),
+    "low-pass 2 kHz": lambda sound, at: effects.low_pass(sound, sample_rate_hz=at.sample_rate_hz, cutoff_hz=2_000),
+    "a tenth faster": lambda sound, at: effects.change_speed(sound, factor=1.1),
     "Vorbis 20 kbit/s": _codec("vorbis"),
-    "one reflection": lambda sound, at: conditions.reflect(
+    "one reflection": lambda sound, at: effects.reflect(
         sound, sample_rate_hz=at.sample_rate_hz, delay_seconds=at.rng.uniform(0.0005, 0.005), gain_db=-2
     ),
-    "packets lost 15 %": lambda sound, at: conditions.lose_packets(
+    "packets lost 15 %": lambda sound, at: effects.lose_packets(
         sound, sample_rate_hz=at.sample_rate_hz, share=0.15, rng=at.rng
     ),
-    "32 levels": lambda sound, at: conditions.quantize(sound, levels=32),
+    "32 levels": lambda sound, at: effects.quantize(sound, levels=32),
 }
 """The last four are of kinds that no view has."""
 
@@ -144,7 +144,7 @@ def as_sound(item: Item) -> np.ndarray:
     recipe = item.recipe
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
     rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
-    altered = CONDITIONS[item.condition](samples, conditions.Circumstances(recipe.sample_rate_hz, rng, others))
+    altered = CONDITIONS[item.condition](samples, effects.Circumstances(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from audionet.audio import find_recordings
+from audionet.audio.decoding import find_recordings
 from audionet.backbones import load_backbone
 from audionet.bench import made_data, ours
 from audionet.bench.timing import Contestant, run_timed, script

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet import audio
+from audionet.audio import decoding
+from audionet.audio.measurements import chunk_level_dbfs
 from audionet.backbones import Runner, fit_pictures
 from audionet.classifier import Classifier
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.exporting.formats import Tolerance
 from audionet.head import log_softmax, loudness_weights, pool
-from audionet.measures import chunk_level_dbfs
 from audionet.recipe import Recipe
 from audionet.spectrogram import draw, encode_jpg, read_picture, served_picture
 from audionet.testset import Source, content_key, training_keys
@@ -87,13 +87,13 @@ def find_clips(classifier: Classifier, sources: Sequence[Source]) -> tuple[list[
 
 
 def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
-    if not audio.is_recording(source.paths[0]):
+    if not decoding.is_recording(source.paths[0]):
         for path, level in zip_longest(source.paths, source.levels_dbfs):
             yield Clip(source.recording, source.label, path=path, level_dbfs=level)
         return
     if recipe is None:
         raise InputError("--audio_dir: this classifier was trained on ordinary pictures; name some by --image_dir.")
-    for chunk in audio.chunks_by_recipe(source.paths[0], recipe):
+    for chunk in decoding.chunks_by_recipe(source.paths[0], recipe):
         level = chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz)
         yield Clip(source.recording, source.label, samples=chunk.samples, level_dbfs=level)
 

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from audionet.audio.landmarks import find_matches, join_peaks
+from audionet.audio.measurements import Note, peaks_of
 from audionet.files import printable
-from audionet.landmarks import find_matches, join_peaks
-from audionet.measures import Note, peaks_of
 
 SHIFT_SECONDS = 0.2  # a smaller one is a codec's delay
 

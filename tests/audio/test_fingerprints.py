@@ -5,15 +5,15 @@ import pytest
 from conftest import RATE_HZ, noise
 from test_landmarks import CHUNK, melody
 
-from audionet.audio import Chunk
-from audionet.fingerprints import (
+from audionet.audio.decoding import Chunk
+from audionet.audio.fingerprints import (
     fingerprint_of,
     pack_fingerprints,
     shared_across,
     shared_within,
     unpack_fingerprints,
 )
-from audionet.measures import listen
+from audionet.audio.measurements import listen
 
 
 def notes_of(samples: np.ndarray) -> list[dict]:
@@ -77,12 +77,12 @@ def test_packed_fingerprints_come_back_as_they_were(names):
 def test_real_speech_is_found_through_codecs_and_cuts_and_other_speech_is_not(tmp_path):
     from conftest import SAMPLE_AUDIO
 
-    from audionet import audio
-    from audionet.conditions import through_codec
+    from audionet.audio import decoding
+    from audionet.audio.effects import through_codec
 
     originals, changed = {}, {}
     for path in sorted(SAMPLE_AUDIO.glob("*/*.mp3")):
-        samples = np.concatenate(list(audio.read_blocks(path, sample_rate_hz=RATE_HZ)))
+        samples = np.concatenate(list(decoding.read_blocks(path, sample_rate_hz=RATE_HZ)))
         name = f"{path.parent.name}/{path.name}"
         originals[name] = fingerprint(samples)
         late = samples[round(0.7 * RATE_HZ) :][: 12 * RATE_HZ]

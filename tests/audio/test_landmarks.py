@@ -8,7 +8,7 @@ from conftest import RATE_HZ, noise, tone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.landmarks import LEAST_SHARED, find_matches, find_peaks, join_peaks, landmarks_of, landmarks_of_all
+from audionet.audio.landmarks import LEAST_SHARED, find_matches, find_peaks, join_peaks, landmarks_of, landmarks_of_all
 
 CHUNK = 2 * RATE_HZ
 
@@ -110,7 +110,7 @@ def test_only_different_sides_are_compared_when_there_are_sides():
 
 
 def test_work_grows_with_the_amount_of_sound_and_not_with_its_square(monkeypatch):
-    from audionet import landmarks
+    from audionet.audio import landmarks
 
     compared = []
     count = landmarks._cell

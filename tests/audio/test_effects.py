@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet import conditions
-from audionet.conditions import CODECS, SWEEP, Circumstances
+from audionet.audio import effects
+from audionet.audio.effects import CODECS, SWEEP, Circumstances
 
 RATE_HZ = 16_000
 
@@ -70,17 +70,17 @@ def test_names_of_conditions_are_their_own():
 @settings(deadline=None)
 def test_noise_lies_as_far_below_the_clip_as_asked(snr_db, seed, color):
     samples = babbling(seed)
-    noisy = conditions.add_noise(samples, snr_db=snr_db, color=color, rng=np.random.default_rng(seed))
+    noisy = effects.add_noise(samples, snr_db=snr_db, color=color, rng=np.random.default_rng(seed))
     assert rms_db(samples) - rms_db(noisy.astype(np.float64) - samples) == pytest.approx(snr_db, abs=0.05)
 
 
 def test_babble_lies_as_far_below_the_clip_as_asked():
     samples = tone(440)
-    noisy = conditions.add_babble(samples, snr_db=10, others=[babbling(1)], rng=np.random.default_rng(0))
+    noisy = effects.add_babble(samples, snr_db=10, others=[babbling(1)], rng=np.random.default_rng(0))
     assert rms_db(samples) - rms_db(noisy - samples) == pytest.approx(10, abs=0.05)
 
 
-@pytest.mark.parametrize("add", [conditions.add_swelling_noise, conditions.add_tones])
+@pytest.mark.parametrize("add", [effects.add_swelling_noise, effects.add_tones])
 @pytest.mark.parametrize("seed", range(5))
 def test_swelling_noise_and_tones_lie_as_far_below_the_clip_as_asked(add, seed):
     samples = babbling(seed)
@@ -89,7 +89,7 @@ def test_swelling_noise_and_tones_lie_as_far_below_the_clip_as_asked(add, seed):
 
 
 def test_tones_are_steady_and_few():
-    added = conditions.add_tones(tone(440), sample_rate_hz=RATE_HZ, snr_db=0, rng=np.random.default_rng(0)) - tone(440)
+    added = effects.add_tones(tone(440), sample_rate_hz=RATE_HZ, snr_db=0, rng=np.random.default_rng(0)) - tone(440)
     power = np.sort(np.abs(np.fft.rfft(added * np.hanning(len(added)))) ** 2)[::-1]
     assert power[: 4 * 11 * 4].sum() > 0.99 * power.sum()
 
@@ -97,13 +97,13 @@ def test_tones_are_steady_and_few():
 def test_without_other_clips_there_is_no_babble():
     samples = tone(440)
     for others in ([], [np.zeros(100, np.float32)], [np.empty(0, np.float32)]):
-        altered = conditions.add_babble(samples, snr_db=10, others=others, rng=np.random.default_rng(0))
+        altered = effects.add_babble(samples, snr_db=10, others=others, rng=np.random.default_rng(0))
         np.testing.assert_array_equal(altered, samples)
 
 
 @pytest.mark.parametrize(("color", "slope_db"), [("white", 0), ("pink", -3), ("brown", -6)])
 def test_colored_noise_falls_by_its_slope_per_octave(color, slope_db):
-    noise = conditions.colored_noise(2**18, color=color, rng=np.random.default_rng(0))
+    noise = effects.colored_noise(2**18, color=color, rng=np.random.default_rng(0))
     # An octave higher there are twice as many bins, hence the 3 dB.
     assert share_db(noise, 2_000, 4_000) - share_db(noise, 1_000, 2_000) == pytest.approx(slope_db + 3, abs=0.3)
 
@@ -112,37 +112,35 @@ def test_colored_noise_falls_by_its_slope_per_octave(color, slope_db):
 @settings(deadline=None)
 def test_equalizing_changes_no_tone_by_more_than_its_depth(depth_db, seed):
     samples = tone(1_000)
-    altered = conditions.equalize(samples, sample_rate_hz=RATE_HZ, depth_db=depth_db, rng=np.random.default_rng(seed))
+    altered = effects.equalize(samples, sample_rate_hz=RATE_HZ, depth_db=depth_db, rng=np.random.default_rng(seed))
     assert abs(rms_db(altered) - rms_db(samples)) <= depth_db + 0.2
 
 
 def test_filters_take_away_what_is_outside():
     low, high = tone(100), tone(6_000)
-    assert rms_db(conditions.low_pass(high, sample_rate_hz=RATE_HZ, cutoff_hz=2_000)) < rms_db(high) - 50
-    assert rms_db(conditions.low_pass(low, sample_rate_hz=RATE_HZ, cutoff_hz=2_000)) == pytest.approx(
-        rms_db(low), abs=0.1
-    )
-    assert rms_db(conditions.high_pass(low, sample_rate_hz=RATE_HZ, cutoff_hz=1_000)) < rms_db(low) - 30
-    assert rms_db(conditions.telephone_band(tone(1_000), sample_rate_hz=RATE_HZ)) == pytest.approx(rms_db(low), abs=0.1)
+    assert rms_db(effects.low_pass(high, sample_rate_hz=RATE_HZ, cutoff_hz=2_000)) < rms_db(high) - 50
+    assert rms_db(effects.low_pass(low, sample_rate_hz=RATE_HZ, cutoff_hz=2_000)) == pytest.approx(rms_db(low), abs=0.1)
+    assert rms_db(effects.high_pass(low, sample_rate_hz=RATE_HZ, cutoff_hz=1_000)) < rms_db(low) - 30
+    assert rms_db(effects.telephone_band(tone(1_000), sample_rate_hz=RATE_HZ)) == pytest.approx(rms_db(low), abs=0.1)
 
 
 def test_a_filter_beyond_the_band_changes_nothing():
     samples = babbling()
-    altered = conditions.low_pass(samples, sample_rate_hz=RATE_HZ, cutoff_hz=8_000)
+    altered = effects.low_pass(samples, sample_rate_hz=RATE_HZ, cutoff_hz=8_000)
     np.testing.assert_array_equal(altered, samples)
 
 
 def test_a_room_rings_on_and_its_tail_dies_away_in_its_time():
     click = np.zeros(RATE_HZ, np.float32)
     click[0] = 1
-    wet = conditions.reverberate(click, sample_rate_hz=RATE_HZ, rt60_seconds=0.5, rng=np.random.default_rng(0))
+    wet = effects.reverberate(click, sample_rate_hz=RATE_HZ, rt60_seconds=0.5, rng=np.random.default_rng(0))
     early, late = rms_db(wet[800:1_600]), rms_db(wet[4_800:5_600])  # 0.05 s and 0.3 s: half the time, half of 60 dB
     assert early - late == pytest.approx(30, abs=1.5)
 
 
 def test_a_room_keeps_the_level():
     samples = babbling()
-    wet = conditions.reverberate(samples, sample_rate_hz=RATE_HZ, rt60_seconds=0.3, rng=np.random.default_rng(0))
+    wet = effects.reverberate(samples, sample_rate_hz=RATE_HZ, rt60_seconds=0.3, rng=np.random.default_rng(0))
     assert rms_db(wet) == pytest.approx(rms_db(samples), abs=0.01)
 
 
@@ -150,9 +148,7 @@ def test_echoes_stand_out_from_the_tail_and_damping_makes_it_duller():
     click = np.zeros(RATE_HZ, np.float32)
     click[0] = 1
     plain, echoing, damped = (
-        conditions.reverberate(
-            click, sample_rate_hz=RATE_HZ, rt60_seconds=0.5, rng=np.random.default_rng(0), **settings
-        )
+        effects.reverberate(click, sample_rate_hz=RATE_HZ, rt60_seconds=0.5, rng=np.random.default_rng(0), **settings)
         for settings in ({}, {"echoes": 8}, {"damping": 0.8})
     )
     assert (
@@ -164,15 +160,15 @@ def test_echoes_stand_out_from_the_tail_and_damping_makes_it_duller():
 
 def test_one_reflection_takes_away_the_tone_that_it_comes_half_a_period_late_to():
     samples = tone(500)
-    reflected = conditions.reflect(samples, sample_rate_hz=RATE_HZ, delay_seconds=0.001, gain_db=0)
+    reflected = effects.reflect(samples, sample_rate_hz=RATE_HZ, delay_seconds=0.001, gain_db=0)
     assert rms_db(reflected[100:]) < rms_db(samples) - 40
-    doubled = conditions.reflect(tone(1_000), sample_rate_hz=RATE_HZ, delay_seconds=0.001, gain_db=0)
+    doubled = effects.reflect(tone(1_000), sample_rate_hz=RATE_HZ, delay_seconds=0.001, gain_db=0)
     assert rms_db(doubled[100:]) == pytest.approx(rms_db(samples) + 6, abs=0.1)
 
 
 def test_overdriving_keeps_the_peak_and_lifts_what_is_quiet():
     samples = babbling()
-    driven = conditions.overdrive(samples, gain_db=20)
+    driven = effects.overdrive(samples, gain_db=20)
     assert np.abs(driven).max() == pytest.approx(np.abs(samples).max(), rel=1e-3)
     assert rms_db(driven) > rms_db(samples) + 3
     assert np.array_equal(np.sign(driven), np.sign(samples))
@@ -180,35 +176,35 @@ def test_overdriving_keeps_the_peak_and_lifts_what_is_quiet():
 
 @given(levels=st.integers(2, 64))
 def test_quantizing_leaves_no_more_levels_than_asked(levels):
-    assert len(np.unique(conditions.quantize(babbling(), levels=levels))) <= levels + 1
+    assert len(np.unique(effects.quantize(babbling(), levels=levels))) <= levels + 1
 
 
 @given(share=st.floats(0, 1), seed=st.integers(0, 99))
 def test_packets_are_lost_whole_and_as_many_as_asked(share, seed):
     sound = np.ones(20 * RATE_HZ, np.float32)
-    arrived = conditions.lose_packets(sound, sample_rate_hz=RATE_HZ, share=share, rng=np.random.default_rng(seed))
+    arrived = effects.lose_packets(sound, sample_rate_hz=RATE_HZ, share=share, rng=np.random.default_rng(seed))
     packets = arrived.reshape(-1, 320)
     assert np.ptp(packets, axis=1).max() == 0
     assert 1 - packets[:, 0].mean() == pytest.approx(share, abs=0.08)
 
 
 def test_amplifying_clips_at_full_scale_and_rounds_to_16_bits():
-    assert np.abs(conditions.amplify(tone(440), gain_db=20)).max() <= 1
-    quiet = conditions.amplify(tone(440), gain_db=-60)
+    assert np.abs(effects.amplify(tone(440), gain_db=20)).max() <= 1
+    quiet = effects.amplify(tone(440), gain_db=-60)
     np.testing.assert_array_equal(quiet, np.round(quiet * 32768) / 32768)
 
 
 @given(share=st.floats(0.01, 0.5))
 def test_clipping_cuts_the_share_asked_for(share):
     samples = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
-    clipped = conditions.clip(samples, share=share)
+    clipped = effects.clip(samples, share=share)
     assert np.mean(clipped != samples) == pytest.approx(share, abs=0.001)
 
 
 @given(factor=st.floats(0.7, 1.5))
 @settings(deadline=None)
 def test_speed_moves_pitch_and_length(factor):
-    faster = conditions.change_speed(tone(1_000), factor=factor)
+    faster = effects.change_speed(tone(1_000), factor=factor)
     assert len(faster) == round(RATE_HZ / factor)
     assert loudest_hz(faster) == pytest.approx(1_000 * factor, rel=0.01)
 
@@ -216,7 +212,7 @@ def test_speed_moves_pitch_and_length(factor):
 @given(factor=st.floats(0.7, 1.5))
 @settings(deadline=None)
 def test_tempo_moves_length_alone(factor):
-    faster = conditions.change_tempo(tone(1_000), sample_rate_hz=RATE_HZ, factor=factor)
+    faster = effects.change_tempo(tone(1_000), sample_rate_hz=RATE_HZ, factor=factor)
     assert len(faster) == round(RATE_HZ / factor)
     assert loudest_hz(faster) == pytest.approx(1_000, rel=0.01)
 
@@ -224,7 +220,7 @@ def test_tempo_moves_length_alone(factor):
 @given(semitones=st.floats(-4, 4))
 @settings(deadline=None)
 def test_pitch_moves_pitch_alone(semitones):
-    higher = conditions.change_pitch(tone(1_000), sample_rate_hz=RATE_HZ, semitones=semitones)
+    higher = effects.change_pitch(tone(1_000), sample_rate_hz=RATE_HZ, semitones=semitones)
     assert len(higher) == RATE_HZ
     assert loudest_hz(higher) == pytest.approx(1_000 * 2 ** (semitones / 12), rel=0.01)
 
@@ -232,7 +228,7 @@ def test_pitch_moves_pitch_alone(semitones):
 @given(count=st.integers(0, 300), seed=st.integers(0, 9))
 def test_a_crop_is_a_part_of_the_clip(count, seed):
     samples = np.arange(200, dtype=np.float32)
-    part = conditions.crop(samples, count=count, rng=np.random.default_rng(seed))
+    part = effects.crop(samples, count=count, rng=np.random.default_rng(seed))
     assert len(part) == min(count, 200)
     assert (np.diff(part) == 1).all()
 
@@ -241,32 +237,32 @@ def test_a_crop_is_a_part_of_the_clip(count, seed):
 class TestEveryCodec:
     @pytest.fixture(autouse=True)
     def need(self, codec):
-        if codec in conditions.missing_codecs():
-            pytest.skip(conditions.missing_codecs()[codec])
+        if codec in effects.missing_codecs():
+            pytest.skip(effects.missing_codecs()[codec])
 
     @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
     def test_keeps_length_and_place(self, codec, seconds):
         samples = babbling(count=round(seconds * RATE_HZ))
-        samples = conditions.telephone_band(samples, sample_rate_hz=RATE_HZ)
-        coded = conditions.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec)
+        samples = effects.telephone_band(samples, sample_rate_hz=RATE_HZ)
+        coded = effects.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec)
         assert len(coded) == len(samples)
         lags = np.fft.irfft(np.fft.rfft(coded, 2 * len(samples)) * np.fft.rfft(samples, 2 * len(samples)).conj())
         assert abs((lags.argmax() + len(samples)) % (2 * len(samples)) - len(samples)) <= 2
 
     def test_does_not_clip_what_is_loud(self, codec):
-        coded = conditions.through_codec(tone(500, amplitude=3.0), sample_rate_hz=RATE_HZ, codec=codec)
+        coded = effects.through_codec(tone(500, amplitude=3.0), sample_rate_hz=RATE_HZ, codec=codec)
         assert 0.5 < np.abs(coded[RATE_HZ // 4 : -RATE_HZ // 4]).max() < 1.2
 
     def test_changes_something(self, codec):
         samples = babbling()
-        assert not np.array_equal(conditions.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec), samples)
+        assert not np.array_equal(effects.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec), samples)
 
 
 def test_a_codec_that_is_missing_is_named_with_its_reason(monkeypatch):
-    made_up = conditions.Codec("of the future", 8_000, "WAV", "TELEPATHY")
-    monkeypatch.setattr(conditions, "CODECS", {"telepathy": made_up})
-    conditions.missing_codecs.cache_clear()
+    made_up = effects.Codec("of the future", 8_000, "WAV", "TELEPATHY")
+    monkeypatch.setattr(effects, "CODECS", {"telepathy": made_up})
+    effects.missing_codecs.cache_clear()
     try:
-        assert "libsndfile" in conditions.missing_codecs()["telepathy"]
+        assert "libsndfile" in effects.missing_codecs()["telepathy"]
     finally:
-        conditions.missing_codecs.cache_clear()
+        effects.missing_codecs.cache_clear()

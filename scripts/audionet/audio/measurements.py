@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from audionet.audio import Chunk
-from audionet.landmarks import find_peaks
+from audionet.audio.decoding import Chunk
+from audionet.audio.landmarks import find_peaks
 
 Note = dict[str, Any]  # what `listen` takes of a chunk
 NOTE_VERSION = 2  # goes up by one when notes change, so that those taken before are taken again

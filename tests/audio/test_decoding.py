@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from audionet import audio
-from audionet.audio import (
+from audionet.audio import decoding
+from audionet.audio.decoding import (
     check_effects,
     chunks_by_recipe,
     cut,
@@ -51,7 +51,7 @@ def read_all(path: Path, **options) -> np.ndarray:
     return np.concatenate(list(read_blocks(path, sample_rate_hz=RATE_HZ, **options)))
 
 
-def chunks_of(path: Path, chunk_seconds: float = 1.0) -> list[audio.Chunk]:
+def chunks_of(path: Path, chunk_seconds: float = 1.0) -> list[decoding.Chunk]:
     return list(read_chunks(path, sample_rate_hz=RATE_HZ, chunk_seconds=chunk_seconds))
 
 
@@ -84,7 +84,7 @@ def test_a_playlist_opens_no_other_file(tmp_path, playlist):
     disguised = tmp_path / "playlist.m4a"
     disguised.write_text(playlist.format(other=other))
     with pytest.raises(RecordingError, match="cannot be decoded"):
-        list(audio.read_blocks(disguised, sample_rate_hz=RATE_HZ))
+        list(decoding.read_blocks(disguised, sample_rate_hz=RATE_HZ))
 
 
 @needs_ffmpeg
@@ -156,7 +156,7 @@ def test_a_relative_name_with_a_leading_dash_is_no_option(tmp_path, monkeypatch,
 @needs_sox
 @pytest.mark.parametrize("name", [*SPACE_AND_QUOTES, "a[1].mp3"])
 def test_sox_alone_decodes_any_name(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(audio, "_decoders", lambda *_: [audio._decode_sox])
+    monkeypatch.setattr(decoding, "_decoders", lambda *_: [decoding._decode_sox])
     write_sound(tmp_path / "a1.mp3", tone(300))
     samples = read_all(write_sound(tmp_path / name, tone(1000)))
     assert loudest_hertz(samples) == pytest.approx(1000, abs=2)
@@ -177,14 +177,14 @@ def test_an_mp3_put_together_of_two_is_heard_to_its_end(tmp_path):
 @needs_sox
 def test_what_sox_cannot_decode_is_told_in_its_words(tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
-    with pytest.raises(audio._DecoderError, match=r"^SoX: "):
-        list(audio._decode_sox(tmp_path / "a.mp3", RATE_HZ, ""))
+    with pytest.raises(decoding._DecoderError, match=r"^SoX: "):
+        list(decoding._decode_sox(tmp_path / "a.mp3", RATE_HZ, ""))
 
 
 def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):
     path = write_sound(tmp_path / "a.mp3", tone(1000, 2.0))
     first = read_all(path)
-    monkeypatch.setattr(audio, "has_sox", lambda: False)
+    monkeypatch.setattr(decoding, "has_sox", lambda: False)
     second = read_all(path)
     assert abs(len(first) - len(second)) < 0.1 * RATE_HZ
     assert loudest_hertz(first) == pytest.approx(loudest_hertz(second), abs=2)
@@ -453,7 +453,7 @@ def test_overlapping_slices_begin_every_hop_and_cover_what_there_is(count, lengt
     hop = data.draw(st.integers(1, length))
     samples = np.arange(1, count + 1, dtype=np.float32)
     borders = sorted(data.draw(st.lists(st.integers(0, count), max_size=5)))
-    slices = list(audio.cut(np.split(samples, borders), length, hop))
+    slices = list(decoding.cut(np.split(samples, borders), length, hop))
     for number, one in enumerate(slices):
         assert np.array_equal(one, samples[number * hop : number * hop + length])
     assert all(2 * len(one) >= length for one in slices[1:])

@@ -7,8 +7,8 @@ import pytest
 import scipy.signal
 from conftest import RATE_HZ, noise, tone, write_sound
 
-from audionet.audio import Chunk, read_wav
-from audionet.measures import bandwidth_hz, chunk_level_dbfs, clipped_share, digest, listen, measure, peaks_of
+from audionet.audio.decoding import Chunk, read_wav
+from audionet.audio.measurements import bandwidth_hz, chunk_level_dbfs, clipped_share, digest, listen, measure, peaks_of
 
 
 def measured(samples: np.ndarray) -> dict:

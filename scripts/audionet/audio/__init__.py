@@ -1,0 +1,1 @@
+"""Sound in and out: decode, cut, write, measure, alter and recognise it."""
