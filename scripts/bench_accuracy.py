@@ -39,8 +39,8 @@ def bench(options: BenchAccuracyOptions) -> int:
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet.backbones import find_architecture
     from audionet.bench import benchmark, leaderboard
+    from audionet.features.recipes import find_recipe
     from audionet.parallel import process_pool
-    from audionet.recipe import find_recipe
     from audionet.tables import markdown, print_tables
 
     architectures = [find_architecture(name.strip()).name for name in options.architectures.split(",")]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from audionet.bench.bench_options import BenchOptions
 from audionet.cli import check, run_script
-from audionet.recipe import find_recipe
+from audionet.features.recipes import find_recipe
 
 
 @dataclass(frozen=True)

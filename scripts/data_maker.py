@@ -14,8 +14,8 @@ from typing import Literal
 
 from audionet.cli import EXIT_FAILED, check, run_script
 from audionet.console import say
+from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable
-from audionet.recipe import Recipe, find_recipe
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

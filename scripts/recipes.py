@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 
 from audionet.cli import Positional, run_script
-from audionet.recipe import RECIPES, find_recipe
+from audionet.features.recipes import RECIPES, find_recipe
 from audionet.tables import print_table
 
 

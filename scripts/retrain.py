@@ -15,8 +15,8 @@ from pathlib import Path
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, changed, run_script
 from audionet.console import say
+from audionet.features.recipes import check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
-from audionet.recipe import check_drawn_by, find_recipe
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"

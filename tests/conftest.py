@@ -155,8 +155,8 @@ def speakers(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def drawn(speakers) -> Path:
     """The pictures of `speakers`; not to be changed."""
+    from audionet.features.recipes import find_recipe
     from audionet.pictures import make_pictures
-    from audionet.recipe import find_recipe
 
     image_dir = speakers.parent / "data_image"
     make_pictures(speakers, image_dir, recipe=find_recipe("default"))

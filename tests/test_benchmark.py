@@ -20,7 +20,7 @@ from audionet.bench.disturbed import (
 )
 from audionet.dataset import read_dataset
 from audionet.errors import InputError, PictureError
-from audionet.recipe import find_recipe
+from audionet.features.recipes import find_recipe
 from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.tables import markdown, print_tables
 from audionet.views import ChunkFile
@@ -171,7 +171,7 @@ def test_a_chunk_that_is_gone_is_named(tmp_path):
 
 def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
     from audionet.backbones import fit_pictures
-    from audionet.spectrogram import read_picture
+    from audionet.features.spectrogram import read_picture
 
     example = dataset.examples[0]
     (item,) = disturb(benchmark.chunk_files([example]), "clean", seed=0, recipe=RECIPE)

@@ -12,9 +12,9 @@ from audionet.classifier import Answer, Classifier, GraphClassifier
 from audionet.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
 from audionet.evaluation import evaluate
+from audionet.features.recipes import find_recipe
+from audionet.features.spectrogram import read_picture, served_picture
 from audionet.head import loudness_weights, pool
-from audionet.recipe import find_recipe
-from audionet.spectrogram import read_picture, served_picture
 from audionet.testset import Source, score_sources
 
 

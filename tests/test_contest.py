@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from conftest import names_below
 
-from audionet import recipe
 from audionet.bench import contest, spoken
 from audionet.bench.spoken import WORDS, speak_words
 from audionet.dataset import read_dataset
 from audionet.errors import InputError
+from audionet.features import recipes
 from audionet.files import read_mark
 from audionet.tables import markdown, print_tables
 
@@ -22,9 +22,9 @@ needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="the
 def quick(monkeypatch):
     """Two recipes that are done in a moment."""
     for name in ("cnvrg", "simple_audio"):
-        short = recipe.find_recipe(name)
+        short = recipes.find_recipe(name)
         training = {**short.training, "epochs": 1, "steps_per_epoch": 2, "image_size": 16}
-        monkeypatch.setitem(recipe.RECIPES, name, replace(short, training=training))
+        monkeypatch.setitem(recipes.RECIPES, name, replace(short, training=training))
     return ["cnvrg", "simple_audio"]
 
 
@@ -57,7 +57,7 @@ def test_by_default_a_fifth_of_the_groups_is_held_out(drawn, tmp_path):
 
 
 def test_a_recipe_trains_as_it_says_on_all_that_is_not_tested():
-    settings = contest._settings(recipe.find_recipe("efficientnet"), group_by="folder", seed=3)
+    settings = contest._settings(recipes.find_recipe("efficientnet"), group_by="folder", seed=3)
     assert settings.whole.steps_per_epoch == 100 and settings.whole.epochs == 10
     assert settings.holdout.testing_percentage == 0
     assert (settings.holdout.group_by, settings.holdout.random_seed) == ("folder", 3)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from audionet.dataset import SIDES, Example, deal_out, read_dataset, split
 from audionet.errors import InputError
+from audionet.features.recipes import find_recipe
+from audionet.features.spectrogram import encode_jpg
 from audionet.files import mark_folder, sha256_of
 from audionet.pictures import make_pictures
-from audionet.recipe import find_recipe
-from audionet.spectrogram import encode_jpg
 
 RECIPE = find_recipe("default").to_json()
 

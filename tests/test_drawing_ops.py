@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from audionet.backbones import fit_pictures
 from audionet.errors import InputError
 from audionet.exporting import drawing_ops
-from audionet.recipe import RECIPES, Recipe, find_recipe
-from audionet.spectrogram import served_picture
+from audionet.features.recipes import RECIPES, Recipe, find_recipe
+from audionet.features.spectrogram import served_picture
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

@@ -15,9 +15,9 @@ from audionet.audio.fingerprints import fingerprint_of
 from audionet.classifier import Classifier
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
+from audionet.features.spectrogram import encode_jpg
 from audionet.openset import Clips, fit_open_set
 from audionet.runs import read_runs
-from audionet.spectrogram import encode_jpg
 
 LABELS = ("alice", "bob", "carol")
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 from audionet.classifier import Classifier
 from audionet.explain import evidence_of, explain, hertz_of
-from audionet.recipe import find_recipe
-from audionet.spectrogram import draw
+from audionet.features.recipes import find_recipe
+from audionet.features.spectrogram import draw
 
 
 @pytest.fixture(scope="module")

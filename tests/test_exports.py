@@ -249,8 +249,8 @@ def real():
     """A classifier with the default network and a head of chance, and clips of the sample speakers."""
     from audionet.backbones import load_backbone
     from audionet.classifier import Classifier
+    from audionet.features.recipes import find_recipe
     from audionet.head import Head
-    from audionet.recipe import find_recipe
 
     backbone = load_backbone("efficientnet_lite0", bottleneck="block3")
     labels = tuple(sorted(folder.name for folder in SAMPLE_AUDIO.iterdir() if folder.is_dir()))

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from audionet.features.recipes import find_recipe
 from audionet.labelfiles import audacity_labels, raven_table, read_rttm, rttm, srt, write_labels
-from audionet.recipe import find_recipe
 from audionet.timeline import Span, Timeline
 
 RECIPE = find_recipe("default")

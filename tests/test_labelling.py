@@ -14,8 +14,8 @@ from conftest import RATE_HZ, names_below, run_python, voice, write_sound
 from PIL import Image
 
 from audionet.audio import decoding
+from audionet.features.recipes import find_recipe
 from audionet.labelfiles import read_rttm
-from audionet.recipe import find_recipe
 from audionet.timeline_picture import clock, long_spectrogram
 
 

@@ -3,9 +3,9 @@ from conftest import noise, tone, write_sound
 
 from audionet.dataset import read_dataset, split
 from audionet.errors import InputError
+from audionet.features.recipes import find_recipe
 from audionet.layouts import find_layout, listed_recordings
 from audionet.pictures import make_pictures, pictures_for
-from audionet.recipe import find_recipe
 
 URBAN_COLUMNS = "slice_file_name,fsID,start,end,salience,fold,classID,class"
 RECIPE = find_recipe("default", chunk_seconds=0.5)

@@ -7,9 +7,9 @@ from conftest import FakeBackbone
 
 from audionet.dataset import SIDES, read_dataset
 from audionet.errors import InputError
+from audionet.features.spectrogram import encode_jpg
 from audionet.material import gather
 from audionet.settings import HoldoutSettings
-from audionet.spectrogram import encode_jpg
 
 
 @pytest.fixture

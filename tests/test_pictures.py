@@ -15,11 +15,11 @@ from conftest import RATE_HZ, names_below, noise, run_python, tone, write_sound
 from audionet import pictures
 from audionet.audio import decoding
 from audionet.errors import InputError
+from audionet.features.recipes import find_recipe
+from audionet.features.spectrogram import draw, encode_jpg, read_about, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
 from audionet.pictures import PictureTally, make_pictures, pictures_for
-from audionet.recipe import find_recipe
-from audionet.spectrogram import draw, encode_jpg, read_about, read_picture
 
 RECIPE = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_width=64)
 

@@ -8,7 +8,7 @@ from conftest import tone, write_sound
 from audionet import scoring
 from audionet.audio import decoding
 from audionet.errors import InputError, RecordingError
-from audionet.recipe import find_recipe
+from audionet.features.recipes import find_recipe
 from audionet.scoring import Remarks, find_clips, score_all
 
 

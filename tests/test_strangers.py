@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from audionet.bench import strangers
 from audionet.dataset import read_dataset
 from audionet.errors import InputError
+from audionet.features.recipes import find_recipe
 from audionet.pictures import make_pictures
-from audionet.recipe import find_recipe
 from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.training import choose
 

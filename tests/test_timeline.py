@@ -207,10 +207,10 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.backbones import load_backbone
     from audionet.bench.conversation import error_rates, write_conversation
     from audionet.dataset import read_dataset
+    from audionet.features.recipes import find_recipe
     from audionet.material import gather
     from audionet.outcome import finish
     from audionet.pictures import make_pictures
-    from audionet.recipe import find_recipe
     from audionet.settings import HeadSettings, HoldoutSettings
     from audionet.training import choose
 

@@ -11,8 +11,8 @@ from conftest import FakeBackbone
 from audionet.bench import strangers, verification
 from audionet.dataset import read_dataset
 from audionet.errors import InputError
+from audionet.features.recipes import find_recipe
 from audionet.pictures import make_pictures
-from audionet.recipe import find_recipe
 from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.similarity import Trials
 from audionet.training import choose

@@ -4,8 +4,8 @@ from conftest import RATE_HZ, noise, tone
 
 from audionet.audio import effects
 from audionet.audio.decoding import write_wav
-from audionet.recipe import find_recipe
-from audionet.spectrogram import served_picture
+from audionet.features.recipes import find_recipe
+from audionet.features.spectrogram import served_picture
 from audionet.views import (
     KINDS,
     NEEDS_OTHERS,

@@ -31,13 +31,13 @@ from audionet.audio.measurements import chunk_level_dbfs
 from audionet.backbones import Runner, fit_pictures, open_graph
 from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import read_picture, served_picture
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.head import Head, log_softmax, loudness_weights, pool
 from audionet.openset import OpenSet
-from audionet.recipe import Recipe
 from audionet.settings import Engine
 from audionet.similarity import Similarity
-from audionet.spectrogram import read_picture, served_picture
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
 KIND = "classifier"

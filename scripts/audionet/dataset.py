@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.errors import InputError
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import is_picture, read_about
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
-from audionet.recipe import Recipe
-from audionet.spectrogram import is_picture, read_about
 
 SIDES = ("training", "validation", "testing")
 UNKNOWN_LABEL = "_unknown_"

@@ -12,10 +12,10 @@ from audionet.classifier import UNKNOWN, Classifier, read_enrolled, write_enroll
 from audionet.console import progress_bar, say
 from audionet.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
+from audionet.features.spectrogram import is_picture
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import printable
 from audionet.similarity import Similarity
-from audionet.spectrogram import is_picture
 
 FEW_CHUNKS = 5  # below which a label is hardly known
 

@@ -6,8 +6,8 @@ Times are seconds of the recording as it is played. Silence is what lies between
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from audionet.features.recipes import Recipe
 from audionet.files import printable, write_text
-from audionet.recipe import Recipe
 from audionet.timeline import Span, Timeline
 
 RAVEN_COLUMNS = (

@@ -19,11 +19,11 @@ from audionet.backbones import fit_pictures
 from audionet.console import progress_bar
 from audionet.dataset import Example
 from audionet.errors import PictureError
+from audionet.features.spectrogram import decode_picture, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.material import Material, planned_views
 from audionet.parallel import process_pool
 from audionet.settings import HoldoutSettings
-from audionet.spectrogram import decode_picture, read_picture
 from audionet.views import View, draw_view
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once

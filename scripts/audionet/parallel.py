@@ -9,7 +9,7 @@ from pathlib import Path
 
 import threadpoolctl
 
-PRELOADED = ["audionet.spectrogram", "audionet.audio.decoding", "scipy.fft", "scipy.sparse", "scipy.ndimage"]
+PRELOADED = ["audionet.features.spectrogram", "audionet.audio.decoding", "scipy.fft", "scipy.sparse", "scipy.ndimage"]
 """What every worker needs, however late it is imported elsewhere."""
 
 PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)

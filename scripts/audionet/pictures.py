@@ -25,6 +25,8 @@ from audionet.audio import decoding
 from audionet.audio.measurements import NOTE_VERSION, Note, listen_with_level
 from audionet.console import progress_bar, say
 from audionet.errors import InputError, RecordingError
+from audionet.features.recipes import Recipe, find_recipe
+from audionet.features.spectrogram import draw, encode_jpg, is_picture, read_about
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import (
     disk_is_full,
@@ -39,8 +41,6 @@ from audionet.files import (
 )
 from audionet.layouts import find_layout, listed_recordings
 from audionet.parallel import process_pool
-from audionet.recipe import Recipe, find_recipe
-from audionet.spectrogram import draw, encode_jpg, is_picture, read_about
 
 KIND = "pictures"
 LEDGER_NAME = "ledger.sqlite"

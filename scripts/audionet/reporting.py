@@ -12,9 +12,9 @@ from audionet.audit import DataAudit
 from audionet.backbones import fit_pictures
 from audionet.classifier import Classifier
 from audionet.errors import PictureError, RecordingError
+from audionet.features.spectrogram import read_picture, served_picture
 from audionet.report import Report, card_of, write_report
 from audionet.sections import Heard, Mistake, pick_mistakes
-from audionet.spectrogram import read_picture, served_picture
 from audionet.testset import Source
 
 MOST_HEARD = 2  # labels that are shown as sound and as picture

@@ -30,11 +30,11 @@ from audionet.console import progress_bar
 from audionet.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about
 from audionet.files import label_folders, printable, sha256_of, walk_files
 from audionet.parallel import process_pool
-from audionet.recipe import Recipe
 from audionet.runs import data_fingerprint
-from audionet.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about
 
 SWEPT_CHUNKS = 20  # of each recording: 40 s of 2 s chunks
 BABBLE_CLIPS = 12

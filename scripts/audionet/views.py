@@ -26,9 +26,9 @@ import numpy as np
 from audionet.audio import effects
 from audionet.audio.decoding import filled, read_wav
 from audionet.errors import PictureError, RecordingError
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import served_picture
 from audionet.files import sha256_of
-from audionet.recipe import Recipe
-from audionet.spectrogram import served_picture
 
 VERSION = 3  # goes up by one when views come out otherwise
 NEEDS_OTHERS = 3  # the number, among the kinds, of the one that mixes in other chunks

@@ -24,7 +24,7 @@ from audionet.audio.decoding import (
     write_wav,
 )
 from audionet.errors import InputError, RecordingError
-from audionet.recipe import find_recipe
+from audionet.features.recipes import find_recipe
 
 needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")

@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from audionet.spectrogram import decibels, mel_filters, power_spectra
+from audionet.features.spectrogram import decibels, mel_filters, power_spectra
 
 RATE_HZ = 16_000
 MOST_MOMENTS = 2048

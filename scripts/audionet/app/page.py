@@ -23,8 +23,8 @@ from audionet.app.visitors import MissingError, Model, Visitor
 from audionet.audio import decoding
 from audionet.classifier import ABOUT_NAME
 from audionet.errors import AudioNetError
+from audionet.features.spectrogram import PICTURE_SUFFIXES
 from audionet.files import fingerprint_of, printable
-from audionet.spectrogram import PICTURE_SUFFIXES
 
 SERVED = "served"
 MOST_EXAMPLES = 8

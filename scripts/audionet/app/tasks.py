@@ -22,8 +22,8 @@ from audionet.classifier import ABOUT_NAME, Classifier
 from audionet.enrollment import enrol
 from audionet.errors import AudioNetError
 from audionet.explain import explain, write_explanation
+from audionet.features.spectrogram import encode_jpg, read_picture
 from audionet.files import printable, whole_folder
-from audionet.spectrogram import encode_jpg, read_picture
 from audionet.timeline import HOP_SECONDS, Span, make_timeline
 
 KEPT_RATE_HZ = 48_000  # of clips that are taught: more than any recipe asks for

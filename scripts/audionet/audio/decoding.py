@@ -28,8 +28,8 @@ import soundfile
 import soxr
 
 from audionet.errors import InputError, RecordingError
+from audionet.features.recipes import Recipe
 from audionet.files import printable, walk_files, write_bytes
-from audionet.recipe import Recipe
 
 SOX_16_BITS = ("-e", "signed-integer", "-b", "16")
 LOSSLESS_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"})

@@ -26,11 +26,11 @@ from audionet.console import say
 from audionet.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
+from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, sha256_of
 from audionet.head import Head
 from audionet.material import Material, gather
 from audionet.pictures import make_pictures
-from audionet.recipe import Recipe, find_recipe
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
 from audionet.training import Choice, choose
 from audionet.views import ChunkFile, plan_views

@@ -20,7 +20,7 @@ from audionet.console import say
 from audionet.courses import Course, Graduate, Settings
 from audionet.dataset import Dataset, Example, levels_of, split
 from audionet.evaluation import ScoredRecording, accuracies
-from audionet.recipe import Recipe, find_recipe
+from audionet.features.recipes import Recipe, find_recipe
 from audionet.tables import Table
 
 QUIETEST = 1e-30  # a probability, whose logarithm is finite

@@ -23,10 +23,10 @@ from audionet.bench.benchmark import DefaultTraining
 from audionet.classifier import UNKNOWN, Classifier
 from audionet.dataset import Dataset
 from audionet.errors import InputError
+from audionet.features.recipes import Recipe
 from audionet.files import whole_file
 from audionet.material import gather
 from audionet.outcome import finish
-from audionet.recipe import Recipe
 from audionet.settings import HoldoutSettings
 from audionet.timeline import Span, Timeline, make_timeline
 

@@ -14,9 +14,9 @@ from audionet.audio import effects
 from audionet.audio.decoding import filled
 from audionet.audio.effects import Alter, missing_codecs
 from audionet.backbones import fit_pictures
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import served_picture
 from audionet.files import sha256_of
-from audionet.recipe import Recipe
-from audionet.spectrogram import served_picture
 from audionet.views import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
 
 VERSION = 1  # goes up by one when a condition comes out otherwise

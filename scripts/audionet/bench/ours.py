@@ -11,12 +11,12 @@ from audionet.backbones import fit_pictures, load_backbone
 from audionet.bench.made_data import MadeBackbone
 from audionet.bottlenecks import Rows
 from audionet.dataset import read_dataset
+from audionet.features.spectrogram import is_picture, read_picture
 from audionet.files import walk_files
 from audionet.head import TRAINERS, TrainingSet
 from audionet.material import LEDGER_NAME, Material, gather
 from audionet.parallel import PACKAGE_PARENT
 from audionet.settings import Engine, HeadSettings, HoldoutSettings
-from audionet.spectrogram import is_picture, read_picture
 
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
 

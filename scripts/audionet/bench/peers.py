@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
 from audionet.head import Head, moments
 from audionet.material import Material
-from audionet.recipe import Recipe
-from audionet.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
 
 RESEMBLYZER = "0.1.4"
 QUIETEST_DBFS = -30  # Resemblyzer turns up what is quieter

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from audionet.errors import InputError
-from audionet.recipe import Recipe
-from audionet.spectrogram import (
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import (
     PCEN_BIAS,
     PCEN_BRIGHTEST,
     PCEN_GAIN,

@@ -17,9 +17,9 @@ from audionet.classifier import Classifier
 from audionet.console import hushed
 from audionet.errors import InputError
 from audionet.exporting.drawing_ops import picture_of, resized
+from audionet.features.recipes import Recipe
 from audionet.files import printable, write_bytes, write_text
 from audionet.head import Head
-from audionet.recipe import Recipe
 
 
 def write_graph(classifier: Classifier, path: Path) -> None:

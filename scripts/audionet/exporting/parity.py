@@ -19,9 +19,9 @@ from audionet.classifier import Classifier
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.exporting.formats import Tolerance
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import draw, encode_jpg, read_picture, served_picture
 from audionet.head import log_softmax, loudness_weights, pool
-from audionet.recipe import Recipe
-from audionet.spectrogram import draw, encode_jpg, read_picture, served_picture
 from audionet.testset import Source, content_key, training_keys
 
 MOST_CHUNKS = 120  # to compare on, and to calibrate on

@@ -5,8 +5,8 @@ import pytest
 
 import retrain
 from audionet.errors import InputError
-from audionet.recipe import DRAWINGS, NOT_IN_PICTURES, RECIPES, Recipe, check_drawn_by, find_recipe
-from audionet.spectrogram import DRAWERS
+from audionet.features.recipes import DRAWINGS, NOT_IN_PICTURES, RECIPES, Recipe, check_drawn_by, find_recipe
+from audionet.features.spectrogram import DRAWERS
 
 CHANGES = {
     "sample_rate_hz": 22_050,

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from audionet.errors import PictureError
+from audionet.features.recipes import Recipe
 from audionet.files import printable
-from audionet.recipe import Recipe
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

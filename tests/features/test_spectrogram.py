@@ -8,8 +8,8 @@ from conftest import RATE_HZ, noise, tone
 from PIL import Image
 
 from audionet.errors import PictureError
-from audionet.recipe import DRAWINGS, RECIPES, Recipe, find_recipe
-from audionet.spectrogram import (
+from audionet.features.recipes import DRAWINGS, RECIPES, Recipe, find_recipe
+from audionet.features.spectrogram import (
     chroma_filters,
     decibels,
     decode_picture,

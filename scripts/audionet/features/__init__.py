@@ -1,0 +1,1 @@
+"""Sound to pictures: the recipes, the spectrograms and the image files."""
