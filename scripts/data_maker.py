@@ -64,7 +64,7 @@ class DataMakerOptions:
 def make_data(options: DataMakerOptions) -> int:
     """Make the pictures, say what was done, and return 1 if any recording failed."""
     from audionet.audit import audit_data  # half a second that --help should not wait for
-    from audionet.pictures import make_pictures
+    from audionet.data.preprocessing import make_pictures
 
     tally = make_pictures(
         options.audio_dir,

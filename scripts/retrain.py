@@ -58,8 +58,8 @@ def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
     from audionet import courses, findings, material, outcome, runs
-    from audionet.dataset import read_dataset
-    from audionet.pictures import notes_of, pictures_for
+    from audionet.data.dataset import read_dataset
+    from audionet.data.preprocessing import notes_of, pictures_for
 
     watch = runs.Stopwatch()
     outcome.check_replaceable(options.output_model)

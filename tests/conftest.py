@@ -155,8 +155,8 @@ def speakers(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def drawn(speakers) -> Path:
     """The pictures of `speakers`; not to be changed."""
+    from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
-    from audionet.pictures import make_pictures
 
     image_dir = speakers.parent / "data_image"
     make_pictures(speakers, image_dir, recipe=find_recipe("default"))
@@ -166,7 +166,7 @@ def drawn(speakers) -> Path:
 @pytest.fixture(scope="session")
 def gathered(drawn):
     """What `gather` makes of `drawn`."""
-    from audionet.dataset import read_dataset
+    from audionet.data.dataset import read_dataset
     from audionet.material import gather
     from audionet.settings import HoldoutSettings
 

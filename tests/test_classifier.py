@@ -9,7 +9,7 @@ from conftest import RATE_HZ, SPEAKERS, names_below, noise, voice, write_sound
 
 from audionet.audio.decoding import read_chunks
 from audionet.classifier import Answer, Classifier, GraphClassifier
-from audionet.dataset import levels_of
+from audionet.data.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
 from audionet.evaluation import evaluate
 from audionet.features.recipes import find_recipe

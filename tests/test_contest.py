@@ -9,7 +9,7 @@ from conftest import names_below
 
 from audionet.bench import contest, spoken
 from audionet.bench.spoken import WORDS, speak_words
-from audionet.dataset import read_dataset
+from audionet.data.dataset import read_dataset
 from audionet.errors import InputError
 from audionet.features import recipes
 from audionet.files import read_mark

@@ -13,7 +13,7 @@ from PIL import Image
 from audionet import courses, endtoend
 from audionet.backbones import open_graph
 from audionet.courses import Course, Graduate, Settings
-from audionet.dataset import Dataset, read_dataset
+from audionet.data.dataset import Dataset, read_dataset
 from audionet.errors import InputError
 from audionet.files import read_mark
 from audionet.outcome import finish

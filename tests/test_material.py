@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet.dataset import SIDES, read_dataset
+from audionet.data.dataset import SIDES, read_dataset
 from audionet.errors import InputError
 from audionet.features.spectrogram import encode_jpg
 from audionet.material import gather

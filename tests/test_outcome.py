@@ -11,7 +11,7 @@ from conftest import SPEAKERS, FakeBackbone, noise, voice, write_sound, write_sp
 from PIL import Image
 
 from audionet.courses import Graduate
-from audionet.dataset import UNKNOWN_LABEL, read_dataset
+from audionet.data.dataset import UNKNOWN_LABEL, read_dataset
 from audionet.errors import InputError
 from audionet.files import mark_folder
 from audionet.material import Material, gather, with_negatives, without_fold

@@ -16,10 +16,10 @@ from audionet.bench.timing import Contestant, Step, Timing, job, ratios, run_tim
 from audionet.bench.workshop import QUICK_SIZES, Workshop
 from audionet.bottlenecks import BottleneckCache
 from audionet.classifier import GraphClassifier
+from audionet.data.preprocessing import make_pictures
 from audionet.errors import AudioNetError
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import encode_jpg, read_picture
-from audionet.pictures import make_pictures
 from audionet.tables import markdown
 
 SPEEDS = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.bench import strangers
-from audionet.dataset import read_dataset
+from audionet.data.dataset import read_dataset
+from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.pictures import make_pictures
 from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.training import choose
 

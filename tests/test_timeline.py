@@ -206,11 +206,11 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
 
     from audionet.backbones import load_backbone
     from audionet.bench.conversation import error_rates, write_conversation
-    from audionet.dataset import read_dataset
+    from audionet.data.dataset import read_dataset
+    from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
     from audionet.material import gather
     from audionet.outcome import finish
-    from audionet.pictures import make_pictures
     from audionet.settings import HeadSettings, HoldoutSettings
     from audionet.training import choose
 

@@ -9,10 +9,10 @@ import pytest
 from conftest import FakeBackbone
 
 from audionet.bench import strangers, verification
-from audionet.dataset import read_dataset
+from audionet.data.dataset import read_dataset
+from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.pictures import make_pictures
 from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.similarity import Trials
 from audionet.training import choose

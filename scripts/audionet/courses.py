@@ -14,7 +14,7 @@ import numpy as np
 
 from audionet.backbones import Backbone, candidate_bottlenecks, loader_of, union_of
 from audionet.console import say
-from audionet.dataset import Dataset
+from audionet.data.dataset import Dataset
 from audionet.endtoend import TrainedNetwork, check_network, fine_tune, glance, train_network, validation_scores
 from audionet.head import Head, best_temperature
 from audionet.lessons import Lesson

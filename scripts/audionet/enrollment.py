@@ -10,7 +10,7 @@ import numpy as np
 from audionet.audio import decoding
 from audionet.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled
 from audionet.console import progress_bar, say
-from audionet.dataset import UNKNOWN_LABEL
+from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
 from audionet.features.spectrogram import is_picture
 from audionet.file_cache import Ledger, Stamp, stamp_of

@@ -17,14 +17,14 @@ from PIL import Image
 
 from audionet.backbones import fit_pictures
 from audionet.console import progress_bar
-from audionet.dataset import Example
+from audionet.data.augmentation import View, draw_view
+from audionet.data.dataset import Example
 from audionet.errors import PictureError
 from audionet.features.spectrogram import decode_picture, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.material import Material, planned_views
 from audionet.parallel import process_pool
 from audionet.settings import HoldoutSettings
-from audionet.views import View, draw_view
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once
 MOMENT_PICTURES = 2000  # of the training side, for the mean and the variance of brightness

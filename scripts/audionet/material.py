@@ -11,15 +11,15 @@ import numpy as np
 
 from audionet.backbones import Backbone, fit_pictures
 from audionet.bottlenecks import BottleneckCache, Rows, kept_rows
-from audionet.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
+from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
+from audionet.data.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
+from audionet.data.preprocessing import negatives_for
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import read_picture
 from audionet.files import fingerprint_of, printable, write_json
 from audionet.parallel import process_pool
-from audionet.pictures import negatives_for
 from audionet.settings import HoldoutSettings
-from audionet.views import ChunkFile, View, draw_view, plan_views
 
 LEDGER_NAME = "pictures.sqlite"
 

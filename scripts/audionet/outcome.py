@@ -19,7 +19,7 @@ from audionet.backbones import Backbone
 from audionet.classifier import KIND, Classifier
 from audionet.console import progress_bar
 from audionet.courses import Graduate
-from audionet.dataset import SIDES, Example, levels_of
+from audionet.data.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.exporting.frozen_graph import write_graph, write_labels

@@ -27,7 +27,7 @@ from audionet.audit import audit_data
 from audionet.bottlenecks import BATCH_SIZE
 from audionet.classifier import Classifier
 from audionet.console import progress_bar
-from audionet.dataset import NO_HASH, UNKNOWN_LABEL
+from audionet.data.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
 from audionet.features.recipes import Recipe

@@ -23,17 +23,17 @@ from audionet.bench.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound
 from audionet.bench.peers import Cepstra, Resemblyzer, missing_peer, regress
 from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
 from audionet.console import say
-from audionet.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
+from audionet.data.augmentation import ChunkFile, plan_views
+from audionet.data.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
+from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, sha256_of
 from audionet.head import Head
 from audionet.material import Material, gather
-from audionet.pictures import make_pictures
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
 from audionet.training import Choice, choose
-from audionet.views import ChunkFile, plan_views
 
 PEER = "Resemblyzer"
 TIMED_ITEMS = 32

@@ -21,7 +21,7 @@ import soundfile
 from audionet.audio import decoding
 from audionet.bench.benchmark import DefaultTraining
 from audionet.classifier import UNKNOWN, Classifier
-from audionet.dataset import Dataset
+from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.files import whole_file

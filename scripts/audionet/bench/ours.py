@@ -10,7 +10,7 @@ import numpy as np
 from audionet.backbones import fit_pictures, load_backbone
 from audionet.bench.made_data import MadeBackbone
 from audionet.bottlenecks import Rows
-from audionet.dataset import read_dataset
+from audionet.data.dataset import read_dataset
 from audionet.features.spectrogram import is_picture, read_picture
 from audionet.files import walk_files
 from audionet.head import TRAINERS, TrainingSet

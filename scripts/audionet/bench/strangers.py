@@ -15,7 +15,7 @@ import numpy as np
 
 from audionet.backbones import Backbone
 from audionet.console import progress_bar
-from audionet.dataset import UNKNOWN_LABEL, Dataset
+from audionet.data.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.files import sha256_of

@@ -16,7 +16,7 @@ import numpy as np
 from audionet.backbones import Backbone
 from audionet.bench.strangers import Draw, material_of
 from audionet.console import progress_bar
-from audionet.dataset import Dataset, Example
+from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
 from audionet.material import Material, gather
 from audionet.metrics import auroc, detection_curve, equal_error_rate

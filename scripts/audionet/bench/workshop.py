@@ -13,10 +13,10 @@ from audionet.backbones import load_backbone
 from audionet.bench import made_data, ours
 from audionet.bench.timing import Contestant, run_timed, script
 from audionet.console import say
+from audionet.data.preprocessing import PictureTally, make_pictures
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import is_picture
 from audionet.files import printable, walk_files, write_bytes
-from audionet.pictures import PictureTally, make_pictures
 
 DIMENSION = 1280  # of the bottlenecks of the classic layer of the default network
 LONG_SECONDS = 300.0  # of a long recording, about

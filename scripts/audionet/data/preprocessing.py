@@ -24,6 +24,7 @@ from typing import Any
 from audionet.audio import decoding
 from audionet.audio.measurements import NOTE_VERSION, Note, listen_with_level
 from audionet.console import progress_bar, say
+from audionet.data.published_datasets import find_layout, listed_recordings
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.features.spectrogram import draw, encode_jpg, is_picture, read_about
@@ -39,7 +40,6 @@ from audionet.files import (
     walk_files,
     write_bytes,
 )
-from audionet.layouts import find_layout, listed_recordings
 from audionet.parallel import process_pool
 
 KIND = "pictures"

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, names_below, noise, run_python, tone, write_sound
 
-from audionet import pictures
 from audionet.audio import decoding
+from audionet.data import preprocessing
+from audionet.data.preprocessing import PictureTally, make_pictures, pictures_for
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import draw, encode_jpg, read_about, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
-from audionet.pictures import PictureTally, make_pictures, pictures_for
 
 RECIPE = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_width=64)
 
@@ -27,7 +27,7 @@ RECIPE = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_wi
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     """Starting processes takes longer than drawing a few small pictures does."""
-    monkeypatch.setattr(pictures, "process_pool", lambda jobs: ThreadPoolExecutor(1))
+    monkeypatch.setattr(preprocessing, "process_pool", lambda jobs: ThreadPoolExecutor(1))
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_nested_folders_and_suffixes_of_any_case_are_kept(tmp_path, image_dir):
 
 
 def test_any_number_of_processes_gives_the_same_pictures(audio_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "process_pool", process_pool)
-    monkeypatch.setattr(pictures, "GROUP_BYTES", 1)
+    monkeypatch.setattr(preprocessing, "process_pool", process_pool)
+    monkeypatch.setattr(preprocessing, "GROUP_BYTES", 1)
     for jobs in (1, 3):
         make_pictures(audio_dir, tmp_path / str(jobs), recipe=RECIPE, jobs=jobs)
     assert jpgs(tmp_path / "1") == jpgs(tmp_path / "3")
@@ -255,14 +255,14 @@ def test_what_a_person_put_among_the_pictures_stays(audio_dir, image_dir):
 
 
 def test_a_run_that_stops_loses_nothing_that_was_finished(audio_dir, image_dir, monkeypatch):
-    make_all = pictures._make_all
+    make_all = preprocessing._make_all
 
     def stops_after_two(*arguments):
         yield from itertools.islice(make_all(*arguments), 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pictures, "_make_all", stops_after_two)
-    monkeypatch.setattr(pictures, "GROUP_BYTES", 1)  # each recording is a group of its own
+    monkeypatch.setattr(preprocessing, "_make_all", stops_after_two)
+    monkeypatch.setattr(preprocessing, "GROUP_BYTES", 1)  # each recording is a group of its own
     with pytest.raises(KeyboardInterrupt):
         make(audio_dir, image_dir)
     monkeypatch.undo()

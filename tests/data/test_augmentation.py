@@ -4,9 +4,7 @@ from conftest import RATE_HZ, noise, tone
 
 from audionet.audio import effects
 from audionet.audio.decoding import write_wav
-from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import served_picture
-from audionet.views import (
+from audionet.data.augmentation import (
     KINDS,
     NEEDS_OTHERS,
     WIDEST_MASK,
@@ -17,6 +15,8 @@ from audionet.views import (
     plan_views,
     sound_of,
 )
+from audionet.features.recipes import find_recipe
+from audionet.features.spectrogram import served_picture
 
 OTHERS = [noise(1.0), tone(300, 1.0)]
 every_kind = pytest.mark.parametrize("number", range(len(KINDS)))

@@ -1,11 +1,11 @@
 import pytest
 from conftest import noise, tone, write_sound
 
-from audionet.dataset import read_dataset, split
+from audionet.data.dataset import read_dataset, split
+from audionet.data.preprocessing import make_pictures, pictures_for
+from audionet.data.published_datasets import find_layout, listed_recordings
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.layouts import find_layout, listed_recordings
-from audionet.pictures import make_pictures, pictures_for
 
 URBAN_COLUMNS = "slice_file_name,fsID,start,end,salience,fold,classID,class"
 RECIPE = find_recipe("default", chunk_seconds=0.5)

@@ -9,12 +9,12 @@ from conftest import noise, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.dataset import SIDES, Example, deal_out, read_dataset, split
+from audionet.data.dataset import SIDES, Example, deal_out, read_dataset, split
+from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import encode_jpg
 from audionet.files import mark_folder, sha256_of
-from audionet.pictures import make_pictures
 
 RECIPE = find_recipe("default").to_json()
 

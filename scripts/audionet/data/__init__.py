@@ -1,0 +1,1 @@
+"""Folders of recordings and pictures: preprocess, list, group, split and augment them."""
