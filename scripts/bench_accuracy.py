@@ -37,9 +37,9 @@ class BenchAccuracyOptions(FolderBenchOptions):
 def bench(options: BenchAccuracyOptions) -> int:
     """Draw, train, score, print and write tables; return 1 if any recording had to be set aside."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet.backbones import find_architecture
     from audionet.bench import benchmark, leaderboard
     from audionet.features.recipes import find_recipe
+    from audionet.models.backbones.backbone import find_architecture
     from audionet.parallel import process_pool
     from audionet.tables import markdown, print_tables
 

@@ -42,7 +42,7 @@ class EnrollOptions:
 def enroll(options: EnrollOptions) -> int:
     """Add, remove or list."""
     from audionet import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
-    from audionet.classifier import Classifier
+    from audionet.models.classifier import Classifier
 
     classifier = Classifier.load(options.model)
     if options.label is not None:

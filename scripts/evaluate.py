@@ -58,8 +58,8 @@ def evaluate(options: EvaluateOptions) -> int:
     """Score or compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet import comparison, findings, reporting, testset
-    from audionet.classifier import Classifier
     from audionet.files import write_json
+    from audionet.models.classifier import Classifier
     from audionet.runs import Stopwatch, write_evaluation
 
     watch = Stopwatch()

@@ -47,8 +47,8 @@ def export(options: ExportOptions) -> int:
     """Write, compare and say how it compares."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet import testset
-    from audionet.classifier import Classifier, read_enrolled
     from audionet.exporting import exports, parity
+    from audionet.models.classifier import Classifier, read_enrolled
     from audionet.tables import print_table
 
     classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained

@@ -31,7 +31,7 @@ class InspectOptions:
 def inspect_model(options: InspectOptions) -> int:
     """Print what the folder holds, and write its graph if that is wanted."""
     from audionet import inspection  # NumPy and more, which --help should not wait for
-    from audionet.classifier import Classifier
+    from audionet.models.classifier import Classifier
     from audionet.tables import print_table
 
     classifier = Classifier.load(options.model)

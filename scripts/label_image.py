@@ -71,7 +71,7 @@ def label_files(options: LabelImageOptions) -> int:
     """Answer for every file, and return 1 if any file failed."""
     # NumPy and more, which --help should not wait for.
     from audionet import labelling
-    from audionet.classifier import Classifier, GraphClassifier
+    from audionet.models.classifier import Classifier, GraphClassifier
     from audionet.scoring import find_clips
 
     classifier: Classifier | GraphClassifier

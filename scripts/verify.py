@@ -34,7 +34,7 @@ class VerifyOptions:
 def verify(options: VerifyOptions) -> int:
     """Compare and print."""
     from audionet import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
-    from audionet.classifier import Classifier
+    from audionet.models.classifier import Classifier
 
     clip, claimed = options.clips
     classifier = Classifier.load(options.model)

@@ -203,7 +203,7 @@ def saved(trained, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def saved_trusting(trained, tmp_path_factory) -> Path:
     """The classifier of `trained`, saved without what tells unknown clips: to it, everything is of a label."""
-    from audionet.classifier import Classifier
+    from audionet.models.classifier import Classifier
 
     known = trained.classifier
     folder = tmp_path_factory.mktemp("trusting")

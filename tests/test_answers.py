@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.answers import RowFile, answer_columns, answer_row
-from audionet.classifier import Answer
 from audionet.errors import InputError, RecordingError
+from audionet.models.classifier import Answer
 
 LABELS = ("a,b", 'quote"', "line\nbreak")
 COLUMNS = answer_columns(3)

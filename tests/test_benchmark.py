@@ -170,8 +170,8 @@ def test_a_chunk_that_is_gone_is_named(tmp_path):
 
 
 def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
-    from audionet.backbones import fit_pictures
     from audionet.features.spectrogram import read_picture
+    from audionet.models.backbones.backbone import fit_pictures
 
     example = dataset.examples[0]
     (item,) = disturb(benchmark.chunk_files([example]), "clean", seed=0, recipe=RECIPE)

@@ -6,11 +6,11 @@ from conftest import noise, tone, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet.backbones import fit_pictures
 from audionet.errors import InputError
 from audionet.exporting import drawing_ops
 from audionet.features.recipes import RECIPES, Recipe, find_recipe
 from audionet.features.spectrogram import served_picture
+from audionet.models.backbones.backbone import fit_pictures
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

@@ -11,11 +11,11 @@ from conftest import run_python
 from PIL import Image
 
 from audionet import courses, endtoend
-from audionet.backbones import open_graph
 from audionet.courses import Course, Graduate, Settings
 from audionet.data.dataset import Dataset, read_dataset
 from audionet.errors import InputError
 from audionet.files import read_mark
+from audionet.models.backbones.backbone import open_graph
 from audionet.outcome import finish
 from audionet.settings import BackboneSettings, HoldoutSettings, NetworkSettings
 

@@ -9,10 +9,10 @@ import pytest
 from conftest import RATE_HZ, noise, voice, write_sound
 
 from audionet import enrollment
-from audionet.classifier import ENROLLED_NAME, Classifier, read_enrolled
 from audionet.errors import ClassifierError, InputError
 from audionet.live import Block, follow
-from audionet.similarity import Similarity, fit_similarity, fit_space
+from audionet.models.classifier import ENROLLED_NAME, Classifier, read_enrolled
+from audionet.models.similarity import Similarity, fit_similarity, fit_space
 from audionet.testset import evaluate_folder, find_audio
 from audionet.timeline import make_timeline
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from audionet import comparison, findings, reporting, testset
 from audionet.audio.effects import SWEEP, Circumstances
 from audionet.audio.fingerprints import fingerprint_of
-from audionet.classifier import Classifier
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies, evaluate
 from audionet.features.spectrogram import encode_jpg
-from audionet.openset import Clips, fit_open_set
+from audionet.models.classifier import Classifier
+from audionet.models.openset import Clips, fit_open_set
 from audionet.runs import read_runs
 
 LABELS = ("alice", "bob", "carol")

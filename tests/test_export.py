@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet.bottlenecks import bottlenecks_of
 from audionet.exporting.frozen_graph import frozen_graph, write_graph, write_labels
+from audionet.models.bottleneck_cache import bottlenecks_of
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import SAMPLE_AUDIO, write_sound
 
-from audionet.classifier import Classifier, write_enrolled
 from audionet.errors import ExportError, InputError
 from audionet.exporting import exports, formats
 from audionet.exporting.formats import FORMATS, Tolerance
 from audionet.exporting.frozen_graph import picture_graph, waveform_graph
 from audionet.exporting.parity import Clip, compare, find_clips
+from audionet.models.classifier import Classifier, write_enrolled
 from audionet.testset import find_audio, find_pictures
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
@@ -247,10 +247,10 @@ def test_a_pretrained_network_survives_the_way(real, tmp_path, name):
 @pytest.fixture(scope="module")
 def real():
     """A classifier with the default network and a head of chance, and clips of the sample speakers."""
-    from audionet.backbones import load_backbone
-    from audionet.classifier import Classifier
     from audionet.features.recipes import find_recipe
-    from audionet.head import Head
+    from audionet.models.backbones.backbone import load_backbone
+    from audionet.models.classifier import Classifier
+    from audionet.models.head import Head
 
     backbone = load_backbone("efficientnet_lite0", bottleneck="block3")
     labels = tuple(sorted(folder.name for folder in SAMPLE_AUDIO.iterdir() if folder.is_dir()))

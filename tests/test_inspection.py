@@ -6,8 +6,8 @@ import pytest
 from conftest import FakeBackbone
 
 from audionet import inspection
-from audionet.classifier import Classifier
-from audionet.head import Head
+from audionet.models.classifier import Classifier
+from audionet.models.head import Head
 
 
 def call(*arguments: object) -> int:

@@ -8,9 +8,9 @@ import pytest
 from conftest import RATE_HZ, voice, write_sound
 
 from audionet import live
-from audionet.classifier import Classifier
 from audionet.errors import InputError, RecordingError
 from audionet.live import Block, follow, latencies, microphone, paced
+from audionet.models.classifier import Classifier
 
 
 class Clock:

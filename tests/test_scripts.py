@@ -22,7 +22,7 @@ def call(script: str, *arguments: object) -> int:
 @pytest.fixture
 def fake_network(monkeypatch):
     """Let retrain.py find a network without weights."""
-    monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
     monkeypatch.setattr("audionet.courses.candidate_bottlenecks", lambda *_, **__: ("rows",))
     monkeypatch.setenv("AUDIONET_CACHE", "")  # and put it back, since --model_dir sets it
 
@@ -269,7 +269,7 @@ def test_a_folder_of_something_else_is_not_replaced_by_a_classifier(drawn, tmp_p
 
 
 def test_several_files_are_labelled_in_one_load(label, speakers, drawn, capsys, monkeypatch):
-    from audionet.classifier import Classifier
+    from audionet.models.classifier import Classifier
 
     loads = []
     load = Classifier.load

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from audionet.bench import bare, classic, growth, made_data, ours, speed, speed_tables
 from audionet.bench.timing import Contestant, Step, Timing, job, ratios, run_timed, spread, take_turns
 from audionet.bench.workshop import QUICK_SIZES, Workshop
-from audionet.bottlenecks import BottleneckCache
-from audionet.classifier import GraphClassifier
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import AudioNetError
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import encode_jpg, read_picture
+from audionet.models.bottleneck_cache import BottleneckCache
+from audionet.models.classifier import GraphClassifier
 from audionet.tables import markdown
 
 SPEEDS = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)

@@ -81,7 +81,7 @@ def test_means_are_those_of_the_draws_and_json_can_hold_all(result):
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
     import bench_unknown
 
-    monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
     monkeypatch.setattr("audionet.bench.benchmark.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")

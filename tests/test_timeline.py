@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet import timeline
-from audionet.classifier import Classifier
 from audionet.errors import InputError, RecordingError
+from audionet.models.classifier import Classifier
 from audionet.timeline import (
     Listener,
     Moments,
@@ -204,12 +204,12 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     pytest.importorskip("pyannote.metrics", reason="pyannote.metrics is not installed")
     from conftest import SAMPLE_AUDIO
 
-    from audionet.backbones import load_backbone
     from audionet.bench.conversation import error_rates, write_conversation
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
     from audionet.material import gather
+    from audionet.models.backbones.backbone import load_backbone
     from audionet.outcome import finish
     from audionet.settings import HeadSettings, HoldoutSettings
     from audionet.training import choose

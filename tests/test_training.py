@@ -6,8 +6,8 @@ from conftest import FakeBackbone, names_below
 
 from audionet import training
 from audionet.files import read_mark
-from audionet.head import TRAINERS
 from audionet.metrics import balanced_accuracy
+from audionet.models.head import TRAINERS
 from audionet.outcome import finish, score_held_out
 from audionet.settings import HeadSettings
 from audionet.training import Attempt, choose

@@ -13,8 +13,8 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
+from audionet.models.similarity import Trials
 from audionet.settings import HeadSettings, HoldoutSettings
-from audionet.similarity import Trials
 from audionet.training import choose
 
 LABELS = ("alice", "bob", "carol", "dave", "erin")
@@ -98,7 +98,7 @@ def test_one_label_alone_has_nothing_to_be_compared_with(measure):
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
     import bench_verify
 
-    monkeypatch.setattr("audionet.backbones.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
     monkeypatch.setattr("audionet.bench.benchmark.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = five_speakers(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")

@@ -32,7 +32,7 @@ list, never from those after it, and scripts never import each other:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audionet.classifier import Classifier
+    from audionet.models.classifier import Classifier
 
 __all__ = ["Classifier"]
 
@@ -40,7 +40,7 @@ __all__ = ["Classifier"]
 def __getattr__(name: str) -> Any:
     """Import `audionet.Classifier` when it is first asked for: a script's --help asks for nothing that is heavy."""
     if name == "Classifier":
-        from audionet.classifier import Classifier
+        from audionet.models.classifier import Classifier
 
         return Classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

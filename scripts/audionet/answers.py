@@ -31,9 +31,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from audionet.classifier import Answer
 from audionet.errors import AudioNetError, InputError
 from audionet.files import printable, whole_file
+from audionet.models.classifier import Answer
 from audionet.timeline import Span
 
 Row = Mapping[str, Any]

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from audionet.backbones import Backbone, candidate_bottlenecks, loader_of, union_of
 from audionet.console import say
 from audionet.data.dataset import Dataset
 from audionet.endtoend import TrainedNetwork, check_network, fine_tune, glance, train_network, validation_scores
-from audionet.head import Head, best_temperature
 from audionet.lessons import Lesson
 from audionet.material import Material, gather
-from audionet.openset import Clips, fit_open_set
+from audionet.models.backbones.backbone import Backbone, candidate_bottlenecks, loader_of, union_of
+from audionet.models.head import Head, best_temperature
+from audionet.models.openset import Clips, fit_open_set
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
 from audionet.training import Attempt, Choice, choose, head_before
 

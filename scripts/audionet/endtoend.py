@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audionet.backbones import (
+from audionet.console import hushed, progress_bar, say
+from audionet.errors import InputError
+from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
+from audionet.lessons import Lesson
+from audionet.material import Material
+from audionet.metrics import balanced_accuracy, log_loss
+from audionet.models.backbones.backbone import (
     ARCHITECTURES,
     Backbone,
     TrainableNetwork,
@@ -29,15 +35,9 @@ from audionet.backbones import (
     frozen,
     trainable_network,
 )
-from audionet.console import hushed, progress_bar, say
-from audionet.designs import DESIGNS, Design
-from audionet.errors import InputError
-from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
-from audionet.head import Head, log_softmax
-from audionet.lessons import Lesson
-from audionet.material import Material
-from audionet.metrics import balanced_accuracy, log_loss
-from audionet.networks import SMALLEST_SIDE
+from audionet.models.backbones.networks import SMALLEST_SIDE
+from audionet.models.backbones.small_cnns import DESIGNS, Design
+from audionet.models.head import Head, log_softmax
 from audionet.settings import NetworkSettings
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled
 from audionet.console import progress_bar, say
 from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
 from audionet.features.spectrogram import is_picture
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import printable
-from audionet.similarity import Similarity
+from audionet.models.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled
+from audionet.models.similarity import Similarity
 
 FEW_CHUNKS = 5  # below which a label is hardly known
 

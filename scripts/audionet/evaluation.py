@@ -48,9 +48,9 @@ from itertools import groupby
 import numpy as np
 
 from audionet import metrics
-from audionet.head import log_softmax, loudness_weights, pool
 from audionet.metrics import RecordingSums
-from audionet.openset import OpenSet
+from audionet.models.head import log_softmax, loudness_weights, pool
+from audionet.models.openset import OpenSet
 
 FORMAT = 1
 TOP_K = (2, 3, 5, 10)

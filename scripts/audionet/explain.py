@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.bottlenecks import BATCH_SIZE
-from audionet.classifier import Classifier
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import hertz_to_mel, mel_to_hertz, read_picture, served_picture
 from audionet.figures import shorten
 from audionet.files import printable, whole_file
-from audionet.head import log_softmax
+from audionet.models.bottleneck_cache import BATCH_SIZE
+from audionet.models.classifier import Classifier
+from audionet.models.head import log_softmax
 from audionet.timeline_picture import clock, figure_of
 
 SQUARES = 8  # that fit side by side

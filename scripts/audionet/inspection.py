@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from audionet.classifier import Classifier
 from audionet.console import hushed
 from audionet.exporting.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
-from audionet.head import Head
+from audionet.models.classifier import Classifier
+from audionet.models.head import Head
 from audionet.report import card_of
 
 _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")

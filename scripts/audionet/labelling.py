@@ -8,13 +8,13 @@ from pathlib import Path
 
 from audionet.answers import SPAN_COLUMNS, RowFile, answer_columns, answer_row, span_rows
 from audionet.audio import decoding
-from audionet.classifier import Classifier, GraphClassifier
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.explain import explain, write_explanation
 from audionet.files import printable, sha256_of
 from audionet.labelfiles import write_labels
 from audionet.live import Block, follow, latencies, microphone, paced
+from audionet.models.classifier import Classifier, GraphClassifier
 from audionet.scoring import Remarks, score_all
 from audionet.settings import LiveSettings, TimelineSettings
 from audionet.tables import print_table

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from audionet.backbones import fit_pictures
 from audionet.console import progress_bar
 from audionet.data.augmentation import View, draw_view
 from audionet.data.dataset import Example
@@ -23,6 +22,7 @@ from audionet.errors import PictureError
 from audionet.features.spectrogram import decode_picture, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.material import Material, planned_views
+from audionet.models.backbones.backbone import fit_pictures
 from audionet.parallel import process_pool
 from audionet.settings import HoldoutSettings
 

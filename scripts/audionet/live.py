@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.classifier import UNKNOWN, Classifier
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import Recipe
-from audionet.head import log_softmax
+from audionet.models.classifier import UNKNOWN, Classifier
+from audionet.models.head import log_softmax
 
 BLOCK_SECONDS = 0.1
 GAP_SECONDS = 0.05  # clocks of sound cards and computers differ by less over a block

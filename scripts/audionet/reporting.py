@@ -9,10 +9,10 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.audit import DataAudit
-from audionet.backbones import fit_pictures
-from audionet.classifier import Classifier
 from audionet.errors import PictureError, RecordingError
 from audionet.features.spectrogram import read_picture, served_picture
+from audionet.models.backbones.backbone import fit_pictures
+from audionet.models.classifier import Classifier
 from audionet.report import Report, card_of, write_report
 from audionet.sections import Heard, Mistake, pick_mistakes
 from audionet.testset import Source

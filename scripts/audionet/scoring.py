@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from audionet.audio import decoding
-from audionet.classifier import Answer
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import is_picture
 from audionet.files import in_sorted_runs, printable, walk_files
+from audionet.models.classifier import Answer
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
 AHEAD = 2  # clips under way for each thread, so that none waits for the slowest

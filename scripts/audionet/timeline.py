@@ -24,10 +24,10 @@ from typing import Literal
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.classifier import UNKNOWN, Classifier
 from audionet.errors import RecordingError
 from audionet.files import printable
-from audionet.head import log_softmax
+from audionet.models.classifier import UNKNOWN, Classifier
+from audionet.models.head import log_softmax
 
 HOP_SECONDS = 0.5
 MIN_SECONDS = 0.5

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from audionet.audit import claimed_accuracy
-from audionet.bottlenecks import Rows
 from audionet.console import hushed
 from audionet.files import mark_folder, read_mark, sha256_of
-from audionet.head import TRAINERS, Head, OnStep, TrainingSet, best_temperature, log_softmax
 from audionet.material import Material
 from audionet.metrics import accuracy, log_loss, rows_by_group
-from audionet.openset import Clips, OpenSet, fit_open_set
+from audionet.models.bottleneck_cache import Rows
+from audionet.models.head import TRAINERS, Head, OnStep, TrainingSet, best_temperature, log_softmax
+from audionet.models.openset import Clips, OpenSet, fit_open_set
 from audionet.settings import HeadSettings
 
 CURVE_ROWS = 1000  # of the training side, for the learning curves

@@ -21,10 +21,10 @@ from audionet.app.isolation import Apart, Limits
 from audionet.app.teaching import School
 from audionet.app.visitors import MissingError, Model, Visitor
 from audionet.audio import decoding
-from audionet.classifier import ABOUT_NAME
 from audionet.errors import AudioNetError
 from audionet.features.spectrogram import PICTURE_SUFFIXES
 from audionet.files import fingerprint_of, printable
+from audionet.models.classifier import ABOUT_NAME
 
 SERVED = "served"
 MOST_EXAMPLES = 8

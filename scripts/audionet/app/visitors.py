@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from audionet.classifier import ABOUT_NAME, UNKNOWN, read_enrolled
 from audionet.errors import AudioNetError
 from audionet.files import mark_folder, printable, read_mark, whole_file, write_json
+from audionet.models.classifier import ABOUT_NAME, UNKNOWN, read_enrolled
 
 KIND = "taught"
 CHOICE_NAME = "model.json"

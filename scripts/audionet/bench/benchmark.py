@@ -18,10 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from audionet.backbones import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
 from audionet.bench.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 from audionet.bench.peers import Cepstra, Resemblyzer, missing_peer, regress
-from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
 from audionet.console import say
 from audionet.data.augmentation import ChunkFile, plan_views
 from audionet.data.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
@@ -30,8 +28,10 @@ from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, sha256_of
-from audionet.head import Head
 from audionet.material import Material, gather
+from audionet.models.backbones.backbone import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
+from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
+from audionet.models.head import Head
 from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
 from audionet.training import Choice, choose
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from audionet.bench.benchmark import dataset_of, groups_by_name
-from audionet.classifier import Answer, Classifier
 from audionet.cli import changed
 from audionet.console import say
 from audionet.courses import Course, Graduate, Settings
 from audionet.data.dataset import Dataset, Example, levels_of, split
 from audionet.evaluation import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
+from audionet.models.classifier import Answer, Classifier
 from audionet.tables import Table
 
 QUIETEST = 1e-30  # a probability, whose logarithm is finite

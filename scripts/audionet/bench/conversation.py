@@ -20,12 +20,12 @@ import soundfile
 
 from audionet.audio import decoding
 from audionet.bench.benchmark import DefaultTraining
-from audionet.classifier import UNKNOWN, Classifier
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.files import whole_file
 from audionet.material import gather
+from audionet.models.classifier import UNKNOWN, Classifier
 from audionet.outcome import finish
 from audionet.settings import HoldoutSettings
 from audionet.timeline import Span, Timeline, make_timeline

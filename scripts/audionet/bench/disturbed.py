@@ -13,11 +13,11 @@ import numpy as np
 from audionet.audio import effects
 from audionet.audio.decoding import filled
 from audionet.audio.effects import Alter, missing_codecs
-from audionet.backbones import fit_pictures
 from audionet.data.augmentation import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import served_picture
 from audionet.files import sha256_of
+from audionet.models.backbones.backbone import fit_pictures
 
 VERSION = 1  # goes up by one when a condition comes out otherwise
 BABBLE = "babble 15 dB"

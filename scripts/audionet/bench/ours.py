@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.backbones import fit_pictures, load_backbone
 from audionet.bench.made_data import MadeBackbone
-from audionet.bottlenecks import Rows
 from audionet.data.dataset import read_dataset
 from audionet.features.spectrogram import is_picture, read_picture
 from audionet.files import walk_files
-from audionet.head import TRAINERS, TrainingSet
 from audionet.material import LEDGER_NAME, Material, gather
+from audionet.models.backbones.backbone import fit_pictures, load_backbone
+from audionet.models.bottleneck_cache import Rows
+from audionet.models.head import TRAINERS, TrainingSet
 from audionet.parallel import PACKAGE_PARENT
 from audionet.settings import Engine, HeadSettings, HoldoutSettings
 

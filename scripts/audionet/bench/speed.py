@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audionet.backbones import find_architecture
 from audionet.bench import bare, classic, ours
 from audionet.bench.timing import Contestant, Step, job, ratios, script, spread, take_turns
 from audionet.bench.workshop import DIMENSION, Workshop, emptied
 from audionet.files import walk_files
+from audionet.models.backbones.backbone import find_architecture
 
 OURS, CLASSIC, BARE, COLD, NETWORK = "ours", "classic", "bare libraries", "cold", "the network alone"
 BATCH_SIZE = 100  # of training, in the tutorial and by our default

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.backbones import Backbone
 from audionet.console import progress_bar
 from audionet.data.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
 from audionet.evaluation import ScoredRecording, evaluate
 from audionet.files import sha256_of
-from audionet.head import log_softmax, pool
 from audionet.material import Material, gather
 from audionet.metrics import auroc, detection_curve, equal_error_rate
+from audionet.models.backbones.backbone import Backbone
+from audionet.models.head import log_softmax, pool
 from audionet.outcome import score_held_out
 from audionet.settings import HoldoutSettings
 from audionet.tables import print_table

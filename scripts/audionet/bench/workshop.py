@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from audionet.audio.decoding import find_recordings
-from audionet.backbones import load_backbone
 from audionet.bench import made_data, ours
 from audionet.bench.timing import Contestant, run_timed, script
 from audionet.console import say
@@ -17,6 +16,7 @@ from audionet.data.preprocessing import PictureTally, make_pictures
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import is_picture
 from audionet.files import printable, walk_files, write_bytes
+from audionet.models.backbones.backbone import load_backbone
 
 DIMENSION = 1280  # of the bottlenecks of the classic layer of the default network
 LONG_SECONDS = 300.0  # of a long recording, about

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from audionet.classifier import Classifier
 from audionet.console import hushed
 from audionet.errors import ExportError, InputError
 from audionet.exporting.formats import FORMATS, Format, Written, check_packages
 from audionet.exporting.frozen_graph import picture_graph, picture_size, waveform_graph
 from audionet.exporting.parity import Clip, Parity, compare, inputs_of
 from audionet.files import mark_folder, printable, read_mark, whole_file, whole_folder
+from audionet.models.classifier import Classifier
 
 KIND = "export"
 Input = Literal["waveform", "picture"]

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from audionet.backbones import Runner
 from audionet.errors import InputError
 from audionet.files import MARK_NAME, printable
+from audionet.models.backbones.backbone import Runner
 
 REQUIREMENTS = "scripts/requirements-export.txt"
 OPSET = 18  # of ONNX

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from audionet.classifier import Classifier
 from audionet.console import hushed
 from audionet.errors import InputError
 from audionet.exporting.drawing_ops import picture_of, resized
 from audionet.features.recipes import Recipe
 from audionet.files import printable, write_bytes, write_text
-from audionet.head import Head
+from audionet.models.classifier import Classifier
+from audionet.models.head import Head
 
 
 def write_graph(classifier: Classifier, path: Path) -> None:

@@ -14,14 +14,14 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.audio.measurements import chunk_level_dbfs
-from audionet.backbones import Runner, fit_pictures
-from audionet.classifier import Classifier
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.exporting.formats import Tolerance
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw, encode_jpg, read_picture, served_picture
-from audionet.head import log_softmax, loudness_weights, pool
+from audionet.models.backbones.backbone import Runner, fit_pictures
+from audionet.models.classifier import Classifier
+from audionet.models.head import log_softmax, loudness_weights, pool
 from audionet.testset import Source, content_key, training_keys
 
 MOST_CHUNKS = 120  # to compare on, and to calibrate on

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import backbones
-from audionet.backbones import (
+from audionet.errors import InputError, WeightsError
+from audionet.models.backbones import backbone as backbone_module
+from audionet.models.backbones.backbone import (
     ARCHITECTURES,
     candidate_bottlenecks,
     fit_pictures,
@@ -24,9 +25,8 @@ from audionet.backbones import (
     parse_bottleneck,
     segment_weights,
 )
-from audionet.errors import InputError, WeightsError
+from audionet.models.backbones.weights import RegistrySource, cache_folder, find_weights
 from audionet.settings import BackboneSettings
-from audionet.weights import RegistrySource, cache_folder, find_weights
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"]
 
@@ -179,7 +179,7 @@ def freezer(tmp_path, monkeypatch):
         frozen.append(spec.text)
         return b"a graph", {"height": size[0], "width": size[1], "dimensions": [5] * len(spec.parts)}
 
-    monkeypatch.setattr(backbones, "_freeze", freeze)
+    monkeypatch.setattr(backbone_module, "_freeze", freeze)
     (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     return frozen
 

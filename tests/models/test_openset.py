@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet import metrics
-from audionet.openset import FALSE_ACCEPT_RATE, Clips, OpenSet, Space, fit_open_set
+from audionet.models.openset import FALSE_ACCEPT_RATE, Clips, OpenSet, Space, fit_open_set
 
 LABELS = 8
 DIMENSIONS = 20

@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from audionet.bottlenecks import Rows
 from audionet.console import hushed
+from audionet.models.bottleneck_cache import Rows
 from audionet.settings import HeadSettings
 
 LDA_SHRINKAGE = 0.5

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audionet import networks
-from audionet.backbones import ARCHITECTURES
 from audionet.errors import WeightsError
-from audionet.weights import RegistrySource, Weights, find_weights, read_arrays
+from audionet.models.backbones import networks
+from audionet.models.backbones.backbone import ARCHITECTURES
+from audionet.models.backbones.weights import RegistrySource, Weights, find_weights, read_arrays
 
 pytestmark = [
     pytest.mark.slow,  # TensorFlow takes seconds to import, and registry packages are fetched once

@@ -28,16 +28,16 @@ import numpy as np
 from audionet.audio import decoding
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
-from audionet.backbones import Runner, fit_pictures, open_graph
-from audionet.bottlenecks import BATCH_SIZE, bottlenecks_of
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import read_picture, served_picture
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
-from audionet.head import Head, log_softmax, loudness_weights, pool
-from audionet.openset import OpenSet
+from audionet.models.backbones.backbone import Runner, fit_pictures, open_graph
+from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
+from audionet.models.head import Head, log_softmax, loudness_weights, pool
+from audionet.models.openset import OpenSet
+from audionet.models.similarity import Similarity
 from audionet.settings import Engine
-from audionet.similarity import Similarity
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
 KIND = "classifier"

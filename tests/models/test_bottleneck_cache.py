@@ -8,10 +8,10 @@ from conftest import FakeBackbone, names_below
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import bottlenecks
-from audionet.bottlenecks import BottleneckCache, Rows, bottlenecks_of
 from audionet.errors import PictureError
 from audionet.files import read_mark, sha256_of
+from audionet.models import bottleneck_cache
+from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
 
 
 def key_of(item: int) -> str:
@@ -170,7 +170,7 @@ def test_many_small_entries_become_few(compute, folder):
 
 
 def test_merging_keeps_every_entry_when_one_is_full(compute, folder, monkeypatch):
-    monkeypatch.setattr(bottlenecks, "SHARD_ROWS", 16)
+    monkeypatch.setattr(bottleneck_cache, "SHARD_ROWS", 16)
     for count in (10, 20, 30, 45):
         compute(range(count))
     vectors, _ = compute(range(45), read_picture=lambda item: pytest.fail("read again"))
@@ -178,7 +178,7 @@ def test_merging_keeps_every_entry_when_one_is_full(compute, folder, monkeypatch
 
 
 def test_a_table_larger_than_memory_is_mapped_from_disk(compute, monkeypatch):
-    monkeypatch.setattr(bottlenecks, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(bottleneck_cache, "IN_MEMORY_BYTES", 1000)
     vectors, _ = compute(range(20))
     assert isinstance(vectors, np.memmap)
     assert np.array_equal(vectors, expected(range(20)))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import Ridge
 
-from audionet.head import (
+from audionet.models.head import (
     RIDGE_SHARPNESS,
     RIDGE_SHRINKAGE,
     TRAINERS,

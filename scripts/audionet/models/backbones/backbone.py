@@ -39,12 +39,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from audionet import networks
 from audionet.console import hushed, say
 from audionet.errors import InputError, WeightsError
 from audionet.files import fingerprint_of, sha256_of, write_bytes, write_json
-from audionet.settings import BackboneSettings, Engine
-from audionet.weights import (
+from audionet.models.backbones import networks
+from audionet.models.backbones.weights import (
     OfficialSource,
     RegistrySource,
     Source,
@@ -53,6 +52,7 @@ from audionet.weights import (
     find_module,
     find_weights,
 )
+from audionet.settings import BackboneSettings, Engine
 
 Runner = Callable[[np.ndarray], np.ndarray]
 

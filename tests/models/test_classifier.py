@@ -8,13 +8,13 @@ import soundfile
 from conftest import RATE_HZ, SPEAKERS, names_below, noise, voice, write_sound
 
 from audionet.audio.decoding import read_chunks
-from audionet.classifier import Answer, Classifier, GraphClassifier
 from audionet.data.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
 from audionet.evaluation import evaluate
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import read_picture, served_picture
-from audionet.head import loudness_weights, pool
+from audionet.models.classifier import Answer, Classifier, GraphClassifier
+from audionet.models.head import loudness_weights, pool
 from audionet.testset import Source, score_sources
 
 
@@ -122,7 +122,7 @@ def test_format_and_sample_rate_hardly_change_the_answer(classifier, tmp_path, s
 def test_long_recordings_are_scored_in_batches_with_the_same_outcome(classifier, tmp_path, monkeypatch):
     clip = write_sound(tmp_path / "long.wav", np.tile(voice("bob", seed=5), 5))
     at_once = classifier.score(clip)
-    monkeypatch.setattr("audionet.classifier.BATCH_SIZE", 3)
+    monkeypatch.setattr("audionet.models.classifier.BATCH_SIZE", 3)
     assert classifier.score(clip).chunk_probabilities == pytest.approx(at_once.chunk_probabilities, rel=1e-5)
     assert at_once.chunk_offsets_seconds.tolist() == list(range(0, 20, 2))
 

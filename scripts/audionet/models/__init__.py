@@ -1,0 +1,1 @@
+"""What a saved classifier needs to answer: backbone, head, open-set detector, similarity."""
