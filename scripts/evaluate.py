@@ -57,10 +57,11 @@ class EvaluateOptions:
 def evaluate(options: EvaluateOptions) -> int:
     """Score or compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet import comparison, findings, reporting, testset
+    from audionet import reporting
+    from audionet.evaluation import comparison, summary, test_set
+    from audionet.evaluation.runs import Stopwatch, write_evaluation
     from audionet.files import write_json
     from audionet.models.classifier import Classifier
-    from audionet.runs import Stopwatch, write_evaluation
 
     watch = Stopwatch()
     if options.compare:
@@ -70,10 +71,10 @@ def evaluate(options: EvaluateOptions) -> int:
             write_json(options.json, result)
     else:
         classifier = Classifier.load(options.model)
-        sources = testset.find_sources(
+        sources = test_set.find_sources(
             audio_dir=options.audio_dir, image_dir=options.image_dir, negatives=options.negatives
         )
-        result = testset.evaluate_folder(
+        result = test_set.evaluate_folder(
             classifier,
             sources,
             exclude_training=options.exclude_training,
@@ -83,7 +84,7 @@ def evaluate(options: EvaluateOptions) -> int:
         write_evaluation(options.runs_dir, script="evaluate.py", options=options, watch=watch, evaluation=result)
         if options.json:
             write_json(options.json, result)
-        findings.print_findings(result)
+        summary.print_findings(result)
         if options.report:
             reporting.report_test(options.report, result, classifier, sources, model=options.model)
             print(f"Report: {printable(options.report)}")

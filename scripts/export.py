@@ -46,7 +46,7 @@ class ExportOptions:
 def export(options: ExportOptions) -> int:
     """Write, compare and say how it compares."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet import testset
+    from audionet.evaluation import test_set
     from audionet.exporting import exports, parity
     from audionet.models.classifier import Classifier, read_enrolled
     from audionet.tables import print_table
@@ -54,7 +54,7 @@ def export(options: ExportOptions) -> int:
     classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained
     shipped = [TF_FILES / name for name in ("data_audio", "sample_audio")]
     audio_dir = options.audio_dir or next((folder for folder in shipped if folder.is_dir()), shipped[0])
-    sources = testset.find_sources(
+    sources = test_set.find_sources(
         audio_dir=None if options.image_dir else audio_dir, image_dir=options.image_dir, negatives=None
     )
     held_out, trained_on = parity.find_clips(classifier, sources)

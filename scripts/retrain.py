@@ -57,9 +57,10 @@ class RetrainOptions:
 def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
-    from audionet import courses, findings, material, outcome, runs
+    from audionet import courses, material, outcome
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import notes_of, pictures_for
+    from audionet.evaluation import runs, summary
 
     watch = runs.Stopwatch()
     outcome.check_replaceable(options.output_model)
@@ -98,7 +99,7 @@ def retrain(options: RetrainOptions) -> int:
     run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
     for picture, reason in learned.material.failures.items():
         say(f"Set aside: {printable(picture)}: {reason}")
-    findings.warn(run.tested.evaluation)
+    summary.warn(run.tested.evaluation)
     for line in [*run.closing_lines(options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
     return EXIT_FAILED if failures or learned.material.failures or run.failures else 0

@@ -35,7 +35,7 @@ class RunsOptions:
 
 def list_runs(options: RunsOptions) -> int:
     """Print the records, and return 1 if a file among them is none."""
-    from audionet import runs  # which --help need not wait for
+    from audionet.evaluation import runs  # which --help need not wait for
     from audionet.tables import print_table
 
     records, failures = runs.read_runs(options.runs_dir)

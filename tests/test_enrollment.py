@@ -10,10 +10,10 @@ from conftest import RATE_HZ, noise, voice, write_sound
 
 from audionet import enrollment
 from audionet.errors import ClassifierError, InputError
+from audionet.evaluation.test_set import evaluate_folder, find_audio
 from audionet.live import Block, follow
 from audionet.models.classifier import ENROLLED_NAME, Classifier, read_enrolled
 from audionet.models.similarity import Similarity, fit_similarity, fit_space
-from audionet.testset import evaluate_folder, find_audio
 from audionet.timeline import make_timeline
 
 

@@ -10,12 +10,12 @@ import pytest
 from conftest import SAMPLE_AUDIO, write_sound
 
 from audionet.errors import ExportError, InputError
+from audionet.evaluation.test_set import find_audio, find_pictures
 from audionet.exporting import exports, formats
 from audionet.exporting.formats import FORMATS, Tolerance
 from audionet.exporting.frozen_graph import picture_graph, waveform_graph
 from audionet.exporting.parity import Clip, compare, find_clips
 from audionet.models.classifier import Classifier, write_enrolled
-from audionet.testset import find_audio, find_pictures
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

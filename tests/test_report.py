@@ -11,8 +11,9 @@ from conftest import RATE_HZ, tone
 
 from audionet import figures
 from audionet.audio.fingerprints import SharedSound
-from audionet.audit import DataAudit, Giveaway, LeakAudit, Sounds
-from audionet.evaluation import ScoredRecording, evaluate
+from audionet.evaluation import evaluate
+from audionet.evaluation.data_audit import DataAudit, Giveaway, LeakAudit, Sounds
+from audionet.evaluation.evaluate import ScoredRecording
 from audionet.report import Report, card_of, render, write_report
 from audionet.sections import Heard, Mistake, pick_mistakes, sound_uri, table
 

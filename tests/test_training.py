@@ -5,8 +5,8 @@ import pytest
 from conftest import FakeBackbone, names_below
 
 from audionet import training
+from audionet.evaluation.metrics import balanced_accuracy
 from audionet.files import read_mark
-from audionet.metrics import balanced_accuracy
 from audionet.models.head import TRAINERS
 from audionet.outcome import finish, score_held_out
 from audionet.settings import HeadSettings

@@ -23,10 +23,10 @@ import numpy as np
 
 from audionet.console import hushed, progress_bar, say
 from audionet.errors import InputError
+from audionet.evaluation.metrics import balanced_accuracy, log_loss
 from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
 from audionet.lessons import Lesson
 from audionet.material import Material
-from audionet.metrics import balanced_accuracy, log_loss
 from audionet.models.backbones.backbone import (
     ARCHITECTURES,
     Backbone,

@@ -14,24 +14,25 @@ import numpy as np
 
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note
-from audionet.audit import DataAudit, LeakAudit, audit_data
 from audionet.console import progress_bar
 from audionet.courses import Graduate
 from audionet.data.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
-from audionet.evaluation import ScoredRecording, evaluate
+from audionet.evaluation import evaluate
+from audionet.evaluation.data_audit import DataAudit, LeakAudit, audit_data
+from audionet.evaluation.evaluate import ScoredRecording
+from audionet.evaluation.metrics import rows_by_group
+from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, write_run
+from audionet.evaluation.test_set import Source, content_keys, evaluate_scored, find_test_sources, score_sources
 from audionet.exporting.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.material import Material, without_fold
-from audionet.metrics import rows_by_group
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity, fit_similarity
 from audionet.report import Report, card_of, write_report
 from audionet.reporting import heard_of, mistakes_of
-from audionet.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.settings import HoldoutSettings
-from audionet.testset import Source, content_keys, evaluate_scored, find_test_sources, score_sources
 from audionet.training import Attempt, Choice
 
 

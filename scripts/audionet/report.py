@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet import sections
-from audionet.audit import DataAudit, LeakAudit
+from audionet.evaluation.data_audit import DataAudit, LeakAudit
 from audionet.files import printable, write_text
 from audionet.sections import Heard, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
 

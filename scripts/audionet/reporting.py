@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.audit import DataAudit
 from audionet.errors import PictureError, RecordingError
+from audionet.evaluation.data_audit import DataAudit
+from audionet.evaluation.test_set import Source
 from audionet.features.spectrogram import read_picture, served_picture
 from audionet.models.backbones.backbone import fit_pictures
 from audionet.models.classifier import Classifier
 from audionet.report import Report, card_of, write_report
 from audionet.sections import Heard, Mistake, pick_mistakes
-from audionet.testset import Source
 
 MOST_HEARD = 2  # labels that are shown as sound and as picture
 

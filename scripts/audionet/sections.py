@@ -16,7 +16,7 @@ import soxr
 from PIL import Image
 
 from audionet import figures
-from audionet.audit import DataAudit, LeakAudit, Sounds
+from audionet.evaluation.data_audit import DataAudit, LeakAudit, Sounds
 from audionet.figures import Figure
 from audionet.files import printable
 

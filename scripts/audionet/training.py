@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from audionet.audit import claimed_accuracy
 from audionet.console import hushed
+from audionet.evaluation.data_audit import claimed_accuracy
+from audionet.evaluation.metrics import accuracy, log_loss, rows_by_group
 from audionet.files import mark_folder, read_mark, sha256_of
 from audionet.material import Material
-from audionet.metrics import accuracy, log_loss, rows_by_group
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import TRAINERS, Head, OnStep, TrainingSet, best_temperature, log_softmax
 from audionet.models.openset import Clips, OpenSet, fit_open_set

@@ -11,11 +11,11 @@ from audionet.audio.decoding import read_chunks
 from audionet.data.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
 from audionet.evaluation import evaluate
+from audionet.evaluation.test_set import Source, score_sources
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import read_picture, served_picture
 from audionet.models.classifier import Answer, Classifier, GraphClassifier
 from audionet.models.head import loudness_weights, pool
-from audionet.testset import Source, score_sources
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import metrics
+from audionet.evaluation import metrics
 from audionet.models.openset import FALSE_ACCEPT_RATE, Clips, OpenSet, Space, fit_open_set
 
 LABELS = 8

@@ -15,13 +15,13 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from audionet import runs
 from audionet.app import tasks
 from audionet.app.isolation import Apart, Limits
 from audionet.app.teaching import School
 from audionet.app.visitors import MissingError, Model, Visitor
 from audionet.audio import decoding
 from audionet.errors import AudioNetError
+from audionet.evaluation import runs
 from audionet.features.spectrogram import PICTURE_SUFFIXES
 from audionet.files import fingerprint_of, printable
 from audionet.models.classifier import ABOUT_NAME

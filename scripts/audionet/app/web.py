@@ -23,7 +23,6 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from audionet import runs
 from audionet.app import tasks
 from audionet.app.gate import Gate, GateRules, problem
 from audionet.app.isolation import CrashError, OvertimeError
@@ -31,6 +30,7 @@ from audionet.app.page import BusyError, Page, PageSettings
 from audionet.app.visitors import STRANGERS, MissingError, Model, RefusedError
 from audionet.console import say
 from audionet.errors import AudioNetError, ClassifierError, PictureError, RecordingError
+from audionet.evaluation import runs
 from audionet.files import printable
 
 HERE = Path(__file__).resolve().parent.parent

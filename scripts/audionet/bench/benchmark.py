@@ -25,7 +25,7 @@ from audionet.data.augmentation import ChunkFile, plan_views
 from audionet.data.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
-from audionet.evaluation import ScoredRecording, accuracies
+from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, sha256_of
 from audionet.material import Material, gather

@@ -18,7 +18,7 @@ from audionet.cli import changed
 from audionet.console import say
 from audionet.courses import Course, Graduate, Settings
 from audionet.data.dataset import Dataset, Example, levels_of, split
-from audionet.evaluation import ScoredRecording, accuracies
+from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.classifier import Answer, Classifier
 from audionet.tables import Table

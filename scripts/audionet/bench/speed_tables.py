@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from audionet.bench.speed import CLASSIC, OURS
+from audionet.evaluation.runs import versions
 from audionet.files import whole_file
-from audionet.runs import versions
 from audionet.tables import Table
 
 MEBIBYTE = 2**20

@@ -16,10 +16,11 @@ import numpy as np
 from audionet.console import progress_bar
 from audionet.data.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
-from audionet.evaluation import ScoredRecording, evaluate
+from audionet.evaluation import evaluate
+from audionet.evaluation.evaluate import ScoredRecording
+from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.files import sha256_of
 from audionet.material import Material, gather
-from audionet.metrics import auroc, detection_curve, equal_error_rate
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.head import log_softmax, pool
 from audionet.outcome import score_held_out

@@ -17,8 +17,8 @@ from audionet.bench.strangers import Draw, material_of
 from audionet.console import progress_bar
 from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
+from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.material import Material, gather
-from audionet.metrics import auroc, detection_curve, equal_error_rate
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.similarity import Trials, fit_space
 from audionet.settings import HoldoutSettings

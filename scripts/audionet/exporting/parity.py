@@ -16,13 +16,13 @@ from audionet.audio import decoding
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
+from audionet.evaluation.test_set import Source, content_key, training_keys
 from audionet.exporting.formats import Tolerance
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw, encode_jpg, read_picture, served_picture
 from audionet.models.backbones.backbone import Runner, fit_pictures
 from audionet.models.classifier import Classifier
 from audionet.models.head import log_softmax, loudness_weights, pool
-from audionet.testset import Source, content_key, training_keys
 
 MOST_CHUNKS = 120  # to compare on, and to calibrate on
 CHUNKS_A_RECORDING = 20

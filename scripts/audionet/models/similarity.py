@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.metrics import detection_curve, equal_error_rate, rows_by_group
+from audionet.evaluation.metrics import detection_curve, equal_error_rate, rows_by_group
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import moments
 

@@ -10,8 +10,8 @@ from conftest import SCRIPTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import runs
 from audionet.errors import InputError
+from audionet.evaluation import runs
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,16 @@ from conftest import SCRIPTS, run_python, voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import comparison, findings, reporting, testset
+from audionet import reporting
 from audionet.audio.effects import SWEEP, Circumstances
 from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
-from audionet.evaluation import ScoredRecording, accuracies, evaluate
+from audionet.evaluation import comparison, evaluate, summary, test_set
+from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.runs import read_runs
 from audionet.features.spectrogram import encode_jpg
 from audionet.models.classifier import Classifier
 from audionet.models.openset import Clips, fit_open_set
-from audionet.runs import read_runs
 
 LABELS = ("alice", "bob", "carol")
 
@@ -150,7 +151,7 @@ class TestUnknown:
         result = plain(evaluate([scored("1.mp3", "mallory")], LABELS))
         assert result["chunk"]["accuracy"] is None and result["confusion"] is None
         assert "knows" in result["not_computed"]["recording"]
-        assert "no accuracy" in findings.headline(result)
+        assert "no accuracy" in summary.headline(result)
 
     def test_true_claims_are_told_from_false_ones(self):
         result = evaluate(a_test_folder(strangers=2, wrong=0), LABELS)["verification"]
@@ -286,21 +287,21 @@ class TestContentKeys:
     def test_a_picture_is_the_same_whatever_it_is_said_to_be_of(self):
         about = {"recipe": {}, "recording": "alice/monday.mp3"}
         one, two = (encode_jpg(self.PICTURE, quality=95, about=words) for words in (about, None))
-        assert one != two and testset.content_key(one) == testset.content_key(two)
+        assert one != two and test_set.content_key(one) == test_set.content_key(two)
 
     def test_another_picture_is_another(self):
-        keys = {testset.content_key(encode_jpg(picture, quality=95)) for picture in (self.PICTURE, 255 - self.PICTURE)}
+        keys = {test_set.content_key(encode_jpg(picture, quality=95)) for picture in (self.PICTURE, 255 - self.PICTURE)}
         assert len(keys) == 2
 
     @given(st.binary(max_size=50))
     def test_whatever_follows_a_jpg_marker_has_a_key(self, content):
-        assert testset.content_key(b"\xff\xd8" + content) >= 0
+        assert test_set.content_key(b"\xff\xd8" + content) >= 0
 
     def test_keys_are_sorted_and_each_is_there_once(self, tmp_path):
         paths = [tmp_path / f"{number}.png" for number in range(5)]
         for number, path in enumerate(paths):
             path.write_bytes(bytes([number // 2]))
-        keys = testset.content_keys(paths)
+        keys = test_set.content_keys(paths)
         assert keys.dtype == np.uint64 and len(keys) == 3 and (np.diff(keys.astype(object)) > 0).all()
 
 
@@ -310,12 +311,12 @@ class TestAlteredClips:
     @pytest.mark.parametrize("condition", SWEEP, ids=lambda condition: condition.name)
     def test_no_condition_leaves_nothing(self, condition):
         at = Circumstances(1_600, np.random.default_rng(0))
-        clips = testset.altered_clips(self.SOUNDS, condition, at, chunk_samples=1_600)
+        clips = test_set.altered_clips(self.SOUNDS, condition, at, chunk_samples=1_600)
         assert len(clips) >= 2 and all(0 < len(clip) <= 1_600 for clip in clips)
 
     def test_short_clips_are_cut_from_the_chunks(self):
         condition = next(one for one in SWEEP if one.clip_seconds == 0.5)
-        clips = testset.altered_clips(self.SOUNDS, condition, Circumstances(1_600, None), chunk_samples=1_600)
+        clips = test_set.altered_clips(self.SOUNDS, condition, Circumstances(1_600, None), chunk_samples=1_600)
         assert [len(clip) for clip in clips] == [800, 800, 800, 800, 800]
 
 
@@ -336,7 +337,7 @@ def classifier(saved) -> Classifier:
 
 class TestFolders:
     def test_scores_are_those_of_the_classifier(self, classifier, spoken):
-        result = testset.score_sources(classifier, testset.find_audio(spoken))
+        result = test_set.score_sources(classifier, test_set.find_audio(spoken))
         assert len(result.scored) == 6
         for one in result.scored:
             answer = classifier.score(spoken / one.recording)
@@ -345,8 +346,8 @@ class TestFolders:
             np.testing.assert_allclose(probabilities, answer.chunk_probabilities, atol=1e-5)
 
     def test_pictures_of_recordings_score_as_the_recordings(self, classifier, speakers, drawn):
-        of_pictures = testset.score_sources(classifier, testset.find_pictures(drawn)).scored
-        of_recordings = testset.score_sources(classifier, testset.find_audio(speakers)).scored
+        of_pictures = test_set.score_sources(classifier, test_set.find_pictures(drawn)).scored
+        of_recordings = test_set.score_sources(classifier, test_set.find_audio(speakers)).scored
         by_name = {one.recording: one.logits for one in of_recordings}
         assert {one.recording for one in of_pictures} == set(by_name)
         for one in of_pictures:
@@ -356,7 +357,7 @@ class TestFolders:
         folder = shutil.copytree(spoken, tmp_path / "audio")
         (folder / "alice" / "broken.mp3").write_bytes(b"no sound" * 100)
         write_sound(folder / "bob" / "silent.wav", np.zeros(16_000, np.float32))
-        result = testset.evaluate_folder(classifier, testset.find_audio(folder))
+        result = test_set.evaluate_folder(classifier, test_set.find_audio(folder))
         assert set(result["failures"]) == {"alice/broken.mp3", "bob/silent.wav"}
         assert "silent" in result["failures"]["bob/silent.wav"]
         assert result["recording"]["n"] == 6
@@ -365,8 +366,8 @@ class TestFolders:
         folder = shutil.copytree(spoken, tmp_path / "audio")
         write_sound(folder / "_unknown_" / "a.wav", voice("alice", seed=50))
         write_sound(tmp_path / "negatives" / "deep" / "b.wav", voice("bob", seed=51))
-        sources = testset.find_sources(audio_dir=folder, image_dir=None, negatives=tmp_path / "negatives")
-        result = testset.evaluate_folder(classifier, sources)
+        sources = test_set.find_sources(audio_dir=folder, image_dir=None, negatives=tmp_path / "negatives")
+        result = test_set.evaluate_folder(classifier, sources)
         assert result["data"]["unknown_labels"] == {"_unknown_": 2} and result["recording"]["n"] == 6
         assert result["open_set"]["auroc"] is not None
 
@@ -375,10 +376,10 @@ class TestFolders:
     ):
         folder = shutil.copytree(spoken, tmp_path / "audio")
         shutil.copy(speakers / "alice" / "0.mp3", folder / "bob" / "another name.mp3")
-        classifier.training_keys = testset.content_keys(drawn.glob("alice/0_*.jpg"))
-        sources = testset.find_audio(folder)
-        assert testset.score_sources(classifier, sources).in_training == ["bob/another name.mp3"]
-        result = testset.evaluate_folder(classifier, sources, exclude_training=True)
+        classifier.training_keys = test_set.content_keys(drawn.glob("alice/0_*.jpg"))
+        sources = test_set.find_audio(folder)
+        assert test_set.score_sources(classifier, sources).in_training == ["bob/another name.mp3"]
+        result = test_set.evaluate_folder(classifier, sources, exclude_training=True)
         assert result["excluded"] == ["bob/another name.mp3"] and result["recording"]["n"] == 6
 
     def test_what_was_in_training_is_found_even_if_it_was_encoded_and_cut_otherwise(self, classifier, tmp_path):
@@ -386,26 +387,26 @@ class TestFolders:
         sound[100_000:220_000] += voice("bob", seed=78, seconds=7.5)
         write_sound(tmp_path / "trained" / "alice" / "a.wav", sound)
         write_sound(tmp_path / "tested" / "bob" / "b.ogg", sound[10_000:])
-        trained = testset.score_sources(classifier, testset.find_audio(tmp_path / "trained"))
+        trained = test_set.score_sources(classifier, test_set.find_audio(tmp_path / "trained"))
         classifier.fingerprints = {name: fingerprint_of(notes) for name, notes in trained.notes.items()}
-        result = testset.evaluate_folder(classifier, testset.find_audio(tmp_path / "tested"))
+        result = test_set.evaluate_folder(classifier, test_set.find_audio(tmp_path / "tested"))
         assert result["recordings"][0]["in_training"] > 3
         assert "alice/a.wav" in result["shared_with_training"][0]
 
     def test_it_says_how_the_recordings_sound(self, classifier, spoken):
-        result = testset.evaluate_folder(classifier, testset.find_audio(spoken))
+        result = test_set.evaluate_folder(classifier, test_set.find_audio(spoken))
         assert {row["label"] for row in result["data_audit"]["labels"]} == set(LABELS)
 
     def test_the_most_telling_chunk_is_named(self, classifier, spoken):
-        result = testset.evaluate_folder(classifier, testset.find_audio(spoken))
+        result = test_set.evaluate_folder(classifier, test_set.find_audio(spoken))
         assert all(row["telling_seconds"] in (0, 2, 4) for row in result["recordings"])
 
     def test_nothing_left_to_test_on_is_an_error(self, classifier, speakers, drawn):
-        classifier.training_keys = testset.content_keys(drawn.rglob("*.jpg"))
+        classifier.training_keys = test_set.content_keys(drawn.rglob("*.jpg"))
         with pytest.raises(InputError, match="15 were in training"):
-            testset.evaluate_folder(classifier, testset.find_audio(speakers), exclude_training=True)
+            test_set.evaluate_folder(classifier, test_set.find_audio(speakers), exclude_training=True)
 
-    @pytest.mark.parametrize("find", [testset.find_audio, testset.find_pictures, testset.find_negatives])
+    @pytest.mark.parametrize("find", [test_set.find_audio, test_set.find_pictures, test_set.find_negatives])
     def test_an_empty_folder_is_an_error(self, find, tmp_path):
         (tmp_path / "alice").mkdir()
         with pytest.raises(InputError, match="holds no"):
@@ -414,11 +415,11 @@ class TestFolders:
     def test_recordings_are_nothing_for_a_classifier_of_ordinary_pictures(self, classifier, spoken):
         classifier.recipe = None
         with pytest.raises(InputError, match="--image_dir"):
-            testset.score_sources(classifier, testset.find_audio(spoken))
+            test_set.score_sources(classifier, test_set.find_audio(spoken))
 
     def test_a_crash_costs_one_recording(self, tmp_path):
         tasks = [str(number) for number in range(6)]
-        done = dict(testset._side_by_side(_crash_on_three, tasks, description="Crashing", jobs=2))
+        done = dict(test_set._side_by_side(_crash_on_three, tasks, description="Crashing", jobs=2))
         assert "crashed" in done.pop("3")
         assert done == {task: task.upper() for task in tasks if task != "3"}
 
@@ -434,19 +435,19 @@ def _crash_on_three(task: str) -> str:
 @pytest.mark.slow
 class TestSweep:
     def test_every_condition_is_scored_on_every_recording(self, classifier, spoken):
-        swept, skipped = testset.sweep(classifier, testset.find_audio(spoken))
+        swept, skipped = test_set.sweep(classifier, test_set.find_audio(spoken))
         assert swept[0]["name"] == "clean"
         assert len(swept) + len(skipped) == len(SWEEP)
         for condition in swept:
             assert condition["recording"]["n"] == 6 and 0 <= condition["chunk"]["accuracy"] <= 1
 
     def test_a_codec_that_is_missing_is_skipped_with_its_reason(self, classifier, spoken, monkeypatch):
-        monkeypatch.setattr(testset, "missing_codecs", lambda: {"gsm": "it is not there"})
-        assert testset.sweep(classifier, testset.find_audio(spoken))[1] == {"codec gsm": "it is not there"}
+        monkeypatch.setattr(test_set, "missing_codecs", lambda: {"gsm": "it is not there"})
+        assert test_set.sweep(classifier, test_set.find_audio(spoken))[1] == {"codec gsm": "it is not there"}
 
     def test_clean_is_what_evaluation_says(self, classifier, spoken):
-        sources = testset.find_audio(spoken)
-        result = testset.evaluate_folder(classifier, sources, with_sweep=True)
+        sources = test_set.find_audio(spoken)
+        result = test_set.evaluate_folder(classifier, sources, with_sweep=True)
         clean = result["sweep"][0]
         assert clean["chunk"]["accuracy"] == result["chunk"]["accuracy"]
 
@@ -454,7 +455,7 @@ class TestSweep:
 def test_strangers_alone_cannot_be_swept(classifier, tmp_path):
     write_sound(tmp_path / "mallory" / "a.wav", voice("alice", seed=1))
     with pytest.raises(InputError, match="--sweep"):
-        testset.sweep(classifier, testset.find_audio(tmp_path))
+        test_set.sweep(classifier, test_set.find_audio(tmp_path))
 
 
 class TestReporting:
@@ -462,8 +463,8 @@ class TestReporting:
         folder = shutil.copytree(spoken, tmp_path / "audio")
         (folder / "alice").rename(folder / "was alice")
         (folder / "bob").rename(folder / "alice")  # so that all of them are mistaken
-        sources = testset.find_audio(folder)
-        evaluation = testset.evaluate_folder(classifier, sources)
+        sources = test_set.find_audio(folder)
+        evaluation = test_set.evaluate_folder(classifier, sources)
         mistakes = reporting.mistakes_of(evaluation["recordings"], classifier, sources)
         of_known_labels = [mistake.label for mistake in mistakes if mistake.label in classifier.labels]
         assert of_known_labels == ["alice", "alice"]
@@ -476,8 +477,8 @@ class TestReporting:
     ):
         folder = tmp_path / "pictures"
         shutil.copytree(drawn / "bob", folder / "alice", ignore=shutil.ignore_patterns(left_out))
-        sources = testset.find_pictures(folder)
-        evaluation = testset.evaluate_folder(classifier, sources)
+        sources = test_set.find_pictures(folder)
+        evaluation = test_set.evaluate_folder(classifier, sources)
         (first, *_) = reporting.mistakes_of(evaluation["recordings"], classifier, sources)
         assert first.picture is not None and (first.samples is None) == bool(left_out)
 
@@ -485,8 +486,8 @@ class TestReporting:
         folder = shutil.copytree(spoken, tmp_path / "audio")
         (folder / "alice").rename(folder / "was alice")
         (folder / "bob").rename(folder / "alice")
-        sources = testset.find_audio(folder)
-        evaluation = testset.evaluate_folder(classifier, sources)
+        sources = test_set.find_audio(folder)
+        evaluation = test_set.evaluate_folder(classifier, sources)
         shutil.rmtree(folder)
         assert all(one.samples is None for one in reporting.mistakes_of(evaluation["recordings"], classifier, sources))
 

@@ -47,8 +47,8 @@ from itertools import groupby
 
 import numpy as np
 
-from audionet import metrics
-from audionet.metrics import RecordingSums
+from audionet.evaluation import metrics
+from audionet.evaluation.metrics import RecordingSums
 from audionet.models.head import log_softmax, loudness_weights, pool
 from audionet.models.openset import OpenSet
 

@@ -9,7 +9,14 @@ from test_fingerprints import notes_of
 from test_landmarks import melody
 
 from audionet.audio.fingerprints import SharedSound
-from audionet.audit import DataAudit, Giveaway, LeakAudit, audit_data, channel_giveaway, claimed_accuracy
+from audionet.evaluation.data_audit import (
+    DataAudit,
+    Giveaway,
+    LeakAudit,
+    audit_data,
+    channel_giveaway,
+    claimed_accuracy,
+)
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:

@@ -23,18 +23,19 @@ from audionet.audio import decoding
 from audionet.audio.effects import SWEEP, Circumstances, Condition, missing_codecs
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note, chunk_level_dbfs, level_dbfs, listen
-from audionet.audit import audit_data
 from audionet.console import progress_bar
 from audionet.data.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
-from audionet.evaluation import ScoredRecording, accuracies, evaluate
+from audionet.evaluation import evaluate
+from audionet.evaluation.data_audit import audit_data
+from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.runs import data_fingerprint
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about
 from audionet.files import label_folders, printable, sha256_of, walk_files
 from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier import Classifier
 from audionet.parallel import process_pool
-from audionet.runs import data_fingerprint
 
 SWEPT_CHUNKS = 20  # of each recording: 40 s of 2 s chunks
 BABBLE_CLIPS = 12

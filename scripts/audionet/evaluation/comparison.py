@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet import metrics
 from audionet.errors import InputError
+from audionet.evaluation import metrics
+from audionet.evaluation.runs import find_run
 from audionet.files import printable
-from audionet.runs import find_run
 
 EVALUATION_NAMES = ("evaluation.json", "metrics.json")
 SIGNIFICANT = 0.05

@@ -5,9 +5,9 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import metrics
 from audionet.errors import InputError
-from audionet.metrics import accuracy, balanced_accuracy, confusion, log_loss, rows_by_group
+from audionet.evaluation import metrics
+from audionet.evaluation.metrics import accuracy, balanced_accuracy, confusion, log_loss, rows_by_group
 
 TRUE = np.array([0, 0, 0, 1])
 ANSWERS = np.array([0, 0, 1, 1])
