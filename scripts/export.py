@@ -47,7 +47,8 @@ def export(options: ExportOptions) -> int:
     """Write, compare and say how it compares."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.evaluation import test_set
-    from audionet.exporting import exports, parity
+    from audionet.export import export as export_module
+    from audionet.export import parity
     from audionet.models.classifier import Classifier, read_enrolled
     from audionet.tables import print_table
 
@@ -60,7 +61,7 @@ def export(options: ExportOptions) -> int:
     held_out, trained_on = parity.find_clips(classifier, sources)
     if not held_out:
         say("All of these recordings had a part in training, so that accuracies are too good to be true.")
-    result = exports.export(
+    result = export_module.export(
         classifier,
         options.output,
         format_name=options.format,

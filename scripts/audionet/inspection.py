@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audionet.console import hushed
-from audionet.exporting.frozen_graph import frozen_graph
+from audionet.export.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.classifier import Classifier
 from audionet.models.head import Head

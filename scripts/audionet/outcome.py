@@ -24,7 +24,7 @@ from audionet.evaluation.evaluate import ScoredRecording
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.evaluation.test_set import Source, content_keys, evaluate_scored, find_test_sources, score_sources
-from audionet.exporting.frozen_graph import write_graph, write_labels
+from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.material import Material, without_fold
 from audionet.models.backbones.backbone import Backbone

@@ -11,10 +11,11 @@ from conftest import SAMPLE_AUDIO, write_sound
 
 from audionet.errors import ExportError, InputError
 from audionet.evaluation.test_set import find_audio, find_pictures
-from audionet.exporting import exports, formats
-from audionet.exporting.formats import FORMATS, Tolerance
-from audionet.exporting.frozen_graph import picture_graph, waveform_graph
-from audionet.exporting.parity import Clip, compare, find_clips
+from audionet.export import export as export_module
+from audionet.export import formats
+from audionet.export.formats import FORMATS, Tolerance
+from audionet.export.frozen_graph import picture_graph, waveform_graph
+from audionet.export.parity import Clip, compare, find_clips
 from audionet.models.classifier import Classifier, write_enrolled
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
@@ -38,10 +39,10 @@ def clips(trained, speakers) -> tuple[list[Clip], list[Clip]]:
 
 @pytest.fixture
 def export(trained, clips, tmp_path):
-    def export(name: str, takes: exports.Input = "waveform", **changes):
+    def export(name: str, takes: export_module.Input = "waveform", **changes):
         held_out, trained_on = clips
         kept = {"held_out": held_out, "trained_on": trained_on} | changes
-        return exports.export(trained.classifier, place(tmp_path, name), format_name=name, takes=takes, **kept)
+        return export_module.export(trained.classifier, place(tmp_path, name), format_name=name, takes=takes, **kept)
 
     return export
 
@@ -74,7 +75,7 @@ def test_an_export_that_answers_otherwise_is_not_kept(export, trained, tmp_path,
     head = trained.classifier.head
     backwards = dataclasses.replace(head, weights=-head.weights, biases=-head.biases)
     monkeypatch.setattr(
-        exports,
+        export_module,
         "waveform_graph",
         lambda classifier, batch: waveform_graph(_with_head(trained.classifier, backwards), batch=batch),
     )
@@ -102,7 +103,7 @@ def test_an_earlier_export_is_replaced_and_what_is_not_one_stays(export, tmp_pat
 
 def test_a_name_of_another_format_is_refused(trained, tmp_path):
     with pytest.raises(InputError, match=r"expected a name that ends in \.onnx for --format onnx"):
-        exports.check_output(tmp_path / "voices.tflite", FORMATS["onnx"], "onnx")
+        export_module.check_output(tmp_path / "voices.tflite", FORMATS["onnx"], "onnx")
 
 
 def test_a_missing_package_is_named_with_what_to_type(export, monkeypatch):
@@ -181,7 +182,7 @@ def test_one_chunk_may_always_differ_and_then_the_share_that_is_tolerated(drift,
 
 
 def test_an_operation_without_a_counterpart_in_keras_is_named(trained):
-    from audionet.exporting.keras_graph import keras_model
+    from audionet.export.keras_graph import keras_model
 
     graph = picture_graph(trained.classifier)
     next(node for node in graph.node if node.op == "Softmax").op = "LogSoftmax"
@@ -237,11 +238,11 @@ def test_pictures_are_refused_for_an_export_that_takes_sound(capsys):
 def test_a_pretrained_network_survives_the_way(real, tmp_path, name):
     skip_without(name)
     classifier, (held_out, _) = real
-    parity = exports.export(
+    parity = export_module.export(
         classifier, place(tmp_path, name), format_name=name, takes="waveform", held_out=held_out, trained_on=held_out
     )
     assert parity.chunks == 12
-    assert json.dumps(exports.describe(classifier, takes="waveform"))
+    assert json.dumps(export_module.describe(classifier, takes="waveform"))
 
 
 @pytest.fixture(scope="module")

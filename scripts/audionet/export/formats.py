@@ -159,7 +159,7 @@ def _marked(path: Path) -> dict:
 
 
 def _write_keras(written: Written, path: Path) -> None:
-    from audionet.exporting.keras_graph import keras_model
+    from audionet.export.keras_graph import keras_model
 
     keras_model(written.graph).save(path)
     _pack(path, {MARK_NAME: json.dumps(written.about)})

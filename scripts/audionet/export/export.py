@@ -10,9 +10,9 @@ from typing import Literal
 
 from audionet.console import hushed
 from audionet.errors import ExportError, InputError
-from audionet.exporting.formats import FORMATS, Format, Written, check_packages
-from audionet.exporting.frozen_graph import picture_graph, picture_size, waveform_graph
-from audionet.exporting.parity import Clip, Parity, compare, inputs_of
+from audionet.export.formats import FORMATS, Format, Written, check_packages
+from audionet.export.frozen_graph import picture_graph, picture_size, waveform_graph
+from audionet.export.parity import Clip, Parity, compare, inputs_of
 from audionet.files import mark_folder, printable, read_mark, whole_file, whole_folder
 from audionet.models.classifier import Classifier
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audionet.errors import InputError
-from audionet.exporting import drawing_ops
+from audionet.export import spectrogram_graph
 from audionet.features.recipes import RECIPES, Recipe, find_recipe
 from audionet.features.spectrogram import served_picture
 from audionet.models.backbones.backbone import fit_pictures
@@ -20,13 +20,13 @@ OF_OTHER_SIZES = dataclasses.replace(
 
 
 def drawn(chunks: list[np.ndarray], recipe: Recipe) -> np.ndarray:
-    return drawing_ops.picture_of(tf.constant(np.stack(chunks)), recipe).numpy()
+    return spectrogram_graph.picture_of(tf.constant(np.stack(chunks)), recipe).numpy()
 
 
 @pytest.mark.parametrize(
     "recipe",
     [
-        *(find_recipe("default", picture=name) for name in drawing_ops.DRAWERS),
+        *(find_recipe("default", picture=name) for name in spectrogram_graph.DRAWERS),
         find_recipe("audionet", chunk_seconds=7.0),
         OF_OTHER_SIZES,
     ],
@@ -54,7 +54,7 @@ def test_a_chunk_is_drawn_the_same_alone_and_among_others():
 
 
 def test_a_drawing_that_graphs_lack_is_refused_with_what_to_do(monkeypatch):
-    monkeypatch.delitem(drawing_ops.DRAWERS, "log_mel")
+    monkeypatch.delitem(spectrogram_graph.DRAWERS, "log_mel")
     with pytest.raises(InputError, match=r"is log_mel\. Export it with --input picture"):
         drawn([noise(2.0)], find_recipe("default"))
 
@@ -63,6 +63,8 @@ def test_a_drawing_that_graphs_lack_is_refused_with_what_to_do(monkeypatch):
 @settings(max_examples=10)
 def test_pictures_are_brought_to_size_as_in_scoring(size, target):
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    resized = drawing_ops.resized(tf.constant(picture[None], tf.float32), height=target[0], width=target[1]).numpy()
+    resized = spectrogram_graph.resized(
+        tf.constant(picture[None], tf.float32), height=target[0], width=target[1]
+    ).numpy()
     expected = fit_pictures([picture], height=target[0], width=target[1]).astype(float)
     assert np.abs(resized - expected).max() <= 1  # where a level lies half way between two

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet.exporting.frozen_graph import frozen_graph, write_graph, write_labels
+from audionet.export.frozen_graph import frozen_graph, write_graph, write_labels
 from audionet.models.bottleneck_cache import bottlenecks_of
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)

@@ -15,7 +15,7 @@ import numpy as np
 
 from audionet.console import hushed
 from audionet.errors import InputError
-from audionet.exporting.drawing_ops import picture_of, resized
+from audionet.export.spectrogram_graph import picture_of, resized
 from audionet.features.recipes import Recipe
 from audionet.files import printable, write_bytes, write_text
 from audionet.models.classifier import Classifier

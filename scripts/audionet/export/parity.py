@@ -17,7 +17,7 @@ from audionet.audio.measurements import chunk_level_dbfs
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.evaluation.test_set import Source, content_key, training_keys
-from audionet.exporting.formats import Tolerance
+from audionet.export.formats import Tolerance
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw, encode_jpg, read_picture, served_picture
 from audionet.models.backbones.backbone import Runner, fit_pictures
