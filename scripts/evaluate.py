@@ -57,11 +57,11 @@ class EvaluateOptions:
 def evaluate(options: EvaluateOptions) -> int:
     """Score or compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet import reporting
     from audionet.evaluation import comparison, summary, test_set
     from audionet.evaluation.runs import Stopwatch, write_evaluation
     from audionet.files import write_json
     from audionet.models.classifier import Classifier
+    from audionet.reports import examples
 
     watch = Stopwatch()
     if options.compare:
@@ -86,7 +86,7 @@ def evaluate(options: EvaluateOptions) -> int:
             write_json(options.json, result)
         summary.print_findings(result)
         if options.report:
-            reporting.report_test(options.report, result, classifier, sources, model=options.model)
+            examples.report_test(options.report, result, classifier, sources, model=options.model)
             print(f"Report: {printable(options.report)}")
     return EXIT_FAILED if result.get("failures") else 0
 

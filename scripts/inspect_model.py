@@ -30,18 +30,18 @@ class InspectOptions:
 
 def inspect_model(options: InspectOptions) -> int:
     """Print what the folder holds, and write its graph if that is wanted."""
-    from audionet import inspection  # NumPy and more, which --help should not wait for
     from audionet.models.classifier import Classifier
+    from audionet.reports import model_summary  # NumPy and more, which --help should not wait for
     from audionet.tables import print_table
 
     classifier = Classifier.load(options.model)
-    found = inspection.inspect(classifier, options.model)
+    found = model_summary.inspect(classifier, options.model)
     if options.json:
         print(json.dumps(found, indent=2))
     else:
-        print_table((printable(options.model), ""), inspection.rows_of(classifier, found))
+        print_table((printable(options.model), ""), model_summary.rows_of(classifier, found))
     if options.tensorboard:
-        inspection.write_tensorboard(classifier, options.tensorboard)
+        model_summary.write_tensorboard(classifier, options.tensorboard)
         if not options.json:
             print(f"Graph: tensorboard --logdir {printable(options.tensorboard)}")
     return 0

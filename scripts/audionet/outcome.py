@@ -30,8 +30,8 @@ from audionet.material import Material, without_fold
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity, fit_similarity
-from audionet.report import Report, card_of, write_report
-from audionet.reporting import heard_of, mistakes_of
+from audionet.reports.examples import heard_of, mistakes_of
+from audionet.reports.report import Report, card_of, write_report
 from audionet.settings import HoldoutSettings
 from audionet.training import Attempt, Choice
 

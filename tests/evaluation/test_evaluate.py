@@ -9,7 +9,6 @@ from conftest import SCRIPTS, run_python, voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import reporting
 from audionet.audio.effects import SWEEP, Circumstances
 from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
@@ -19,6 +18,7 @@ from audionet.evaluation.runs import read_runs
 from audionet.features.spectrogram import encode_jpg
 from audionet.models.classifier import Classifier
 from audionet.models.openset import Clips, fit_open_set
+from audionet.reports import examples
 
 LABELS = ("alice", "bob", "carol")
 
@@ -465,7 +465,7 @@ class TestReporting:
         (folder / "bob").rename(folder / "alice")  # so that all of them are mistaken
         sources = test_set.find_audio(folder)
         evaluation = test_set.evaluate_folder(classifier, sources)
-        mistakes = reporting.mistakes_of(evaluation["recordings"], classifier, sources)
+        mistakes = examples.mistakes_of(evaluation["recordings"], classifier, sources)
         of_known_labels = [mistake.label for mistake in mistakes if mistake.label in classifier.labels]
         assert of_known_labels == ["alice", "alice"]
         for mistake in (one for one in mistakes if one.label == "alice"):
@@ -479,7 +479,7 @@ class TestReporting:
         shutil.copytree(drawn / "bob", folder / "alice", ignore=shutil.ignore_patterns(left_out))
         sources = test_set.find_pictures(folder)
         evaluation = test_set.evaluate_folder(classifier, sources)
-        (first, *_) = reporting.mistakes_of(evaluation["recordings"], classifier, sources)
+        (first, *_) = examples.mistakes_of(evaluation["recordings"], classifier, sources)
         assert first.picture is not None and (first.samples is None) == bool(left_out)
 
     def test_a_recording_that_is_gone_is_shown_without_its_sound(self, classifier, spoken, tmp_path):
@@ -489,7 +489,7 @@ class TestReporting:
         sources = test_set.find_audio(folder)
         evaluation = test_set.evaluate_folder(classifier, sources)
         shutil.rmtree(folder)
-        assert all(one.samples is None for one in reporting.mistakes_of(evaluation["recordings"], classifier, sources))
+        assert all(one.samples is None for one in examples.mistakes_of(evaluation["recordings"], classifier, sources))
 
 
 class TestScript:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, tone
 
-from audionet import figures
 from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation import evaluate
 from audionet.evaluation.data_audit import DataAudit, Giveaway, LeakAudit, Sounds
 from audionet.evaluation.evaluate import ScoredRecording
-from audionet.report import Report, card_of, render, write_report
-from audionet.sections import Heard, Mistake, pick_mistakes, sound_uri, table
+from audionet.reports import figures
+from audionet.reports.report import Report, card_of, render, write_report
+from audionet.reports.sections import Heard, Mistake, pick_mistakes, sound_uri, table
 
 NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
 LABELS = ("alice", NASTY, "carol")

@@ -7,7 +7,7 @@ import pytest
 from browsing import SIZES, open_browser, requested, show, width_needed
 from test_report import LABELS, evaluated, full_report
 
-from audionet.report import Report, write_report
+from audionet.reports.report import Report, write_report
 
 pytestmark = pytest.mark.slow
 

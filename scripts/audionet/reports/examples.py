@@ -14,8 +14,8 @@ from audionet.evaluation.test_set import Source
 from audionet.features.spectrogram import read_picture, served_picture
 from audionet.models.backbones.backbone import fit_pictures
 from audionet.models.classifier import Classifier
-from audionet.report import Report, card_of, write_report
-from audionet.sections import Heard, Mistake, pick_mistakes
+from audionet.reports.report import Report, card_of, write_report
+from audionet.reports.sections import Heard, Mistake, pick_mistakes
 
 MOST_HEARD = 2  # labels that are shown as sound and as picture
 

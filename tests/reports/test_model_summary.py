@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet import inspection
 from audionet.models.classifier import Classifier
 from audionet.models.head import Head
+from audionet.reports import model_summary
 
 
 def call(*arguments: object) -> int:
@@ -34,7 +34,7 @@ def test_parameters_and_multiply_adds_are_counted(tmp_path):
         graph=convolving_graph(),
         about={"backbone": FakeBackbone().describe()},
     )
-    found = inspection.inspect(classifier, tmp_path)
+    found = model_summary.inspect(classifier, tmp_path)
     assert found["backbone"]["parameters"] == 3 * 3 * 3 * 8 + 5 * 5 * 8 + 8 * 10
     assert found["backbone"]["multiply_adds"] == 16 * 16 * (8 * 3 * 3 * 3 + 8 * 5 * 5) + 8 * 10
     assert found["head"]["parameters"] == 10 * 4 + 4 + 4 * 2 + 2
@@ -43,9 +43,9 @@ def test_parameters_and_multiply_adds_are_counted(tmp_path):
 
 def test_without_openvino_the_network_is_not_counted(trained, saved, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = inspection.inspect(trained.classifier, saved / "retrained_model")
+    found = model_summary.inspect(trained.classifier, saved / "retrained_model")
     assert found["backbone"]["multiply_adds"] is None
-    assert ("Multiply-adds", "unknown in the network, 0.3 k on top") in inspection.rows_of(trained.classifier, found)
+    assert ("Multiply-adds", "unknown in the network, 0.3 k on top") in model_summary.rows_of(trained.classifier, found)
 
 
 def test_a_table_says_what_there_is(saved, capsys):

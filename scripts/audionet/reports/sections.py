@@ -15,10 +15,10 @@ import soundfile
 import soxr
 from PIL import Image
 
-from audionet import figures
 from audionet.evaluation.data_audit import DataAudit, LeakAudit, Sounds
-from audionet.figures import Figure
 from audionet.files import printable
+from audionet.reports import figures
+from audionet.reports.figures import Figure
 
 Json = Mapping[str, Any]
 
