@@ -16,7 +16,7 @@ from pathlib import Path
 from audionet.cli import check, run_script
 from audionet.console import say
 from audionet.files import printable
-from audionet.settings import Engine
+from audionet.training.settings import Engine
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

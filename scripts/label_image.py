@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, Positional, check, run_script
-from audionet.settings import Engine, LiveSettings, TimelineSettings
+from audionet.training.settings import Engine, LiveSettings, TimelineSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

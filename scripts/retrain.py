@@ -17,7 +17,7 @@ from audionet.cli import EXIT_FAILED, OmitArgPrefixes, changed, run_script
 from audionet.console import say
 from audionet.features.recipes import check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
-from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 
@@ -57,45 +57,45 @@ class RetrainOptions:
 def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
-    from audionet import courses, material, outcome
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import notes_of, pictures_for
     from audionet.evaluation import runs, summary
+    from audionet.training import trainer, training_data, training_run
 
     watch = runs.Stopwatch()
-    outcome.check_replaceable(options.output_model)
+    training_run.check_replaceable(options.output_model)
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
-    settings = courses.Settings(options.backbone, options.head, options.whole, options.holdout)
-    courses.check_settings(settings)
+    settings = trainer.Settings(options.backbone, options.head, options.whole, options.holdout)
+    trainer.check_settings(settings)
     if read_mark(options.bottleneck_dir) is None:
         mark_folder(options.bottleneck_dir, "bottlenecks")
     with watch.stage("pictures"):
         recipe = find_recipe(options.recipe) if options.recipe else None
         image_dir, failures = pictures_for(options.image_dir, recipe=recipe)
-    ledger_path = options.bottleneck_dir / material.LEDGER_NAME
+    ledger_path = options.bottleneck_dir / training_data.LEDGER_NAME
     dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
     if options.holdout.negatives:
-        dataset, refused = material.with_negatives(dataset, options.holdout.negatives, options.bottleneck_dir)
+        dataset, refused = training_data.with_negatives(dataset, options.holdout.negatives, options.bottleneck_dir)
         failures |= refused
     if options.recipe:
         check_drawn_by(options.recipe, dataset.recipe)
     with watch.stage("bottlenecks"):
-        course = courses.Course(dataset, settings, bottleneck_dir=options.bottleneck_dir)
+        course = trainer.Course(dataset, settings, bottleneck_dir=options.bottleneck_dir)
     with watch.stage("training"):
         learned = course.learn(course.material, summaries_dir=options.summaries_dir)
     notes = notes_of(image_dir)
     with watch.stage("testing"):
-        run = outcome.finish(
+        run = training_run.finish(
             learned.material,
             learned.choice,
             learned.backbone,
             notes=notes,
-            cross_validation=outcome.cross_validate(course.material, course.learn, options.holdout),
+            cross_validation=training_run.cross_validate(course.material, course.learn, options.holdout),
             test_dir=options.holdout.test_dir,
         )
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
-    run.write_report(options.report, title=options.output_model.name, data_audit=outcome.data_audit_of(notes))
+    run.write_report(options.report, title=options.output_model.name, data_audit=training_run.data_audit_of(notes))
     run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
     for picture, reason in learned.material.failures.items():
         say(f"Set aside: {printable(picture)}: {reason}")

@@ -167,8 +167,8 @@ def drawn(speakers) -> Path:
 def gathered(drawn):
     """What `gather` makes of `drawn`."""
     from audionet.data.dataset import read_dataset
-    from audionet.material import gather
-    from audionet.settings import HoldoutSettings
+    from audionet.training.settings import HoldoutSettings
+    from audionet.training.training_data import gather
 
     bottleneck_dir = drawn.parent / "bottlenecks"
     dataset = read_dataset(drawn, bottleneck_dir / "pictures.sqlite")
@@ -178,8 +178,8 @@ def gathered(drawn):
 @pytest.fixture(scope="session")
 def chosen(gathered):
     """The head chosen and trained on `speakers`."""
-    from audionet.settings import HeadSettings
-    from audionet.training import choose
+    from audionet.training.model_selection import choose
+    from audionet.training.settings import HeadSettings
 
     return choose(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
 
@@ -187,7 +187,7 @@ def chosen(gathered):
 @pytest.fixture(scope="session")
 def trained(gathered, chosen):
     """A training run on `speakers`; nothing of it is saved."""
-    from audionet.outcome import finish
+    from audionet.training.training_run import finish
 
     return finish(gathered, chosen, FakeBackbone())
 

@@ -22,8 +22,8 @@ from audionet.data.augmentation import ChunkFile
 from audionet.data.dataset import read_dataset
 from audionet.errors import InputError, PictureError
 from audionet.features.recipes import find_recipe
-from audionet.settings import HeadSettings, HoldoutSettings
 from audionet.tables import markdown, print_tables
+from audionet.training.settings import HeadSettings, HoldoutSettings
 
 RECIPE = find_recipe("default")
 HOLDOUT = HoldoutSettings(views=2)

@@ -23,7 +23,7 @@ def call(script: str, *arguments: object) -> int:
 def fake_network(monkeypatch):
     """Let retrain.py find a network without weights."""
     monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("audionet.courses.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("audionet.training.trainer.candidate_bottlenecks", lambda *_, **__: ("rows",))
     monkeypatch.setenv("AUDIONET_CACHE", "")  # and put it back, since --model_dir sets it
 
 

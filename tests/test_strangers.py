@@ -16,8 +16,8 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.settings import HeadSettings, HoldoutSettings
-from audionet.training import choose
+from audionet.training.model_selection import choose
+from audionet.training.settings import HeadSettings, HoldoutSettings
 
 LABELS = ("alice", "bob", "carol", "dave")
 

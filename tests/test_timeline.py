@@ -208,11 +208,11 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
-    from audionet.material import gather
     from audionet.models.backbones.backbone import load_backbone
-    from audionet.outcome import finish
-    from audionet.settings import HeadSettings, HoldoutSettings
-    from audionet.training import choose
+    from audionet.training.model_selection import choose
+    from audionet.training.settings import HeadSettings, HoldoutSettings
+    from audionet.training.training_data import gather
+    from audionet.training.training_run import finish
 
     labels = sorted(folder.name for folder in SAMPLE_AUDIO.iterdir() if folder.is_dir())
     for label in labels:

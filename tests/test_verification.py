@@ -14,8 +14,8 @@ from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.models.similarity import Trials
-from audionet.settings import HeadSettings, HoldoutSettings
-from audionet.training import choose
+from audionet.training.model_selection import choose
+from audionet.training.settings import HeadSettings, HoldoutSettings
 
 LABELS = ("alice", "bob", "carol", "dave", "erin")
 

@@ -16,10 +16,10 @@ from audionet.labelfiles import write_labels
 from audionet.live import Block, follow, latencies, microphone, paced
 from audionet.models.classifier import Classifier, GraphClassifier
 from audionet.scoring import Remarks, score_all
-from audionet.settings import LiveSettings, TimelineSettings
 from audionet.tables import print_table
 from audionet.timeline import Timeline, make_timeline
 from audionet.timeline_picture import clock, write_overview
+from audionet.training.settings import LiveSettings, TimelineSettings
 
 
 def show_answers(

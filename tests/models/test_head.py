@@ -20,7 +20,7 @@ from audionet.models.head import (
     train_ridge,
     train_softmax,
 )
-from audionet.settings import HeadSettings
+from audionet.training.settings import HeadSettings
 
 SETTINGS = HeadSettings(how_many_training_steps=60, train_batch_size=50)
 logits = hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(2, 4)), elements=st.floats(-50, 50, width=32))

@@ -28,12 +28,12 @@ from audionet.errors import InputError
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, sha256_of
-from audionet.material import Material, gather
 from audionet.models.backbones.backbone import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
 from audionet.models.head import Head
-from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings
-from audionet.training import Choice, choose
+from audionet.training.model_selection import Choice, choose
+from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings
+from audionet.training.training_data import Material, gather
 
 PEER = "Resemblyzer"
 TIMED_ITEMS = 32

@@ -24,11 +24,11 @@ from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.files import whole_file
-from audionet.material import gather
 from audionet.models.classifier import UNKNOWN, Classifier
-from audionet.outcome import finish
-from audionet.settings import HoldoutSettings
 from audionet.timeline import Span, Timeline, make_timeline
+from audionet.training.settings import HoldoutSettings
+from audionet.training.training_data import gather
+from audionet.training.training_run import finish
 
 TURN_SECONDS = (3.0, 30.0)  # the shortest and the longest, evenly spread over their logarithms
 PAUSE_SECONDS = (0.3, 3.0)

@@ -11,12 +11,12 @@ from audionet.bench.made_data import MadeBackbone
 from audionet.data.dataset import read_dataset
 from audionet.features.spectrogram import is_picture, read_picture
 from audionet.files import walk_files
-from audionet.material import LEDGER_NAME, Material, gather
 from audionet.models.backbones.backbone import fit_pictures, load_backbone
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import TRAINERS, TrainingSet
 from audionet.parallel import PACKAGE_PARENT
-from audionet.settings import Engine, HeadSettings, HoldoutSettings
+from audionet.training.settings import Engine, HeadSettings, HoldoutSettings
+from audionet.training.training_data import LEDGER_NAME, Material, gather
 
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
 

@@ -15,8 +15,8 @@ import scipy.fft
 
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
-from audionet.material import Material
 from audionet.models.head import Head, moments
+from audionet.training.training_data import Material
 
 RESEMBLYZER = "0.1.4"
 QUIETEST_DBFS = -30  # Resemblyzer turns up what is quieter

@@ -20,13 +20,13 @@ from audionet.evaluation import evaluate
 from audionet.evaluation.evaluate import ScoredRecording
 from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.files import sha256_of
-from audionet.material import Material, gather
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.head import log_softmax, pool
-from audionet.outcome import score_held_out
-from audionet.settings import HoldoutSettings
 from audionet.tables import print_table
-from audionet.training import Choice
+from audionet.training.model_selection import Choice
+from audionet.training.settings import HoldoutSettings
+from audionet.training.training_data import Material, gather
+from audionet.training.training_run import score_held_out
 
 LEAST_PROBABILITY = 0.5  # of the rival, for a clip to count as known
 FEWEST_KNOWN = 3  # labels, so that the threshold is fitted as it is by default

@@ -18,12 +18,12 @@ from audionet.console import progress_bar
 from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
 from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
-from audionet.material import Material, gather
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.similarity import Trials, fit_space
-from audionet.settings import HoldoutSettings
 from audionet.tables import print_table
-from audionet.training import Choice
+from audionet.training.model_selection import Choice
+from audionet.training.settings import HoldoutSettings
+from audionet.training.training_data import Material, gather
 
 OURS = "AudioNet"
 LEVELS = ("chunk", "recording")

@@ -37,7 +37,7 @@ from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
 from audionet.models.head import Head, log_softmax, loudness_weights, pool
 from audionet.models.openset import OpenSet
 from audionet.models.similarity import Similarity
-from audionet.settings import Engine
+from audionet.training.settings import Engine
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
 KIND = "classifier"

@@ -12,7 +12,7 @@ import numpy as np
 
 from audionet.console import hushed
 from audionet.models.bottleneck_cache import Rows
-from audionet.settings import HeadSettings
+from audionet.training.settings import HeadSettings
 
 LDA_SHRINKAGE = 0.5
 RIDGE_SHRINKAGE = 0.5

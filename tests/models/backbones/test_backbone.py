@@ -26,7 +26,7 @@ from audionet.models.backbones.backbone import (
     segment_weights,
 )
 from audionet.models.backbones.weights import RegistrySource, cache_folder, find_weights
-from audionet.settings import BackboneSettings
+from audionet.training.settings import BackboneSettings
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"]
 

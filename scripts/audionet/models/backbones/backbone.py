@@ -52,7 +52,7 @@ from audionet.models.backbones.weights import (
     find_module,
     find_weights,
 )
-from audionet.settings import BackboneSettings, Engine
+from audionet.training.settings import BackboneSettings, Engine
 
 Runner = Callable[[np.ndarray], np.ndarray]
 

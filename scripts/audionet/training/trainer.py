@@ -14,14 +14,21 @@ import numpy as np
 
 from audionet.console import say
 from audionet.data.dataset import Dataset
-from audionet.endtoend import TrainedNetwork, check_network, fine_tune, glance, train_network, validation_scores
-from audionet.lessons import Lesson
-from audionet.material import Material, gather
 from audionet.models.backbones.backbone import Backbone, candidate_bottlenecks, loader_of, union_of
 from audionet.models.head import Head, best_temperature
 from audionet.models.openset import Clips, fit_open_set
-from audionet.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
-from audionet.training import Attempt, Choice, choose, head_before
+from audionet.training.dataloader import Lesson
+from audionet.training.finetuning import (
+    TrainedNetwork,
+    check_network,
+    fine_tune,
+    glance,
+    train_network,
+    validation_scores,
+)
+from audionet.training.model_selection import Attempt, Choice, choose, head_before
+from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.training.training_data import Material, gather
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from audionet.data.dataset import Example
 from audionet.errors import PictureError
 from audionet.features.spectrogram import decode_picture, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
-from audionet.material import Material, planned_views
 from audionet.models.backbones.backbone import fit_pictures
 from audionet.parallel import process_pool
-from audionet.settings import HoldoutSettings
+from audionet.training.settings import HoldoutSettings
+from audionet.training.training_data import Material, planned_views
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once
 MOMENT_PICTURES = 2000  # of the training side, for the mean and the variance of brightness

@@ -10,14 +10,14 @@ import pytest
 from conftest import SPEAKERS, FakeBackbone, noise, voice, write_sound, write_speakers
 from PIL import Image
 
-from audionet.courses import Graduate
 from audionet.data.dataset import UNKNOWN_LABEL, read_dataset
 from audionet.errors import InputError
 from audionet.files import mark_folder
-from audionet.material import Material, gather, with_negatives, without_fold
-from audionet.outcome import check_replaceable, cross_validate, finish, score_held_out
-from audionet.settings import HeadSettings, HoldoutSettings
-from audionet.training import choose
+from audionet.training.model_selection import choose
+from audionet.training.settings import HeadSettings, HoldoutSettings
+from audionet.training.trainer import Graduate
+from audionet.training.training_data import Material, gather, with_negatives, without_fold
+from audionet.training.training_run import check_replaceable, cross_validate, finish, score_held_out
 
 choose_lda = partial(choose, candidates=["rows"], settings=HeadSettings(head="lda"))
 
@@ -147,7 +147,7 @@ def test_nothing_of_a_fold_takes_part_in_the_heads_that_score_it(collect):
 def test_views_mix_only_what_is_in_the_same_fold(collect, monkeypatch):
     planned = []
     monkeypatch.setattr(
-        "audionet.material.plan_views", lambda chunks, **_: planned.append(chunks) or [[]] * len(chunks)
+        "audionet.training.training_data.plan_views", lambda chunks, **_: planned.append(chunks) or [[]] * len(chunks)
     )
     material, _ = collect(folds=5, views=1)
     folds = {example.sha256: fold for example, fold in zip(material.examples, material.folds, strict=True)}

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, names_below
 
-from audionet import training
 from audionet.evaluation.metrics import balanced_accuracy
 from audionet.files import read_mark
 from audionet.models.head import TRAINERS
-from audionet.outcome import finish, score_held_out
-from audionet.settings import HeadSettings
-from audionet.training import Attempt, choose
+from audionet.training import model_selection
+from audionet.training.model_selection import Attempt, choose
+from audionet.training.settings import HeadSettings
+from audionet.training.training_run import finish, score_held_out
 
 SETTINGS = HeadSettings(how_many_training_steps=20)
 
@@ -44,7 +44,7 @@ def test_auto_tries_every_trainer_and_keeps_the_first_unless_another_is_surely_b
 
 
 def scored(*shares):
-    return training._Scored(Attempt("rows", "lda", 0.0, 1, sum(shares), {}), np.array(shares))
+    return model_selection._Scored(Attempt("rows", "lda", 0.0, 1, sum(shares), {}), np.array(shares))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_accuracy_on_validation_is_the_mean_over_clean_pictures_and_views(ga
         rows, numbers = material.take(("validation",), bottleneck="rows", clean=not is_view, views=is_view)
         expected.append(balanced_accuracy(numbers, head.logits(rows).argmax(axis=1)))
     assert expected[1] < 0.9
-    assert training._validation_shares(material, head, "rows").sum() == pytest.approx(np.mean(expected))
+    assert model_selection._validation_shares(material, head, "rows").sum() == pytest.approx(np.mean(expected))
 
 
 def test_the_best_of_several_bottlenecks_is_chosen(gathered):

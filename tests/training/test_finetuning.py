@@ -10,14 +10,14 @@ import pytest
 from conftest import run_python
 from PIL import Image
 
-from audionet import courses, endtoend
-from audionet.courses import Course, Graduate, Settings
 from audionet.data.dataset import Dataset, read_dataset
 from audionet.errors import InputError
 from audionet.files import read_mark
 from audionet.models.backbones.backbone import open_graph
-from audionet.outcome import finish
-from audionet.settings import BackboneSettings, HoldoutSettings, NetworkSettings
+from audionet.training import finetuning, trainer
+from audionet.training.settings import BackboneSettings, HoldoutSettings, NetworkSettings
+from audionet.training.trainer import Course, Graduate, Settings
+from audionet.training.training_run import finish
 
 LABELS = ("checks", "columns", "rows")
 SETTINGS = Settings(
@@ -112,14 +112,14 @@ def test_the_weights_that_did_best_on_validation_are_kept(learned):
 
 
 def test_the_same_run_is_found_again(learned, dataset, patterns, monkeypatch):
-    monkeypatch.setattr(endtoend._Training, "_fit", None)
+    monkeypatch.setattr(finetuning._Training, "_fit", None)
     again = teach(dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks")
     assert np.array_equal(again.choice.head.weights, learned.choice.head.weights)
 
 
 def test_a_killed_run_goes_on_where_it_was(dataset, tmp_path, monkeypatch, capsys):
     rounds = []
-    note = endtoend._Progress.note
+    note = finetuning._Progress.note
 
     def note_or_die(progress, model, epoch, logs):
         rounds.append(epoch)
@@ -128,7 +128,7 @@ def test_a_killed_run_goes_on_where_it_was(dataset, tmp_path, monkeypatch, capsy
             raise KeyboardInterrupt
         return stop
 
-    monkeypatch.setattr(endtoend._Progress, "note", note_or_die)
+    monkeypatch.setattr(finetuning._Progress, "note", note_or_die)
     settings = replace(SETTINGS, whole=replace(SETTINGS.whole, epochs=4))
     with pytest.raises(KeyboardInterrupt):
         teach(dataset, settings, bottleneck_dir=tmp_path)
@@ -155,10 +155,10 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
 
     def spied(pictures, activation, mean, variance):
         seen.append((mean, variance))
-        return endtoend.DESIGNS["cnvrg"].build(pictures, activation, mean, variance)
+        return finetuning.DESIGNS["cnvrg"].build(pictures, activation, mean, variance)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(endtoend.DESIGNS, "simple_audio", replace(endtoend.DESIGNS["simple_audio"], build=spied))
+        patch.setitem(finetuning.DESIGNS, "simple_audio", replace(finetuning.DESIGNS["simple_audio"], build=spied))
         material = teach(dataset, settings, bottleneck_dir=tmp_path).material
     pixels = [
         np.asarray(Image.open(material.examples[row].path).resize((16, 16), Image.Resampling.BILINEAR), float)
@@ -168,7 +168,7 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
 
 
 def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(learned, dataset, tmp_path):
-    lesson = endtoend.Lesson.of(learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
+    lesson = finetuning.Lesson.of(learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
     gone = replace(learned.material.examples[0], path=tmp_path / "gone.png")
     sights = (replace(lesson.training.sights[0], example=gone), *lesson.training.sights[1:])
     side = replace(lesson.training, sights=sights)
@@ -178,7 +178,7 @@ def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(lea
 
 
 def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, tmp_path):
-    lesson = endtoend.Lesson.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
+    lesson = finetuning.Lesson.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
     side = lesson.training
     pictures = len(gathered.rows["training"])
     assert len(side.sights) == 3 * pictures
@@ -190,7 +190,7 @@ def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, 
 
 def test_an_unknown_network_lists_the_known():
     with pytest.raises(InputError, match="--network: expected one of cnvrg, simple_audio, efficientnet_lite0"):
-        courses.check_settings(Settings(whole=NetworkSettings(network="resnet")))
+        trainer.check_settings(Settings(whole=NetworkSettings(network="resnet")))
 
 
 def test_pictures_too_small_for_a_network_are_refused(dataset, tmp_path):
@@ -232,7 +232,7 @@ def test_fine_tuning_goes_on_from_the_head_and_keeps_the_better(drawn, tmp_path,
 @pytest.mark.slow
 def test_fine_tuning_starts_at_the_head(drawn, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        endtoend._Training,
+        finetuning._Training,
         "_fit",
         lambda course, folder, steps: course.progress.note(
             course._model, 0, {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}

@@ -25,8 +25,6 @@ from audionet.console import hushed, progress_bar, say
 from audionet.errors import InputError
 from audionet.evaluation.metrics import balanced_accuracy, log_loss
 from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
-from audionet.lessons import Lesson
-from audionet.material import Material
 from audionet.models.backbones.backbone import (
     ARCHITECTURES,
     Backbone,
@@ -38,7 +36,9 @@ from audionet.models.backbones.backbone import (
 from audionet.models.backbones.networks import SMALLEST_SIDE
 from audionet.models.backbones.small_cnns import DESIGNS, Design
 from audionet.models.head import Head, log_softmax
-from audionet.settings import NetworkSettings
+from audionet.training.dataloader import Lesson
+from audionet.training.settings import NetworkSettings
+from audionet.training.training_data import Material
 
 if TYPE_CHECKING:
     import keras

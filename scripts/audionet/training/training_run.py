@@ -15,7 +15,6 @@ import numpy as np
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note
 from audionet.console import progress_bar
-from audionet.courses import Graduate
 from audionet.data.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
 from audionet.evaluation import evaluate
@@ -26,14 +25,15 @@ from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, wri
 from audionet.evaluation.test_set import Source, content_keys, evaluate_scored, find_test_sources, score_sources
 from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
-from audionet.material import Material, without_fold
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity, fit_similarity
 from audionet.reports.examples import heard_of, mistakes_of
 from audionet.reports.report import Report, card_of, write_report
-from audionet.settings import HoldoutSettings
-from audionet.training import Attempt, Choice
+from audionet.training.model_selection import Attempt, Choice
+from audionet.training.settings import HoldoutSettings
+from audionet.training.trainer import Graduate
+from audionet.training.training_data import Material, without_fold
 
 
 @dataclass(frozen=True)

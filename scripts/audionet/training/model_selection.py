@@ -20,11 +20,11 @@ from audionet.console import hushed
 from audionet.evaluation.data_audit import claimed_accuracy
 from audionet.evaluation.metrics import accuracy, log_loss, rows_by_group
 from audionet.files import mark_folder, read_mark, sha256_of
-from audionet.material import Material
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import TRAINERS, Head, OnStep, TrainingSet, best_temperature, log_softmax
 from audionet.models.openset import Clips, OpenSet, fit_open_set
-from audionet.settings import HeadSettings
+from audionet.training.settings import HeadSettings
+from audionet.training.training_data import Material
 
 CURVE_ROWS = 1000  # of the training side, for the learning curves
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)

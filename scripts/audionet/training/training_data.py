@@ -19,7 +19,7 @@ from audionet.files import fingerprint_of, printable, write_json
 from audionet.models.backbones.backbone import Backbone, fit_pictures
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
-from audionet.settings import HoldoutSettings
+from audionet.training.settings import HoldoutSettings
 
 LEDGER_NAME = "pictures.sqlite"
 

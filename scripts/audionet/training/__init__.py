@@ -1,0 +1,1 @@
+"""Whatever fits a classifier: choose, train and test it."""
