@@ -39,9 +39,9 @@ class BenchTimelineOptions(FolderBenchOptions):
 def bench(options: BenchTimelineOptions) -> int:
     """Train, put a conversation together, make its timeline, and print how wrong it is."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet import labelfiles
     from audionet.bench import benchmark, conversation
     from audionet.errors import InputError
+    from audionet.inference import label_files
     from audionet.parallel import process_pool
 
     if missing := conversation.missing_scorer():
@@ -65,13 +65,13 @@ def bench(options: BenchTimelineOptions) -> int:
         folder / "conversation.mp3", sources, seconds=options.seconds, seed=options.random_seed, recipe=recipe
     )
     truth = conversation.with_strangers(spoken, strangers)
-    write_text(folder / "conversation.truth.rttm", labelfiles.rttm(truth))
+    write_text(folder / "conversation.truth.rttm", label_files.rttm(truth))
     with whole_folder(folder / "timeline_model") as model:
         classifier.save(model)
     with process_pool(1) as pool:  # so that the memory is its own, and not that of training
         measured = pool.submit(conversation.measure, folder / "timeline_model", truth.path, hop_seconds=options.hop)
         found, seconds, peak_megabytes = measured.result()
-    labelfiles.write_labels(found, folder / "conversation", labelfiles.WRITERS, recipe=recipe)
+    label_files.write_labels(found, folder / "conversation", label_files.WRITERS, recipe=recipe)
     rates = conversation.error_rates(truth, found)
     for kind, rate in rates.items():
         parts = [f"{name.replace('_', ' ')} {share:.2%}" for name, share in rate.items() if name != "seconds"]

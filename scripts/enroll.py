@@ -41,7 +41,7 @@ class EnrollOptions:
 
 def enroll(options: EnrollOptions) -> int:
     """Add, remove or list."""
-    from audionet import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
     from audionet.models.classifier import Classifier
 
     classifier = Classifier.load(options.model)

@@ -70,9 +70,9 @@ class LabelImageOptions:
 def label_files(options: LabelImageOptions) -> int:
     """Answer for every file, and return 1 if any file failed."""
     # NumPy and more, which --help should not wait for.
-    from audionet import labelling
+    from audionet.inference import commands
+    from audionet.inference.batch_scoring import find_clips
     from audionet.models.classifier import Classifier, GraphClassifier
-    from audionet.scoring import find_clips
 
     classifier: Classifier | GraphClassifier
     if options.graph and options.labels:
@@ -83,18 +83,18 @@ def label_files(options: LabelImageOptions) -> int:
     output, resume, jobs, top_k = options.output, options.resume, options.jobs, options.top_k
     live, timeline = options.live, options.timeline
     if live.explain and isinstance(classifier, Classifier):
-        failed = labelling.explain_all(classifier, clips, live.explain)
+        failed = commands.explain_all(classifier, clips, live.explain)
     elif (live.live or live.microphone) and isinstance(classifier, Classifier):
-        failed = labelling.follow_live(classifier, clips, live, hop_seconds=timeline.hop)
+        failed = commands.follow_live(classifier, clips, live, hop_seconds=timeline.hop)
     elif timeline.is_wanted and isinstance(classifier, Classifier):
         if output:
-            failed = labelling.write_timelines(classifier, clips, output, timeline, resume=resume)
+            failed = commands.write_timelines(classifier, clips, output, timeline, resume=resume)
         else:
-            failed = labelling.show_timelines(classifier, clips, timeline, as_json=options.json)
+            failed = commands.show_timelines(classifier, clips, timeline, as_json=options.json)
     elif output:
-        failed = labelling.write_answers(classifier, clips, output, top_k=top_k, resume=resume, jobs=jobs)
+        failed = commands.write_answers(classifier, clips, output, top_k=top_k, resume=resume, jobs=jobs)
     else:
-        failed = labelling.show_answers(classifier, clips, top_k=top_k, as_json=options.json, jobs=jobs)
+        failed = commands.show_answers(classifier, clips, top_k=top_k, as_json=options.json, jobs=jobs)
     return EXIT_FAILED if failed else 0
 
 

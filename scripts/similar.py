@@ -38,7 +38,7 @@ class SimilarOptions:
 
 def find_similar(options: SimilarOptions) -> int:
     """Compare and print, the most alike first."""
-    from audionet import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
     from audionet.models.classifier import Classifier
 
     (clip,) = options.clips

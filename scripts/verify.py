@@ -33,7 +33,7 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions) -> int:
     """Compare and print."""
-    from audionet import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
     from audionet.models.classifier import Classifier
 
     clip, claimed = options.clips

@@ -12,7 +12,7 @@ from audionet.audio.decoding import read_blocks
 from audionet.bench.conversation import by_label, error_rates, plan_turns, with_strangers, write_conversation
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.timeline import Span, Timeline
+from audionet.inference.timeline import Span, Timeline
 
 RECIPE = find_recipe("default")
 TRUTH = Timeline(

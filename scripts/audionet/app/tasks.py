@@ -18,13 +18,13 @@ from PIL import Image
 from audionet.app.glance import RATE_HZ, Glance
 from audionet.app.isolation import Task
 from audionet.audio import decoding
-from audionet.enrollment import enrol
 from audionet.errors import AudioNetError
-from audionet.explain import explain, write_explanation
 from audionet.features.spectrogram import encode_jpg, read_picture
 from audionet.files import printable, whole_folder
+from audionet.inference.enrollment import enrol
+from audionet.inference.explain import explain, write_explanation
+from audionet.inference.timeline import HOP_SECONDS, Span, make_timeline
 from audionet.models.classifier import ABOUT_NAME, Classifier
-from audionet.timeline import HOP_SECONDS, Span, make_timeline
 
 KEPT_RATE_HZ = 48_000  # of clips that are taught: more than any recipe asks for
 LOADED_CLASSIFIERS = 3

@@ -24,8 +24,8 @@ from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.files import whole_file
+from audionet.inference.timeline import Span, Timeline, make_timeline
 from audionet.models.classifier import UNKNOWN, Classifier
-from audionet.timeline import Span, Timeline, make_timeline
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import gather
 from audionet.training.training_run import finish

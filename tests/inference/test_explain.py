@@ -5,9 +5,9 @@ import pytest
 from conftest import names_below, tone, voice, write_sound
 from PIL import Image
 
-from audionet.explain import evidence_of, explain, hertz_of
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import draw
+from audionet.inference.explain import evidence_of, explain, hertz_of
 from audionet.models.classifier import Classifier
 
 

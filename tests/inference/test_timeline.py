@@ -7,10 +7,9 @@ from conftest import RATE_HZ, SPEAKERS, noise, voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet import timeline
 from audionet.errors import InputError, RecordingError
-from audionet.models.classifier import Classifier
-from audionet.timeline import (
+from audionet.inference import timeline
+from audionet.inference.timeline import (
     Listener,
     Moments,
     find_spans,
@@ -21,6 +20,7 @@ from audionet.timeline import (
     silent_steps,
     without_short_runs,
 )
+from audionet.models.classifier import Classifier
 
 PAUSE = np.zeros(RATE_HZ, np.float32)
 

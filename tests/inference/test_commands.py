@@ -15,8 +15,8 @@ from PIL import Image
 
 from audionet.audio import decoding
 from audionet.features.recipes import find_recipe
-from audionet.labelfiles import read_rttm
-from audionet.timeline_picture import clock, long_spectrogram
+from audionet.inference.label_files import read_rttm
+from audionet.inference.timeline_plot import clock, long_spectrogram
 
 
 @pytest.fixture

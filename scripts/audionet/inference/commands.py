@@ -6,19 +6,19 @@ from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 
-from audionet.answers import SPAN_COLUMNS, RowFile, answer_columns, answer_row, span_rows
 from audionet.audio import decoding
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError, RecordingError
-from audionet.explain import explain, write_explanation
 from audionet.files import printable, sha256_of
-from audionet.labelfiles import write_labels
-from audionet.live import Block, follow, latencies, microphone, paced
+from audionet.inference.batch_scoring import Remarks, score_all
+from audionet.inference.explain import explain, write_explanation
+from audionet.inference.label_files import write_labels
+from audionet.inference.prediction_file import SPAN_COLUMNS, RowFile, answer_columns, answer_row, span_rows
+from audionet.inference.streaming import Block, follow, latencies, microphone, paced
+from audionet.inference.timeline import Timeline, make_timeline
+from audionet.inference.timeline_plot import clock, write_overview
 from audionet.models.classifier import Classifier, GraphClassifier
-from audionet.scoring import Remarks, score_all
 from audionet.tables import print_table
-from audionet.timeline import Timeline, make_timeline
-from audionet.timeline_picture import clock, write_overview
 from audionet.training.settings import LiveSettings, TimelineSettings
 
 

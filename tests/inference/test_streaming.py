@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, voice, write_sound
 
-from audionet import live
 from audionet.errors import InputError, RecordingError
-from audionet.live import Block, follow, latencies, microphone, paced
+from audionet.inference import streaming
+from audionet.inference.streaming import Block, follow, latencies, microphone, paced
 from audionet.models.classifier import Classifier
 
 
@@ -122,7 +122,7 @@ def test_a_slow_machine_does_not_slow_the_clock_of_the_source(tmp_path):
 
 
 def test_a_file_is_followed_from_the_command_line(saved_trusting, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(live.time, "sleep", lambda _: None)
+    monkeypatch.setattr(streaming.time, "sleep", lambda _: None)
     clip = write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=3))
     script = importlib.import_module("label_image")
     assert script.main(["--model", str(saved_trusting), str(clip), "--live", "--hop", "1"]) == 0

@@ -33,8 +33,8 @@ from typing import Any
 
 from audionet.errors import AudioNetError, InputError
 from audionet.files import printable, whole_file
+from audionet.inference.timeline import Span
 from audionet.models.classifier import Answer
-from audionet.timeline import Span
 
 Row = Mapping[str, Any]
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, noise, voice, write_sound
 
-from audionet import enrollment
 from audionet.errors import ClassifierError, InputError
 from audionet.evaluation.test_set import evaluate_folder, find_audio
-from audionet.live import Block, follow
+from audionet.inference import enrollment
+from audionet.inference.streaming import Block, follow
+from audionet.inference.timeline import make_timeline
 from audionet.models.classifier import ENROLLED_NAME, Classifier, read_enrolled
 from audionet.models.similarity import Similarity, fit_similarity, fit_space
-from audionet.timeline import make_timeline
 
 
 def call(script: str, *arguments: object) -> int:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.answers import RowFile, answer_columns, answer_row
 from audionet.errors import InputError, RecordingError
+from audionet.inference.prediction_file import RowFile, answer_columns, answer_row
 from audionet.models.classifier import Answer
 
 LABELS = ("a,b", 'quote"', "line\nbreak")

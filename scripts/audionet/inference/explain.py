@@ -20,11 +20,11 @@ from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import hertz_to_mel, mel_to_hertz, read_picture, served_picture
 from audionet.files import printable, whole_file
+from audionet.inference.timeline_plot import clock, figure_of
 from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier import Classifier
 from audionet.models.head import log_softmax
 from audionet.reports.figures import shorten
-from audionet.timeline_picture import clock, figure_of
 
 SQUARES = 8  # that fit side by side
 STEPS_A_SQUARE = 2

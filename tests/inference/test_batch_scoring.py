@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from conftest import tone, write_sound
 
-from audionet import scoring
 from audionet.audio import decoding
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import find_recipe
-from audionet.scoring import Remarks, find_clips, score_all
+from audionet.inference import batch_scoring
+from audionet.inference.batch_scoring import Remarks, find_clips, score_all
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -87,7 +87,7 @@ def test_a_folder_without_clips_stops_no_other(tmp_path):
 )
 @pytest.mark.parametrize("block_bytes", [8, 1 << 16])
 def test_a_list_may_come_from_unix_windows_or_find(tmp_path, monkeypatch, content, block_bytes):
-    monkeypatch.setattr(scoring, "LIST_BYTES", block_bytes)
+    monkeypatch.setattr(batch_scoring, "LIST_BYTES", block_bytes)
     (tmp_path / "list.txt").write_bytes(content.encode())
     assert found(from_file=tmp_path / "list.txt") == [Path("a.mp3"), Path("b c.mp3")]
 
@@ -128,7 +128,7 @@ def test_a_large_folder_is_not_listed_before_the_first_clip(tmp_path, monkeypatc
 
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", Listing)
-    monkeypatch.setattr(scoring, "NAMES_AT_ONCE", 10)
+    monkeypatch.setattr(batch_scoring, "NAMES_AT_ONCE", 10)
     clips = find_clips([tmp_path])
     first = list(itertools.islice(clips, 10))
     assert len(listed) <= 20 and first == sorted(first)

@@ -17,8 +17,8 @@ from audionet.audio import decoding
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import mel_filters, power_spectra
 from audionet.files import whole_file
+from audionet.inference.timeline import Span, Timeline
 from audionet.reports.figures import shorten
-from audionet.timeline import Span, Timeline
 
 TICKS = {5: 1, 10: 2, 20: 5, 30: 5, 60: 10, 120: 20, 300: 60, 600: 120, 900: 180, 1800: 300, 3600: 600}
 """Seconds between ticks, by the seconds of a row."""

@@ -1,0 +1,1 @@
+"""What a classifier is used for: label files, timelines and streams, enrol, compare, explain."""
