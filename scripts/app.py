@@ -63,10 +63,10 @@ class AppOptions:
 def serve(options: AppOptions) -> int:
     """Serve until interrupted."""
     try:  # the web server and its kin, which --help should not wait for
-        from audionet.app import serving
-        from audionet.app.gate import is_loopback
-        from audionet.app.isolation import Limits
-        from audionet.app.page import PageSettings
+        from audionet.app import server
+        from audionet.app.access import is_loopback
+        from audionet.app.sandbox import Limits
+        from audionet.app.state import PageSettings
     except ModuleNotFoundError as error:
         raise InputError(
             f"The page needs the package {error.name}, which is not installed. Type make setup, or pip install -r "
@@ -92,7 +92,7 @@ def serve(options: AppOptions) -> int:
         most_waiting=options.max_waiting,
         limits=Limits(seconds=options.timeout_seconds),
     )
-    return serving.serve(settings, port=options.port, open_browser=options.open_browser)
+    return server.serve(settings, port=options.port, open_browser=options.open_browser)
 
 
 def main(argv: list[str] | None = None) -> int:

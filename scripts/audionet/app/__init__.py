@@ -1,1 +1,1 @@
-"""The page of app.py and the HTTP interface that it shares with programs."""
+"""The web page of app.py and its HTTP interface."""

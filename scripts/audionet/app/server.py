@@ -6,8 +6,8 @@ import webbrowser
 
 import uvicorn
 
-from audionet.app.page import PageSettings
-from audionet.app.web import make_app
+from audionet.app.routes import make_app
+from audionet.app.state import PageSettings
 from audionet.errors import InputError
 
 IDLE_SECONDS = 30

@@ -15,10 +15,10 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from audionet.app import tasks
-from audionet.app.isolation import Apart, Limits
-from audionet.app.teaching import School
-from audionet.app.visitors import MissingError, Model, Visitor
+from audionet.app import worker_tasks
+from audionet.app.sandbox import Apart, Limits
+from audionet.app.training_jobs import School
+from audionet.app.users import MissingError, Model, Visitor
 from audionet.audio import decoding
 from audionet.errors import AudioNetError
 from audionet.evaluation import runs
@@ -118,7 +118,7 @@ class Page:
 
     def __init__(self, settings: PageSettings):
         self.settings = settings
-        self.apart = Apart(tasks.TASKS, settings.limits)
+        self.apart = Apart(worker_tasks.TASKS, settings.limits)
         self.line = Line(self.apart, settings.most_waiting)
         self.school = School()
         self.uploads = Path(tempfile.mkdtemp(prefix="audionet-uploads-"))

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from audionet.app.glance import RATE_HZ, Glance
-from audionet.app.isolation import Task
+from audionet.app.overview import RATE_HZ, Glance
+from audionet.app.sandbox import Task
 from audionet.audio import decoding
 from audionet.errors import AudioNetError
 from audionet.features.spectrogram import encode_jpg, read_picture

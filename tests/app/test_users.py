@@ -6,7 +6,7 @@ from conftest import names_below
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.app.visitors import Allowance, MissingError, RefusedError, Visitor, checked_label
+from audionet.app.users import Allowance, MissingError, RefusedError, Visitor, checked_label
 
 
 @pytest.fixture

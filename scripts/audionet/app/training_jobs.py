@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-from audionet.app.visitors import STRANGERS, RefusedError, Visitor
+from audionet.app.users import STRANGERS, RefusedError, Visitor
 from audionet.console import WATCHED
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent

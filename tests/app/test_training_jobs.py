@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from audionet.app.teaching import Lesson, check_teachable, held_out_arguments, outcome_in_words
-from audionet.app.visitors import RefusedError
+from audionet.app.training_jobs import Lesson, check_teachable, held_out_arguments, outcome_in_words
+from audionet.app.users import RefusedError
 
 
 def test_bars_of_a_training_become_words_and_a_share():

@@ -23,9 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import app
-from audionet.app.isolation import Limits
-from audionet.app.page import Line, PageSettings
-from audionet.app.web import make_app
+from audionet.app.routes import make_app
+from audionet.app.sandbox import Limits
+from audionet.app.state import Line, PageSettings
 from audionet.errors import InputError
 
 HOME = "http://127.0.0.1"
@@ -518,7 +518,7 @@ def test_an_option_that_cannot_work_is_refused(options, words):
 
 def test_a_missing_package_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "audionet.app.serving", raising=False)
+    monkeypatch.delitem(sys.modules, "audionet.app.server", raising=False)
     assert app.main(["--port", "0"]) == 2
     assert "needs the package uvicorn" in capsys.readouterr().err
 

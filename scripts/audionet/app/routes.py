@@ -23,11 +23,11 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from audionet.app import tasks
-from audionet.app.gate import Gate, GateRules, problem
-from audionet.app.isolation import CrashError, OvertimeError
-from audionet.app.page import BusyError, Page, PageSettings
-from audionet.app.visitors import STRANGERS, MissingError, Model, RefusedError
+from audionet.app import worker_tasks
+from audionet.app.access import Gate, GateRules, problem
+from audionet.app.sandbox import CrashError, OvertimeError
+from audionet.app.state import BusyError, Page, PageSettings
+from audionet.app.users import STRANGERS, MissingError, Model, RefusedError
 from audionet.console import say
 from audionet.errors import AudioNetError, ClassifierError, PictureError, RecordingError
 from audionet.evaluation import runs
@@ -41,7 +41,7 @@ STATUS_OF = {
     RecordingError: 422,
     PictureError: 422,
     CrashError: 422,
-    tasks.TooLongError: 413,
+    worker_tasks.TooLongError: 413,
     RefusedError: 400,
     MissingError: 404,
     ClassifierError: 409,

@@ -4,7 +4,7 @@ from conftest import noise, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet.app.glance import BANDS, MOST_MOMENTS, RATE_HZ, Glance
+from audionet.app.overview import BANDS, MOST_MOMENTS, RATE_HZ, Glance
 
 
 def glance_at(samples: np.ndarray, *edges: int) -> Glance:

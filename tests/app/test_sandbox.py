@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audionet.app.isolation import Apart, CrashError, Limits, OvertimeError
+from audionet.app.sandbox import Apart, CrashError, Limits, OvertimeError
 from audionet.errors import RecordingError
 
 
