@@ -73,19 +73,21 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Measure, print and write tables."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet.bench import growth, speed, speed_tables
-    from audionet.bench.workshop import FULL_SIZES, QUICK_SIZES, Workshop
     from audionet.files import write_json, write_text
     from audionet.tables import markdown, print_tables
+    from benchmarks.speed import scaling
+    from benchmarks.speed import steps as steps_module
+    from benchmarks.speed import tables as tables_module
+    from benchmarks.speed.workload import FULL_SIZES, QUICK_SIZES, Workshop
 
     sizes = (FULL_SIZES if options.full else QUICK_SIZES).changed(vars(options))
     workshop = Workshop(options.output_dir / "made", sizes, options.audio_dir, options.engine)
     chosen, growing = (
-        [name for name in names if re.search(options.steps, name)] for names in (speed.BENCHES, growth.GROWING)
+        [name for name in names if re.search(options.steps, name)] for names in (steps_module.BENCHES, scaling.GROWING)
     )
-    check(bool(chosen or growing), f"--steps: {options.steps!r} matches none of: {', '.join(speed.BENCHES)}.")
+    check(bool(chosen or growing), f"--steps: {options.steps!r} matches none of: {', '.join(steps_module.BENCHES)}.")
     result: dict = {
-        "machine": speed_tables.machine(),
+        "machine": tables_module.machine(),
         "rounds": options.rounds,
         "growth_rounds": options.growth_rounds,
         "sizes": vars(sizes),
@@ -94,16 +96,16 @@ def bench(options: BenchOptions) -> int:
     }
     for name in chosen:
         say(name)
-        result["steps"].append(speed.measure(name, speed.BENCHES[name](workshop), rounds=options.rounds))
+        result["steps"].append(steps_module.measure(name, steps_module.BENCHES[name](workshop), rounds=options.rounds))
         write_json(options.output_dir / "speed.json", result)  # so that a killed run keeps what it measured
     for name in growing if options.growth else ():
         say(f"Growth: {name}")
-        result["growth"].append(growth.measure_growth(name, workshop, rounds=options.growth_rounds))
+        result["growth"].append(scaling.measure_growth(name, workshop, rounds=options.growth_rounds))
         write_json(options.output_dir / "speed.json", result)
-    tables, introduction = speed_tables.tables(result), speed_tables.introduction(result)
+    tables, introduction = tables_module.tables(result), tables_module.introduction(result)
     print_tables(tables, introduction)
     write_text(options.output_dir / "speed.md", markdown(tables, introduction))
-    speed_tables.draw(result, options.output_dir / "speed.png")
+    tables_module.draw(result, options.output_dir / "speed.png")
     print(f"Tables and plot: {printable(options.output_dir / 'speed.md')}, speed.json and speed.png beside it")
     return 0
 

@@ -13,8 +13,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from audionet.bench.bench_options import FolderBenchOptions
 from audionet.cli import EXIT_FAILED, check, run_script
+from benchmarks.options import FolderBenchOptions
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class BenchAccuracyOptions(FolderBenchOptions):
 def bench(options: BenchAccuracyOptions) -> int:
     """Draw, train, score, print and write tables; return 1 if any recording had to be set aside."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet.bench import benchmark, leaderboard
     from audionet.features.recipes import find_recipe
     from audionet.models.backbones.backbone import find_architecture
     from audionet.parallel import process_pool
     from audionet.tables import markdown, print_tables
+    from benchmarks import accuracy, accuracy_tables
 
     architectures = [find_architecture(name.strip()).name for name in options.architectures.split(",")]
-    dataset, failures = benchmark.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
+    dataset, failures = accuracy.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
     if options.test is None:
-        trials = benchmark.trials_by_fold(dataset, count=options.folds, seed=options.random_seed)
+        trials = accuracy.trials_by_fold(dataset, count=options.folds, seed=options.random_seed)
     else:
-        trials = benchmark.trial_by_name(dataset, options.test)
+        trials = accuracy.trial_by_name(dataset, options.test)
     with process_pool(os.cpu_count() or 1) as pool:
-        systems = benchmark.systems_of(
+        systems = accuracy.systems_of(
             architectures,
             bottleneck_dir=options.bottleneck_dir,
             pool=pool,
@@ -58,8 +58,8 @@ def bench(options: BenchAccuracyOptions) -> int:
             views=options.holdout.views,
             with_peers=options.peers,
         )
-        result = benchmark.benchmark(systems, trials, holdout=options.holdout)
-    tables, introduction = leaderboard.tables(result), leaderboard.introduction(result)
+        result = accuracy.benchmark(systems, trials, holdout=options.holdout)
+    tables, introduction = accuracy_tables.tables(result), accuracy_tables.introduction(result)
     print_tables(tables, introduction)
     options.write(options.folder, "accuracy", result, markdown(tables, introduction))
     return EXIT_FAILED if failures else 0

@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.bench.bench_options import BenchOptions
 from audionet.cli import check, run_script
 from audionet.features.recipes import find_recipe
+from benchmarks.options import BenchOptions
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,15 @@ class BenchRecipesOptions(BenchOptions):
 def bench(options: BenchRecipesOptions) -> int:
     """Let the recipes compete, print the table and write it down."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet.bench import contest, spoken
     from audionet.tables import markdown, print_tables
+    from benchmarks import recipe_comparison, synthetic_speech
 
     audio_dir = options.audio_dir or options.output_dir / "spoken" / "words"
     if options.audio_dir is None:
-        spoken.speak_words(audio_dir, speakers=options.speakers, takes=options.takes, seed=options.random_seed)
-    result = contest.contest(
+        synthetic_speech.speak_words(
+            audio_dir, speakers=options.speakers, takes=options.takes, seed=options.random_seed
+        )
+    result = recipe_comparison.contest(
         audio_dir,
         options.names,
         folder=options.output_dir / "recipes",
@@ -61,7 +63,7 @@ def bench(options: BenchRecipesOptions) -> int:
         test=options.test,
         seed=options.random_seed,
     )
-    tables, introduction = contest.tables(result), contest.introduction(result)
+    tables, introduction = recipe_comparison.tables(result), recipe_comparison.introduction(result)
     print_tables(tables, introduction)
     options.write(options.output_dir / audio_dir.resolve().name, "recipes", result, markdown(tables, introduction))
     return 0

@@ -10,9 +10,9 @@ are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
 import sys
 from dataclasses import dataclass
 
-from audionet.bench.bench_options import FolderBenchOptions
 from audionet.cli import EXIT_FAILED, check, run_script
 from audionet.files import printable, whole_folder, write_text
+from benchmarks.options import FolderBenchOptions
 
 
 @dataclass(frozen=True)
@@ -39,40 +39,40 @@ class BenchTimelineOptions(FolderBenchOptions):
 def bench(options: BenchTimelineOptions) -> int:
     """Train, put a conversation together, make its timeline, and print how wrong it is."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from audionet.bench import benchmark, conversation
     from audionet.errors import InputError
     from audionet.inference import label_files
     from audionet.parallel import process_pool
+    from benchmarks import accuracy, diarization
 
-    if missing := conversation.missing_scorer():
+    if missing := diarization.missing_scorer():
         raise InputError(missing)
     folder = options.folder
-    dataset, failures = benchmark.dataset_of(options.audio_dir, folder, group_by=options.group_by)
+    dataset, failures = accuracy.dataset_of(options.audio_dir, folder, group_by=options.group_by)
     recipe = dataset.recipe
     assert recipe is not None  # the pictures were drawn of recordings
-    (trial,) = benchmark.trial_by_name(dataset, options.test)
+    (trial,) = accuracy.trial_by_name(dataset, options.test)
     tested = {example.recording: example.label for example in trial.tested}
     strangers = sorted(set(tested.values()))[: options.strangers]
-    classifier = conversation.train_without(
+    classifier = diarization.train_without(
         trial.dataset,
         strangers,
-        training=benchmark.DefaultTraining(options.architecture, options.random_seed),
+        training=accuracy.DefaultTraining(options.architecture, options.random_seed),
         bottleneck_dir=options.bottleneck_dir,
         holdout=options.holdout,
     )
-    sources = conversation.by_label(tested, options.audio_dir)
-    spoken = conversation.write_conversation(
+    sources = diarization.by_label(tested, options.audio_dir)
+    spoken = diarization.write_conversation(
         folder / "conversation.mp3", sources, seconds=options.seconds, seed=options.random_seed, recipe=recipe
     )
-    truth = conversation.with_strangers(spoken, strangers)
+    truth = diarization.with_strangers(spoken, strangers)
     write_text(folder / "conversation.truth.rttm", label_files.rttm(truth))
     with whole_folder(folder / "timeline_model") as model:
         classifier.save(model)
     with process_pool(1) as pool:  # so that the memory is its own, and not that of training
-        measured = pool.submit(conversation.measure, folder / "timeline_model", truth.path, hop_seconds=options.hop)
+        measured = pool.submit(diarization.measure, folder / "timeline_model", truth.path, hop_seconds=options.hop)
         found, seconds, peak_megabytes = measured.result()
     label_files.write_labels(found, folder / "conversation", label_files.WRITERS, recipe=recipe)
-    rates = conversation.error_rates(truth, found)
+    rates = diarization.error_rates(truth, found)
     for kind, rate in rates.items():
         parts = [f"{name.replace('_', ' ')} {share:.2%}" for name, share in rate.items() if name != "seconds"]
         print(f"{kind.replace('_', ' ')}: {', '.join(parts)}")

@@ -9,8 +9,8 @@ Each subfolder is a label; there must be four or more. Everything is trained as 
 import sys
 from dataclasses import dataclass
 
-from audionet.bench.bench_options import FolderBenchOptions
 from audionet.cli import EXIT_FAILED, check, run_script
+from benchmarks.options import FolderBenchOptions
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class BenchUnknownOptions(FolderBenchOptions):
 def bench(options: BenchUnknownOptions) -> int:
     """Draw, train, score, print and write down; return 1 if any recording had to be set aside."""
     # NumPy and the networks, which --help should not wait for.
-    from audionet.bench import benchmark, strangers
+    from benchmarks import accuracy, open_set
 
-    training = benchmark.DefaultTraining(options.architecture, options.random_seed)
-    dataset, failures = benchmark.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
+    training = accuracy.DefaultTraining(options.architecture, options.random_seed)
+    dataset, failures = accuracy.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
     held_out = max(1, len(dataset.labels) // 3) if options.held_out is None else options.held_out
-    draws = strangers.draws_of(dataset.labels, held_out=held_out, count=options.draws, seed=options.random_seed)
-    result = strangers.measure(
+    draws = open_set.draws_of(dataset.labels, held_out=held_out, count=options.draws, seed=options.random_seed)
+    result = open_set.measure(
         dataset,
         draws,
         backbone=training.load(),
@@ -45,7 +45,7 @@ def bench(options: BenchUnknownOptions) -> int:
         bottleneck_dir=options.bottleneck_dir,
         holdout=options.holdout,
     )
-    strangers.print_measured(result)
+    open_set.print_measured(result)
     options.write(options.folder, "unknown", result)
     return EXIT_FAILED if failures else 0
 

@@ -12,8 +12,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from audionet.bench.bench_options import FolderBenchOptions
 from audionet.cli import EXIT_FAILED, check, run_script
+from benchmarks.options import FolderBenchOptions
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class BenchVerifyOptions(FolderBenchOptions):
 def bench(options: BenchVerifyOptions) -> int:
     """Draw, train, compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy and the networks, which --help should not wait for.
-    from audionet.bench import benchmark, strangers, verification
     from audionet.parallel import process_pool
+    from benchmarks import accuracy, open_set, verification
 
-    training = benchmark.DefaultTraining(options.architecture, options.random_seed)
-    dataset, failures = benchmark.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
+    training = accuracy.DefaultTraining(options.architecture, options.random_seed)
+    dataset, failures = accuracy.dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
     held_out = options.held_out or max(2, len(dataset.labels) // 3)
     draws = options.draws or -(-len(dataset.labels) // held_out)
     with process_pool(os.cpu_count() or 1) as pool:
         result = verification.measure(
             dataset,
-            strangers.draws_of(dataset.labels, held_out=held_out, count=draws, seed=options.random_seed),
+            open_set.draws_of(dataset.labels, held_out=held_out, count=draws, seed=options.random_seed),
             backbone=training.load(),
             choose=training.choose,
             bottleneck_dir=options.bottleneck_dir,
             holdout=options.holdout,
-            peers=benchmark.encoders(options.bottleneck_dir, pool, dataset.recipe) if options.peers else {},
+            peers=accuracy.encoders(options.bottleneck_dir, pool, dataset.recipe) if options.peers else {},
         )
     verification.print_measured(result)
     options.write(options.folder, "verify", result)

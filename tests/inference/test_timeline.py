@@ -204,7 +204,6 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     pytest.importorskip("pyannote.metrics", reason="pyannote.metrics is not installed")
     from conftest import SAMPLE_AUDIO
 
-    from audionet.bench.conversation import error_rates, write_conversation
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
@@ -213,6 +212,7 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.training.settings import HeadSettings, HoldoutSettings
     from audionet.training.training_data import gather
     from audionet.training.training_run import finish
+    from benchmarks.diarization import error_rates, write_conversation
 
     labels = sorted(folder.name for folder in SAMPLE_AUDIO.iterdir() if folder.is_dir())
     for label in labels:

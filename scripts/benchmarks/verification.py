@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.bench.strangers import Draw, material_of
 from audionet.console import progress_bar
 from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
@@ -24,6 +23,7 @@ from audionet.tables import print_table
 from audionet.training.model_selection import Choice
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import Material, gather
+from benchmarks.open_set import Draw, material_of
 
 OURS = "AudioNet"
 LEVELS = ("chunk", "recording")

@@ -11,13 +11,13 @@ from conftest import FakeBackbone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.bench import strangers
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.training.model_selection import choose
 from audionet.training.settings import HeadSettings, HoldoutSettings
+from benchmarks import open_set
 
 LABELS = ("alice", "bob", "carol", "dave")
 
@@ -25,7 +25,7 @@ LABELS = ("alice", "bob", "carol", "dave")
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 3))
 def test_every_label_is_held_out_about_as_often_as_any_other(held_out, count, seed):
     labels = [f"label {number}" for number in range(8)]
-    draws = strangers.draws_of(labels, held_out=held_out, count=count, seed=seed)
+    draws = open_set.draws_of(labels, held_out=held_out, count=count, seed=seed)
     times = Counter(label for draw in draws for label in draw.unknown)
     assert len(draws) == count
     assert max(times.values()) - min(times[label] for label in labels) <= 2
@@ -37,7 +37,7 @@ def test_every_label_is_held_out_about_as_often_as_any_other(held_out, count, se
 @pytest.mark.parametrize("held_out", [0, 2])
 def test_three_labels_must_be_left(held_out):
     with pytest.raises(InputError, match="--held_out: expected 1 to 1 of 4 labels"):
-        strangers.draws_of(LABELS, held_out=held_out, count=1)
+        open_set.draws_of(LABELS, held_out=held_out, count=1)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def four_speakers(speakers, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(four_speakers, tmp_path_factory):
-    return strangers.measure(
+    return open_set.measure(
         four_speakers,
-        strangers.draws_of(LABELS, held_out=1, count=4),
+        open_set.draws_of(LABELS, held_out=1, count=4),
         backbone=FakeBackbone(),
         choose=partial(choose, candidates=["rows"], settings=HeadSettings(head="lda")),
         bottleneck_dir=tmp_path_factory.mktemp("bottlenecks"),
@@ -82,7 +82,7 @@ def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monk
     import bench_unknown
 
     monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("audionet.bench.benchmark.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("benchmarks.accuracy.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.audio.decoding import read_blocks
-from audionet.bench.conversation import by_label, error_rates, plan_turns, with_strangers, write_conversation
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.inference.timeline import Span, Timeline
+from benchmarks.diarization import by_label, error_rates, plan_turns, with_strangers, write_conversation
 
 RECIPE = find_recipe("default")
 TRUTH = Timeline(

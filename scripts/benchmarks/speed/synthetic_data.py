@@ -16,9 +16,9 @@ import scipy.signal
 import soundfile
 from PIL import Image
 
-from audionet.bench.classic import write_vector
 from audionet.files import whole_folder, write_bytes
 from audionet.parallel import process_pool
+from benchmarks.speed.tutorial_pipeline import write_vector
 
 LABELS = tuple(f"label_{number}" for number in range(4))
 MADE_NAME = ".made.json"

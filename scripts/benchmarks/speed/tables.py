@@ -4,10 +4,10 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from audionet.bench.speed import CLASSIC, OURS
 from audionet.evaluation.runs import versions
 from audionet.files import whole_file
 from audionet.tables import Table
+from benchmarks.speed.steps import CLASSIC, OURS
 
 MEBIBYTE = 2**20
 PLOT_INCHES = (15, 9)

@@ -19,7 +19,6 @@ import numpy as np
 import soundfile
 
 from audionet.audio import decoding
-from audionet.bench.benchmark import DefaultTraining
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
@@ -29,6 +28,7 @@ from audionet.models.classifier import UNKNOWN, Classifier
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import gather
 from audionet.training.training_run import finish
+from benchmarks.accuracy import DefaultTraining
 
 TURN_SECONDS = (3.0, 30.0)  # the shortest and the longest, evenly spread over their logarithms
 PAUSE_SECONDS = (0.3, 3.0)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.bench.made_data import MadeBackbone
 from audionet.data.dataset import read_dataset
 from audionet.features.spectrogram import is_picture, read_picture
 from audionet.files import walk_files
@@ -17,6 +16,7 @@ from audionet.models.head import TRAINERS, TrainingSet
 from audionet.parallel import PACKAGE_PARENT
 from audionet.training.settings import Engine, HeadSettings, HoldoutSettings
 from audionet.training.training_data import LEDGER_NAME, Material, gather
+from benchmarks.speed.synthetic_data import MadeBackbone
 
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
 

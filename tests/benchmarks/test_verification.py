@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet.bench import strangers, verification
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
@@ -16,6 +15,7 @@ from audionet.features.recipes import find_recipe
 from audionet.models.similarity import Trials
 from audionet.training.model_selection import choose
 from audionet.training.settings import HeadSettings, HoldoutSettings
+from benchmarks import open_set, verification
 
 LABELS = ("alice", "bob", "carol", "dave", "erin")
 
@@ -40,7 +40,7 @@ def measure(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bottlenecks")
 
     def measure(*left_out: tuple[str, ...], **peers):
-        draws = [strangers.Draw("", one, tuple(label for label in LABELS if label not in one)) for one in left_out]
+        draws = [open_set.Draw("", one, tuple(label for label in LABELS if label not in one)) for one in left_out]
         return verification.measure(
             dataset,
             draws,
@@ -99,7 +99,7 @@ def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monk
     import bench_verify
 
     monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("audionet.bench.benchmark.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("benchmarks.accuracy.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = five_speakers(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")
     arguments = ["--audio_dir", audio_dir, "--draws", "1", "--no_peers", "--output_dir", tmp_path / "out"]

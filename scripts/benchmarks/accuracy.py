@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from audionet.bench.disturbed import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
-from audionet.bench.peers import Cepstra, Resemblyzer, missing_peer, regress
 from audionet.console import say
 from audionet.data.augmentation import ChunkFile, plan_views
 from audionet.data.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
@@ -34,6 +32,8 @@ from audionet.models.head import Head
 from audionet.training.model_selection import Choice, choose
 from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings
 from audionet.training.training_data import Material, gather
+from benchmarks.baselines import Cepstra, Resemblyzer, missing_peer, regress
+from benchmarks.test_conditions import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 
 PEER = "Resemblyzer"
 TIMED_ITEMS = 32

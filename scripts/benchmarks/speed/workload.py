@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from audionet.audio.decoding import find_recordings
-from audionet.bench import made_data, ours
-from audionet.bench.timing import Contestant, run_timed, script
 from audionet.console import say
 from audionet.data.preprocessing import PictureTally, make_pictures
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import is_picture
 from audionet.files import printable, walk_files, write_bytes
 from audionet.models.backbones.backbone import load_backbone
+from benchmarks.speed import pipeline_steps, synthetic_data
+from benchmarks.speed.timing import Contestant, run_timed, script
 
 DIMENSION = 1280  # of the bottlenecks of the classic layer of the default network
 LONG_SECONDS = 300.0  # of a long recording, about
@@ -91,7 +91,7 @@ class Workshop:
         for recording, reason in tally.failures.items():
             say(f"Set aside: {printable(recording)}: {reason}")
         good = [self.audio_dir / recording for recording in sorted(tally.notes)]
-        made_data.link_files(good, self.audio_dir, self.folder / "user")
+        synthetic_data.link_files(good, self.audio_dir, self.folder / "user")
         return self.folder / "user"
 
     @cached_property
@@ -111,7 +111,7 @@ class Workshop:
     def recordings(self, name: str, count: int, *, seconds: float, suffix: str) -> Path:
         """Return a folder of made recordings."""
         folder = self.folder / f"{name}_{count}_of_{seconds:g}_s"
-        made_data.make_recordings(folder, count=count, seconds=seconds, suffix=suffix)
+        synthetic_data.make_recordings(folder, count=count, seconds=seconds, suffix=suffix)
         return folder
 
     def count(self, folder: Path) -> int:
@@ -124,7 +124,7 @@ class Workshop:
         files = _clips_in(source)
         chosen = [files[number * len(files) // count] for number in range(min(count, len(files)))]
         if not folder.is_dir() or self.count(folder) != len(chosen):
-            made_data.link_files(chosen, source, folder)
+            synthetic_data.link_files(chosen, source, folder)
         return folder
 
     def shortest(self, source: Path, seconds: float) -> tuple[Path, float]:
@@ -138,7 +138,7 @@ class Workshop:
             if sum(lengths[name] for name in chosen) < seconds:
                 chosen.append(recording)
         folder = self.folder / f"{source.name}_shortest_{seconds:g}"
-        made_data.link_files([source / recording for recording in chosen], source, folder)
+        synthetic_data.link_files([source / recording for recording in chosen], source, folder)
         return folder, sum(lengths[name] for name in chosen)
 
     def drawn(self, source: Path) -> tuple[Path, PictureTally]:
@@ -153,15 +153,15 @@ class Workshop:
     def cached(self, count: int) -> tuple[Path, Path]:
         """Return tiny pictures, and a cache with a bottleneck of each."""
         pictures, cache = (self.folder / f"{name}_{count}" for name in ("cached_pictures", "cache"))
-        made_data.make_pictures(pictures, count=count)
-        ours.read_bottlenecks(str(pictures), str(cache), DIMENSION)
+        synthetic_data.make_pictures(pictures, count=count)
+        pipeline_steps.read_bottlenecks(str(pictures), str(cache), DIMENSION)
         return pictures, cache
 
     @cached_property
     def texts(self) -> Path:
         """Bottlenecks in text files."""
         folder = self.folder / "texts"
-        made_data.make_texts(folder, count=min(TEXTS, self.sizes.cached_pictures), dimension=DIMENSION)
+        synthetic_data.make_texts(folder, count=min(TEXTS, self.sizes.cached_pictures), dimension=DIMENSION)
         return folder
 
     def graph(self, architecture: str) -> Path:

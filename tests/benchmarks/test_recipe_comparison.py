@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from conftest import names_below
 
-from audionet.bench import contest, spoken
-from audionet.bench.spoken import WORDS, speak_words
 from audionet.data.dataset import read_dataset
 from audionet.errors import InputError
 from audionet.features import recipes
 from audionet.files import read_mark
 from audionet.tables import markdown, print_tables
+from benchmarks import recipe_comparison, synthetic_speech
+from benchmarks.synthetic_speech import WORDS, speak_words
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="the espeak-ng program is not installed")
 
@@ -30,7 +30,9 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def result(quick, speakers, tmp_path):
-    return contest.contest(speakers, quick, folder=tmp_path / "bench", group_by="recording", test=r"^[04]\.", seed=0)
+    return recipe_comparison.contest(
+        speakers, quick, folder=tmp_path / "bench", group_by="recording", test=r"^[04]\.", seed=0
+    )
 
 
 def test_every_recipe_is_tested_on_the_same_recordings(result, quick, tmp_path):
@@ -44,7 +46,7 @@ def test_every_recipe_is_tested_on_the_same_recordings(result, quick, tmp_path):
 
 
 def test_a_result_is_a_table(result, capsys):
-    tables, introduction = contest.tables(result), contest.introduction(result)
+    tables, introduction = recipe_comparison.tables(result), recipe_comparison.introduction(result)
     print_tables(tables, introduction)
     shown = capsys.readouterr().out
     assert "simple_audio from scratch" in shown and "9 recordings trained on, 6 others tested" in shown
@@ -53,11 +55,11 @@ def test_a_result_is_a_table(result, capsys):
 
 def test_by_default_a_fifth_of_the_groups_is_held_out(drawn, tmp_path):
     dataset = read_dataset(drawn, tmp_path / "ledger.sqlite")
-    assert len(contest._held_out(dataset, None, 0)) == 3
+    assert len(recipe_comparison._held_out(dataset, None, 0)) == 3
 
 
 def test_a_recipe_trains_as_it_says_on_all_that_is_not_tested():
-    settings = contest._settings(recipes.find_recipe("efficientnet"), group_by="folder", seed=3)
+    settings = recipe_comparison._settings(recipes.find_recipe("efficientnet"), group_by="folder", seed=3)
     assert settings.whole.steps_per_epoch == 100 and settings.whole.epochs == 10
     assert settings.holdout.testing_percentage == 0
     assert (settings.holdout.group_by, settings.holdout.random_seed) == ("folder", 3)
@@ -75,10 +77,10 @@ def test_words_are_spoken_by_speakers_whom_their_names_tell_apart(tmp_path):
 
 @needs_espeak
 def test_words_last_a_second_and_no_two_takes_are_the_same():
-    one, other = (spoken.spoken(spoken._Utterance("yes", "f2", take, 0)) for take in (0, 1))
+    one, other = (synthetic_speech.spoken(synthetic_speech._Utterance("yes", "f2", take, 0)) for take in (0, 1))
     assert one.shape == other.shape == (16_000,)
     assert not np.array_equal(one, other)
-    assert np.array_equal(one, spoken.spoken(spoken._Utterance("yes", "f2", 0, 0)))
+    assert np.array_equal(one, synthetic_speech.spoken(synthetic_speech._Utterance("yes", "f2", 0, 0)))
     assert 0.05 < np.abs(one).max() < 1
 
 

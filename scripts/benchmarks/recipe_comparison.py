@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.bench.benchmark import dataset_of, groups_by_name
 from audionet.cli import changed
 from audionet.console import say
 from audionet.data.dataset import Dataset, Example, levels_of, split
@@ -22,6 +21,7 @@ from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.classifier import Answer, Classifier
 from audionet.tables import Table
 from audionet.training.trainer import Course, Graduate, Settings
+from benchmarks.accuracy import dataset_of, groups_by_name
 
 QUIETEST = 1e-30  # a probability, whose logarithm is finite
 COLUMNS = ("recipe", "clips right", "chunks right", "chunk s", "training s", "size MB", "ms a clip", "chosen")

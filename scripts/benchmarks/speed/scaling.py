@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from audionet.bench.speed import OURS, cold, drawing, labelling, training, warm
-from audionet.bench.timing import Contestant, script, spread, take_turns
-from audionet.bench.workshop import Workshop
+from benchmarks.speed.steps import OURS, cold, drawing, labelling, training, warm
+from benchmarks.speed.timing import Contestant, script, spread, take_turns
+from benchmarks.speed.workload import Workshop
 
 TENFOLDS = (100, 10, 1)  # what the full size is divided by
 PIECE_SECONDS = 30.0  # of a recording to draw

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audionet.bench import bare, classic, ours
-from audionet.bench.timing import Contestant, Step, job, ratios, script, spread, take_turns
-from audionet.bench.workshop import DIMENSION, Workshop, emptied
 from audionet.files import walk_files
 from audionet.models.backbones.backbone import find_architecture
+from benchmarks.speed import library_pipeline, pipeline_steps, tutorial_pipeline
+from benchmarks.speed.timing import Contestant, Step, job, ratios, script, spread, take_turns
+from benchmarks.speed.workload import DIMENSION, Workshop, emptied
 
 OURS, CLASSIC, BARE, COLD, NETWORK = "ours", "classic", "bare libraries", "cold", "the network alone"
 BATCH_SIZE = 100  # of training, in the tutorial and by our default
@@ -33,8 +33,8 @@ def draw_long(workshop: Workshop, chunk_seconds: float, recipe: str) -> Step:
     else:
         clip, clip_seconds = workshop.recordings("clip", 1, seconds=wanted, suffix=".mp3"), wanted
     ours_dir, classic_dir, bare_dir = (workshop.output(name) for name in ("ours", "classic", "bare"))
-    draw = job(classic.draw_recordings, audio_dir=clip, image_dir=classic_dir, chunk_seconds=chunk_seconds)
-    draw_bare = job(bare.draw_recordings, audio_dir=source, image_dir=bare_dir, chunk_seconds=chunk_seconds)
+    draw = job(tutorial_pipeline.draw_recordings, audio_dir=clip, image_dir=classic_dir, chunk_seconds=chunk_seconds)
+    draw_bare = job(library_pipeline.draw_recordings, audio_dir=source, image_dir=bare_dir, chunk_seconds=chunk_seconds)
     return Step(
         "seconds of sound",
         (
@@ -55,7 +55,7 @@ def draw_short(workshop: Workshop) -> Step:
     """Draw wavs of one second, counted in recordings."""
     source, count = workshop.short_recordings, workshop.sizes.short_recordings
     bare_dir = workshop.output("bare")
-    draw = job(bare.draw_recordings, audio_dir=source, image_dir=bare_dir, chunk_seconds=2)
+    draw = job(library_pipeline.draw_recordings, audio_dir=source, image_dir=bare_dir, chunk_seconds=2)
     return Step(
         "recordings",
         (
@@ -82,7 +82,7 @@ def bottlenecks(workshop: Workshop, architecture: str, bottleneck: str | None) -
     few = workshop.part(source, workshop.sizes.classic_pictures)
     texts = workshop.output("texts")
     classic_way = job(
-        classic.write_bottlenecks,
+        tutorial_pipeline.write_bottlenecks,
         image_dir=few,
         graph=workshop.graph(architecture),
         bottleneck_dir=texts,
@@ -90,7 +90,7 @@ def bottlenecks(workshop: Workshop, architecture: str, bottleneck: str | None) -
     )
     few_count = workshop.count(few)
     ours_way = cold(workshop, source, architecture, bottleneck, name=OURS)
-    alone = job(ours.run_network, image_dir=source, **_network(workshop, architecture, bottleneck))
+    alone = job(pipeline_steps.run_network, image_dir=source, **_network(workshop, architecture, bottleneck))
     return Step(
         "pictures",
         (
@@ -105,7 +105,7 @@ def cold(workshop: Workshop, source: Path, architecture: str, bottleneck: str | 
     """Compute the bottlenecks of a folder of pictures into a new cache."""
     cache = workshop.output("bottlenecks")
     network = _network(workshop, architecture, bottleneck)
-    command = job(ours.write_bottlenecks, image_dir=source, bottleneck_dir=cache, **network)
+    command = job(pipeline_steps.write_bottlenecks, image_dir=source, bottleneck_dir=cache, **network)
     return Contestant(name, workshop.count(source), command, has_clock=True, prepare=partial(emptied, cache))
 
 
@@ -113,7 +113,7 @@ def warm_cache(workshop: Workshop) -> Step:
     """List pictures that are known and read their bottlenecks, counted in pictures; beside it computing them."""
     count = workshop.sizes.cached_pictures
     source = workshop.part(workshop.pictures, workshop.sizes.pictures)
-    read = job(bare.read_vectors, bottleneck_dir=workshop.cached(count)[1])
+    read = job(library_pipeline.read_vectors, bottleneck_dir=workshop.cached(count)[1])
     return Step(
         "pictures",
         (
@@ -127,7 +127,7 @@ def warm_cache(workshop: Workshop) -> Step:
 def warm(workshop: Workshop, count: int) -> Contestant:
     """Read the bottlenecks of some pictures from the cache."""
     pictures, cache = workshop.cached(count)
-    command = job(ours.read_bottlenecks, image_dir=pictures, bottleneck_dir=cache, dimension=DIMENSION)
+    command = job(pipeline_steps.read_bottlenecks, image_dir=pictures, bottleneck_dir=cache, dimension=DIMENSION)
     return Contestant(OURS, count, command, has_clock=True)
 
 
@@ -135,7 +135,7 @@ def train(workshop: Workshop) -> Step:
     """Train a softmax layer on cached bottlenecks, counted in steps."""
     steps = workshop.sizes.training_steps
     command = job(
-        classic.train,
+        tutorial_pipeline.train,
         bottleneck_dir=workshop.texts,
         head=workshop.output("head.json"),
         steps=steps,
@@ -151,7 +151,7 @@ def training(workshop: Workshop, count: int, trainer: str) -> Contestant:
     pictures, cache = workshop.cached(count)
     steps = workshop.sizes.training_steps
     command = job(
-        ours.train,
+        pipeline_steps.train,
         image_dir=pictures,
         bottleneck_dir=cache,
         dimension=DIMENSION,
@@ -189,7 +189,7 @@ def label_sound(workshop: Workshop) -> Step:
     tutorial = workshop.classifier("classic", "softmax")
     scratch = workshop.output("scratch")
     command = job(
-        classic.label_recordings,
+        tutorial_pipeline.label_recordings,
         audio_dir=clip,
         graph=tutorial / "graph.pb",
         labels=tutorial / "labels.txt",
@@ -208,7 +208,7 @@ def labelling(workshop: Workshop, source: Path, units: float) -> Contestant:
 
 def ask_for_help(workshop: Workshop) -> Step:
     """Ask every script for help; counted by the slowest."""
-    return Step("scripts", (Contestant(OURS, 1, job(ours.ask_for_help), has_clock=True),))
+    return Step("scripts", (Contestant(OURS, 1, job(pipeline_steps.ask_for_help), has_clock=True),))
 
 
 BENCHES: Mapping[str, Bench] = {
@@ -272,11 +272,11 @@ def _network(workshop: Workshop, architecture: str, bottleneck: str | None) -> d
 def _classic_short(workshop: Workshop) -> Contestant:
     few = workshop.part(workshop.short_recordings, workshop.sizes.classic_pictures)
     output = workshop.output("classic")
-    command = job(classic.draw_recordings, audio_dir=few, image_dir=output, chunk_seconds=1)
+    command = job(tutorial_pipeline.draw_recordings, audio_dir=few, image_dir=output, chunk_seconds=1)
     return Contestant(CLASSIC, workshop.count(few), command, prepare=partial(emptied, output))
 
 
 def _classic_label(workshop: Workshop, picture: Path) -> Contestant:
     tutorial = workshop.classifier("classic", "softmax")
     arguments = {"picture": picture, "graph": tutorial / "graph.pb", "labels": tutorial / "labels.txt"}
-    return Contestant(CLASSIC, 1, job(classic.label_picture, **arguments))
+    return Contestant(CLASSIC, 1, job(tutorial_pipeline.label_picture, **arguments))

@@ -11,9 +11,6 @@ from conftest import RATE_HZ, SCRIPTS, names_below, run_python, tiny_graph, tone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.bench import bare, classic, growth, made_data, ours, speed, speed_tables
-from audionet.bench.timing import Contestant, Step, Timing, job, ratios, run_timed, spread, take_turns
-from audionet.bench.workshop import QUICK_SIZES, Workshop
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import AudioNetError
 from audionet.features.recipes import find_recipe
@@ -21,6 +18,10 @@ from audionet.features.spectrogram import encode_jpg, read_picture
 from audionet.models.bottleneck_cache import BottleneckCache
 from audionet.models.classifier import GraphClassifier
 from audionet.tables import markdown
+from benchmarks.speed import library_pipeline, pipeline_steps, scaling, synthetic_data, tables, tutorial_pipeline
+from benchmarks.speed import steps as steps_module
+from benchmarks.speed.timing import Contestant, Step, Timing, job, ratios, run_timed, spread, take_turns
+from benchmarks.speed.workload import QUICK_SIZES, Workshop
 
 SPEEDS = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 TINY_SIZES = {
@@ -102,9 +103,9 @@ def test_memory_that_files_are_mapped_to_does_not_count(tmp_path):
 
 def test_a_step_is_measured_in_units_a_second(monkeypatch):
     rounds = {"ours": [Timing(2.0), Timing(4.0), Timing(4.0)], "classic": [Timing(1.0), Timing(1.0), Timing(2.0)]}
-    monkeypatch.setattr(speed, "take_turns", lambda contestants, **_: rounds)
+    monkeypatch.setattr(steps_module, "take_turns", lambda contestants, **_: rounds)
     step = Step("pictures", (Contestant("ours", 100, ()), Contestant("classic", 5, ())))
-    measured = speed.measure("draw", step, rounds=3)
+    measured = steps_module.measure("draw", step, rounds=3)
     assert measured["ways"]["ours"]["speed"] == {"median": 25, "low": 25, "high": 50}
     assert measured["ratios"] == {"classic": {"median": 10, "low": 5, "high": 10}}
 
@@ -115,12 +116,12 @@ def test_a_step_is_measured_in_units_a_second(monkeypatch):
 @given(st.floats(0, 2), st.floats(1e-3, 1e3))
 def test_the_exponent_of_a_power_is_found(power, factor):
     sizes = [10, 100, 1000]
-    found = growth.fitted(sizes, [factor * size**power for size in sizes])
+    found = scaling.fitted(sizes, [factor * size**power for size in sizes])
     assert np.allclose(list(found.values()), power)
 
 
 def test_start_up_weighs_less_on_the_last_tenfold():
-    found = growth.fitted([1, 10, 100], [1 + size for size in (1, 10, 100)])
+    found = scaling.fitted([1, 10, 100], [1 + size for size in (1, 10, 100)])
     assert found["exponent"] < found["last_exponent"] < 1
 
 
@@ -128,27 +129,27 @@ def test_start_up_weighs_less_on_the_last_tenfold():
 
 
 def test_recordings_are_made_once_and_are_all_different(tmp_path):
-    made_data.make_recordings(tmp_path / "made", count=6, seconds=0.5, suffix=".wav")
+    synthetic_data.make_recordings(tmp_path / "made", count=6, seconds=0.5, suffix=".wav")
     wavs = sorted((tmp_path / "made").rglob("*.wav"))
     times = [path.stat().st_mtime_ns for path in wavs]
-    made_data.make_recordings(tmp_path / "made", count=6, seconds=0.5, suffix=".wav")
+    synthetic_data.make_recordings(tmp_path / "made", count=6, seconds=0.5, suffix=".wav")
     assert [path.stat().st_mtime_ns for path in wavs] == times
     assert len({path.read_bytes() for path in wavs}) == 6 and soundfile.info(wavs[0]).duration == 0.5
-    made_data.make_recordings(tmp_path / "made", count=2, seconds=0.5, suffix=".wav")
+    synthetic_data.make_recordings(tmp_path / "made", count=2, seconds=0.5, suffix=".wav")
     assert len(list((tmp_path / "made").rglob("*.wav"))) == 2
 
 
 def test_made_bottlenecks_come_from_the_cache_the_second_time(tmp_path, monkeypatch):
-    made_data.make_pictures(tmp_path / "pictures", count=40)
-    assert ours.read_bottlenecks(str(tmp_path / "pictures"), str(tmp_path / "cache"), 8) > 0
+    synthetic_data.make_pictures(tmp_path / "pictures", count=40)
+    assert pipeline_steps.read_bottlenecks(str(tmp_path / "pictures"), str(tmp_path / "cache"), 8) > 0
     monkeypatch.setattr(BottleneckCache, "_fill", None)
-    assert ours.read_bottlenecks(str(tmp_path / "pictures"), str(tmp_path / "cache"), 8) > 0
+    assert pipeline_steps.read_bottlenecks(str(tmp_path / "pictures"), str(tmp_path / "cache"), 8) > 0
 
 
 def test_a_part_has_some_of_every_label(tmp_path):
     workshop = Workshop(tmp_path, sizes=None)
     part = workshop.part(workshop.recordings("short", 16, seconds=0.1, suffix=".wav"), 4)
-    assert workshop.count(part) == 4 and {path.name for path in part.iterdir()} == set(made_data.LABELS)
+    assert workshop.count(part) == 4 and {path.name for path in part.iterdir()} == set(synthetic_data.LABELS)
 
 
 # The classic way and ours agree where they should
@@ -157,7 +158,7 @@ def test_a_part_has_some_of_every_label(tmp_path):
 def test_both_ways_cut_a_recording_into_the_same_chunks(tmp_path):
     write_sound(tmp_path / "audio" / "alice" / "a.wav", voice("alice", seed=0, seconds=6.0), subtype="PCM_16")
     folders = {"audio_dir": tmp_path / "audio", "image_dir": tmp_path / "classic"}
-    assert said(job(classic.draw_recordings, **folders, chunk_seconds=2)) == 3
+    assert said(job(tutorial_pipeline.draw_recordings, **folders, chunk_seconds=2)) == 3
     make_pictures(tmp_path / "audio", tmp_path / "ours", recipe=find_recipe("default"))
     names = {name for name in names_below(tmp_path / "ours") if name.startswith("alice")}
     assert names == names_below(tmp_path / "classic")
@@ -168,8 +169,8 @@ def test_both_ways_cut_a_recording_into_the_same_chunks(tmp_path):
 
 def test_bare_libraries_draw_as_many_pictures_of_the_same_size(tmp_path):
     write_sound(tmp_path / "audio" / "alice" / "a.wav", tone(1000, 6.0))
-    assert bare.draw_recordings(str(tmp_path / "audio"), str(tmp_path / "bare"), 2) == 3
-    picture = bare.draw(tone(1000, 2.0))
+    assert library_pipeline.draw_recordings(str(tmp_path / "audio"), str(tmp_path / "bare"), 2) == 3
+    picture = library_pipeline.draw(tone(1000, 2.0))
     assert picture.shape == (224, 224, 3) and len(names_below(tmp_path / "bare")) == 3
     assert abs(picture[:, :, 0].mean(axis=1).argmax() - (1 - 1000 / (RATE_HZ / 2)) * 223) < 2
 
@@ -184,10 +185,10 @@ def test_both_ways_give_the_same_bottlenecks(tmp_path, backbone):
         (tmp_path / "image" / "a" / f"{number}.jpg").write_bytes(encode_jpg(picture, quality=95))
     (tmp_path / "graph.pb").write_bytes(tiny_graph(32, 32))
     arguments = {"image_dir": tmp_path / "image", "graph": tmp_path / "graph.pb", "bottleneck_dir": tmp_path / "texts"}
-    run_timed(Contestant("classic", 3, job(classic.write_bottlenecks, **arguments, side=32), has_clock=True))
+    run_timed(Contestant("classic", 3, job(tutorial_pipeline.write_bottlenecks, **arguments, side=32), has_clock=True))
     for number in range(3):
         mine = backbone(read_picture(tmp_path / "image" / "a" / f"{number}.jpg")[None])[0]
-        theirs = classic.read_vector(tmp_path / "texts" / "a" / f"{number}.jpg.txt")
+        theirs = tutorial_pipeline.read_vector(tmp_path / "texts" / "a" / f"{number}.jpg.txt")
         assert np.allclose(mine, theirs, atol=2)  # of 255: their decoder of jpgs takes short cuts
 
 
@@ -197,9 +198,11 @@ def test_classic_training_learns_what_ours_learns(tmp_path):
     centres = rng.normal(size=(2, 8))
     for number, label in enumerate(("a", "b")):
         for index in range(10):
-            classic.write_vector(tmp_path / "texts" / label / f"{index}.txt", centres[number] + rng.normal(0, 0.1, 8))
+            tutorial_pipeline.write_vector(
+                tmp_path / "texts" / label / f"{index}.txt", centres[number] + rng.normal(0, 0.1, 8)
+            )
     command = job(
-        classic.train,
+        tutorial_pipeline.train,
         bottleneck_dir=tmp_path / "texts",
         head=tmp_path / "head.json",
         steps=200,
@@ -215,7 +218,9 @@ def test_classic_training_learns_what_ours_learns(tmp_path):
 @pytest.mark.slow
 def test_both_ways_label_a_picture_alike(saved, drawn):
     picture = drawn / "bob" / "0_00000.jpg"
-    command = job(classic.label_picture, picture=picture, graph=saved / "graph.pb", labels=saved / "labels.txt")
+    command = job(
+        tutorial_pipeline.label_picture, picture=picture, graph=saved / "graph.pb", labels=saved / "labels.txt"
+    )
     theirs = said(command)
     mine = GraphClassifier.load(saved / "graph.pb", saved / "labels.txt").score(picture)
     assert max(theirs, key=theirs.get) == mine.label and sum(theirs.values()) == pytest.approx(1, abs=1e-4)
@@ -225,8 +230,8 @@ def test_both_ways_label_a_picture_alike(saved, drawn):
 
 
 def outcome(names, workshop):
-    steps = [speed.measure(name, speed.BENCHES[name](workshop), rounds=1) for name in names]
-    return {"machine": speed_tables.machine(), "rounds": 1, "steps": steps, "growth": []}
+    steps = [steps_module.measure(name, steps_module.BENCHES[name](workshop), rounds=1) for name in names]
+    return {"machine": tables.machine(), "rounds": 1, "steps": steps, "growth": []}
 
 
 @ffmpeg
@@ -236,9 +241,7 @@ def test_labelling_is_measured_both_ways(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(Workshop, "classifier", lambda *_: saved)
     result = outcome(["label pictures", "label recordings"], workshop)
     assert all(step["ways"].keys() == {"ours", "classic"} for step in result["steps"])
-    assert "| label recordings | seconds of sound |" in markdown(
-        speed_tables.tables(result), speed_tables.introduction(result)
-    )
+    assert "| label recordings | seconds of sound |" in markdown(tables.tables(result), tables.introduction(result))
 
 
 @ffmpeg

@@ -7,9 +7,15 @@ import pytest
 from conftest import RATE_HZ, SPEAKERS, FakeBackbone, tone, voice
 
 from audionet.audio.decoding import write_wav
-from audionet.bench import benchmark, leaderboard, peers
-from audionet.bench.benchmark import Eye, Listener, listener, network, trial_by_name, trials_by_fold
-from audionet.bench.disturbed import (
+from audionet.data.augmentation import ChunkFile
+from audionet.data.dataset import read_dataset
+from audionet.errors import InputError, PictureError
+from audionet.features.recipes import find_recipe
+from audionet.tables import markdown, print_tables
+from audionet.training.settings import HeadSettings, HoldoutSettings
+from benchmarks import accuracy, accuracy_tables, baselines
+from benchmarks.accuracy import Eye, Listener, listener, network, trial_by_name, trials_by_fold
+from benchmarks.test_conditions import (
     BABBLE,
     CONDITIONS,
     PEER_CONDITIONS,
@@ -18,12 +24,6 @@ from audionet.bench.disturbed import (
     disturb,
     possible_conditions,
 )
-from audionet.data.augmentation import ChunkFile
-from audionet.data.dataset import read_dataset
-from audionet.errors import InputError, PictureError
-from audionet.features.recipes import find_recipe
-from audionet.tables import markdown, print_tables
-from audionet.training.settings import HeadSettings, HoldoutSettings
 
 RECIPE = find_recipe("default")
 HOLDOUT = HoldoutSettings(views=2)
@@ -59,12 +59,12 @@ def outcome(dataset, tmp_path_factory):
     with ThreadPoolExecutor(2) as pool:
         folder = tmp_path_factory.mktemp("bench")
         eye = Eye(FakeBackbone(), folder, pool)
-        ear = Listener(peers.Cepstra(RECIPE), folder, pool)
+        ear = Listener(baselines.Cepstra(RECIPE), folder, pool)
         systems = [
             network("rows", eye, candidates=["rows"], head=HeadSettings("lda"), serve=lambda _: eye, views=2),
-            listener(benchmark.PEER, ear, views=1, standardised=True),
+            listener(accuracy.PEER, ear, views=1, standardised=True),
         ]
-        yield benchmark.benchmark(systems, trial_by_name(dataset, "^4"), holdout=HOLDOUT)
+        yield accuracy.benchmark(systems, trial_by_name(dataset, "^4"), holdout=HOLDOUT)
 
 
 # Trials
@@ -174,13 +174,13 @@ def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
     from audionet.models.backbones.backbone import fit_pictures
 
     example = dataset.examples[0]
-    (item,) = disturb(benchmark.chunk_files([example]), "clean", seed=0, recipe=RECIPE)
+    (item,) = disturb(accuracy.chunk_files([example]), "clean", seed=0, recipe=RECIPE)
     drawn = fit_pictures([read_picture(example.path)], height=224, width=224)[0].astype(int)
     assert np.abs(as_picture(item, height=224, width=224) - drawn).mean() < 0.5
 
 
 def test_a_codec_that_is_missing_leaves_its_condition_out(monkeypatch):
-    monkeypatch.setattr("audionet.bench.disturbed.missing_codecs", lambda: {"gsm": "not here"})
+    monkeypatch.setattr("benchmarks.test_conditions.missing_codecs", lambda: {"gsm": "not here"})
     conditions, skipped = possible_conditions()
     assert set(CONDITIONS) - set(conditions) == {"GSM"} == set(skipped)
 
@@ -189,7 +189,7 @@ def test_a_codec_that_is_missing_leaves_its_condition_out(monkeypatch):
 
 
 def test_cepstra_tell_pitches_apart_and_loudness_apart_only_in_the_first():
-    cepstra = peers.Cepstra(RECIPE)
+    cepstra = baselines.Cepstra(RECIPE)
     low, high, loud = cepstra(np.stack([tone(300), tone(3000), 2 * tone(300)]))
     assert low.shape == (cepstra.dimension,)
     assert np.abs(low - high).max() > 1
@@ -200,7 +200,7 @@ def test_cepstra_tell_pitches_apart_and_loudness_apart_only_in_the_first():
 def test_a_regression_tells_apart_what_can_be_told(gathered, labels):
     rows = {side: rows[gathered.numbers[rows] < labels] for side, rows in gathered.rows.items()}
     material = replace(gathered, rows=rows, labels=gathered.labels[:labels])
-    head = peers.regress(material, bottleneck="rows", standardised=True)
+    head = baselines.regress(material, bottleneck="rows", standardised=True)
     bottlenecks, numbers = material.take(("testing",), bottleneck="rows")
     assert head.biases.shape == (labels,)
     assert (head.logits(bottlenecks).argmax(axis=1) == numbers).all()
@@ -210,20 +210,20 @@ def test_without_the_peer_a_sentence_says_how_to_get_it(monkeypatch):
     def missing(name):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(peers, "_import_quietly", missing)
-    assert "pip install -r" in peers.missing_peer()
+    monkeypatch.setattr(baselines, "_import_quietly", missing)
+    assert "pip install -r" in baselines.missing_peer()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_peer_in_a_batch_gives_what_it_gives_one_by_one():
-    if peers.missing_peer():
+    if baselines.missing_peer():
         pytest.skip("Resemblyzer is not installed")
     from resemblyzer import VoiceEncoder
 
     sounds = np.stack([voice(speaker, seed=0, seconds=2.0) for speaker in SPEAKERS])
     encoder = VoiceEncoder("cpu", verbose=False)
-    assert np.allclose(peers.Resemblyzer()(sounds), [encoder.embed_utterance(one) for one in sounds], atol=1e-5)
+    assert np.allclose(baselines.Resemblyzer()(sounds), [encoder.embed_utterance(one) for one in sounds], atol=1e-5)
 
 
 # The run
@@ -262,7 +262,7 @@ def test_a_system_is_trained_on_as_many_views_as_it_should_be(dataset, tmp_path)
     with ThreadPoolExecutor(2) as pool:
         material = Eye(FakeBackbone(), tmp_path, pool).material(trial, replace(HOLDOUT, testing_percentage=0))
     for count in (0, 1, 2):
-        assert len(benchmark._with_views(material, count).views) == count * len(trial.dataset.examples)
+        assert len(accuracy._with_views(material, count).views) == count * len(trial.dataset.examples)
 
 
 def test_what_looks_and_what_listens_is_trained_on_the_same_sides(dataset, tmp_path):
@@ -270,14 +270,14 @@ def test_what_looks_and_what_listens_is_trained_on_the_same_sides(dataset, tmp_p
     holdout = replace(HOLDOUT, testing_percentage=0)
     with ThreadPoolExecutor(2) as pool:
         looked = Eye(FakeBackbone(), tmp_path, pool).material(trial, holdout)
-        listened = Listener(peers.Cepstra(RECIPE), tmp_path, pool).material(trial, holdout)
+        listened = Listener(baselines.Cepstra(RECIPE), tmp_path, pool).material(trial, holdout)
     for name in ("numbers", "view_rows", "view_numbers"):
         assert np.array_equal(getattr(looked, name), getattr(listened, name))
     assert all(np.array_equal(looked.rows[side], listened.rows[side]) for side in looked.rows)
 
 
 def test_a_second_run_computes_nothing_again(dataset, tmp_path):
-    items = disturb(benchmark.chunk_files(dataset.examples[:4]), "clean", seed=0, recipe=RECIPE)
+    items = disturb(accuracy.chunk_files(dataset.examples[:4]), "clean", seed=0, recipe=RECIPE)
     backbone = FakeBackbone()
     with ThreadPoolExecutor(2) as pool:
         first = Eye(backbone, tmp_path, pool).vectors(items)
@@ -286,11 +286,11 @@ def test_a_second_run_computes_nothing_again(dataset, tmp_path):
 
 
 def test_tables_name_every_system_and_every_condition(outcome, capsys):
-    tables, introduction = leaderboard.tables(outcome), leaderboard.introduction(outcome)
+    tables, introduction = accuracy_tables.tables(outcome), accuracy_tables.introduction(outcome)
     document = markdown(tables, introduction)
     print_tables(tables, introduction)
     screen = capsys.readouterr().out
-    for name in [*outcome["conditions"], "rows", benchmark.PEER]:
+    for name in [*outcome["conditions"], "rows", accuracy.PEER]:
         assert name in document and name in screen
     widths = {line.count("|") for line in document.splitlines() if line.startswith("| clean")}
     assert widths == {4}
@@ -300,10 +300,10 @@ def test_the_script_writes_tables_and_tells_what_it_left_out(speakers, tmp_path,
     import bench_accuracy
 
     def fake_systems(architectures, *, bottleneck_dir, pool, **_):
-        ear = Listener(peers.Cepstra(RECIPE), bottleneck_dir, pool)
-        return [listener(benchmark.PEER, ear, views=0, standardised=True)]
+        ear = Listener(baselines.Cepstra(RECIPE), bottleneck_dir, pool)
+        return [listener(accuracy.PEER, ear, views=0, standardised=True)]
 
-    monkeypatch.setattr(benchmark, "systems_of", fake_systems)
+    monkeypatch.setattr(accuracy, "systems_of", fake_systems)
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_bytes(b"no sound")
     status = bench_accuracy.main(["--audio_dir", str(audio_dir), "--test", "^4", "--output_dir", str(tmp_path / "out")])

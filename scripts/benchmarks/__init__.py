@@ -1,0 +1,1 @@
+"""What bench.py measures with, and what it compares with."""
