@@ -9,7 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, SPEAKERS, FakeBackbone, names_below, noise, run_python, voice, write_sound, write_speakers
+from conftest import (
+    RATE_HZ,
+    SCRIPTS,
+    SPEAKERS,
+    FakeBackbone,
+    names_below,
+    noise,
+    run_python,
+    voice,
+    write_sound,
+    write_speakers,
+)
 from PIL import Image
 
 from audionet.audio.decoding import read_wav
@@ -395,7 +406,7 @@ def test_a_clip_is_labelled_from_any_folder_without_tensorflow(saved, speakers, 
     pytest.importorskip("openvino", reason="without OpenVINO, TensorFlow has to score")
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('tensorflow was imported')")
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    script = Path(__file__).parent.parent / "scripts" / "label_image.py"
+    script = SCRIPTS / "label_image.py"
     clip = speakers / "bob" / "1.mp3"
     done = run_python(script, "--model", saved / "retrained_model", clip, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
@@ -404,7 +415,7 @@ def test_a_clip_is_labelled_from_any_folder_without_tensorflow(saved, speakers, 
 
 def test_files_with_a_leading_dash_are_labelled_where_they_lie(saved, tmp_path):
     write_sound(tmp_path / "-voice.mp3", voice("alice", seed=3))
-    script = Path(__file__).parent.parent / "scripts" / "label_image.py"
+    script = SCRIPTS / "label_image.py"
     done = run_python(script, "--model", saved / "retrained_model", "./-voice.mp3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].endswith("alice")

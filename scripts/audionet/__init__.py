@@ -12,21 +12,6 @@ Words, used for these things only:
     head        the new top layer that we train
     classifier  backbone + tap + head + labels + recipe, as one saved folder
     label       the folder's name, kept to the letter
-
-Import rule: the data flow in one direction, and so do the imports. A module may import from those before it in this
-list, never from those after it, and scripts never import each other:
-
-    errors, files, screen, tables, workers, recipe, options, settings, layouts, audio, spectrogram, conditions,
-    views, ledger, landmarks, measures, fingerprints, audit, pictures, dataset, weights, networks, backbones,
-    bottlenecks, metrics, head, material, designs, lessons, endtoend, openset, similarity, runs, evaluation,
-    comparison, findings, classifier, testset, figures, sections, report, reporting, exporting.drawing_ops,
-    exporting.frozen_graph, exporting.keras_graph, exporting.formats, exporting.parity, exporting.exports,
-    inspection, training, courses, outcome, scoring, timeline, answers, labelfiles, timeline_picture, live, explain,
-    labelling, enrollment,
-    app.glance, app.isolation, app.tasks, app.visitors, app.teaching, app.gate, app.page, app.web, app.serving,
-    bench.bench_options, bench.disturbed, bench.peers, bench.benchmark, bench.leaderboard, bench.strangers,
-    bench.verification, bench.conversation, bench.timing, bench.classic, bench.bare, bench.made_data, bench.ours,
-    bench.workshop, bench.speed, bench.growth, bench.speed_tables, bench.spoken, bench.contest
 """
 
 from typing import TYPE_CHECKING, Any

@@ -7,7 +7,7 @@ from pathlib import Path
 from audionet.files import printable, write_json, write_text
 from audionet.training.settings import HoldoutSettings
 
-TF_FILES = Path(__file__).resolve().parents[3] / "tf_files"
+TF_FILES = Path(__file__).resolve().parents[2] / "tf_files"
 
 
 @dataclass(frozen=True)

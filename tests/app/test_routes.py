@@ -189,7 +189,7 @@ def test_a_wrong_address_is_refused_with_a_sentence(client, method, path, status
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/../web.py", "/static/%2e%2e/web.py", "/static//etc/passwd", "/runs/../x/report"]
+    "path", ["/static/../routes.py", "/static/%2e%2e/web.py", "/static//etc/passwd", "/runs/../x/report"]
 )
 def test_no_address_leads_out_of_the_folders_that_are_served(client, path):
     assert client.get(path).status_code == 404

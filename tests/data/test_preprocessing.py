@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, names_below, noise, run_python, tone, write_sound
+from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, write_sound
 
 from audionet.audio import decoding
 from audionet.data import preprocessing
@@ -283,7 +283,7 @@ def test_a_killed_run_leaves_only_whole_pictures_and_the_next_one_goes_on(tmp_pa
             image_dir,
             "--jobs=1",
         ],
-        cwd=Path(__file__).parent.parent,
+        cwd=CHECKOUT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

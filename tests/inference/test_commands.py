@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE_HZ, names_below, run_python, voice, write_sound
+from conftest import RATE_HZ, SCRIPTS, names_below, run_python, voice, write_sound
 from PIL import Image
 
 from audionet.audio import decoding
@@ -111,7 +111,7 @@ def test_a_timeline_that_cannot_work_is_refused(capsys, arguments, message):
 def test_sound_that_came_by_stdin_makes_a_timeline_but_no_clips(saved_trusting, tmp_path, dialogue):
     samples, rate_hz = soundfile.read(dialogue)
     write_sound(tmp_path / "talk.wav", samples, rate_hz)
-    script = Path(__file__).parent.parent / "scripts" / "label_image.py"
+    script = SCRIPTS / "label_image.py"
     common = (script, "--model", saved_trusting, "-", "--timeline_dir", tmp_path / "out", "--formats", "srt")
     with open(tmp_path / "talk.wav") as sent:
         done = run_python(*common, stdin=sent)

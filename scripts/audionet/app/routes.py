@@ -33,7 +33,7 @@ from audionet.errors import AudioNetError, ClassifierError, PictureError, Record
 from audionet.evaluation import runs
 from audionet.files import printable
 
-HERE = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).parent
 KEPT_SECONDS = 600.0  # of a clip that is taught or converted
 # A report has its style, its pictures and its sounds inside, and no script; shown here it is held to that.
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -160,7 +160,9 @@ def make_app(settings: PageSettings) -> FastAPI:
         responses=PROBLEMS,
         telemetry=NO_TELEMETRY,
     )
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.mount(
+        "/static", StaticFiles(directory=HERE / "static", packages=[("audionet.reports", "static")]), name="static"
+    )
     app.include_router(_router())
     app.add_exception_handler(AudioNetError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_request)
@@ -337,7 +339,7 @@ def _add_teaching(router: APIRouter) -> None:
 
 def _add_pages(router: APIRouter) -> None:
     """Add what people look at."""
-    templates = Jinja2Templates(HERE / "templates" / "page")
+    templates = Jinja2Templates(HERE / "templates")
     templates.env.filters["printable"] = printable
 
     def show(request: Request, page: Page, name: str, **more: Any) -> HTMLResponse:

@@ -1,1 +1,0 @@
-"""A classifier in the formats of other runtimes, checked before it is kept."""
