@@ -16,8 +16,7 @@ import numpy as np
 from audionet.console import progress_bar
 from audionet.data.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
-from audionet.evaluation import evaluate
-from audionet.evaluation.evaluate import ScoredRecording
+from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.files import sha256_of
 from audionet.models.backbones.backbone import Backbone

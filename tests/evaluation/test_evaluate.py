@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from audionet.audio.effects import SWEEP, Circumstances
 from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
-from audionet.evaluation import comparison, evaluate, summary, test_set
-from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation import comparison, summary, test_set
+from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate
 from audionet.evaluation.runs import read_runs
 from audionet.features.spectrogram import encode_jpg
 from audionet.models.classifier import Classifier

@@ -10,7 +10,7 @@ from conftest import RATE_HZ, SPEAKERS, names_below, noise, voice, write_sound
 from audionet.audio.decoding import read_chunks
 from audionet.data.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
-from audionet.evaluation import evaluate
+from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.test_set import Source, score_sources
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import read_picture, served_picture

@@ -10,9 +10,8 @@ import pytest
 from conftest import RATE_HZ, tone
 
 from audionet.audio.fingerprints import SharedSound
-from audionet.evaluation import evaluate
 from audionet.evaluation.data_audit import DataAudit, Giveaway, LeakAudit, Sounds
-from audionet.evaluation.evaluate import ScoredRecording
+from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.reports import figures
 from audionet.reports.report import Report, card_of, render, write_report
 from audionet.reports.sections import Heard, Mistake, pick_mistakes, sound_uri, table

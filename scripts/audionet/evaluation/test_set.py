@@ -26,9 +26,8 @@ from audionet.audio.measurements import Note, chunk_level_dbfs, level_dbfs, list
 from audionet.console import progress_bar
 from audionet.data.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
-from audionet.evaluation import evaluate
 from audionet.evaluation.data_audit import audit_data
-from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate
 from audionet.evaluation.runs import data_fingerprint
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about

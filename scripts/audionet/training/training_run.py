@@ -17,9 +17,8 @@ from audionet.audio.measurements import Note
 from audionet.console import progress_bar
 from audionet.data.dataset import SIDES, Example, levels_of
 from audionet.errors import InputError
-from audionet.evaluation import evaluate
 from audionet.evaluation.data_audit import DataAudit, LeakAudit, audit_data
-from audionet.evaluation.evaluate import ScoredRecording
+from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.evaluation.test_set import Source, content_keys, evaluate_scored, find_test_sources, score_sources
