@@ -216,9 +216,9 @@ def saved_trusting(trained, tmp_path_factory) -> Path:
 @pytest.fixture
 def without_sox(monkeypatch):
     """A machine on which no sox program is installed."""
-    from audionet.audio import decoding
+    from audionet.audio import sox_ffmpeg
 
-    monkeypatch.setattr(decoding, "has_sox", lambda: False)
+    monkeypatch.setattr(sox_ffmpeg, "has_sox", lambda: False)
 
 
 @pytest.fixture

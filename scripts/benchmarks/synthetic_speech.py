@@ -18,8 +18,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from audionet.audio.decoding import write_wav
 from audionet.audio.effects import Color, add_noise
+from audionet.audio.writing import write_wav
 from audionet.console import progress_bar
 from audionet.errors import InputError
 from audionet.files import mark_folder, read_mark, whole_folder

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from audionet.audio import effects
-from audionet.audio.decoding import filled
-from audionet.audio.effects import Alter, missing_codecs
+from audionet.audio.chunks import filled
+from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.data.augmentation import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
+from audionet.evaluation.robustness import Alter, Circumstances
+from audionet.features.extraction import served_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import served_picture
 from audionet.files import sha256_of
 from audionet.models.backbones.backbone import fit_pictures
 
@@ -24,7 +25,7 @@ BABBLE = "babble 15 dB"
 
 
 def _codec(name: str) -> Alter:
-    return lambda sound, at: effects.through_codec(sound, sample_rate_hz=at.sample_rate_hz, codec=name)
+    return lambda sound, at: through_codec(sound, sample_rate_hz=at.sample_rate_hz, codec=name)
 
 
 def _noise(snr_db: float, color: effects.Color = "white") -> Alter:
@@ -144,7 +145,7 @@ def as_sound(item: Item) -> np.ndarray:
     recipe = item.recipe
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
     rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
-    altered = CONDITIONS[item.condition](samples, effects.Circumstances(recipe.sample_rate_hz, rng, others))
+    altered = CONDITIONS[item.condition](samples, Circumstances(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 

@@ -12,18 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from audionet.audio import decoding
-from audionet.audio.decoding import (
-    check_effects,
-    chunks_by_recipe,
-    cut,
-    find_recordings,
-    is_recording,
-    read_blocks,
-    read_chunks,
-    write_wav,
-)
+from audionet.audio import decoding, sox_ffmpeg
+from audionet.audio.chunks import Chunk, cut, read_chunks
+from audionet.audio.decoding import find_recordings, is_recording, read_blocks
+from audionet.audio.sox_ffmpeg import DecoderError, check_effects
+from audionet.audio.writing import write_wav
 from audionet.errors import InputError, RecordingError
+from audionet.features.extraction import chunks_by_recipe
 from audionet.features.recipes import find_recipe
 
 needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
@@ -51,7 +46,7 @@ def read_all(path: Path, **options) -> np.ndarray:
     return np.concatenate(list(read_blocks(path, sample_rate_hz=RATE_HZ, **options)))
 
 
-def chunks_of(path: Path, chunk_seconds: float = 1.0) -> list[decoding.Chunk]:
+def chunks_of(path: Path, chunk_seconds: float = 1.0) -> list[Chunk]:
     return list(read_chunks(path, sample_rate_hz=RATE_HZ, chunk_seconds=chunk_seconds))
 
 
@@ -177,14 +172,14 @@ def test_an_mp3_put_together_of_two_is_heard_to_its_end(tmp_path):
 @needs_sox
 def test_what_sox_cannot_decode_is_told_in_its_words(tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
-    with pytest.raises(decoding._DecoderError, match=r"^SoX: "):
+    with pytest.raises(DecoderError, match=r"^SoX: "):
         list(decoding._decode_sox(tmp_path / "a.mp3", RATE_HZ, ""))
 
 
 def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):
     path = write_sound(tmp_path / "a.mp3", tone(1000, 2.0))
     first = read_all(path)
-    monkeypatch.setattr(decoding, "has_sox", lambda: False)
+    monkeypatch.setattr(sox_ffmpeg, "has_sox", lambda: False)
     second = read_all(path)
     assert abs(len(first) - len(second)) < 0.1 * RATE_HZ
     assert loudest_hertz(first) == pytest.approx(loudest_hertz(second), abs=2)
@@ -453,7 +448,7 @@ def test_overlapping_slices_begin_every_hop_and_cover_what_there_is(count, lengt
     hop = data.draw(st.integers(1, length))
     samples = np.arange(1, count + 1, dtype=np.float32)
     borders = sorted(data.draw(st.lists(st.integers(0, count), max_size=5)))
-    slices = list(decoding.cut(np.split(samples, borders), length, hop))
+    slices = list(cut(np.split(samples, borders), length, hop))
     for number, one in enumerate(slices):
         assert np.array_equal(one, samples[number * hop : number * hop + length])
     assert all(2 * len(one) >= length for one in slices[1:])

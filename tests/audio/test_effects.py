@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet.audio import effects
-from audionet.audio.effects import CODECS, SWEEP, Circumstances
+from audionet.audio import codecs, effects
+from audionet.audio.codecs import CODECS, Codec, missing_codecs, through_codec
+from audionet.evaluation.robustness import SWEEP, Circumstances
 
 RATE_HZ = 16_000
 
@@ -237,32 +238,32 @@ def test_a_crop_is_a_part_of_the_clip(count, seed):
 class TestEveryCodec:
     @pytest.fixture(autouse=True)
     def need(self, codec):
-        if codec in effects.missing_codecs():
-            pytest.skip(effects.missing_codecs()[codec])
+        if codec in missing_codecs():
+            pytest.skip(missing_codecs()[codec])
 
     @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
     def test_keeps_length_and_place(self, codec, seconds):
         samples = babbling(count=round(seconds * RATE_HZ))
         samples = effects.telephone_band(samples, sample_rate_hz=RATE_HZ)
-        coded = effects.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec)
+        coded = through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec)
         assert len(coded) == len(samples)
         lags = np.fft.irfft(np.fft.rfft(coded, 2 * len(samples)) * np.fft.rfft(samples, 2 * len(samples)).conj())
         assert abs((lags.argmax() + len(samples)) % (2 * len(samples)) - len(samples)) <= 2
 
     def test_does_not_clip_what_is_loud(self, codec):
-        coded = effects.through_codec(tone(500, amplitude=3.0), sample_rate_hz=RATE_HZ, codec=codec)
+        coded = through_codec(tone(500, amplitude=3.0), sample_rate_hz=RATE_HZ, codec=codec)
         assert 0.5 < np.abs(coded[RATE_HZ // 4 : -RATE_HZ // 4]).max() < 1.2
 
     def test_changes_something(self, codec):
         samples = babbling()
-        assert not np.array_equal(effects.through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec), samples)
+        assert not np.array_equal(through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec), samples)
 
 
 def test_a_codec_that_is_missing_is_named_with_its_reason(monkeypatch):
-    made_up = effects.Codec("of the future", 8_000, "WAV", "TELEPATHY")
-    monkeypatch.setattr(effects, "CODECS", {"telepathy": made_up})
-    effects.missing_codecs.cache_clear()
+    made_up = Codec("of the future", 8_000, "WAV", "TELEPATHY")
+    monkeypatch.setattr(codecs, "CODECS", {"telepathy": made_up})
+    missing_codecs.cache_clear()
     try:
-        assert "libsndfile" in effects.missing_codecs()["telepathy"]
+        assert "libsndfile" in missing_codecs()["telepathy"]
     finally:
-        effects.missing_codecs.cache_clear()
+        missing_codecs.cache_clear()

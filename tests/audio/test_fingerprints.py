@@ -5,7 +5,7 @@ import pytest
 from conftest import RATE_HZ, noise
 from test_landmarks import CHUNK, melody
 
-from audionet.audio.decoding import Chunk
+from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import (
     fingerprint_of,
     pack_fingerprints,
@@ -78,7 +78,7 @@ def test_real_speech_is_found_through_codecs_and_cuts_and_other_speech_is_not(tm
     from conftest import SAMPLE_AUDIO
 
     from audionet.audio import decoding
-    from audionet.audio.effects import through_codec
+    from audionet.audio.codecs import through_codec
 
     originals, changed = {}, {}
     for path in sorted(SAMPLE_AUDIO.glob("*/*.mp3")):

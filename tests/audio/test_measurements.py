@@ -7,7 +7,8 @@ import pytest
 import scipy.signal
 from conftest import RATE_HZ, noise, tone, write_sound
 
-from audionet.audio.decoding import Chunk, read_wav
+from audionet.audio.chunks import Chunk
+from audionet.audio.decoding import read_wav
 from audionet.audio.measurements import bandwidth_hz, chunk_level_dbfs, clipped_share, digest, listen, measure, peaks_of
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, SPEAKERS, FakeBackbone, tone, voice
 
-from audionet.audio.decoding import write_wav
+from audionet.audio.writing import write_wav
 from audionet.data.augmentation import ChunkFile
 from audionet.data.dataset import read_dataset
 from audionet.errors import InputError, PictureError
@@ -170,7 +170,7 @@ def test_a_chunk_that_is_gone_is_named(tmp_path):
 
 
 def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
-    from audionet.features.spectrogram import read_picture
+    from audionet.features.image_io import read_picture
     from audionet.models.backbones.backbone import fit_pictures
 
     example = dataset.examples[0]

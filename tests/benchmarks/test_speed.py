@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import AudioNetError
+from audionet.features.image_io import encode_jpg, read_picture
 from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import encode_jpg, read_picture
 from audionet.models.bottleneck_cache import BottleneckCache
 from audionet.models.classifier import GraphClassifier
 from audionet.tables import markdown

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, noise, tone
 
-from audionet.audio import effects
-from audionet.audio.decoding import write_wav
+from audionet.audio import codecs
+from audionet.audio.codecs import CODECS
+from audionet.audio.writing import write_wav
 from audionet.data.augmentation import (
     KINDS,
     NEEDS_OTHERS,
@@ -15,8 +16,8 @@ from audionet.data.augmentation import (
     plan_views,
     sound_of,
 )
+from audionet.features.extraction import served_picture
 from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import served_picture
 
 OTHERS = [noise(1.0), tone(300, 1.0)]
 every_kind = pytest.mark.parametrize("number", range(len(KINDS)))
@@ -83,8 +84,8 @@ def test_without_other_chunks_nobody_babbles():
 
 
 def test_what_this_machine_cannot_encode_is_left_as_it_is(monkeypatch):
-    monkeypatch.setattr(effects, "missing_codecs", lambda: dict.fromkeys(effects.CODECS, "not here"))
-    monkeypatch.setattr(effects, "through_codec", lambda *_, **__: pytest.fail("a codec was used"))
+    monkeypatch.setattr(codecs, "missing_codecs", lambda: dict.fromkeys(CODECS, "not here"))
+    monkeypatch.setattr(codecs, "through_codec", lambda *_, **__: pytest.fail("a codec was used"))
     for number in range(len(KINDS)):
         view(number)
 

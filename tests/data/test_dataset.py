@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from audionet.data.dataset import SIDES, Example, deal_out, read_dataset, split
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
+from audionet.features.image_io import encode_jpg
 from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import encode_jpg
 from audionet.files import mark_folder, sha256_of
 
 RECIPE = find_recipe("default").to_json()

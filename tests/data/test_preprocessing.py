@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, write_sound
 
-from audionet.audio import decoding
+from audionet.audio.chunks import read_chunks
 from audionet.data import preprocessing
 from audionet.data.preprocessing import PictureTally, make_pictures, pictures_for
 from audionet.errors import InputError
+from audionet.features.image_io import encode_jpg, read_about, read_picture
 from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import draw, encode_jpg, read_about, read_picture
+from audionet.features.spectrogram import draw
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
 
@@ -63,7 +64,7 @@ def test_every_chunk_becomes_a_picture_with_its_sound_beside_it(audio_dir, image
 
 def test_a_picture_is_that_of_the_sound_beside_it(audio_dir, image_dir):
     make(audio_dir, image_dir)
-    (chunk,) = decoding.read_chunks(image_dir / "bob/1_00001.wav", sample_rate_hz=RATE_HZ, chunk_seconds=1.0)
+    (chunk,) = read_chunks(image_dir / "bob/1_00001.wav", sample_rate_hz=RATE_HZ, chunk_seconds=1.0)
     difference = read_picture(image_dir / "bob/1_00001.jpg").astype(int) - draw(chunk.samples, RECIPE)
     assert np.abs(difference).mean() < 8  # jpg, and 16 bits
 

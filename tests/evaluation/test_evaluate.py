@@ -9,13 +9,13 @@ from conftest import SCRIPTS, run_python, voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.audio.effects import SWEEP, Circumstances
 from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
 from audionet.evaluation import comparison, summary, test_set
 from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate
+from audionet.evaluation.robustness import SWEEP, Circumstances
 from audionet.evaluation.runs import read_runs
-from audionet.features.spectrogram import encode_jpg
+from audionet.features.image_io import encode_jpg
 from audionet.models.classifier import Classifier
 from audionet.models.openset import Clips, fit_open_set
 from audionet.reports import examples

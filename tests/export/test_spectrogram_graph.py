@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from audionet.errors import InputError
 from audionet.export import spectrogram_graph
+from audionet.features.extraction import served_picture
 from audionet.features.recipes import RECIPES, Recipe, find_recipe
-from audionet.features.spectrogram import served_picture
 from audionet.models.backbones.backbone import fit_pictures
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)

@@ -8,20 +8,9 @@ from conftest import RATE_HZ, noise, tone
 from PIL import Image
 
 from audionet.errors import PictureError
+from audionet.features.image_io import decode_picture, encode_jpg, is_picture, read_about, read_picture
 from audionet.features.recipes import DRAWINGS, RECIPES, Recipe, find_recipe
-from audionet.features.spectrogram import (
-    chroma_filters,
-    decibels,
-    decode_picture,
-    draw,
-    encode_jpg,
-    is_picture,
-    mel_filters,
-    normalise_channels,
-    power_spectra,
-    read_about,
-    read_picture,
-)
+from audionet.features.spectrogram import chroma_filters, decibels, draw, mel_filters, normalise_channels, power_spectra
 
 # The tutorial's chunks are 20 s long; what holds of a picture holds of shorter ones too.
 SHORT_RECIPES = {name: dataclasses.replace(recipe, chunk_seconds=1.0) for name, recipe in RECIPES.items()} | {

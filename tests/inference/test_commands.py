@@ -14,6 +14,8 @@ from conftest import RATE_HZ, SCRIPTS, names_below, run_python, voice, write_sou
 from PIL import Image
 
 from audionet.audio import decoding
+from audionet.audio.sox_ffmpeg import changes_time
+from audionet.audio.writing import Piece, cut_out
 from audionet.features.recipes import find_recipe
 from audionet.inference.label_files import read_rttm
 from audionet.inference.timeline_plot import clock, long_spectrogram
@@ -137,8 +139,8 @@ def test_pieces_hold_the_very_sound_between_their_times(tmp_path, suffix):
         subprocess.run(["ffmpeg", "-v", "error", "-i", wav, clip], check=True)
     elif suffix != "wav":
         write_sound(clip, sound)
-    pieces = [decoding.Piece(n + 0.2, n + 0.8, tmp_path / f"{n}.wav") for n in range(4) if n != 1]
-    decoding.cut_out(clip, pieces)
+    pieces = [Piece(n + 0.2, n + 0.8, tmp_path / f"{n}.wav") for n in range(4) if n != 1]
+    cut_out(clip, pieces)
     for piece, level in zip(pieces, (0.1, 0.5, 0.7), strict=True):
         samples, rate_hz = soundfile.read(piece.path)
         assert rate_hz == RATE_HZ and len(samples) == pytest.approx(0.6 * RATE_HZ, abs=2)
@@ -147,15 +149,15 @@ def test_pieces_hold_the_very_sound_between_their_times(tmp_path, suffix):
 
 def test_neighbouring_pieces_are_cut_where_they_touch(tmp_path):
     clip = write_sound(tmp_path / "a.mp3", voice("bob", seed=1, seconds=3))
-    pieces = [decoding.Piece(start, start + 1, tmp_path / f"{start}.wav") for start in range(3)]
-    decoding.cut_out(clip, pieces)
+    pieces = [Piece(start, start + 1, tmp_path / f"{start}.wav") for start in range(3)]
+    cut_out(clip, pieces)
     assert [soundfile.info(piece.path).frames for piece in pieces[:2]] == [RATE_HZ] * 2
 
 
 def test_what_cannot_be_decoded_cannot_be_cut(tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
     with pytest.raises(decoding.RecordingError, match=r"a\.mp3 cannot be cut"):
-        decoding.cut_out(tmp_path / "a.mp3", [decoding.Piece(0, 1, tmp_path / "b.wav")])
+        cut_out(tmp_path / "a.mp3", [Piece(0, 1, tmp_path / "b.wav")])
 
 
 # The picture
@@ -179,4 +181,4 @@ def test_a_clock_shows_minutes_and_hours(seconds, shown):
 
 @pytest.mark.parametrize(("effects", "moves"), [("", False), ("norm -3", False), ("norm -3 silence 1 0.1 1%", True)])
 def test_effects_that_move_sounds_are_known(effects, moves):
-    assert decoding.changes_time(effects) is moves
+    assert changes_time(effects) is moves

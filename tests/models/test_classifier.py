@@ -7,13 +7,14 @@ import pytest
 import soundfile
 from conftest import RATE_HZ, SPEAKERS, names_below, noise, voice, write_sound
 
-from audionet.audio.decoding import read_chunks
+from audionet.audio.chunks import read_chunks
 from audionet.data.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.test_set import Source, score_sources
+from audionet.features.extraction import served_picture
+from audionet.features.image_io import read_picture
 from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import read_picture, served_picture
 from audionet.models.classifier import Answer, Classifier, GraphClassifier
 from audionet.models.head import loudness_weights, pool
 

@@ -7,7 +7,7 @@ from conftest import FakeBackbone
 
 from audionet.data.dataset import SIDES, read_dataset
 from audionet.errors import InputError
-from audionet.features.spectrogram import encode_jpg
+from audionet.features.image_io import encode_jpg
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import gather
 

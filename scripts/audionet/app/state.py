@@ -22,7 +22,7 @@ from audionet.app.users import MissingError, Model, Visitor
 from audionet.audio import decoding
 from audionet.errors import AudioNetError
 from audionet.evaluation import runs
-from audionet.features.spectrogram import PICTURE_SUFFIXES
+from audionet.features.image_io import PICTURE_SUFFIXES
 from audionet.files import fingerprint_of, printable
 from audionet.models.classifier import ABOUT_NAME
 

@@ -18,8 +18,10 @@ from PIL import Image
 from audionet.app.overview import RATE_HZ, Glance
 from audionet.app.sandbox import Task
 from audionet.audio import decoding
+from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK
+from audionet.audio.writing import write_wav
 from audionet.errors import AudioNetError
-from audionet.features.spectrogram import encode_jpg, read_picture
+from audionet.features.image_io import encode_jpg, read_picture
 from audionet.files import printable, whole_folder
 from audionet.inference.enrollment import enrol
 from audionet.inference.explain import explain, write_explanation
@@ -71,7 +73,7 @@ def keep_sound(*, path: str, target: str, most_seconds: float, rate_hz: int = KE
     _listen(path, most_seconds)
     blocks = list(decoding.read_blocks(Path(path), sample_rate_hz=rate_hz))
     samples = np.concatenate(blocks)
-    decoding.write_wav(Path(target), samples, sample_rate_hz=rate_hz)
+    write_wav(Path(target), samples, sample_rate_hz=rate_hz)
     return round(len(samples) / rate_hz, 3)
 
 
@@ -143,7 +145,7 @@ def _listen(path: str, most_seconds: float) -> Glance:
     glance = Glance()
     for block in _up_to(decoding.read_blocks(Path(path), sample_rate_hz=RATE_HZ), most_seconds, path):
         glance.add(block)
-    if glance.seconds < decoding.SHORTEST_SECONDS or glance.loudness().max() < decoding.SILENCE_PEAK:
+    if glance.seconds < SHORTEST_SECONDS or glance.loudness().max() < SILENCE_PEAK:
         raise decoding.RecordingError(
             f"{printable(Path(path).name)} is silent or empty. Check the microphone, or send another file."
         )

@@ -18,16 +18,12 @@ Results may exceed full scale, except where a file or a recorder would have clip
 """
 
 import functools
-import inspect
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import scipy.fft
 import scipy.signal
-import soundfile
 import soxr
 
 Color = Literal["white", "pink", "brown"]
@@ -345,94 +341,6 @@ def crop(samples: np.ndarray, *, count: int, rng: np.random.Generator | None = N
 # Codecs
 
 
-@dataclass(frozen=True)
-class Codec:
-    """A way to store or send sound, as libsndfile offers it.
-
-    Attributes:
-        description: for a table.
-        sample_rate_hz: at which it runs.
-        container: libsndfile's name of the format.
-        subtype: libsndfile's name of the encoding.
-        compression: 0 to 1, where the encoding has a choice; the bit rate follows from it.
-    """
-
-    description: str
-    sample_rate_hz: int
-    container: str
-    subtype: str
-    compression: float | None = None
-
-
-CODECS = {
-    "gsm": Codec("GSM 6.10, mobile telephone, 13 kbit/s", 8_000, "WAV", "GSM610"),
-    "mu_law": Codec("mu-law, telephone line, 64 kbit/s", 8_000, "WAV", "ULAW"),
-    "a_law": Codec("A-law, telephone line, 64 kbit/s", 8_000, "WAV", "ALAW"),
-    "adpcm": Codec("IMA ADPCM, answering machine, 32 kbit/s", 8_000, "WAV", "IMA_ADPCM"),
-    "mp3_24": Codec("mp3 at 16 kHz, 24 kbit/s", 16_000, "MP3", "MPEG_LAYER_III", 0.9),
-    "mp3_16": Codec("mp3 at 8 kHz, 16 kbit/s", 8_000, "MP3", "MPEG_LAYER_III", 0.9),
-    "vorbis": Codec("Ogg Vorbis at 16 kHz, 20 kbit/s", 16_000, "OGG", "VORBIS", 0.9),
-    "opus": Codec("Opus, internet telephone, 7 kbit/s", 16_000, "OGG", "OPUS", 1.0),
-}
-
-# Encoder and decoder of mp3 delay the sound by 576 + 529 samples. Where a frame is too small for the note that says so,
-# they remain: LAME's technical FAQ.
-MP3_DELAY_SAMPLES = 1_105
-
-
-def through_codec(samples: np.ndarray, *, sample_rate_hz: int, codec: str) -> np.ndarray:
-    """Encode a clip and decode it again, in memory; it comes back at its own rate and length, in its old place.
-
-    A clip that is louder than 95 % of full scale is turned down first.
-
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        codec: a name out of `CODECS`.
-
-    Raises:
-        soundfile.LibsndfileError: this machine's libsndfile lacks the codec, as `missing_codecs` would have told.
-    """
-    if not len(samples):
-        return _float32(samples)
-    row = CODECS[codec]
-    loudness = np.abs(samples).max()
-    fitting = _float32(samples * min(1, HEADROOM / max(loudness, 1e-12)))
-    sent = soxr.resample(fitting, sample_rate_hz, row.sample_rate_hz)
-    received = _encoded_and_decoded(sent, row)
-    return _exactly(soxr.resample(received, row.sample_rate_hz, sample_rate_hz), len(samples))
-
-
-@functools.cache
-def missing_codecs() -> dict[str, str]:
-    """Return the reason by name of each codec that this machine's libsndfile cannot encode or decode."""
-    missing = {}
-    for name, row in CODECS.items():
-        try:
-            _encoded_and_decoded(np.zeros(row.sample_rate_hz, np.float32), row)
-        except (soundfile.LibsndfileError, ValueError, TypeError) as error:
-            missing[name] = f"libsndfile {soundfile.__libsndfile_version__} lacks it ({str(error).rstrip('.')})"
-    return missing
-
-
-def _encoded_and_decoded(samples: np.ndarray, row: Codec) -> np.ndarray:
-    file = io.BytesIO()
-    choices: dict[str, object] = {} if row.compression is None else {"compression_level": row.compression}
-    if row.container == "MP3":
-        choices["bitrate_mode"] = "CONSTANT"
-    with soundfile.SoundFile(
-        file, "w", row.sample_rate_hz, 1, format=row.container, subtype=row.subtype, **choices
-    ) as sound:
-        sound.write(np.clip(samples, -1, 1))
-    file.seek(0)
-    decoded, rate_hz = soundfile.read(file, dtype="float32")
-    if rate_hz != row.sample_rate_hz:  # Opus may answer at 48 kHz
-        decoded = soxr.resample(decoded, rate_hz, row.sample_rate_hz)
-    if row.container == "MP3" and len(decoded) > len(samples):
-        decoded = decoded[MP3_DELAY_SAMPLES:]
-    return _exactly(decoded, len(samples))
-
-
 def _add(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """Add noise at a level; silence has none to be measured against and stays silent."""
     loudness = _rms(noise)
@@ -465,104 +373,3 @@ def _float32(samples: np.ndarray) -> np.ndarray:
 
 
 # The sweep
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What a condition may draw upon.
-
-    Attributes:
-        sample_rate_hz: of the clip.
-        rng: for whatever is random.
-        others: clips of other labels, for babble.
-    """
-
-    sample_rate_hz: int
-    rng: np.random.Generator
-    others: Sequence[np.ndarray] = ()
-
-
-Alter = Callable[[np.ndarray, Circumstances], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One column of the sweep.
-
-    Attributes:
-        family: what is done, such as `white noise`.
-        level: how much of it, for a table, such as `10 dB`.
-        strength: the same as a number, for a plot; None where there is no more or less.
-        alter: takes a clip and its circumstances, gives the altered clip, which may be of another length.
-        codec: the codec that it needs, if any.
-        clip_seconds: cut recordings into clips of this length first; None for chunks as they are.
-        changes_length: alter a recording as a whole and cut it then.
-    """
-
-    family: str
-    level: str
-    strength: float | None
-    alter: Alter
-    codec: str | None = None
-    clip_seconds: float | None = None
-    changes_length: bool = False
-
-    @property
-    def name(self) -> str:
-        """Family and level, which no other condition has."""
-        return f"{self.family} {self.level}".strip()
-
-
-def _with(function: Callable[..., np.ndarray], **settings: object) -> Alter:
-    """Settle a function's settings; the rest of what it takes comes from the circumstances."""
-    rest = [name for name in inspect.signature(function).parameters if name in Circumstances.__annotations__]
-
-    def alter(samples: np.ndarray, at: Circumstances) -> np.ndarray:
-        return function(samples, **settings, **{name: getattr(at, name) for name in rest})
-
-    return alter
-
-
-def _equalize_and_add_noise(
-    samples: np.ndarray, *, sample_rate_hz: int, depth_db: float, snr_db: float, rng: np.random.Generator
-) -> np.ndarray:
-    equalized = equalize(samples, sample_rate_hz=sample_rate_hz, depth_db=depth_db, rng=rng)
-    return add_noise(equalized, snr_db=snr_db, rng=rng)
-
-
-def _sweep() -> Iterator[Condition]:
-    yield Condition("clean", "", None, _with(_float32))
-    for color in ("white", "pink"):
-        for snr_db in (20, 10, 5, 0):
-            yield Condition(f"{color} noise", f"{snr_db} dB", snr_db, _with(add_noise, color=color, snr_db=snr_db))
-    for snr_db in (20, 10, 5):
-        yield Condition("babble", f"{snr_db} dB", snr_db, _with(add_babble, snr_db=snr_db))
-    yield Condition("swelling noise", "10 dB", 10, _with(add_swelling_noise, snr_db=10))
-    yield Condition("tones", "10 dB", 10, _with(add_tones, snr_db=10))
-    for depth_db in (4, 8, 12):
-        yield Condition("random EQ", f"±{depth_db} dB", depth_db, _with(equalize, depth_db=depth_db))
-    both = _with(_equalize_and_add_noise, depth_db=8, snr_db=15)
-    yield Condition("random EQ ±8 dB and white noise", "15 dB", 15, both)
-    for cutoff_hz in (4_000, 2_000):
-        yield Condition("low-pass", f"{cutoff_hz / 1000:g} kHz", cutoff_hz, _with(low_pass, cutoff_hz=cutoff_hz))
-    yield Condition("telephone band", "", None, _with(telephone_band))
-    for rt60_seconds in (0.3, 0.6, 1.2):
-        room = _with(reverberate, rt60_seconds=rt60_seconds)
-        yield Condition("room", f"{rt60_seconds:g} s", rt60_seconds, room)
-    for codec in ("gsm", "mu_law", "adpcm", "mp3_24", "mp3_16", "opus"):
-        yield Condition("codec", codec, None, _with(through_codec, codec=codec), codec=codec)
-    for gain_db in (-40, -20, 20):
-        yield Condition("gain", f"{gain_db:+d} dB", gain_db, _with(amplify, gain_db=gain_db))
-    for share in (0.01, 0.05, 0.2):
-        yield Condition("clipping", f"{share:.0%}", share, _with(clip, share=share))
-    yield Condition("overdrive", "20 dB", 20, _with(overdrive, gain_db=20))
-    yield Condition("packets lost", "15%", 0.15, _with(lose_packets, share=0.15))
-    for factor in (0.9, 0.95, 1.05, 1.1):
-        yield Condition("speed", f"×{factor:g}", factor, _with(change_speed, factor=factor), changes_length=True)
-    for factor in (0.8, 1.25):
-        yield Condition("tempo", f"×{factor:g}", factor, _with(change_tempo, factor=factor), changes_length=True)
-    for seconds in (1.0, 0.5, 0.25):
-        yield Condition("short clips", f"{seconds:g} s", seconds, _with(_float32), clip_seconds=seconds)
-
-
-SWEEP = tuple(_sweep())

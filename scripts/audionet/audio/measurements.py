@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.audio.decoding import Chunk
+from audionet.audio.chunks import Chunk
 from audionet.audio.landmarks import find_peaks
 
 Note = dict[str, Any]  # what `listen` takes of a chunk

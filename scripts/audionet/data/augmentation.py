@@ -24,10 +24,12 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio import effects
-from audionet.audio.decoding import filled, read_wav
+from audionet.audio.chunks import filled
+from audionet.audio.codecs import missing_codecs, through_codec
+from audionet.audio.decoding import read_wav
 from audionet.errors import PictureError, RecordingError
+from audionet.features.extraction import served_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import served_picture
 from audionet.files import sha256_of
 
 VERSION = 3  # goes up by one when views come out otherwise
@@ -253,9 +255,9 @@ def _noisy(
 
 
 def _coded(samples: np.ndarray, rate: int, rng: np.random.Generator, codecs: Sequence[str]) -> np.ndarray:
-    available = [codec for codec in codecs if codec not in effects.missing_codecs()]
+    available = [codec for codec in codecs if codec not in missing_codecs()]
     codec = str(rng.choice(available)) if available else None
-    return effects.through_codec(samples, sample_rate_hz=rate, codec=codec) if codec else samples
+    return through_codec(samples, sample_rate_hz=rate, codec=codec) if codec else samples
 
 
 def _in_a_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:

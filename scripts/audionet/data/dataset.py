@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.errors import InputError
+from audionet.features.image_io import is_picture, read_about
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import is_picture, read_about
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
 

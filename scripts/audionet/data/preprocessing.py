@@ -23,11 +23,15 @@ from typing import Any
 
 from audionet.audio import decoding
 from audionet.audio.measurements import NOTE_VERSION, Note, listen_with_level
+from audionet.audio.sox_ffmpeg import check_effects
+from audionet.audio.writing import write_wav
 from audionet.console import progress_bar, say
 from audionet.data.published_datasets import find_layout, listed_recordings
 from audionet.errors import InputError, RecordingError
+from audionet.features.extraction import chunks_by_recipe
+from audionet.features.image_io import encode_jpg, is_picture, read_about
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.features.spectrogram import draw, encode_jpg, is_picture, read_about
+from audionet.features.spectrogram import draw
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import (
     disk_is_full,
@@ -97,7 +101,7 @@ def make_pictures(
     Raises:
         InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
     """
-    decoding.check_effects(recipe.sox_effects)
+    check_effects(recipe.sox_effects)
     recordings = _list_recordings(audio_dir, labels)
     _claim(image_dir, audio_dir, recipe)
     with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={NOTE_VERSION}") as ledger:
@@ -374,7 +378,7 @@ def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: boo
 def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
     made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0, "notes": []}
     recipe_json = recipe.to_json()
-    for chunk in decoding.chunks_by_recipe(task.source, recipe):
+    for chunk in chunks_by_recipe(task.source, recipe):
         jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
         note, level_dbfs = listen_with_level(chunk, sample_rate_hz=recipe.sample_rate_hz)
         about = {
@@ -386,7 +390,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
         }
         content = encode_jpg(draw(chunk.samples, recipe), quality=recipe.jpg_quality, about=about)
         if keep_wav:
-            decoding.write_wav(wav, chunk.samples, sample_rate_hz=recipe.sample_rate_hz)
+            write_wav(wav, chunk.samples, sample_rate_hz=recipe.sample_rate_hz)
         write_bytes(jpg, content)
         made["chunks"].append(chunk.index)
         made["seconds"] += chunk.seconds

@@ -20,7 +20,8 @@ from typing import TypeVar
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.audio.effects import SWEEP, Circumstances, Condition, missing_codecs
+from audionet.audio.chunks import SILENCE_PEAK, Chunk, cut
+from audionet.audio.codecs import missing_codecs
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note, chunk_level_dbfs, level_dbfs, listen
 from audionet.console import progress_bar
@@ -28,9 +29,12 @@ from audionet.data.dataset import NO_HASH, UNKNOWN_LABEL
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate
+from audionet.evaluation.robustness import SWEEP, Circumstances, Condition
 from audionet.evaluation.runs import data_fingerprint
+from audionet.features.extraction import chunks_by_recipe
+from audionet.features.image_io import decode_picture, encode_jpg, is_picture, read_about
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import decode_picture, draw, encode_jpg, is_picture, read_about
+from audionet.features.spectrogram import draw
 from audionet.files import label_folders, printable, sha256_of, walk_files
 from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier import Classifier
@@ -347,8 +351,8 @@ def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
     return content
 
 
-def _read_chunks(source: Source, recipe: Recipe) -> Iterator[decoding.Chunk]:
-    return decoding.chunks_by_recipe(source.paths[0], recipe)
+def _read_chunks(source: Source, recipe: Recipe) -> Iterator[Chunk]:
+    return chunks_by_recipe(source.paths[0], recipe)
 
 
 def _jpg(samples: np.ndarray, recipe: Recipe) -> bytes:
@@ -527,18 +531,18 @@ def altered_clips(
     """
     if condition.clip_seconds:
         length = min(round(condition.clip_seconds * at.sample_rate_hz), chunk_samples)
-        return [condition.alter(clip, at) for clip in decoding.cut(sounds, length) if _is_sound(clip)]
+        return [condition.alter(clip, at) for clip in cut(sounds, length) if _is_sound(clip)]
     if condition.changes_length:
         altered = condition.alter(np.concatenate(sounds), at)
-        return [clip for clip in decoding.cut([altered], chunk_samples) if _is_sound(clip)]
+        return [clip for clip in cut([altered], chunk_samples) if _is_sound(clip)]
     return [condition.alter(sound, at) for sound in sounds]
 
 
 def _is_sound(clip: np.ndarray) -> bool:
-    return len(clip) > 0 and float(np.abs(clip).max()) >= decoding.SILENCE_PEAK
+    return len(clip) > 0 and float(np.abs(clip).max()) >= SILENCE_PEAK
 
 
-def _sound_of(chunk: decoding.Chunk, recipe: Recipe) -> np.ndarray:
+def _sound_of(chunk: Chunk, recipe: Recipe) -> np.ndarray:
     return chunk.samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]
 
 

@@ -18,8 +18,10 @@ from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.evaluation.test_set import Source, content_key, training_keys
 from audionet.export.formats import Tolerance
+from audionet.features.extraction import chunks_by_recipe, served_picture
+from audionet.features.image_io import encode_jpg, read_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import draw, encode_jpg, read_picture, served_picture
+from audionet.features.spectrogram import draw
 from audionet.models.backbones.backbone import Runner, fit_pictures
 from audionet.models.classifier import Classifier
 from audionet.models.head import log_softmax, loudness_weights, pool
@@ -93,7 +95,7 @@ def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
         return
     if recipe is None:
         raise InputError("--audio_dir: this classifier was trained on ordinary pictures; name some by --image_dir.")
-    for chunk in decoding.chunks_by_recipe(source.paths[0], recipe):
+    for chunk in chunks_by_recipe(source.paths[0], recipe):
         level = chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz)
         yield Clip(source.recording, source.label, samples=chunk.samples, level_dbfs=level)
 

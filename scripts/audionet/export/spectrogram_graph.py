@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from audionet.errors import InputError
+from audionet.features.image_io import encode_jpg
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import (
     PCEN_BIAS,
@@ -22,7 +23,6 @@ from audionet.features.spectrogram import (
     PCEN_POWER,
     QUIETEST_POWER,
     chroma_filters,
-    encode_jpg,
     frame_starts,
     hann,
     mel_filters,

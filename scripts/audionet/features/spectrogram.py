@@ -6,25 +6,17 @@ changes none of them.
 """
 
 import functools
-import io
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from audionet.errors import PictureError
 from audionet.features.recipes import Recipe
-from audionet.files import printable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
-# More than any photograph that somebody means to learn from; Pillow's own limit would let a small file fill the memory.
-LARGEST_PIXELS = 64_000_000
 FRAMES_AT_ONCE = 32  # transformed together: so many stay in the processor's cache, where all would take twice as long
 QUIETEST_POWER = 1e-20  # far below any sound, so that the logarithm of silence is finite
 
@@ -38,11 +30,6 @@ PCEN_BIAS = 2.0
 PCEN_POWER = 0.5
 PCEN_SECONDS = 0.4  # how long a channel's level is remembered
 PCEN_BRIGHTEST = 0.99  # the share of a picture that is not white: few onsets would leave all else in the dark
-
-
-def is_picture(path: Path) -> bool:
-    """Tell by its suffix, in any letter case, whether a file is taken for a picture."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -61,96 +48,6 @@ def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     for colour in range(3):  # a broadcast copy would take four times as long
         picture[:, :, colour] = colours[:, :, colour % colours.shape[2]]
     return picture
-
-
-def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Return the picture of a chunk as training saw it, jpg coding included.
-
-    Args:
-        samples: float32, shape (chunk_samples,), at the recipe's sample rate.
-        recipe: how to draw it.
-
-    Returns:
-        uint8, shape (picture_height, picture_width, 3).
-    """
-    return decode_picture(encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality))
-
-
-def encode_jpg(picture: np.ndarray, *, quality: int, about: dict | None = None) -> bytes:
-    """Encode a picture as jpg: gray ones as gray, which is smaller and faster, colours at full resolution.
-
-    Args:
-        picture: uint8, shape (height, width, 3), RGB.
-        quality: 50 to 100.
-        about: a JSON object kept in the file as its comment: the recording, the offset and the recipe.
-    """
-    file = io.BytesIO()
-    comment = json.dumps(about, separators=(",", ":")).encode() if about else b""
-    gray = np.ascontiguousarray(picture[:, :, 0])
-    if (picture[:, :, 1] == gray).all() and (picture[:, :, 2] == gray).all():
-        Image.fromarray(gray).save(file, "JPEG", quality=quality, comment=comment)
-    else:
-        Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0, comment=comment)
-    return file.getvalue()
-
-
-def decode_picture(content: bytes, *, name: object = "picture") -> np.ndarray:
-    """Decode any picture file: jpg, png or whatever Pillow reads, in colour, gray or CMYK, whatever its suffix says.
-
-    Args:
-        content: the file's bytes.
-        name: what to call it in an error.
-
-    Returns:
-        uint8, shape (height, width, 3), RGB, turned as its EXIF orientation says.
-
-    Raises:
-        PictureError: the bytes are no picture, are cut off, or hold more than 64 million pixels.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > LARGEST_PIXELS:
-                raise PictureError(f"{name} has {image.width} x {image.height} pixels; expected 64 million at most.")
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_to_rgb(upright))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PictureError(
-            f"{name} is not a readable picture ({str(error).splitlines()[0]}). Remove it or make it again."
-        ) from error
-
-
-def read_picture(path: Path | str) -> np.ndarray:
-    """Read a picture file as `decode_picture` decodes it.
-
-    Raises:
-        PictureError: the file cannot be read or is no picture.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise PictureError(f"{printable(path)} cannot be read ({error.strerror}).") from error
-    return decode_picture(content, name=printable(path))
-
-
-def read_about(content: bytes) -> dict:
-    """Return what `encode_jpg` noted in a picture file about itself; empty for any other file."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            about = json.loads(image.info.get("comment", b"{}"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return {}
-    return about if isinstance(about, dict) and "recipe" in about else {}
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":  # Pillow would clip 16 bits to 8 instead of scaling them
-        levels = np.asarray(image, np.float32) / 257
-        return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        over_white = Image.new("RGBA", image.size, "white")
-        over_white.alpha_composite(image.convert("RGBA"))
-        return over_white.convert("RGB")
-    return image.convert("RGB")
 
 
 def _draw_log_mel_3(samples: np.ndarray, recipe: Recipe) -> np.ndarray:

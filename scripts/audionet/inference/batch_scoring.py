@@ -17,8 +17,8 @@ from typing import Protocol, TypeVar
 from audionet.audio import decoding
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError
+from audionet.features.image_io import is_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import is_picture
 from audionet.files import in_sorted_runs, printable, walk_files
 from audionet.models.classifier import Answer
 

@@ -7,6 +7,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from audionet.audio import decoding
+from audionet.audio.sox_ffmpeg import changes_time
+from audionet.audio.writing import Piece, cut_out
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.files import printable, sha256_of
@@ -188,7 +190,7 @@ def _timelines(
 ) -> Iterator[tuple[Path, Timeline | AudioNetError]]:
     names: dict[str, Path] = {}
     remarks = Remarks(classifier.recipe)
-    if classifier.recipe and decoding.changes_time(classifier.recipe.sox_effects):
+    if classifier.recipe and changes_time(classifier.recipe.sox_effects):
         say(
             f"The classifier's SoX effects ({classifier.recipe.sox_effects}) move sounds to other times: those of a "
             "timeline are not those of the recording. Train without such effects to have them so."
@@ -243,7 +245,7 @@ def export_clips(timeline: Timeline, folder: Path, *, name: str, above: float) -
     if timeline.path == decoding.STDIN:
         raise RecordingError("-: clips cannot be cut out of what came by stdin; name a file.")
     pieces = [
-        decoding.Piece(
+        Piece(
             span.start_seconds,
             span.end_seconds,
             folder
@@ -254,7 +256,7 @@ def export_clips(timeline: Timeline, folder: Path, *, name: str, above: float) -
         if span.kind == "known" and (span.probability or 0) >= above
     ]
     if pieces:
-        decoding.cut_out(timeline.path, pieces)
+        cut_out(timeline.path, pieces)
     return [piece.path for piece in pieces]
 
 

@@ -11,7 +11,7 @@ from audionet.audio import decoding
 from audionet.console import progress_bar, say
 from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
-from audionet.features.spectrogram import is_picture
+from audionet.features.image_io import is_picture
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import printable
 from audionet.models.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled

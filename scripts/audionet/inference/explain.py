@@ -17,8 +17,10 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.errors import InputError
+from audionet.features.extraction import chunks_by_recipe, served_picture
+from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import hertz_to_mel, mel_to_hertz, read_picture, served_picture
+from audionet.features.spectrogram import hertz_to_mel, mel_to_hertz
 from audionet.files import printable, whole_file
 from audionet.inference.timeline_plot import clock, figure_of
 from audionet.models.bottleneck_cache import BATCH_SIZE
@@ -180,6 +182,6 @@ def _picture_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray
         raise InputError("-: what came by stdin is gone when it is to be explained; name a file.")
     return next(
         served_picture(chunk.samples, recipe)
-        for chunk in decoding.chunks_by_recipe(path, recipe)
+        for chunk in chunks_by_recipe(path, recipe)
         if np.isclose(chunk.offset_seconds, offset_seconds)
     )

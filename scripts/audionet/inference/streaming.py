@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
+from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK, Chunk, cut_evenly, filled
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import Recipe
 from audionet.models.classifier import UNKNOWN, Classifier
@@ -105,7 +106,7 @@ def follow(
             continue  # the blocks that wait are newer
         yield _decide(window, smoother, block, now, lost)
         lost, is_new = 0.0, False
-    if last and is_new and window.samples.size >= decoding.SHORTEST_SECONDS * recipe.sample_rate_hz:
+    if last and is_new and window.samples.size >= SHORTEST_SECONDS * recipe.sample_rate_hz:
         yield _decide(window, smoother, last, now, lost)
 
 
@@ -130,14 +131,12 @@ class _Window:
 
     @property
     def is_silent(self) -> bool:
-        return bool(np.abs(self.samples).max() < decoding.SILENCE_PEAK)
+        return bool(np.abs(self.samples).max() < SILENCE_PEAK)
 
-    def chunk(self) -> decoding.Chunk:
+    def chunk(self) -> Chunk:
         rate_hz = self._recipe.sample_rate_hz
-        samples = decoding.filled(
-            self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz, padding=self._recipe.padding
-        )
-        return decoding.Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
+        samples = filled(self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz, padding=self._recipe.padding)
+        return Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
 
 
 class _Smoother:
@@ -196,7 +195,7 @@ def paced(
     """
     begun = now()
     done = 0
-    for samples in decoding.cut_evenly(
+    for samples in cut_evenly(
         decoding.read_blocks(path, sample_rate_hz=sample_rate_hz, block_seconds=BLOCK_SECONDS),
         round(BLOCK_SECONDS * sample_rate_hz),
     ):

@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 
 from audionet.audio import decoding
+from audionet.audio.chunks import SILENCE_PEAK, chunks_of
 from audionet.errors import RecordingError
 from audionet.files import printable
 from audionet.models.classifier import UNKNOWN, Classifier
@@ -154,7 +155,7 @@ def make_timeline(
     blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
     listener = Listener(blocks, sample_rate_hz=recipe.sample_rate_hz)
     hop_seconds = min(hop_seconds, recipe.chunk_seconds)
-    chunks = decoding.chunks_of(
+    chunks = chunks_of(
         listener,
         name=path,
         sample_rate_hz=recipe.sample_rate_hz,
@@ -307,7 +308,7 @@ def silent_steps(levels: np.ndarray) -> np.ndarray:
         levels: decibels, shape (steps,).
     """
     loud = np.quantile(levels, LOUD_SHARE) if len(levels) else 0.0
-    quietest = 20 * math.log10(decoding.SILENCE_PEAK)
+    quietest = 20 * math.log10(SILENCE_PEAK)
     is_silent = levels < max(loud - SILENT_DB, quietest)
     for start, end in runs(is_silent):
         if is_silent[start] and (end - start) * STEP_SECONDS < PAUSE_SECONDS:

@@ -26,11 +26,13 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
+from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.errors import ClassifierError, InputError, WeightsError
+from audionet.features.extraction import chunks_by_recipe, served_picture
+from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import read_picture, served_picture
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.models.backbones.backbone import Runner, fit_pictures, open_graph
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
@@ -275,14 +277,14 @@ class Classifier:
         offsets: list[float] = []
         levels: list[float] = []
         logits: list[np.ndarray] = []
-        chunks = decoding.chunks_by_recipe(Path(path), recipe)
+        chunks = chunks_by_recipe(Path(path), recipe)
         for batch, of_batch in self.logits_of(chunks):
             offsets += [chunk.offset_seconds for chunk in batch]
             levels += [chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz) for chunk in batch]
             logits.append(of_batch)
         return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
 
-    def logits_of(self, chunks: Iterable[decoding.Chunk]) -> Iterator[tuple[list[decoding.Chunk], np.ndarray]]:
+    def logits_of(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], np.ndarray]]:
         """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels).
 
         The next batch is decoded and drawn while the network looks at the one before.
@@ -290,7 +292,7 @@ class Classifier:
         recipe = self.recipe_for("The sound")
         waiting = iter(chunks)
         with ThreadPoolExecutor(1) as network:
-            before: tuple[list[decoding.Chunk], Future[np.ndarray]] | None = None
+            before: tuple[list[Chunk], Future[np.ndarray]] | None = None
             while batch := list(islice(waiting, BATCH_SIZE)):
                 pictures = [served_picture(chunk.samples, recipe) for chunk in batch]
                 under_way = batch, network.submit(self.logits, pictures)
@@ -366,7 +368,7 @@ class Classifier:
         if not decoding.is_recording(path):
             return np.zeros(1, np.float32), self._bottlenecks([read_picture(path)])
         recipe = self.recipe_for(path)
-        chunks = decoding.chunks_by_recipe(path, recipe)
+        chunks = chunks_by_recipe(path, recipe)
         offsets: list[float] = []
         vectors = []
         while batch := list(islice(chunks, BATCH_SIZE)):

@@ -11,7 +11,8 @@ from audionet.audio import decoding
 from audionet.errors import PictureError, RecordingError
 from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.test_set import Source
-from audionet.features.spectrogram import read_picture, served_picture
+from audionet.features.extraction import chunks_by_recipe, served_picture
+from audionet.features.image_io import read_picture
 from audionet.models.backbones.backbone import fit_pictures
 from audionet.models.classifier import Classifier
 from audionet.reports.report import Report, card_of, write_report
@@ -107,7 +108,7 @@ def _seen_and_heard(
             (picture,) = fit_pictures([read_picture(path)], height=backbone["height"], width=backbone["width"])
             wav = path.with_suffix(".wav")
             return picture, decoding.read_wav(wav) if recipe and wav.is_file() else None
-        chunks = decoding.chunks_by_recipe(source.paths[0], recipe)
+        chunks = chunks_by_recipe(source.paths[0], recipe)
         chunk = next(chunk for chunk in chunks if chunk.offset_seconds >= offset - recipe.chunk_seconds / 2)
     except (RecordingError, PictureError, StopIteration):
         return None, None

@@ -19,7 +19,7 @@ from audionet.console import progress_bar
 from audionet.data.augmentation import View, draw_view
 from audionet.data.dataset import Example
 from audionet.errors import PictureError
-from audionet.features.spectrogram import decode_picture, read_picture
+from audionet.features.image_io import decode_picture, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.models.backbones.backbone import fit_pictures
 from audionet.parallel import process_pool

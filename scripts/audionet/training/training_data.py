@@ -13,8 +13,8 @@ from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
 from audionet.data.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
 from audionet.data.preprocessing import negatives_for
 from audionet.errors import InputError
+from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import read_picture
 from audionet.files import fingerprint_of, printable, write_json
 from audionet.models.backbones.backbone import Backbone, fit_pictures
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.data.dataset import read_dataset
-from audionet.features.spectrogram import is_picture, read_picture
+from audionet.features.image_io import is_picture, read_picture
 from audionet.files import walk_files
 from audionet.models.backbones.backbone import fit_pictures, load_backbone
 from audionet.models.bottleneck_cache import Rows

@@ -11,8 +11,8 @@ from typing import Any
 from audionet.audio.decoding import find_recordings
 from audionet.console import say
 from audionet.data.preprocessing import PictureTally, make_pictures
+from audionet.features.image_io import is_picture
 from audionet.features.recipes import find_recipe
-from audionet.features.spectrogram import is_picture
 from audionet.files import printable, walk_files, write_bytes
 from audionet.models.backbones.backbone import load_backbone
 from benchmarks.speed import pipeline_steps, synthetic_data

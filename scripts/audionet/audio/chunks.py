@@ -1,0 +1,163 @@
+"""Cut a recording into chunks of one length."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audionet.audio.decoding import read_blocks
+from audionet.errors import RecordingError
+from audionet.files import printable
+
+SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is that quiet
+
+SHORTEST_PERIOD_SECONDS = 0.5
+
+SHORTEST_SECONDS = 0.02  # one window of analysis
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A slice of a recording.
+
+    Attributes:
+        index: 0 for the first of the recording.
+        offset_seconds: where it starts, in the recording as decoded.
+        samples: float32, shape (chunk_samples,), in -1..1; a short one is filled until it is long enough.
+        seconds: how long it is without what it was filled with.
+    """
+
+    index: int
+    offset_seconds: float
+    samples: np.ndarray
+    seconds: float
+
+
+def read_chunks(
+    path: Path,
+    *,
+    sample_rate_hz: int,
+    chunk_seconds: float,
+    effects: str = "",
+    hop_seconds: float | None = None,
+    padding: str = "repeat",
+) -> Iterator[Chunk]:
+    """Yield a recording's chunks in order, silent ones left out.
+
+    Chunks do not overlap, unless they start every `hop_seconds`. A last chunk shorter than half a chunk is dropped; a
+    longer one, or a recording shorter than a chunk, is filled, by default with itself, as `filled` does it.
+
+    Raises:
+        RecordingError: no decoder reads the file, or it holds no sound.
+    """
+    blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects)
+    yield from chunks_of(
+        blocks,
+        name=path,
+        sample_rate_hz=sample_rate_hz,
+        chunk_seconds=chunk_seconds,
+        hop_seconds=hop_seconds,
+        padding=padding,
+    )
+
+
+def chunks_of(
+    blocks: Iterable[np.ndarray],
+    *,
+    name: object,
+    sample_rate_hz: int,
+    chunk_seconds: float,
+    hop_seconds: float | None = None,
+    padding: str = "repeat",
+) -> Iterator[Chunk]:
+    """Yield the chunks of a recording that is decoded already, as `read_chunks` does it.
+
+    Args:
+        blocks: float32 samples, each block of shape (n,).
+        name: what to call the recording in an error.
+        sample_rate_hz: of the samples.
+        chunk_seconds: how long a chunk is.
+        hop_seconds: how much later the next one starts, by default a chunk.
+        padding: how a short one is filled, as for `filled`.
+
+    Raises:
+        RecordingError: the blocks hold no sound.
+    """
+    chunk_samples = round(chunk_seconds * sample_rate_hz)
+    hop_samples = round((hop_seconds or chunk_seconds) * sample_rate_hz)
+    total_samples = 0
+    any_sound = False
+    for index, samples in enumerate(cut(blocks, chunk_samples, hop_samples)):
+        total_samples = index * hop_samples + len(samples)
+        if len(samples) < SHORTEST_SECONDS * sample_rate_hz or np.abs(samples).max() < SILENCE_PEAK:
+            continue
+        any_sound = True
+        yield Chunk(
+            index=index,
+            offset_seconds=index * hop_samples / sample_rate_hz,
+            samples=filled(samples, chunk_samples, sample_rate_hz=sample_rate_hz, padding=padding),
+            seconds=len(samples) / sample_rate_hz,
+        )
+    if total_samples < SHORTEST_SECONDS * sample_rate_hz:
+        raise RecordingError(
+            f"{printable(name)} holds {total_samples / sample_rate_hz:.5f} s of sound; expected at least "
+            f"{SHORTEST_SECONDS} s. Remove it or record it again."
+        )
+    if not any_sound:
+        raise RecordingError(
+            f"{printable(name)} is silent: no sample of its {total_samples / sample_rate_hz:.1f} s is louder than "
+            f"{20 * math.log10(SILENCE_PEAK):.0f} dBFS. Remove it or record it again."
+        )
+
+
+def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int, padding: str = "repeat") -> np.ndarray:
+    """Repeat samples until they fill a chunk; what is shorter than half a second is followed by silence up to that.
+
+    Repeated sounds are told apart better than sounds in silence, as long as they do not turn into a tone.
+
+    Args:
+        samples: float32, shape (n,), n above 0.
+        chunk_samples: how many there shall be; more are cut off.
+        sample_rate_hz: of the samples.
+        padding: `repeat`, or `zeros` for silence instead, as some tutorials have it.
+    """
+    if padding == "zeros":
+        return np.pad(samples[:chunk_samples], (0, max(0, chunk_samples - len(samples))))
+    silence = max(0, round(SHORTEST_PERIOD_SECONDS * sample_rate_hz) - len(samples))
+    return np.resize(np.pad(samples, (0, silence)), chunk_samples)
+
+
+def cut(blocks: Iterable[np.ndarray], chunk_samples: int, hop_samples: int | None = None) -> Iterator[np.ndarray]:
+    """Yield slices of `chunk_samples` from consecutive blocks of float32 samples, each of shape (n,).
+
+    Slices start every `hop_samples`, `chunk_samples` at most, by default one behind the other. The last ones may be
+    shorter; those less than half as long are dropped, unless there is no other.
+    """
+    hop_samples = hop_samples or chunk_samples
+    rest = np.empty(0, np.float32)
+    is_first = True
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        starts = range(0, len(rest) - chunk_samples + 1, hop_samples)
+        for start in starts:
+            yield rest[start : start + chunk_samples]
+            is_first = False
+        rest = rest[len(starts) * hop_samples :]
+    for start in range(0, len(rest), hop_samples):
+        if is_first or 2 * (len(rest) - start) >= chunk_samples:
+            yield rest[start : start + chunk_samples]
+            is_first = False
+
+
+def cut_evenly(blocks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """Yield consecutive samples `count` at a time, at last those that are left; nothing is dropped."""
+    rest = np.empty(0, np.float32)
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        while len(rest) >= count:
+            yield rest[:count]
+            rest = rest[count:]
+    if len(rest):
+        yield rest
