@@ -20,8 +20,9 @@ import numpy as np
 
 from audionet.console import say
 from audionet.data.augmentation import ChunkFile, plan_views
-from audionet.data.dataset import SIDES, Dataset, Example, deal_out, levels_of, read_dataset, split
+from audionet.data.dataset import Dataset, Example, levels_of, read_dataset
 from audionet.data.preprocessing import make_pictures
+from audionet.data.splits import SPLITS, assign_folds, split
 from audionet.errors import InputError
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
@@ -134,7 +135,7 @@ def trials_by_fold(dataset: Dataset, *, count: int, seed: int = 0) -> list[Trial
     Raises:
         InputError: there are fewer groups than trials.
     """
-    folds = deal_out(dataset.examples, folds=count, seed=seed)
+    folds = assign_folds(dataset.examples, folds=count, seed=seed)
     return [
         _trial(f"fold {number + 1} of {count}", dataset, {group for group in folds if folds[group] == number})
         for number in range(count)
@@ -234,14 +235,14 @@ class Listener(Ear):
             examples=dataset.examples,
             numbers=np.array([dataset.labels.index(example.label) for example in dataset.examples]),
             bottlenecks=self.vectors(disturb(chunks, "clean", seed=0, recipe=recipe)),
-            rows={side: np.flatnonzero(side_of_row == side) for side in SIDES},
+            rows={side: np.flatnonzero(side_of_row == side) for side in SPLITS},
             views=self.vectors([view for views in planned for view in views]),
             view_rows=np.repeat(np.arange(len(chunks)), holdout.views),
             view_numbers=np.tile(np.arange(holdout.views), len(chunks)),
             folds=np.zeros(len(dataset.examples), int),
             impostors=np.empty((0, self.reader.dimension), np.float16),
             impostor_examples=(),
-            impostor_rows={side: np.empty(0, int) for side in SIDES},
+            impostor_rows={side: np.empty(0, int) for side in SPLITS},
             impostor_folds=np.empty(0, int),
             slices=self.slices,
             failures={},

@@ -15,7 +15,8 @@ import numpy as np
 
 from audionet.cli import changed
 from audionet.console import say
-from audionet.data.dataset import Dataset, Example, levels_of, split
+from audionet.data.dataset import Dataset, Example, levels_of
+from audionet.data.splits import split
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.classifier import Answer, Classifier

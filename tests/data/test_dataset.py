@@ -9,8 +9,9 @@ from conftest import noise, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.data.dataset import SIDES, Example, deal_out, read_dataset, split
+from audionet.data.dataset import Example, read_dataset
 from audionet.data.preprocessing import make_pictures
+from audionet.data.splits import SPLITS, assign_folds, split
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg
 from audionet.features.recipes import find_recipe
@@ -74,7 +75,7 @@ def test_every_recording_has_one_side_and_every_label_is_on_every_side(examples,
     of_label = defaultdict(set)
     for recording, side in sides.items():
         of_label[recording.partition("/")[0]].add(side)
-    assert all(found == set(SIDES) for found in of_label.values())
+    assert all(found == set(SPLITS) for found in of_label.values())
 
 
 @given(datasets, seeds, st.randoms())
@@ -103,17 +104,17 @@ def test_taking_recordings_away_leaves_every_label_on_every_side(examples, data)
     known = sorted({example.recording for example in examples if example.label == "label0"})
     gone = data.draw(st.sets(st.sampled_from(known), max_size=len(known) - 3))
     after = halves([example for example in examples if example.recording not in gone], previous=before)
-    assert {side for name, side in after.items() if name.startswith("label0/")} == set(SIDES)
+    assert {side for name, side in after.items() if name.startswith("label0/")} == set(SPLITS)
 
 
 @given(datasets, st.integers(2, 3), st.sets(names, max_size=6))
 def test_folds_spread_each_label_evenly_and_never_move_what_was_there(examples, folds, added):
-    dealt = deal_out(examples, folds=folds)
+    dealt = assign_folds(examples, folds=folds)
     for label in {example.label for example in examples}:
         sizes = np.bincount([fold for name, fold in dealt.items() if name.startswith(f"{label}/")], minlength=folds)
         assert sizes.min() >= 1
     more = [*examples, *(example(f"label0/{name}") for name in added)]
-    assert dealt.items() <= deal_out(more, folds=folds, previous=dealt).items()
+    assert dealt.items() <= assign_folds(more, folds=folds, previous=dealt).items()
 
 
 def test_the_split_is_the_same_on_every_machine():

@@ -1,9 +1,10 @@
 import pytest
 from conftest import noise, tone, write_sound
 
-from audionet.data.dataset import read_dataset, split
+from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures, pictures_for
 from audionet.data.published_datasets import find_layout, listed_recordings
+from audionet.data.splits import split
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 

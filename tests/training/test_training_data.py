@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet.data.dataset import SIDES, read_dataset
+from audionet.data.dataset import read_dataset
+from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg
 from audionet.training.settings import HoldoutSettings
@@ -29,13 +30,13 @@ def collect(image_dir, tmp_path, backbone):
 
 
 def test_every_picture_is_on_one_side_with_its_label(gathered):
-    rows = np.concatenate([gathered.rows[side] for side in SIDES])
+    rows = np.concatenate([gathered.rows[side] for side in SPLITS])
     assert sorted(rows) == list(range(len(gathered.examples)))
     assert [gathered.labels[number] for number in gathered.numbers] == [item.label for item in gathered.examples]
 
 
 def test_every_chunk_of_a_recording_gets_the_same_side(gathered):
-    recordings = [{gathered.examples[row].recording for row in gathered.rows[side]} for side in SIDES]
+    recordings = [{gathered.examples[row].recording for row in gathered.rows[side]} for side in SPLITS]
     assert sum(map(len, recordings)) == len(set.union(*recordings)) == 15
 
 
@@ -50,7 +51,7 @@ def test_a_second_run_computes_nothing_and_splits_as_before(collect, backbone):
     first, second = collect(), collect()
     assert backbone.pictures_seen == len(first.examples)
     assert np.array_equal(first.bottlenecks, second.bottlenecks)
-    assert all(np.array_equal(first.rows[side], second.rows[side]) for side in SIDES)
+    assert all(np.array_equal(first.rows[side], second.rows[side]) for side in SPLITS)
 
 
 def test_a_corrupt_picture_is_set_aside_and_the_rest_go_on(collect, image_dir):

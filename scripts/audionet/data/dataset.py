@@ -10,27 +10,22 @@ All pictures of a recording are on one side of the split. Otherwise the classifi
 recording, its room and its microphone, and would disappoint with the next one.
 """
 
-import csv
-import hashlib
 import json
-import math
 import os
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from audionet.data.groups import NO_HASH, group_rule
 from audionet.errors import InputError
 from audionet.features.image_io import is_picture, read_about
 from audionet.features.recipes import Recipe
 from audionet.file_cache import Ledger, Stamp, stamp_of
 from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
+from audionet.wording import named
 
-SIDES = ("training", "validation", "testing")
 UNKNOWN_LABEL = "_unknown_"
-NO_HASH = "_nohash_"
 
 
 @dataclass(frozen=True)
@@ -178,203 +173,6 @@ def _read_examples(
     return examples, Recipe.from_json(next(iter(recipes.values()))) if recipes else None, failures
 
 
-def group_rule(group_by: str) -> Callable[[str], str]:
-    """Return the function from a recording's name, such as `alice/monday.mp3`, to the group it belongs to.
-
-    Args:
-        group_by: `recording`, or what precedes _nohash_ in its name; or `folder`, the folder that the recording is in;
-            or `fold`, the folder below the label's, as published data sets have folds; or `TABLE.csv:COLUMN`, a column
-            of a table whose first column names recordings, with or without their label; or else a regular expression,
-            whose first group, or whole match, in the file's name is the group, such as `^[^_]+`.
-
-    Raises:
-        InputError: the table or its column is not there, or the regular expression is wrong. The function raises it for
-            a recording that the table lacks or the expression does not match.
-    """
-    if group_by == "recording":
-        return _speaker_or_recording
-    if group_by == "fold":
-        return _fold_of
-    if group_by == "folder":
-        return lambda recording: str(Path(recording).parent)
-    table, colon, column = group_by.rpartition(":")
-    if colon and table.lower().endswith(".csv"):
-        return _table_rule(Path(table), column)
-    try:
-        expression = re.compile(group_by)
-    except re.error as error:
-        raise InputError(
-            f"--group_by: expected recording, folder, TABLE.csv:COLUMN or a regular expression, received {group_by!r} "
-            f"({error})."
-        ) from error
-
-    def matched(recording: str) -> str:
-        match = expression.search(Path(recording).name)
-        if match is None:
-            raise InputError(f"--group_by: {group_by!r} does not match the name of {printable(recording)}.")
-        return match.group(1) if expression.groups else match.group()
-
-    return matched
-
-
-def _speaker_or_recording(recording: str) -> str:
-    """Return the speaker that `xxxx_nohash_n.wav` names, who says other labels too, or else the recording."""
-    speaker, separator, _ = Path(recording).name.rpartition(NO_HASH)
-    return speaker if separator else recording
-
-
-def _fold_of(recording: str) -> str:
-    parts = Path(recording).parts
-    if len(parts) < 3:
-        raise InputError(
-            f"--group_by: expected {printable(recording)} in a fold, such as label/fold1/name.wav or as UrbanSound8K "
-            "and ESC-50 are published, received none. Leave the option away, or group by something else."
-        )
-    return parts[1]
-
-
-def _table_rule(path: Path, column: str) -> Callable[[str], str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            names = rows.fieldnames or []
-            if column not in names[1:]:
-                raise InputError(
-                    f"--group_by: {printable(path)} has no column {column!r} behind its first; expected one of "
-                    f"{', '.join(names[1:])}."
-                )
-            groups = {row[names[0]]: row[column] for row in rows}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--group_by: {printable(path)} cannot be read as a table ({error}).") from error
-
-    def looked_up(recording: str) -> str:
-        for name in (recording, Path(recording).name, Path(recording).stem):
-            if name in groups:
-                return groups[name]
-        raise InputError(f"--group_by: {printable(path)} has no row for {printable(recording)}.")
-
-    return looked_up
-
-
-def split(
-    examples: Iterable[Example],
-    *,
-    testing_percentage: float,
-    validation_percentage: float,
-    seed: int = 0,
-    previous: dict[str, str] | None = None,
-) -> dict[str, str]:
-    """Give each group a side, so that every label is on every side that is wanted. A recording is a group by default.
-
-    Groups are taken in the order of a hash of their name and the seed, those of rare labels first, and each goes to the
-    side that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
-    moment. Groups that `previous` knows stay where they were, so that adding some never moves the others.
-
-    Args:
-        examples: what to split.
-        testing_percentage: the share of each label's groups held out for the final score.
-        validation_percentage: the share held out for choosing settings.
-        seed: another seed gives another split.
-        previous: an earlier result.
-
-    Returns:
-        dict: `training`, `validation` or `testing` by group.
-
-    Raises:
-        InputError: a label has too few groups to be on every side.
-    """
-    shares = {
-        "testing": testing_percentage / 100,
-        "validation": validation_percentage / 100,
-        "training": 1 - (testing_percentage + validation_percentage) / 100,
-    }
-    wanted = {side: share for side, share in shares.items() if share > 0}
-    labels_of: dict[str, set[str]] = defaultdict(set)
-    groups_of: dict[str, set[str]] = defaultdict(set)
-    for example in examples:
-        labels_of[example.group].add(example.label)
-        groups_of[example.label].add(example.group)
-    _check_groups(groups_of, wanted)
-    sides = _fill_sides(labels_of, groups_of, wanted, seed, previous or {})
-    if previous and _gaps(sides, groups_of, wanted):  # every group of a side was taken away
-        sides = _fill_sides(labels_of, groups_of, wanted, seed, {})
-    gaps = _gaps(sides, groups_of, wanted)
-    if gaps:
-        raise InputError(
-            f"The groups cannot be split so that every label is on every side: {'; '.join(gaps[:10])}. Add recordings, "
-            "try another --random_seed or --group_by, or pass --validation_percentage 0."
-        )
-    return sides
-
-
-def deal_out(
-    examples: Iterable[Example], *, folds: int, seed: int = 0, previous: dict[str, int] | None = None
-) -> dict[str, int]:
-    """Give each group a fold, from 0, so that each label is spread evenly over the folds, as `split` gives sides.
-
-    Args:
-        examples: what to deal out.
-        folds: how many, 2 or more.
-        seed: another seed gives other folds.
-        previous: an earlier result; groups that it knows stay where they were.
-
-    Raises:
-        InputError: there are fewer groups than folds.
-    """
-    labels_of: dict[str, set[str]] = defaultdict(set)
-    groups_of: dict[str, set[str]] = defaultdict(set)
-    for example in examples:
-        labels_of[example.group].add(example.label)
-        groups_of[example.label].add(example.group)
-    wanted = {str(fold): 1 / folds for fold in range(folds)}
-    before = {group: str(fold) for group, fold in (previous or {}).items()}
-    sides = _fill_sides(labels_of, groups_of, wanted, seed, before)
-    if len(set(sides.values())) < folds:
-        raise InputError(f"--folds: {len(sides)} recordings or groups of them are too few for {folds}; name fewer.")
-    return {group: int(side) for group, side in sides.items()}
-
-
-def _fill_sides(
-    labels_of: dict[str, set[str]],
-    groups_of: dict[str, set[str]],
-    wanted: dict[str, float],
-    seed: int,
-    previous: dict[str, str],
-) -> dict[str, str]:
-    sides = {group: previous[group] for group in labels_of if previous.get(group) in wanted}
-    counts = Counter((label, side) for group, side in sides.items() for label in labels_of[group])
-    # A small label gives one group to each side before any side gets its second.
-    quotas = {
-        (label, side): max(1, math.floor(share * len(groups) + 0.5))
-        for label, groups in groups_of.items()
-        for side, share in wanted.items()
-    }
-
-    def lack(group: str, side: str) -> tuple[int, float, bool]:
-        cells = [(label, side) for label in labels_of[group]]
-        empty = sum(counts[cell] == 0 for cell in cells)
-        return empty, sum((quotas[cell] - counts[cell]) / quotas[cell] for cell in cells), side == "training"
-
-    def turn(group: str) -> tuple[int, bytes]:
-        digest = hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).digest()
-        return min(len(groups_of[label]) for label in labels_of[group]), digest
-
-    for group in sorted(labels_of.keys() - sides.keys(), key=turn):
-        side = max(wanted, key=lambda side: lack(group, side))
-        sides[group] = side
-        counts.update((label, side) for label in labels_of[group])
-    return sides
-
-
-def _gaps(sides: dict[str, str], groups_of: dict[str, set[str]], wanted: Iterable[str]) -> list[str]:
-    return [
-        f"{printable(label)} has no {side}"
-        for label, groups in sorted(groups_of.items())
-        for side in wanted
-        if not any(sides[group] == side for group in groups)
-    ]
-
-
 def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str]) -> None:
     if not with_pictures - {UNKNOWN_LABEL}:
         raise InputError(
@@ -384,7 +182,7 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
     without = [printable(label) for label in labels if label not in with_pictures]
     if without:
         raise InputError(
-            f"--image_dir: no picture for {_named('label', without)} in {printable(image_dir)}. Add some, or remove "
+            f"--image_dir: no picture for {named('label', without)} in {printable(image_dir)}. Add some, or remove "
             "the empty folder."
         )
     if len(labels) < 2:  # there is one, since there are pictures
@@ -392,24 +190,6 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
             f"--image_dir: {printable(image_dir)} has one label, {printable(labels[0])}; a classifier needs two or "
             "more to choose between. Add a folder for another label."
         )
-
-
-def _check_groups(groups_of: dict[str, set[str]], wanted: Iterable[str]) -> None:
-    sides = list(wanted)
-    poor = [
-        f"{printable(label)} ({len(groups)})" for label, groups in sorted(groups_of.items()) if len(groups) < len(sides)
-    ]
-    if poor:
-        raise InputError(
-            f"Too few recordings to hold any out: each label needs {len(sides)}, one each for {', '.join(sides)}, "
-            f"but there are fewer for {_named('label', poor)}. Add recordings, or pass --validation_percentage 0, or "
-            "--testing_percentage 0 as well, to do without those sides."
-        )
-
-
-def _named(noun: str, names: list[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
 
 
 def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[Path, dict], dict[str, str]]:

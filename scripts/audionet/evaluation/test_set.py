@@ -25,7 +25,8 @@ from audionet.audio.codecs import missing_codecs
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note, chunk_level_dbfs, level_dbfs, listen
 from audionet.console import progress_bar
-from audionet.data.dataset import NO_HASH, UNKNOWN_LABEL
+from audionet.data.dataset import UNKNOWN_LABEL
+from audionet.data.groups import NO_HASH
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
-from audionet.data.dataset import SIDES, Dataset, Example, deal_out, read_impostors, split
+from audionet.data.dataset import Dataset, Example, read_impostors
 from audionet.data.preprocessing import negatives_for
+from audionet.data.splits import SPLITS, assign_folds, split
 from audionet.errors import InputError
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe
@@ -318,7 +319,7 @@ def _deal_out_as_before(examples: Sequence[Example], holdout: HoldoutSettings, p
     if not holdout.folds:
         return {example.group: 0 for example in examples}
     previous = _previous(previous_path, "folds")
-    return deal_out(examples, folds=holdout.folds, seed=holdout.random_seed, previous=previous)
+    return assign_folds(examples, folds=holdout.folds, seed=holdout.random_seed, previous=previous)
 
 
 def _previous(path: Path, kind: str) -> dict:
@@ -353,7 +354,7 @@ def sides_without(
 
 
 def _rows_by_side(sides: Sequence[str] | np.ndarray) -> dict[str, np.ndarray]:
-    return {side: np.flatnonzero(np.asarray(sides, str) == side) for side in SIDES}
+    return {side: np.flatnonzero(np.asarray(sides, str) == side) for side in SPLITS}
 
 
 def _check_no_label_lost(labels: Sequence[str], examples: Sequence[Example]) -> None:

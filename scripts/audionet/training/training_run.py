@@ -15,7 +15,8 @@ import numpy as np
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note
 from audionet.console import progress_bar
-from audionet.data.dataset import SIDES, Example, levels_of
+from audionet.data.dataset import Example, levels_of
+from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.evaluation.data_audit import DataAudit, LeakAudit, audit_data
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
@@ -248,7 +249,7 @@ def finish(
     Raises:
         InputError: nothing in `test_dir` can be scored.
     """
-    sides = {material.examples[row].recording: side for side in SIDES for row in material.rows[side]}
+    sides = {material.examples[row].recording: side for side in SPLITS for row in material.rows[side]}
     heard = {recording: fingerprint_of(notes[recording]) for recording in sides if notes and recording in notes}
     training = {
         "trainer": choice.best.trainer,
@@ -256,7 +257,7 @@ def finish(
         "temperature": choice.temperature,
         "attempts": [vars(attempt) for attempt in choice.attempts],
         "views_per_picture": len(np.unique(material.view_numbers)),
-        "sides": {side: _sizes(material, side) for side in SIDES},
+        "sides": {side: _sizes(material, side) for side in SPLITS},
     }
     learned_from = [material.examples[row] for row in material.rows_of(("training", "validation"))]
     learned_from += [material.impostor_examples[row] for row in material.impostor_rows["training"]]
@@ -331,7 +332,7 @@ def _tested_on_held_out(
     material: Material, choice: Choice, heard: Mapping[str, Fingerprint], sides: Mapping[str, str]
 ) -> Tested:
     scored = score_held_out(choice, material)
-    by_side = {side: {name: heard[name] for name in heard if sides[name] == side} for side in SIDES}
+    by_side = {side: {name: heard[name] for name in heard if sides[name] == side} for side in SPLITS}
     return Tested(
         on="recordings that training never saw",
         evaluation=evaluate(scored, material.labels) if scored else {},
