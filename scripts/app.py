@@ -14,9 +14,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import check, run_script
+from audionet.cli import run_script
 from audionet.console import say
-from audionet.errors import InputError
+from audionet.errors import InputError, check
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

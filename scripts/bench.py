@@ -13,10 +13,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import check, run_script
+from audionet.cli import run_script
 from audionet.console import say
+from audionet.errors import check
 from audionet.files import printable
-from audionet.training.settings import Engine
+from audionet.models.backbones.settings import Engine
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

@@ -13,7 +13,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from audionet.cli import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, run_script
+from audionet.errors import check
 from benchmarks.options import FolderBenchOptions
 
 
@@ -38,7 +39,7 @@ def bench(options: BenchAccuracyOptions) -> int:
     """Draw, train, score, print and write tables; return 1 if any recording had to be set aside."""
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet.features.recipes import find_recipe
-    from audionet.models.backbones.backbone import find_architecture
+    from audionet.models.backbones.architectures import find_architecture
     from audionet.parallel import process_pool
     from audionet.tables import markdown, print_tables
     from benchmarks import accuracy, accuracy_tables

@@ -12,7 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import check, run_script
+from audionet.cli import run_script
+from audionet.errors import check
 from audionet.features.recipes import find_recipe
 from benchmarks.options import BenchOptions
 

@@ -10,7 +10,8 @@ are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
 import sys
 from dataclasses import dataclass
 
-from audionet.cli import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, run_script
+from audionet.errors import check
 from audionet.files import printable, whole_folder, write_text
 from benchmarks.options import FolderBenchOptions
 

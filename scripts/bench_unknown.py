@@ -9,7 +9,8 @@ Each subfolder is a label; there must be four or more. Everything is trained as 
 import sys
 from dataclasses import dataclass
 
-from audionet.cli import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, run_script
+from audionet.errors import check
 from benchmarks.options import FolderBenchOptions
 
 

@@ -12,7 +12,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from audionet.cli import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, run_script
+from audionet.errors import check
 from benchmarks.options import FolderBenchOptions
 
 

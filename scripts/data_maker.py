@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audionet.cli import EXIT_FAILED, check, run_script
+from audionet.cli import EXIT_FAILED, run_script
 from audionet.console import say
+from audionet.errors import check
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable
 

@@ -11,8 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import Positional, check, run_script
+from audionet.cli import Positional, run_script
 from audionet.console import say
+from audionet.errors import check
 from audionet.files import printable
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"

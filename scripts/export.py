@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audionet.cli import check, run_script
+from audionet.cli import run_script
 from audionet.console import say
+from audionet.errors import check
 from audionet.files import printable
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"

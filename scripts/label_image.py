@@ -15,8 +15,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, OmitArgPrefixes, Positional, check, run_script
-from audionet.training.settings import Engine, LiveSettings, TimelineSettings
+from audionet.cli import EXIT_FAILED, OmitArgPrefixes, Positional, run_script
+from audionet.errors import check
+from audionet.inference.settings import LiveSettings, TimelineSettings
+from audionet.models.backbones.settings import Engine
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

@@ -17,7 +17,9 @@ from audionet.cli import EXIT_FAILED, OmitArgPrefixes, changed, run_script
 from audionet.console import say
 from audionet.features.recipes import check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
-from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.models.backbones.settings import BackboneSettings
+from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HeadSettings, NetworkSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

@@ -11,7 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import Positional, check, run_script
+from audionet.cli import Positional, run_script
+from audionet.errors import check
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

@@ -167,7 +167,7 @@ def drawn(speakers) -> Path:
 def gathered(drawn):
     """What `gather` makes of `drawn`."""
     from audionet.data.dataset import read_dataset
-    from audionet.training.settings import HoldoutSettings
+    from audionet.training.holdout import HoldoutSettings
     from audionet.training.training_data import gather
 
     bottleneck_dir = drawn.parent / "bottlenecks"

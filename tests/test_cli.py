@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from audionet.cli import Positional, check, parse_options, run_script
-from audionet.errors import ClassifierError, InputError, RecordingError
+from audionet.cli import Positional, parse_options, run_script
+from audionet.errors import ClassifierError, InputError, RecordingError, check
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from audionet.console import say
-from audionet.errors import AudioNetError, InputError
+from audionet.errors import AudioNetError, InputError, check
 from audionet.files import disk_is_full
 
 __all__ = ["EXIT_FAILED", "OmitArgPrefixes", "Positional", "changed", "check", "parse_options", "run_script"]
@@ -117,13 +117,3 @@ def changed(options: Options, changes: Mapping[str, object]) -> Options:
     if left:
         raise KeyError(", ".join(left))
     return dataclasses.replace(options, **own)
-
-
-def check(condition: bool, message: str) -> None:
-    """Raise InputError with `message` unless `condition` holds.
-
-    Raises:
-        InputError: the condition does not hold.
-    """
-    if not condition:
-        raise InputError(message)

@@ -32,3 +32,13 @@ class ClassifierError(AudioNetError):
 
 class ExportError(AudioNetError):
     """An export that does not answer as its classifier does."""
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise InputError with `message` unless `condition` holds.
+
+    Raises:
+        InputError: the condition does not hold.
+    """
+    if not condition:
+        raise InputError(message)

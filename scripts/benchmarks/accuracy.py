@@ -27,11 +27,15 @@ from audionet.errors import InputError
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, sha256_of
-from audionet.models.backbones.backbone import Backbone, candidate_bottlenecks, find_architecture, loader_of, union_of
+from audionet.models.backbones.architectures import find_architecture
+from audionet.models.backbones.backbone import Backbone, loader_of
+from audionet.models.backbones.settings import BackboneSettings
+from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
 from audionet.models.head import Head
+from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice, choose
-from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings
+from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Material, gather
 from benchmarks.baselines import Cepstra, Resemblyzer, missing_peer, regress
 from benchmarks.test_conditions import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions

@@ -22,8 +22,8 @@ from audionet.files import sha256_of
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.head import log_softmax, pool
 from audionet.tables import print_table
+from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
-from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import Material, gather
 from audionet.training.training_run import score_held_out
 

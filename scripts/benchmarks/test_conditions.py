@@ -16,9 +16,9 @@ from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.data.augmentation import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
 from audionet.evaluation.robustness import Alter, Circumstances
 from audionet.features.extraction import served_picture
+from audionet.features.image_io import fit_pictures
 from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
-from audionet.models.backbones.backbone import fit_pictures
 
 VERSION = 1  # goes up by one when a condition comes out otherwise
 BABBLE = "babble 15 dB"

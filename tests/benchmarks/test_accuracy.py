@@ -12,7 +12,8 @@ from audionet.data.dataset import read_dataset
 from audionet.errors import InputError, PictureError
 from audionet.features.recipes import find_recipe
 from audionet.tables import markdown, print_tables
-from audionet.training.settings import HeadSettings, HoldoutSettings
+from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HeadSettings
 from benchmarks import accuracy, accuracy_tables, baselines
 from benchmarks.accuracy import Eye, Listener, listener, network, trial_by_name, trials_by_fold
 from benchmarks.test_conditions import (
@@ -170,8 +171,7 @@ def test_a_chunk_that_is_gone_is_named(tmp_path):
 
 
 def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
-    from audionet.features.image_io import read_picture
-    from audionet.models.backbones.backbone import fit_pictures
+    from audionet.features.image_io import fit_pictures, read_picture
 
     example = dataset.examples[0]
     (item,) = disturb(accuracy.chunk_files([example]), "clean", seed=0, recipe=RECIPE)

@@ -13,8 +13,9 @@ from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.models.similarity import Trials
+from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import choose
-from audionet.training.settings import HeadSettings, HoldoutSettings
+from audionet.training.settings import HeadSettings
 from benchmarks import open_set, verification
 
 LABELS = ("alice", "bob", "carol", "dave", "erin")

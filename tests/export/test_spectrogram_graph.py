@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from audionet.errors import InputError
 from audionet.export import spectrogram_graph
 from audionet.features.extraction import served_picture
+from audionet.features.image_io import fit_pictures
 from audionet.features.recipes import RECIPES, Recipe, find_recipe
-from audionet.models.backbones.backbone import fit_pictures
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

@@ -208,8 +208,9 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
     from audionet.models.backbones.backbone import load_backbone
+    from audionet.training.holdout import HoldoutSettings
     from audionet.training.model_selection import choose
-    from audionet.training.settings import HeadSettings, HoldoutSettings
+    from audionet.training.settings import HeadSettings
     from audionet.training.training_data import gather
     from audionet.training.training_run import finish
     from benchmarks.diarization import error_rates, write_conversation

@@ -13,9 +13,11 @@ from PIL import Image
 from audionet.data.dataset import Dataset, read_dataset
 from audionet.errors import InputError
 from audionet.files import read_mark
-from audionet.models.backbones.backbone import open_graph
+from audionet.models.backbones.engines import open_graph
+from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
-from audionet.training.settings import BackboneSettings, HoldoutSettings, NetworkSettings
+from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import NetworkSettings
 from audionet.training.trainer import Course, Graduate, Settings
 from audionet.training.training_run import finish
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from audionet.errors import InputError
 from audionet.files import MARK_NAME, printable
-from audionet.models.backbones.backbone import Runner
+from audionet.models.backbones.engines import Runner
 
 REQUIREMENTS = "scripts/requirements-export.txt"
 OPSET = 18  # of ONNX

@@ -19,10 +19,10 @@ from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.evaluation.test_set import Source, content_key, training_keys
 from audionet.export.formats import Tolerance
 from audionet.features.extraction import chunks_by_recipe, served_picture
-from audionet.features.image_io import encode_jpg, read_picture
+from audionet.features.image_io import encode_jpg, fit_pictures, read_picture
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw
-from audionet.models.backbones.backbone import Runner, fit_pictures
+from audionet.models.backbones.engines import Runner
 from audionet.models.classifier import Classifier
 from audionet.models.head import log_softmax, loudness_weights, pool
 

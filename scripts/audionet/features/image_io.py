@@ -2,13 +2,14 @@
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from audionet.errors import PictureError
+from audionet.errors import InputError, PictureError
 from audionet.files import printable
 
 if TYPE_CHECKING:
@@ -101,3 +102,29 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         over_white.alpha_composite(image.convert("RGBA"))
         return over_white.convert("RGB")
     return image.convert("RGB")
+
+
+def fit_pictures(pictures: Iterable[np.ndarray], *, height: int, width: int) -> np.ndarray:
+    """Bring pictures to one size, bilinearly and with smoothing where they shrink; those of this size stay as they are.
+
+    Args:
+        pictures: uint8 [h, w, 3] each, of any size.
+        height: in pixels.
+        width: in pixels.
+
+    Returns:
+        uint8 [n, height, width, 3].
+    """
+    fitted = [_fit(picture, height, width) for picture in pictures]
+    return np.stack(fitted) if fitted else np.zeros((0, height, width, 3), np.uint8)
+
+
+def _fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(
+            f"Expected a picture as uint8 [h, w, 3], received {picture.dtype} {list(picture.shape)}; "
+            "convert it to RGB first."
+        )
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))

@@ -16,12 +16,12 @@ from audionet.inference.batch_scoring import Remarks, score_all
 from audionet.inference.explain import explain, write_explanation
 from audionet.inference.label_files import write_labels
 from audionet.inference.prediction_file import SPAN_COLUMNS, RowFile, answer_columns, answer_row, span_rows
+from audionet.inference.settings import LiveSettings, TimelineSettings
 from audionet.inference.streaming import Block, follow, latencies, microphone, paced
 from audionet.inference.timeline import Timeline, make_timeline
 from audionet.inference.timeline_plot import clock, write_overview
 from audionet.models.classifier import Classifier, GraphClassifier
 from audionet.tables import print_table
-from audionet.training.settings import LiveSettings, TimelineSettings
 
 
 def show_answers(

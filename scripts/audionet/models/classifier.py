@@ -31,15 +31,15 @@ from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_f
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.features.extraction import chunks_by_recipe, served_picture
-from audionet.features.image_io import read_picture
+from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
 from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
-from audionet.models.backbones.backbone import Runner, fit_pictures, open_graph
+from audionet.models.backbones.engines import Runner, open_graph
+from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
 from audionet.models.head import Head, log_softmax, loudness_weights, pool
 from audionet.models.openset import OpenSet
 from audionet.models.similarity import Similarity
-from audionet.training.settings import Engine
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
 KIND = "classifier"

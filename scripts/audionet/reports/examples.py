@@ -12,8 +12,7 @@ from audionet.errors import PictureError, RecordingError
 from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, served_picture
-from audionet.features.image_io import read_picture
-from audionet.models.backbones.backbone import fit_pictures
+from audionet.features.image_io import fit_pictures, read_picture
 from audionet.models.classifier import Classifier
 from audionet.reports.report import Report, card_of, write_report
 from audionet.reports.sections import Heard, Mistake, pick_mistakes

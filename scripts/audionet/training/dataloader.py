@@ -19,11 +19,10 @@ from audionet.console import progress_bar
 from audionet.data.augmentation import View, draw_view
 from audionet.data.dataset import Example
 from audionet.errors import PictureError
-from audionet.features.image_io import decode_picture, read_picture
+from audionet.features.image_io import decode_picture, fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
-from audionet.models.backbones.backbone import fit_pictures
 from audionet.parallel import process_pool
-from audionet.training.settings import HoldoutSettings
+from audionet.training.holdout import HoldoutSettings
 from audionet.training.training_data import Material, planned_views
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once

@@ -25,14 +25,9 @@ from audionet.console import hushed, progress_bar, say
 from audionet.errors import InputError
 from audionet.evaluation.metrics import balanced_accuracy, log_loss
 from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
-from audionet.models.backbones.backbone import (
-    ARCHITECTURES,
-    Backbone,
-    TrainableNetwork,
-    find_architecture,
-    frozen,
-    trainable_network,
-)
+from audionet.models.backbones.architectures import ARCHITECTURES, find_architecture
+from audionet.models.backbones.backbone import Backbone, TrainableNetwork, trainable_network
+from audionet.models.backbones.freezing import frozen
 from audionet.models.backbones.networks import SMALLEST_SIDE
 from audionet.models.backbones.small_cnns import DESIGNS, Design
 from audionet.models.head import Head, log_softmax

@@ -14,7 +14,9 @@ import numpy as np
 
 from audionet.console import say
 from audionet.data.dataset import Dataset
-from audionet.models.backbones.backbone import Backbone, candidate_bottlenecks, loader_of, union_of
+from audionet.models.backbones.backbone import Backbone, loader_of
+from audionet.models.backbones.settings import BackboneSettings
+from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.head import Head, best_temperature
 from audionet.models.openset import Clips, fit_open_set
 from audionet.training.dataloader import Lesson
@@ -26,8 +28,9 @@ from audionet.training.finetuning import (
     train_network,
     validation_scores,
 )
+from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Attempt, Choice, choose, head_before
-from audionet.training.settings import BackboneSettings, HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.training.settings import HeadSettings, NetworkSettings
 from audionet.training.training_data import Material, gather
 
 

@@ -1,6 +1,5 @@
 """What heads are trained on and scored with: the bottlenecks of pictures and of their views, each on its side."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +11,22 @@ import numpy as np
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
 from audionet.data.dataset import Dataset, Example, read_impostors
 from audionet.data.preprocessing import negatives_for
-from audionet.data.splits import SPLITS, assign_folds, split
+from audionet.data.splits import SPLITS
 from audionet.errors import InputError
-from audionet.features.image_io import read_picture
+from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
-from audionet.files import fingerprint_of, printable, write_json
-from audionet.models.backbones.backbone import Backbone, fit_pictures
+from audionet.files import printable, write_json
+from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
-from audionet.training.settings import HoldoutSettings
+from audionet.training.holdout import (
+    HoldoutSettings,
+    folds_as_before,
+    sides_without,
+    split_as_before,
+    split_name,
+    split_unknown,
+)
 
 LEDGER_NAME = "pictures.sqlite"
 
@@ -167,9 +173,9 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
     Raises:
         InputError: a label has too few readable recordings to be on every side.
     """
-    previous_path = bottleneck_dir / "splits" / f"{_split_name(dataset, holdout)}.json"
-    sides = _split_as_before(dataset.examples, holdout, previous_path)  # before the long work, if it must fail
-    folds = _deal_out_as_before([*dataset.examples, *dataset.impostors], holdout, previous_path)
+    previous_path = bottleneck_dir / "splits" / f"{split_name(dataset, holdout)}.json"
+    sides = split_as_before(dataset.examples, holdout, previous_path)  # before the long work, if it must fail
+    folds = folds_as_before([*dataset.examples, *dataset.impostors], holdout, previous_path)
     for fold in range(holdout.folds):
         sides_without(fold, dataset.examples, folds, holdout)
 
@@ -188,9 +194,9 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
     )
     told_apart = [row for row in range(len(dataset.impostors)) if row not in refused]
     impostor_examples = tuple(dataset.impostors[row] for row in told_apart)
-    sides = _split_as_before(examples, holdout, previous_path)
-    impostor_sides = _split_impostors(impostor_examples, sides, holdout, previous_path)
-    folds = _deal_out_as_before([*examples, *impostor_examples], holdout, previous_path)
+    sides = split_as_before(examples, holdout, previous_path)
+    impostor_sides = split_unknown(impostor_examples, sides, holdout, previous_path)
+    folds = folds_as_before([*examples, *impostor_examples], holdout, previous_path)
     write_json(previous_path, {"sides": sides, "impostors": impostor_sides, "folds": folds})
     side_of_row = np.array([sides[example.group] for example in examples])
     fold_of_row = np.array([folds[example.group] for example in examples])
@@ -279,78 +285,6 @@ def _wav(example: Example) -> Path:
 
 def _fitted_view(view: View, *, height: int, width: int) -> np.ndarray:
     return fit_pictures([draw_view(view)], height=height, width=width)[0]
-
-
-def _split_name(dataset: Dataset, holdout: HoldoutSettings) -> str:
-    shares = [holdout.testing_share, holdout.validation_percentage]
-    folder = str(dataset.folder.resolve())
-    return fingerprint_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
-
-
-def _split_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, str]:
-    return split(
-        examples,
-        testing_percentage=holdout.testing_share,
-        validation_percentage=holdout.validation_percentage,
-        seed=holdout.random_seed,
-        previous=_previous(previous_path, "sides"),
-    )
-
-
-def _split_impostors(
-    impostors: Sequence[Example], sides: Mapping[str, str], holdout: HoldoutSettings, previous_path: Path
-) -> dict[str, str]:
-    """Give each group of impostors a side; a single one is trained on, since nothing can be learned from those tested.
-
-    A group that has recordings of labels too goes where those are.
-    """
-    groups = {example.group for example in impostors}
-    theirs = {group: "testing" if sides[group] == "testing" else "training" for group in groups & sides.keys()}
-    return split(
-        impostors,
-        testing_percentage=holdout.testing_share if len(groups) > 1 else 0,
-        validation_percentage=0,
-        seed=holdout.random_seed,
-        previous=_previous(previous_path, "impostors") | theirs,
-    )
-
-
-def _deal_out_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, int]:
-    if not holdout.folds:
-        return {example.group: 0 for example in examples}
-    previous = _previous(previous_path, "folds")
-    return assign_folds(examples, folds=holdout.folds, seed=holdout.random_seed, previous=previous)
-
-
-def _previous(path: Path, kind: str) -> dict:
-    try:
-        return json.loads(path.read_text())[kind]
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
-def sides_without(
-    fold: int, examples: Sequence[Example], folds: Mapping[str, int], holdout: HoldoutSettings
-) -> dict[str, str]:
-    """Return the side of each group when one fold is tested: its own groups testing, the others split anew.
-
-    Raises:
-        InputError: some label has too few groups outside the fold.
-    """
-    others = [example for example in examples if folds[example.group] != fold]
-    missing = sorted({example.label for example in examples} - {example.label for example in others})
-    if missing:
-        raise InputError(
-            f"--folds: all recordings of {', '.join(map(printable, missing[:10]))} would be held out at once. A label "
-            "needs 3 of them, or groups of them; add some, or remove the label."
-        )
-    sides = split(
-        others,
-        testing_percentage=0,
-        validation_percentage=holdout.validation_percentage,
-        seed=holdout.random_seed,
-    )
-    return {example.group: sides.get(example.group, "testing") for example in examples}
 
 
 def _rows_by_side(sides: Sequence[str] | np.ndarray) -> dict[str, np.ndarray]:

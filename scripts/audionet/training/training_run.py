@@ -30,8 +30,8 @@ from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity, fit_similarity
 from audionet.reports.examples import heard_of, mistakes_of
 from audionet.reports.report import Report, card_of, write_report
+from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Attempt, Choice
-from audionet.training.settings import HoldoutSettings
 from audionet.training.trainer import Graduate
 from audionet.training.training_data import Material, without_fold
 

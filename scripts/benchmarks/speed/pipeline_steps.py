@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from audionet.data.dataset import read_dataset
-from audionet.features.image_io import is_picture, read_picture
+from audionet.features.image_io import fit_pictures, is_picture, read_picture
 from audionet.files import walk_files
-from audionet.models.backbones.backbone import fit_pictures, load_backbone
+from audionet.models.backbones.backbone import load_backbone
+from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import TRAINERS, TrainingSet
 from audionet.parallel import PACKAGE_PARENT
-from audionet.training.settings import Engine, HeadSettings, HoldoutSettings
+from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HeadSettings
 from audionet.training.training_data import LEDGER_NAME, Material, gather
 from benchmarks.speed.synthetic_data import MadeBackbone
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audionet.files import walk_files
-from audionet.models.backbones.backbone import find_architecture
+from audionet.models.backbones.architectures import find_architecture
 from benchmarks.speed import library_pipeline, pipeline_steps, tutorial_pipeline
 from benchmarks.speed.timing import Contestant, Step, job, ratios, script, spread, take_turns
 from benchmarks.speed.workload import DIMENSION, Workshop, emptied

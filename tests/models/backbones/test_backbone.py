@@ -14,19 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.errors import InputError, WeightsError
-from audionet.models.backbones import backbone as backbone_module
-from audionet.models.backbones.backbone import (
-    ARCHITECTURES,
-    candidate_bottlenecks,
-    fit_pictures,
-    load_backbone,
-    loader_of,
-    open_graph,
-    parse_bottleneck,
-    segment_weights,
-)
+from audionet.features.image_io import fit_pictures
+from audionet.models.backbones import freezing
+from audionet.models.backbones.architectures import ARCHITECTURES
+from audionet.models.backbones.backbone import load_backbone, loader_of
+from audionet.models.backbones.engines import open_graph
+from audionet.models.backbones.settings import BackboneSettings
+from audionet.models.backbones.taps import candidate_bottlenecks, parse_bottleneck, segment_weights
 from audionet.models.backbones.weights import RegistrySource, cache_folder, find_weights
-from audionet.training.settings import BackboneSettings
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"]
 
@@ -179,7 +174,7 @@ def freezer(tmp_path, monkeypatch):
         frozen.append(spec.text)
         return b"a graph", {"height": size[0], "width": size[1], "dimensions": [5] * len(spec.parts)}
 
-    monkeypatch.setattr(backbone_module, "_freeze", freeze)
+    monkeypatch.setattr(freezing, "freeze", freeze)
     (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     return frozen
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from audionet.errors import WeightsError
 from audionet.models.backbones import networks
-from audionet.models.backbones.backbone import ARCHITECTURES
+from audionet.models.backbones.architectures import ARCHITECTURES
 from audionet.models.backbones.weights import RegistrySource, Weights, find_weights, read_arrays
 
 pytestmark = [

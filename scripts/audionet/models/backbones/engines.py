@@ -1,0 +1,150 @@
+"""Engines: OpenVINO or TensorFlow run a frozen graph."""
+
+import importlib.util
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from audionet.console import hushed
+from audionet.errors import InputError, WeightsError
+from audionet.models.backbones.settings import Engine
+
+Runner = Callable[[np.ndarray], np.ndarray]
+
+BFLOAT16: Engine = "openvino_bf16"
+
+TENSORFLOW_BATCH = 32
+"""Pictures; beyond it TensorFlow gains nothing on a CPU."""
+
+
+def open_graph(
+    graph: bytes, *, engine: Engine = "auto", input_name: str = "pictures", output_name: str = "bottlenecks"
+) -> Runner:
+    """Make a frozen graph ready to run.
+
+    Args:
+        graph: a serialised GraphDef, as `Backbone.graph` holds it.
+        engine: as for `load_backbone`.
+        input_name: the operation that pictures are fed to.
+        output_name: the operation that vectors are read from, the graph's last.
+
+    Returns:
+        A function from pictures, uint8 [n, height, width, 3] for a backbone, to vectors, float32 [n, d], its
+        bottlenecks. A picture's vector does not depend on the others in the call. Several threads may call it.
+
+    Raises:
+        InputError: the engine is unknown or not installed.
+        WeightsError: the graph is damaged.
+    """
+    check_engine(engine)
+    chosen = _chosen_engine() if engine == "auto" else engine
+    if chosen == "tensorflow":
+        return _TensorFlowRunner(graph, f"{input_name}:0", f"{output_name}:0")
+    return _OpenVinoRunner(graph, precision="bf16" if chosen == BFLOAT16 else "f32")
+
+
+def check_engine(engine: str) -> None:
+    if engine not in get_args(Engine):
+        raise InputError(
+            f"Expected an engine out of {', '.join(get_args(Engine))}; received {engine!r}; choose one of them."
+        )
+    package = engine.partition("_")[0]
+    if engine != "auto" and importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"Expected the package {package} for this engine, received none; install it with: pip install {package}"
+        )
+
+
+def _chosen_engine() -> Engine:
+    if importlib.util.find_spec("openvino") is None or (_has_gpu_device() and _tensorflow_has_gpu()):
+        return "tensorflow"
+    return "openvino"
+
+
+def _has_gpu_device() -> bool:
+    """Look for a GPU without importing TensorFlow, which takes seconds."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") not in {"", "-1"} and Path("/dev/nvidiactl").exists()
+
+
+def _tensorflow_has_gpu() -> bool:
+    if importlib.util.find_spec("tensorflow") is None:
+        return False
+    with hushed():  # a device alone does not say that this TensorFlow was built for it
+        import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+class _OpenVinoRunner:
+    """Run a graph one picture at a time on each core.
+
+    With batches of 32 the maps leave the caches, and one picture on all cores leaves cores waiting: both take up to
+    three times as long. Unless asked for, numbers are not computed in bfloat16 even where the CPU could, so that a
+    bottleneck is the same on every CPU but for rounding.
+    """
+
+    def __init__(self, graph: bytes, *, precision: Literal["f32", "bf16"]) -> None:
+        # OpenVINO takes 0.3 s to import.
+        import openvino
+
+        core = openvino.Core()
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise InputError(f"--engine: expected a CPU with bfloat16 for {BFLOAT16}, and this has none; choose auto.")
+        options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
+        with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
+            path = Path(folder) / "graph.pb"  # OpenVINO reads such graphs from files only, and by this suffix
+            path.write_bytes(graph)
+            try:
+                compiled = core.compile_model(core.read_model(path), "CPU", options)
+            except RuntimeError as error:
+                raise WeightsError(
+                    f"Expected a whole frozen graph, received one that OpenVINO cannot run ({error})."
+                ) from error
+        self._dimension = compiled.output(0).partial_shape[1].get_length()
+        self._requests = openvino.AsyncInferQueue(compiled)
+        self._turn = threading.Lock()
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        bottlenecks = np.empty((len(pictures), self._dimension), np.float32)
+
+        def keep(request: Any, row: int) -> None:
+            bottlenecks[row] = request.get_output_tensor().data[0]
+
+        with self._turn:
+            self._requests.set_callback(keep)
+            for row in range(len(pictures)):
+                self._requests.start_async({0: pictures[row : row + 1]}, row)
+            self._requests.wait_all()
+        return bottlenecks
+
+
+class _TensorFlowRunner:
+    """Run a graph in batches."""
+
+    def __init__(self, graph: bytes, input_tensor: str, output_tensor: str) -> None:
+        with hushed():
+            import tensorflow as tf  # takes seconds
+            from google.protobuf.message import DecodeError
+
+        try:
+            definition = tf.compat.v1.GraphDef.FromString(graph)
+            imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+            self._function = imported.prune(input_tensor, output_tensor)
+        except (DecodeError, ValueError, KeyError) as error:
+            raise WeightsError(
+                f"Expected a whole frozen graph, received one that TensorFlow cannot run ({error})."
+            ) from error
+        self._constant = tf.constant
+        self._dimension = self._function.outputs[0].shape[1]
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        bottlenecks = np.empty((len(pictures), self._dimension), np.float32)
+        for start in range(0, len(pictures), TENSORFLOW_BATCH):
+            batch = slice(start, start + TENSORFLOW_BATCH)
+            bottlenecks[batch] = self._function(self._constant(pictures[batch])).numpy()
+        return bottlenecks

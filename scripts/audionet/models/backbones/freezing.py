@@ -1,0 +1,102 @@
+"""A network frozen into one TensorFlow graph, which is cached."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from audionet.errors import WeightsError
+from audionet.files import sha256_of, write_bytes, write_json
+from audionet.models.backbones.architectures import (
+    Architecture,
+)
+from audionet.models.backbones.taps import (
+    BottleneckSpec,
+    tap_vectors,
+)
+from audionet.models.backbones.tfhub import HubModule, hub_module
+from audionet.models.backbones.weights import Weights
+
+
+def pair_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    return (image_size, image_size) if isinstance(image_size, int) else image_size
+
+
+def kept_graph(stem: Path) -> tuple[bytes, dict[str, Any]] | None:
+    """Return a cached graph and its shape if both files are whole, else None."""
+    try:
+        kept = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+        graph = stem.with_suffix(".pb").read_bytes()
+        return (graph, kept["shape"]) if kept["graph_sha256"] == sha256_of(graph) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_graph(stem: Path, graph: bytes, shape: Mapping[str, Any]) -> None:
+    """Write the graph and then its shape, so that there is no shape without its graph."""
+    write_bytes(stem.with_suffix(".pb"), graph)
+    write_json(stem.with_suffix(".json"), {"graph_sha256": sha256_of(graph), "shape": shape})
+
+
+def freeze(
+    architecture: Architecture, spec: BottleneckSpec, weights: Weights, size: tuple[int, int] | None
+) -> tuple[bytes, dict[str, Any]]:
+    """Build the network and freeze it; return the graph, the pictures' size and the dimension of each part."""
+    if architecture.build is None:
+        module = hub_module(weights)
+        height, width = size or (module.height, module.width)
+        vectors: Callable[[Any], Sequence[Any]] = partial(_hub_vectors, module)
+    else:
+        height, width = size or pair_of(architecture.image_size)
+        vectors = tap_vectors(architecture.build(weights, height=height, width=width), architecture, spec)
+    graph, dimensions = frozen(vectors, height, width)
+    return graph, {"height": height, "width": width, "dimensions": dimensions}
+
+
+def _hub_vectors(module: HubModule, pictures: Any) -> list[Any]:
+    try:
+        vectors = module.vectors(pictures)
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            f"Expected a TF Hub module that takes pictures [n, {pictures.shape[1]}, {pictures.shape[2]}, 3], received "
+            f"one that does not ({error}); choose another image size or module."
+        ) from error
+    if getattr(getattr(vectors, "shape", None), "rank", None) != 2 or vectors.shape[1] is None:
+        raise WeightsError(
+            f"Expected a TF Hub module that gives feature vectors [n, d], received {vectors}; "
+            'choose a module of the kind "image feature vector".'
+        )
+    return [vectors]
+
+
+def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> tuple[bytes, list[int]]:
+    """Freeze a function into a graph that `open_graph` runs.
+
+    Args:
+        vectors: maps pictures, float32 [n, height, width, 3] in 0..255, to vectors, float32 [n, d] each.
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+
+    Returns:
+        The serialised GraphDef, whose bottlenecks are the vectors side by side, and the dimension of each.
+    """
+    # TensorFlow takes seconds to import, and a graph is frozen once.
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    dimensions: list[int] = []
+
+    @tf.function(input_signature=[tf.TensorSpec((None, height, width, 3), tf.uint8, name="pictures")], autograph=False)
+    def bottlenecks(pictures: Any) -> Any:
+        parts = vectors(tf.cast(pictures, tf.float32))
+        dimensions[:] = [part.shape[1] for part in parts]
+        return tf.identity(tf.concat(parts, axis=1), name="bottlenecks")
+
+    frozen = convert_variables_to_constants_v2(bottlenecks.get_concrete_function())
+    graph = frozen.graph.as_graph_def()
+    (returned,) = frozen.outputs  # a second identity, which a function puts behind what it returns
+    kept = [node for node in graph.node if node.name != returned.op.name]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return graph.SerializeToString(), dimensions

@@ -1,0 +1,33 @@
+"""Options about the pretrained network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Engine = Literal["auto", "openvino", "openvino_bf16", "tensorflow"]
+"""What runs a network; `auto` is TensorFlow where it has a GPU or OpenVINO is missing, and else OpenVINO.
+
+All compute in float32 and agree but for rounding. `openvino_bf16` computes in bfloat16, on CPUs that can, in half of
+the time or less; its bottlenecks differ by about one percent.
+"""
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """Which pretrained network, and where it is read."""
+
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network: efficientnet_lite0, efficientnet_b0 to b7, inception_v3 or tfhub."""
+    tfhub_module: str | None = None
+    """TF2 image feature vector to use as the network: a URL, a SavedModel folder or a .tar.gz."""
+    weights: Path | None = None
+    """File of pretrained weights to use instead of looking for some."""
+    model_dir: Path | None = None
+    """Folder that pretrained weights are kept in. By default one that all projects share."""
+    image_size: int | None = None
+    """Pixels a side that pictures are brought to. By default what serves the network best."""
+    bottleneck: str = "auto"
+    """Where the network is read: classic, or taps such as block3 or block3+block5. auto chooses on validation."""
+    engine: Engine = "auto"
+    """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU.
+    openvino_bf16 is faster still where the CPU has bfloat16, and rounds more."""

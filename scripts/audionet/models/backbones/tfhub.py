@@ -1,0 +1,165 @@
+"""Modules of TensorFlow Hub."""
+
+import os
+import re
+import tarfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from audionet.console import hushed
+from audionet.errors import InputError, WeightsError
+from audionet.files import printable, sha256_of, whole_folder
+from audionet.models.backbones.checkpoints import named_faults
+from audionet.models.backbones.weights import Weights, _digest_of, cache_folder
+
+if TYPE_CHECKING:
+    pass
+
+
+def find_module(handle: str) -> Weights:
+    """Return a TF Hub module as a folder on this computer.
+
+    Args:
+        handle: a SavedModel folder, an archive of one (`.tar.gz`, `.tgz`), or the address of one (`https://…`).
+
+    Raises:
+        InputError: the folder or archive is missing or holds no SavedModel.
+        WeightsError: the address delivers no module, or the archive is damaged.
+    """
+    if re.match(r"[a-z]+://", handle):
+        folder = _resolved_address(handle)
+        digest = _folder_sha256(folder)
+    elif Path(handle).is_dir():
+        folder = Path(handle)
+        digest = _folder_sha256(folder)
+    elif Path(handle).is_file():
+        digest = _digest_of(Path(handle))
+        folder = _unpacked(Path(handle), digest)
+    else:
+        raise InputError(
+            f"Expected a SavedModel folder, a .tar.gz or .tgz of one, or an address for --tfhub-module, "
+            f"received {printable(handle)}, which is not there; check the path."
+        )
+    return Weights(
+        path=_saved_model_folder(folder, handle),
+        format="saved_model",
+        origin=f"TF Hub module {handle if '://' in handle else Path(handle).name}",
+        sha256=digest,
+        licence="",
+        note="given by the user",
+    )
+
+
+def tensorflow_hub() -> ModuleType:
+    """Import TensorFlow Hub.
+
+    Raises:
+        InputError: it is not installed, or lacks what it needs.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # Hub has no newer release
+            with hushed():
+                import tensorflow_hub as hub  # imports TensorFlow, which takes seconds
+    except ImportError as error:
+        raise InputError(
+            f"Expected the package tensorflow-hub for --tfhub-module, received none that can be imported ({error}); "
+            "install it with: pip install 'tensorflow-hub>=0.16' 'setuptools<81'"
+        ) from error
+    return hub
+
+
+def _resolved_address(address: str) -> Path:
+    hub = tensorflow_hub()
+    os.environ.setdefault("TFHUB_CACHE_DIR", str(cache_folder() / "modules"))
+    try:
+        return Path(hub.resolve(address))
+    except (OSError, RuntimeError, ValueError, tarfile.TarError) as error:
+        raise WeightsError(
+            f"Expected a TF Hub module from {address}, received none ({error}); "
+            "check the address and the connection, or download the module and give its folder or .tar.gz."
+        ) from error
+
+
+def _folder_sha256(folder: Path) -> str:
+    """Hash the names and contents of all files below a folder, in the order of their names."""
+    lines = [
+        f"{_digest_of(path)} {path.relative_to(folder).as_posix()}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    return sha256_of("\n".join(lines).encode())
+
+
+def _unpacked(archive_file: Path, digest: str) -> Path:
+    """Unpack an archive into the cache, once; nothing in it can be written outside of its folder."""
+    folder = cache_folder() / "modules" / digest
+    if folder.is_dir():
+        return folder
+    with named_faults(archive_file), whole_folder(folder) as scratch, tarfile.open(archive_file) as archive:
+        archive.extractall(scratch, filter="data")
+    return folder
+
+
+def _saved_model_folder(folder: Path, handle: str) -> Path:
+    """Return the folder that holds `saved_model.pb`: this one, or the one that an archive has around it."""
+    for candidate in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        if (candidate / "saved_model.pb").is_file():
+            return candidate
+    raise InputError(
+        f"Expected a SavedModel (a folder with saved_model.pb), received {printable(handle)} without one; "
+        "check the module."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class HubModule:
+    """A loaded TF Hub image feature vector and the picture that it is made for, in pixels."""
+
+    module: Any
+    height: int
+    width: int
+
+    def vectors(self, pictures: Any) -> Any:
+        """Map a float32 tensor [n, height, width, 3] in 0..255 to its feature vectors, float32 [n, d]."""
+        return self.module(pictures / 255.0)
+
+
+HUB_IMAGE_SIZE = 224
+"""Pixels, where a module takes pictures of any size."""
+
+
+def hub_module(weights: Weights) -> HubModule:
+    """Load a TF Hub image feature vector (of TensorFlow 2: one that can be called).
+
+    The size of its pictures comes from its signature; a side left open there is 224 pixels.
+
+    Raises:
+        InputError: the package tensorflow-hub is not installed.
+        WeightsError: the module cannot be loaded, or cannot be called.
+    """
+    try:
+        module = tensorflow_hub().load(str(weights.path))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"Expected a whole SavedModel in {weights.path}, received {error}; fetch it again."
+        ) from error
+    if not callable(module):
+        raise WeightsError(
+            f"Expected a TF2 image feature vector, received {weights.path}, which cannot be called; "
+            "choose the module's TF2 version."
+        )
+    return HubModule(module, *_signature_size(module))
+
+
+def _signature_size(module: Any) -> tuple[int, int]:
+    import tensorflow as tf
+
+    for function in getattr(module.__call__, "concrete_functions", ()):
+        for spec in tf.nest.flatten(function.structured_input_signature):
+            if isinstance(spec, tf.TensorSpec) and spec.shape.rank == 4:
+                return spec.shape[1] or HUB_IMAGE_SIZE, spec.shape[2] or HUB_IMAGE_SIZE
+    return HUB_IMAGE_SIZE, HUB_IMAGE_SIZE
