@@ -74,7 +74,8 @@ def label_files(options: LabelImageOptions) -> int:
     # NumPy and more, which --help should not wait for.
     from audionet.inference import commands
     from audionet.inference.batch_scoring import find_clips
-    from audionet.models.classifier import Classifier, GraphClassifier
+    from audionet.models.classifier import Classifier
+    from audionet.models.graph_classifier import GraphClassifier
 
     classifier: Classifier | GraphClassifier
     if options.graph and options.labels:

@@ -15,7 +15,8 @@ import scipy.fft
 
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
-from audionet.models.head import Head, moments
+from audionet.models.head import Head
+from audionet.training.head_trainers import moments
 from audionet.training.training_data import Material
 
 RESEMBLYZER = "0.1.4"

@@ -20,7 +20,7 @@ from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.files import sha256_of
 from audionet.models.backbones.backbone import Backbone
-from audionet.models.head import log_softmax, pool
+from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice

@@ -18,10 +18,10 @@ from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
 from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.models.backbones.backbone import Backbone
-from audionet.models.similarity import Trials, fit_space
 from audionet.tables import print_table
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
+from audionet.training.similarity_fitting import Trials, fit_space
 from audionet.training.training_data import Material, gather
 from benchmarks.open_set import Draw, material_of
 

@@ -16,7 +16,7 @@ from audionet.errors import AudioNetError
 from audionet.features.image_io import encode_jpg, read_picture
 from audionet.features.recipes import find_recipe
 from audionet.models.bottleneck_cache import BottleneckCache
-from audionet.models.classifier import GraphClassifier
+from audionet.models.graph_classifier import GraphClassifier
 from audionet.tables import markdown
 from benchmarks.speed import library_pipeline, pipeline_steps, scaling, synthetic_data, tables, tutorial_pipeline
 from benchmarks.speed import steps as steps_module

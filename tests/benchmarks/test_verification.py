@@ -12,10 +12,10 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.models.similarity import Trials
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import choose
 from audionet.training.settings import HeadSettings
+from audionet.training.similarity_fitting import Trials
 from benchmarks import open_set, verification
 
 LABELS = ("alice", "bob", "carol", "dave", "erin")

@@ -17,8 +17,8 @@ from audionet.evaluation.robustness import SWEEP, Circumstances
 from audionet.evaluation.runs import read_runs
 from audionet.features.image_io import encode_jpg
 from audionet.models.classifier import Classifier
-from audionet.models.openset import Clips, fit_open_set
 from audionet.reports import examples
+from audionet.training.openset_fitting import Clips, fit_open_set
 
 LABELS = ("alice", "bob", "carol")
 

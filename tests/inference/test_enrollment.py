@@ -14,7 +14,8 @@ from audionet.inference import enrollment
 from audionet.inference.streaming import Block, follow
 from audionet.inference.timeline import make_timeline
 from audionet.models.classifier import ENROLLED_NAME, Classifier, read_enrolled
-from audionet.models.similarity import Similarity, fit_similarity, fit_space
+from audionet.models.similarity import Similarity
+from audionet.training.similarity_fitting import fit_similarity, fit_space
 
 
 def call(script: str, *arguments: object) -> int:

@@ -15,8 +15,9 @@ from audionet.evaluation.test_set import Source, score_sources
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import find_recipe
-from audionet.models.classifier import Answer, Classifier, GraphClassifier
-from audionet.models.head import loudness_weights, pool
+from audionet.models.classifier import Answer, Classifier
+from audionet.models.graph_classifier import GraphClassifier
+from audionet.models.pooling import loudness_weights, pool
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import Ridge
 
-from audionet.models.head import (
+from audionet.models.head import Head
+from audionet.models.pooling import log_softmax, loudness_weights, pool
+from audionet.training.calibration import best_temperature
+from audionet.training.head_trainers import (
     RIDGE_SHARPNESS,
     RIDGE_SHRINKAGE,
     TRAINERS,
-    Head,
     TrainingSet,
-    best_temperature,
-    log_softmax,
-    loudness_weights,
     moments,
-    pool,
     train_lda,
     train_ridge,
     train_softmax,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.evaluation import metrics
-from audionet.models.openset import FALSE_ACCEPT_RATE, Clips, OpenSet, Space, fit_open_set
+from audionet.models.openset import OpenSet, Space
+from audionet.training.openset_fitting import FALSE_ACCEPT_RATE, Clips, fit_open_set
 
 LABELS = 8
 DIMENSIONS = 20

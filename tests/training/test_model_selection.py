@@ -6,8 +6,8 @@ from conftest import FakeBackbone, names_below
 
 from audionet.evaluation.metrics import balanced_accuracy
 from audionet.files import read_mark
-from audionet.models.head import TRAINERS
 from audionet.training import model_selection
+from audionet.training.head_trainers import TRAINERS
 from audionet.training.model_selection import Attempt, choose
 from audionet.training.settings import HeadSettings
 from audionet.training.training_run import finish, score_held_out

@@ -49,8 +49,8 @@ import numpy as np
 
 from audionet.evaluation import metrics
 from audionet.evaluation.metrics import RecordingSums
-from audionet.models.head import log_softmax, loudness_weights, pool
 from audionet.models.openset import OpenSet
+from audionet.models.pooling import log_softmax, loudness_weights, pool
 
 FORMAT = 1
 TOP_K = (2, 3, 5, 10)

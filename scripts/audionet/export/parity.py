@@ -24,7 +24,7 @@ from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw
 from audionet.models.backbones.engines import Runner
 from audionet.models.classifier import Classifier
-from audionet.models.head import log_softmax, loudness_weights, pool
+from audionet.models.pooling import log_softmax, loudness_weights, pool
 
 MOST_CHUNKS = 120  # to compare on, and to calibrate on
 CHUNKS_A_RECORDING = 20

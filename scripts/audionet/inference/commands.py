@@ -20,7 +20,8 @@ from audionet.inference.settings import LiveSettings, TimelineSettings
 from audionet.inference.streaming import Block, follow, latencies, microphone, paced
 from audionet.inference.timeline import Timeline, make_timeline
 from audionet.inference.timeline_plot import clock, write_overview
-from audionet.models.classifier import Classifier, GraphClassifier
+from audionet.models.classifier import Classifier
+from audionet.models.graph_classifier import GraphClassifier
 from audionet.tables import print_table
 
 

@@ -25,7 +25,7 @@ from audionet.files import printable, whole_file
 from audionet.inference.timeline_plot import clock, figure_of
 from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier import Classifier
-from audionet.models.head import log_softmax
+from audionet.models.pooling import log_softmax
 from audionet.reports.figures import shorten
 
 SQUARES = 8  # that fit side by side

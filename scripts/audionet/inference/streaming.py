@@ -23,7 +23,7 @@ from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK, Chunk, cut_eve
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import Recipe
 from audionet.models.classifier import UNKNOWN, Classifier
-from audionet.models.head import log_softmax
+from audionet.models.pooling import log_softmax
 
 BLOCK_SECONDS = 0.1
 GAP_SECONDS = 0.05  # clocks of sound cards and computers differ by less over a block

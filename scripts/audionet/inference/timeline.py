@@ -28,7 +28,7 @@ from audionet.audio.chunks import SILENCE_PEAK, chunks_of
 from audionet.errors import RecordingError
 from audionet.files import printable
 from audionet.models.classifier import UNKNOWN, Classifier
-from audionet.models.head import log_softmax
+from audionet.models.pooling import log_softmax
 
 HOP_SECONDS = 0.5
 MIN_SECONDS = 0.5

@@ -29,7 +29,7 @@ from audionet.audio import decoding
 from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
-from audionet.errors import ClassifierError, InputError, WeightsError
+from audionet.errors import ClassifierError, InputError
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
@@ -37,8 +37,9 @@ from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sh
 from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
-from audionet.models.head import Head, log_softmax, loudness_weights, pool
+from audionet.models.head import Head
 from audionet.models.openset import OpenSet
+from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
 
 FORMAT = 1  # goes up by one when a folder's meaning changes
@@ -422,57 +423,6 @@ def write_enrolled(folder: Path, enrolled: Mapping[str, np.ndarray]) -> None:
     names = np.frombuffer(json.dumps(list(enrolled)).encode(), np.uint8)
     np.savez(file, labels=names, prototypes=np.stack(list(enrolled.values())))
     write_bytes(folder / ENROLLED_NAME, file.getvalue())
-
-
-class GraphClassifier:
-    """A frozen graph that `export.write_graph` made, ready to score pictures.
-
-    Args:
-        labels: in the order of the graph's outputs.
-        graph: the serialised GraphDef.
-        engine: as for `load_backbone`.
-    """
-
-    def __init__(self, *, labels: tuple[str, ...], graph: bytes, engine: Engine = "auto"):
-        self.labels = labels
-        self.recipe = None
-        self.fingerprint = fingerprint_of([labels, sha256_of(graph)])
-        self._run = open_graph(graph, engine=engine, input_name="input", output_name="final_result")
-
-    @classmethod
-    def load(cls, graph: Path, labels: Path, *, engine: Engine = "auto") -> "GraphClassifier":
-        """Load a graph and its labels.
-
-        Raises:
-            InputError: a file cannot be read.
-        """
-        for option, path in (("--graph", graph), ("--labels", labels)):
-            if not path.is_file():
-                raise InputError(f"{option}: {printable(path)} is not there. retrain.py writes it: make train.")
-        try:
-            return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes(), engine=engine)
-        except WeightsError as error:
-            raise InputError(f"--graph: {printable(graph)} cannot be used. {error}") from error
-
-    def score(self, path: Path | str) -> Answer:
-        """Score a picture file.
-
-        Raises:
-            PictureError: the file cannot be read.
-            InputError: the file is a recording, or the labels do not match the graph.
-        """
-        if decoding.is_recording(Path(path)):
-            raise InputError(
-                f"{printable(path)} is a recording, and a frozen graph takes pictures only. Use --model instead."
-            )
-        picture = read_picture(path)
-        probabilities = self._run((picture[None] / np.float32(255)).astype(np.float32))
-        if probabilities.shape[1] != len(self.labels):
-            raise InputError(
-                f"--labels: expected {probabilities.shape[1]} lines, one for each output of the graph, received "
-                f"{len(self.labels)}. Use the two files that one training run wrote."
-            )
-        return Answer(self.labels, probabilities[0], np.zeros(1, np.float32), probabilities)
 
 
 def _packed(head: Head) -> dict[str, np.ndarray]:

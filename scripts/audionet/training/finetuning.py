@@ -30,7 +30,8 @@ from audionet.models.backbones.backbone import Backbone, TrainableNetwork, train
 from audionet.models.backbones.freezing import frozen
 from audionet.models.backbones.networks import SMALLEST_SIDE
 from audionet.models.backbones.small_cnns import DESIGNS, Design
-from audionet.models.head import Head, log_softmax
+from audionet.models.head import Head
+from audionet.models.pooling import log_softmax
 from audionet.training.dataloader import Lesson
 from audionet.training.settings import NetworkSettings
 from audionet.training.training_data import Material

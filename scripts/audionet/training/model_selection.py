@@ -21,8 +21,12 @@ from audionet.evaluation.data_audit import claimed_accuracy
 from audionet.evaluation.metrics import accuracy, log_loss, rows_by_group
 from audionet.files import mark_folder, read_mark, sha256_of
 from audionet.models.bottleneck_cache import Rows
-from audionet.models.head import TRAINERS, Head, OnStep, TrainingSet, best_temperature, log_softmax
-from audionet.models.openset import Clips, OpenSet, fit_open_set
+from audionet.models.head import Head
+from audionet.models.openset import OpenSet
+from audionet.models.pooling import log_softmax
+from audionet.training.calibration import best_temperature
+from audionet.training.head_trainers import TRAINERS, OnStep, TrainingSet
+from audionet.training.openset_fitting import Clips, fit_open_set
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Material
 

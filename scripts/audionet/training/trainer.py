@@ -17,8 +17,8 @@ from audionet.data.dataset import Dataset
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
-from audionet.models.head import Head, best_temperature
-from audionet.models.openset import Clips, fit_open_set
+from audionet.models.head import Head
+from audionet.training.calibration import best_temperature
 from audionet.training.dataloader import Lesson
 from audionet.training.finetuning import (
     TrainedNetwork,
@@ -30,6 +30,7 @@ from audionet.training.finetuning import (
 )
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Attempt, Choice, choose, head_before
+from audionet.training.openset_fitting import Clips, fit_open_set
 from audionet.training.settings import HeadSettings, NetworkSettings
 from audionet.training.training_data import Material, gather
 

@@ -27,11 +27,12 @@ from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.classifier import KIND, Classifier
-from audionet.models.similarity import Similarity, fit_similarity
+from audionet.models.similarity import Similarity
 from audionet.reports.examples import heard_of, mistakes_of
 from audionet.reports.report import Report, card_of, write_report
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Attempt, Choice
+from audionet.training.similarity_fitting import fit_similarity
 from audionet.training.trainer import Graduate
 from audionet.training.training_data import Material, without_fold
 

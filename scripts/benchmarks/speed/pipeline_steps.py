@@ -13,8 +13,8 @@ from audionet.files import walk_files
 from audionet.models.backbones.backbone import load_backbone
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import Rows
-from audionet.models.head import TRAINERS, TrainingSet
 from audionet.parallel import PACKAGE_PARENT
+from audionet.training.head_trainers import TRAINERS, TrainingSet
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import LEDGER_NAME, Material, gather

@@ -1,0 +1,281 @@
+"""Ways to train a head: discriminant analysis, ridge regression, softmax and prototypes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from audionet.console import hushed
+from audionet.models.bottleneck_cache import Rows
+from audionet.models.head import Head, row_blocks
+from audionet.training.settings import HeadSettings
+
+LDA_SHRINKAGE = 0.5
+
+RIDGE_SHRINKAGE = 0.5
+
+RIDGE_SHARPNESS = 10.0  # the logit of a perfect fit
+
+STEPS_BETWEEN_CALLS = 10
+
+PROTOTYPE_SHARPNESS = 10.0  # the logit of a cosine of 1
+
+OnStep = Callable[[int, Head], bool | None]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """What a head is trained on.
+
+    Attributes:
+        bottlenecks: float, shape (n, dimension), which may be larger than memory.
+        numbers: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
+        label_count: how many labels there are.
+        given_shares: float, shape (n,), how much each row counts, by default all alike.
+    """
+
+    bottlenecks: np.ndarray | Rows
+    numbers: np.ndarray
+    label_count: int
+    given_shares: np.ndarray | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Length of a bottleneck."""
+        return self.bottlenecks.shape[1]
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """How much each row counts, float64, shape (n,), with a sum of n."""
+        given = np.ones(len(self.numbers)) if self.given_shares is None else np.asarray(self.given_shares, np.float64)
+        return given * len(self.numbers) / given.sum()
+
+    @cached_property
+    def balanced_shares(self) -> np.ndarray:
+        """The same, with every label's rows together counting as much as any other's."""
+        of_labels = np.bincount(self.numbers, self.shares, self.label_count)
+        return self.shares * (len(self.numbers) / self.label_count / of_labels)[self.numbers]
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of each column, by which bottlenecks are standardised."""
+        return moments(self.bottlenecks, self.shares)
+
+    @cached_property
+    def centres(self) -> np.ndarray:
+        """The mean standardised bottleneck of each label, float32, shape (labels, dimension)."""
+        totals = np.zeros((self.label_count, self.dimension))
+        for rows, block in self.blocks():
+            memberships = np.zeros((self.label_count, len(block)), np.float32)
+            memberships[self.numbers[rows], np.arange(len(block))] = self.shares[rows]
+            totals += memberships @ block
+        counts = np.bincount(self.numbers, self.shares, minlength=self.label_count)
+        return (totals / counts[:, None]).astype(np.float32)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield standardised bottlenecks, some rows at a time."""
+        for rows, block in row_blocks(self.bottlenecks):
+            yield rows, self.standardised(block)
+
+    def standardised(self, bottlenecks: np.ndarray) -> np.ndarray:
+        """Bring the columns of some bottlenecks to mean 0 and deviation 1."""
+        mean, scale = self.moments
+        return (np.asarray(bottlenecks, np.float32) - mean) / scale
+
+    def head(self, weights: np.ndarray, biases: np.ndarray) -> Head:
+        """Return the head for bottlenecks as they are that has these weights for standardised ones."""
+        mean, scale = self.moments
+        weights = weights / scale[:, None]
+        return Head(weights.astype(np.float32), (biases - mean @ weights).astype(np.float32))
+
+
+def train_lda(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None) -> Head:
+    """Fit linear discriminant analysis in closed form: what varies within every label alike is made to count less.
+
+    The covariance within labels is shrunk half way towards a multiple of the identity. Estimates of the best shrinkage,
+    such as Ledoit and Wolf's, take the chunks of a recording for independent, find hardly any shrinkage necessary, and
+    do worse with the next recording. All labels are taken to be equally likely, so that a label with more recordings
+    gets no head start. Settings and seed decide nothing.
+
+    Source: J. Friedman, "Regularized Discriminant Analysis", Journal of the American Statistical Association 84 (1989).
+    """
+    centres = examples.centres
+    weights = _shrunk_inverse_times(
+        centres.T, examples, shares=examples.shares, middles=centres, shrinkage=LDA_SHRINKAGE
+    )
+    return _finished(examples.head(weights, -0.5 * np.einsum("ld,dl->l", centres, weights)), on_step)
+
+
+def train_ridge(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None) -> Head:
+    """Fit ridge regression of the labels in closed form, every label with the same total weight.
+
+    Unlike in discriminant analysis, what varies between labels is held down as well, which is better for kinds of sound
+    in noise and worse for voices. Settings and seed decide nothing.
+
+    Source: A. Hoerl and R. Kennard, "Ridge Regression: Biased Estimation for Nonorthogonal Problems", Technometrics 12
+    (1970).
+    """
+    middle = examples.centres.mean(axis=0)
+    weights = RIDGE_SHARPNESS * _shrunk_inverse_times(
+        (examples.centres - middle).T / examples.label_count,
+        examples,
+        shares=examples.balanced_shares,
+        middles=np.broadcast_to(middle, examples.centres.shape),
+        shrinkage=RIDGE_SHRINKAGE,
+    )
+    return _finished(examples.head(weights, -middle @ weights), on_step)
+
+
+def train_prototypes(
+    examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None
+) -> Head:
+    """Compare with the mean of each label by the cosine of the angle: for a handful of clips a label.
+
+    Settings and seed decide nothing.
+
+    Source: J. Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017.
+    """
+    # Angles are taken at the middle of the labels. The length of a bottleneck is the same for all of them, so that it
+    # decides nothing; the typical one stands for it.
+    middle = examples.centres.mean(axis=0)
+    arms = examples.centres - middle
+    directions = arms / np.maximum(np.linalg.norm(arms, axis=1, keepdims=True), 1e-6)
+    weights = PROTOTYPE_SHARPNESS / np.sqrt(examples.dimension) * directions.T
+    return _finished(examples.head(weights, -middle @ weights), on_step)
+
+
+def _shrunk_inverse_times(
+    directions: np.ndarray, examples: TrainingSet, *, shares: np.ndarray, middles: np.ndarray, shrinkage: float
+) -> np.ndarray:
+    """Return the inverse of a shrunk covariance times some directions, float32, both of shape (dimension, labels).
+
+    With fewer rows than columns the covariance is not formed: by the identity of Woodbury, a system of the size of
+    n serves as well. Memory does not grow with n beyond the smaller of n and dimension, squared.
+
+    Args:
+        directions: what to multiply by.
+        examples: whose standardised bottlenecks vary.
+        shares: shape (n,), how much each row counts.
+        middles: shape (labels, dimension), around which point the rows of each label vary.
+        shrinkage: 0 to 1, towards a multiple of the identity of the same trace.
+    """
+    from scipy.linalg import solve  # a tenth of a second, which only training should take
+
+    count, dimension = examples.bottlenecks.shape
+    few = count < dimension
+    size = count if few else dimension
+    gram = np.zeros((size, size), np.float32)
+    deviations = np.empty((count if few else 0, dimension), np.float32)
+    trace = 0.0
+    for rows, block in examples.blocks():
+        deviation = (block - middles[examples.numbers[rows]]) * np.sqrt(shares[rows, None]).astype(np.float32)
+        trace += float(np.square(deviation).sum(dtype=np.float64))
+        if few:
+            deviations[rows] = deviation
+        else:
+            gram += deviation.T @ deviation
+    ridge = np.float32(max(shrinkage * trace / count / dimension, 1e-6))
+    scatter_share = np.float32((1 - shrinkage) / count)
+    if not few:
+        covariance = scatter_share * gram
+        covariance[np.diag_indices(size)] += ridge
+        return solve(covariance, directions, assume_a="pos", overwrite_a=True)
+    gram = deviations @ deviations.T
+    gram[np.diag_indices(size)] += ridge / scatter_share
+    inner = solve(gram, deviations @ directions, assume_a="pos", overwrite_a=True)
+    return (directions - deviations.T @ inner) / ridge
+
+
+def train_softmax(
+    examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None
+) -> Head:
+    """Train by gradient descent on the cross-entropy, every label with the same total weight.
+
+    Args:
+        examples: what to train on.
+        settings: all of them.
+        seed: of everything random.
+        on_step: called with the step's number and the head so far, every now and then; it stops the training by True.
+
+    Source of mixup: H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    """
+    with hushed():
+        import keras  # several seconds, which only this trainer should take
+
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    count, dimension = examples.bottlenecks.shape
+    layers = [keras.layers.Dense(settings.hidden_units, activation="relu")] if settings.hidden_units else []
+    start = "glorot_uniform" if settings.hidden_units else "zeros"
+    layers.append(keras.layers.Dense(examples.label_count, activation="softmax", kernel_initializer=start))
+    dropout = [keras.layers.Dropout(settings.dropout)] if settings.hidden_units else []
+    model = keras.Sequential([keras.Input((dimension,)), *layers[:-1], *dropout, layers[-1]])
+    # Steps over a thousand standardised features add up: the rate is meant per feature.
+    rate = settings.learning_rate / np.sqrt(dimension)
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=(settings.l2 or 0.0) / rate), loss="categorical_crossentropy"
+    )
+    targets = np.eye(examples.label_count, dtype=np.float32)
+
+    def current_head() -> Head:
+        (weights, biases), *after = (layer.get_weights() for layer in layers)
+        head = examples.head(weights.astype(np.float64), biases)
+        return Head(after[0][0], after[0][1], hidden=head) if after else head
+
+    steps = settings.how_many_training_steps
+    for step, rows in enumerate(_random_batches(rng, count, settings.train_batch_size, steps), start=1):
+        batch = examples.standardised(examples.bottlenecks[rows])
+        truth, weight = targets[examples.numbers[rows]], examples.balanced_shares[rows]
+        if settings.mixup:
+            share = np.float32(rng.beta(settings.mixup, settings.mixup))
+            partner = rng.permutation(len(rows))
+            batch = share * batch + (1 - share) * batch[partner]
+            truth = share * truth + (1 - share) * truth[partner]
+            weight = share * weight + (1 - share) * weight[partner]
+        model.train_on_batch(batch, truth, sample_weight=weight)
+        is_due = step % STEPS_BETWEEN_CALLS == 0 or step == steps
+        if on_step and is_due and on_step(step, current_head()):
+            break
+    return current_head()
+
+
+TRAINERS = {"lda": train_lda, "ridge": train_ridge, "softmax": train_softmax, "prototypes": train_prototypes}
+"""By name; the first is tried first, and of equals on validation the first is kept."""
+
+
+def moments(bottlenecks: np.ndarray | Rows, shares: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of each column, float32; a constant column has deviation 1.
+
+    Args:
+        bottlenecks: shape (n, dimension).
+        shares: float, shape (n,), how much each row counts, by default all alike.
+    """
+    counted = np.ones(len(bottlenecks)) if shares is None else shares
+    total = np.zeros(bottlenecks.shape[1])
+    squares = np.zeros(bottlenecks.shape[1])
+    for rows, block in row_blocks(bottlenecks):
+        block = block.astype(np.float64)
+        total += counted[rows] @ block
+        squares += counted[rows] @ np.square(block)
+    mean = total / counted.sum()
+    deviation = np.sqrt(np.maximum(squares / counted.sum() - mean**2, 0))
+    return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
+
+
+def _finished(head: Head, on_step: OnStep | None) -> Head:
+    """Report a head that was trained in one step."""
+    if on_step:
+        on_step(1, head)
+    return head
+
+
+def _random_batches(rng: np.random.Generator, count: int, batch_size: int, steps: int) -> Iterator[np.ndarray]:
+    """Yield `steps` batches of row numbers; each row comes up once before any comes up again."""
+    order = rng.permutation(count)
+    start = 0
+    for _ in range(steps):
+        if start >= count:
+            order, start = rng.permutation(count), 0
+        yield np.sort(order[start : start + batch_size])
+        start += batch_size

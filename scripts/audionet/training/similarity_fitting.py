@@ -1,0 +1,144 @@
+"""Fit the space in which clips are compared, and learn what its angles mean."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from audionet.evaluation.metrics import detection_curve, equal_error_rate, rows_by_group
+from audionet.models.bottleneck_cache import Rows
+from audionet.models.similarity import Similarity
+from audionet.training.head_trainers import moments
+
+SHRINKAGE = 0.1  # of the scatter within labels, towards a sphere
+
+MOST_ROWS = 800  # to fit the scatter on
+
+MOST_DIRECTIONS = 128  # of the scatter; along the others it is taken to be the same
+
+CHUNKS_COMPARED = 10  # of a recording
+
+MOST_COMPARED = 2000  # in all
+
+MOST_PARTS = 3  # that labels are left out in
+
+FEWEST_LABELS = 3
+
+
+def fit_space(bottlenecks: np.ndarray | Rows, numbers: np.ndarray, which: np.ndarray) -> Similarity:
+    """Fit a space on chunks, without what an angle in it means.
+
+    Args:
+        bottlenecks: shape (n, dimension), of chunks and of their views.
+        numbers: int, shape (n,), their labels.
+        which: the rows to fit it on; of many, some are taken by chance.
+
+    Source: A. Hatch et al., "Within-Class Covariance Normalization for SVM-based Speaker Recognition", Interspeech
+    2006.
+    """
+    some = np.sort(np.random.default_rng(0).permutation(which)[:MOST_ROWS])
+    rows, labels = np.asarray(bottlenecks[some], np.float32), numbers[some]
+    mean, scale = moments(rows)
+    standard = (rows - mean) / scale
+    for number in np.unique(labels):
+        standard[labels == number] -= standard[labels == number].mean(axis=0)
+    count, dimension = standard.shape
+    variances, mixes = np.linalg.eigh(standard @ standard.T / count)
+    kept = np.flatnonzero(variances > 1e-6 * max(variances[-1], 1e-12))[-MOST_DIRECTIONS:]
+    directions = standard.T @ mixes[:, kept] / np.sqrt(variances[kept] * count)
+    sphere = SHRINKAGE * variances.sum() / dimension
+    losses = 1 - np.sqrt(sphere / (sphere + (1 - SHRINKAGE) * variances[kept]))
+    return Similarity(mean, scale, directions.astype(np.float32), losses.astype(np.float32))
+
+
+def fit_similarity(
+    bottlenecks: np.ndarray | Rows,
+    numbers: np.ndarray,
+    *,
+    chunks: np.ndarray | Rows,
+    chunk_numbers: np.ndarray,
+    recordings: np.ndarray,
+) -> Similarity | None:
+    """Fit a space on all labels, and learn what its angles mean from labels left out.
+
+    Args:
+        bottlenecks: shape (n, dimension), of chunks and of their views.
+        numbers: int, shape (n,), their labels.
+        chunks: shape (m, dimension), of chunks as they are.
+        chunk_numbers: int, shape (m,), their labels.
+        recordings: shape (m,), the recording of each.
+
+    Returns:
+        Similarity, or None for fewer than three labels, or where no label has two recordings.
+    """
+    labels = np.unique(chunk_numbers)
+    if len(labels) < FEWEST_LABELS:
+        return None
+    whole = rows_by_group([str(name) for name in recordings])
+    compared = np.sort(np.concatenate([of_it[:CHUNKS_COMPARED] for of_it in whole.values()])[:MOST_COMPARED])
+    trials = Trials()
+    for left_out in np.array_split(np.random.default_rng(0).permutation(labels), min(MOST_PARTS, len(labels) // 2 + 1)):
+        space = fit_space(bottlenecks, numbers, np.flatnonzero(~np.isin(numbers, left_out)))
+        rows = compared[np.isin(chunk_numbers[compared], left_out)]
+        places = space.places(np.asarray(chunks[rows]))
+        trials.add(places, chunk_numbers[rows], recordings[rows])
+    if not trials.by_chunk[True] or not trials.by_chunk[False]:
+        return None
+    space = fit_space(bottlenecks, numbers, np.arange(len(numbers)))
+    return dataclasses.replace(space, **_meaning(trials))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Cosines of comparisons, by whether both sides are of the same label.
+
+    Attributes:
+        by_chunk: of a chunk with a prototype made of another recording.
+        by_recording: their means over the chunks of a recording.
+    """
+
+    by_chunk: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
+    by_recording: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
+
+    def add(self, places: np.ndarray, numbers: np.ndarray, recordings: np.ndarray) -> None:
+        """Compare every recording with a prototype of every other one.
+
+        Args:
+            places: shape (n, dimension), of chunks, each of length 1.
+            numbers: shape (n,), their labels.
+            recordings: shape (n,), the recording of each.
+        """
+        groups = rows_by_group([str(name) for name in recordings])
+        for name, of_it in groups.items():
+            prototype = places[of_it].mean(axis=0)
+            cosines = places @ (prototype / max(float(np.linalg.norm(prototype)), 1e-9))
+            for other, of_other in groups.items():
+                if other != name:
+                    is_same = bool(numbers[of_it[0]] == numbers[of_other[0]])
+                    self.by_chunk[is_same].extend(cosines[of_other])
+                    self.by_recording[is_same].append(float(cosines[of_other].mean()))
+
+
+def _meaning(trials: Trials) -> dict[str, float]:
+    """Return the curve from scores to odds, and how often it is wrong, by the scores of the same and of others.
+
+    Source: J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    """
+    from sklearn.linear_model import LogisticRegression  # a second, which only training should take
+
+    same, other = np.array(trials.by_chunk[True]), np.array(trials.by_chunk[False])
+    scores = np.concatenate([same, other])[:, None]
+    curve = LogisticRegression(C=1e6, class_weight="balanced").fit(scores, np.arange(len(scores)) < len(same))
+    slope, offset = float(curve.coef_[0, 0]), float(curve.intercept_[0])
+    chunk_curve = detection_curve(same, other)
+    recording_curve = detection_curve(np.array(trials.by_recording[True]), np.array(trials.by_recording[False]))
+    assert chunk_curve is not None and recording_curve is not None  # there are scores of both kinds
+    return {
+        "slope": slope,
+        "offset": offset,
+        "trials": len(scores),
+        "chunk_equal_error_rate": equal_error_rate(chunk_curve),
+        "chunk_false_accept_rate": float((slope * other + offset >= 0).mean()),
+        "chunk_false_reject_rate": float((slope * same + offset < 0).mean()),
+        "equal_error_rate": equal_error_rate(recording_curve),
+    }
