@@ -59,6 +59,7 @@ def evaluate(options: EvaluateOptions) -> int:
     """Score or compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.evaluation import comparison, summary, test_set
+    from audionet.evaluation.evaluate_folder import evaluate_folder
     from audionet.evaluation.runs import Stopwatch, write_evaluation
     from audionet.files import write_json
     from audionet.models.classifier import Classifier
@@ -75,7 +76,7 @@ def evaluate(options: EvaluateOptions) -> int:
         sources = test_set.find_sources(
             audio_dir=options.audio_dir, image_dir=options.image_dir, negatives=options.negatives
         )
-        result = test_set.evaluate_folder(
+        result = evaluate_folder(
             classifier,
             sources,
             exclude_training=options.exclude_training,

@@ -63,6 +63,7 @@ def retrain(options: RetrainOptions) -> int:
     from audionet.data.preprocessing import notes_of, pictures_for
     from audionet.evaluation import runs, summary
     from audionet.training import trainer, training_data, training_run
+    from audionet.training.cross_validation import cross_validate
 
     watch = runs.Stopwatch()
     training_run.check_replaceable(options.output_model)
@@ -93,7 +94,7 @@ def retrain(options: RetrainOptions) -> int:
             learned.choice,
             learned.backbone,
             notes=notes,
-            cross_validation=training_run.cross_validate(course.material, course.learn, options.holdout),
+            cross_validation=cross_validate(course.material, course.learn, options.holdout),
             test_dir=options.holdout.test_dir,
         )
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)

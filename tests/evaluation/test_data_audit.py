@@ -9,14 +9,8 @@ from test_fingerprints import notes_of
 from test_landmarks import melody
 
 from audionet.audio.fingerprints import SharedSound
-from audionet.evaluation.data_audit import (
-    DataAudit,
-    Giveaway,
-    LeakAudit,
-    audit_data,
-    channel_giveaway,
-    claimed_accuracy,
-)
+from audionet.evaluation.data_audit import DataAudit, Giveaway, audit_data, channel_giveaway
+from audionet.evaluation.leakage import LeakAudit, claimed_accuracy
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:

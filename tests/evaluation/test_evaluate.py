@@ -13,10 +13,14 @@ from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
 from audionet.evaluation import comparison, summary, test_set
 from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate
-from audionet.evaluation.robustness import SWEEP, Circumstances
+from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.leakage import content_key, content_keys
+from audionet.evaluation.robustness import SWEEP, Circumstances, altered_clips, sweep
 from audionet.evaluation.runs import read_runs
+from audionet.evaluation.scoring import score_sources
 from audionet.features.image_io import encode_jpg
 from audionet.models.classifier import Classifier
+from audionet.parallel import side_by_side
 from audionet.reports import examples
 from audionet.training.openset_fitting import Clips, fit_open_set
 
@@ -287,21 +291,21 @@ class TestContentKeys:
     def test_a_picture_is_the_same_whatever_it_is_said_to_be_of(self):
         about = {"recipe": {}, "recording": "alice/monday.mp3"}
         one, two = (encode_jpg(self.PICTURE, quality=95, about=words) for words in (about, None))
-        assert one != two and test_set.content_key(one) == test_set.content_key(two)
+        assert one != two and content_key(one) == content_key(two)
 
     def test_another_picture_is_another(self):
-        keys = {test_set.content_key(encode_jpg(picture, quality=95)) for picture in (self.PICTURE, 255 - self.PICTURE)}
+        keys = {content_key(encode_jpg(picture, quality=95)) for picture in (self.PICTURE, 255 - self.PICTURE)}
         assert len(keys) == 2
 
     @given(st.binary(max_size=50))
     def test_whatever_follows_a_jpg_marker_has_a_key(self, content):
-        assert test_set.content_key(b"\xff\xd8" + content) >= 0
+        assert content_key(b"\xff\xd8" + content) >= 0
 
     def test_keys_are_sorted_and_each_is_there_once(self, tmp_path):
         paths = [tmp_path / f"{number}.png" for number in range(5)]
         for number, path in enumerate(paths):
             path.write_bytes(bytes([number // 2]))
-        keys = test_set.content_keys(paths)
+        keys = content_keys(paths)
         assert keys.dtype == np.uint64 and len(keys) == 3 and (np.diff(keys.astype(object)) > 0).all()
 
 
@@ -311,12 +315,12 @@ class TestAlteredClips:
     @pytest.mark.parametrize("condition", SWEEP, ids=lambda condition: condition.name)
     def test_no_condition_leaves_nothing(self, condition):
         at = Circumstances(1_600, np.random.default_rng(0))
-        clips = test_set.altered_clips(self.SOUNDS, condition, at, chunk_samples=1_600)
+        clips = altered_clips(self.SOUNDS, condition, at, chunk_samples=1_600)
         assert len(clips) >= 2 and all(0 < len(clip) <= 1_600 for clip in clips)
 
     def test_short_clips_are_cut_from_the_chunks(self):
         condition = next(one for one in SWEEP if one.clip_seconds == 0.5)
-        clips = test_set.altered_clips(self.SOUNDS, condition, Circumstances(1_600, None), chunk_samples=1_600)
+        clips = altered_clips(self.SOUNDS, condition, Circumstances(1_600, None), chunk_samples=1_600)
         assert [len(clip) for clip in clips] == [800, 800, 800, 800, 800]
 
 
@@ -337,7 +341,7 @@ def classifier(saved) -> Classifier:
 
 class TestFolders:
     def test_scores_are_those_of_the_classifier(self, classifier, spoken):
-        result = test_set.score_sources(classifier, test_set.find_audio(spoken))
+        result = score_sources(classifier, test_set.find_audio(spoken))
         assert len(result.scored) == 6
         for one in result.scored:
             answer = classifier.score(spoken / one.recording)
@@ -346,8 +350,8 @@ class TestFolders:
             np.testing.assert_allclose(probabilities, answer.chunk_probabilities, atol=1e-5)
 
     def test_pictures_of_recordings_score_as_the_recordings(self, classifier, speakers, drawn):
-        of_pictures = test_set.score_sources(classifier, test_set.find_pictures(drawn)).scored
-        of_recordings = test_set.score_sources(classifier, test_set.find_audio(speakers)).scored
+        of_pictures = score_sources(classifier, test_set.find_pictures(drawn)).scored
+        of_recordings = score_sources(classifier, test_set.find_audio(speakers)).scored
         by_name = {one.recording: one.logits for one in of_recordings}
         assert {one.recording for one in of_pictures} == set(by_name)
         for one in of_pictures:
@@ -357,7 +361,7 @@ class TestFolders:
         folder = shutil.copytree(spoken, tmp_path / "audio")
         (folder / "alice" / "broken.mp3").write_bytes(b"no sound" * 100)
         write_sound(folder / "bob" / "silent.wav", np.zeros(16_000, np.float32))
-        result = test_set.evaluate_folder(classifier, test_set.find_audio(folder))
+        result = evaluate_folder(classifier, test_set.find_audio(folder))
         assert set(result["failures"]) == {"alice/broken.mp3", "bob/silent.wav"}
         assert "silent" in result["failures"]["bob/silent.wav"]
         assert result["recording"]["n"] == 6
@@ -367,7 +371,7 @@ class TestFolders:
         write_sound(folder / "_unknown_" / "a.wav", voice("alice", seed=50))
         write_sound(tmp_path / "negatives" / "deep" / "b.wav", voice("bob", seed=51))
         sources = test_set.find_sources(audio_dir=folder, image_dir=None, negatives=tmp_path / "negatives")
-        result = test_set.evaluate_folder(classifier, sources)
+        result = evaluate_folder(classifier, sources)
         assert result["data"]["unknown_labels"] == {"_unknown_": 2} and result["recording"]["n"] == 6
         assert result["open_set"]["auroc"] is not None
 
@@ -376,10 +380,10 @@ class TestFolders:
     ):
         folder = shutil.copytree(spoken, tmp_path / "audio")
         shutil.copy(speakers / "alice" / "0.mp3", folder / "bob" / "another name.mp3")
-        classifier.training_keys = test_set.content_keys(drawn.glob("alice/0_*.jpg"))
+        classifier.training_keys = content_keys(drawn.glob("alice/0_*.jpg"))
         sources = test_set.find_audio(folder)
-        assert test_set.score_sources(classifier, sources).in_training == ["bob/another name.mp3"]
-        result = test_set.evaluate_folder(classifier, sources, exclude_training=True)
+        assert score_sources(classifier, sources).in_training == ["bob/another name.mp3"]
+        result = evaluate_folder(classifier, sources, exclude_training=True)
         assert result["excluded"] == ["bob/another name.mp3"] and result["recording"]["n"] == 6
 
     def test_what_was_in_training_is_found_even_if_it_was_encoded_and_cut_otherwise(self, classifier, tmp_path):
@@ -387,24 +391,24 @@ class TestFolders:
         sound[100_000:220_000] += voice("bob", seed=78, seconds=7.5)
         write_sound(tmp_path / "trained" / "alice" / "a.wav", sound)
         write_sound(tmp_path / "tested" / "bob" / "b.ogg", sound[10_000:])
-        trained = test_set.score_sources(classifier, test_set.find_audio(tmp_path / "trained"))
+        trained = score_sources(classifier, test_set.find_audio(tmp_path / "trained"))
         classifier.fingerprints = {name: fingerprint_of(notes) for name, notes in trained.notes.items()}
-        result = test_set.evaluate_folder(classifier, test_set.find_audio(tmp_path / "tested"))
+        result = evaluate_folder(classifier, test_set.find_audio(tmp_path / "tested"))
         assert result["recordings"][0]["in_training"] > 3
         assert "alice/a.wav" in result["shared_with_training"][0]
 
     def test_it_says_how_the_recordings_sound(self, classifier, spoken):
-        result = test_set.evaluate_folder(classifier, test_set.find_audio(spoken))
+        result = evaluate_folder(classifier, test_set.find_audio(spoken))
         assert {row["label"] for row in result["data_audit"]["labels"]} == set(LABELS)
 
     def test_the_most_telling_chunk_is_named(self, classifier, spoken):
-        result = test_set.evaluate_folder(classifier, test_set.find_audio(spoken))
+        result = evaluate_folder(classifier, test_set.find_audio(spoken))
         assert all(row["telling_seconds"] in (0, 2, 4) for row in result["recordings"])
 
     def test_nothing_left_to_test_on_is_an_error(self, classifier, speakers, drawn):
-        classifier.training_keys = test_set.content_keys(drawn.rglob("*.jpg"))
+        classifier.training_keys = content_keys(drawn.rglob("*.jpg"))
         with pytest.raises(InputError, match="15 were in training"):
-            test_set.evaluate_folder(classifier, test_set.find_audio(speakers), exclude_training=True)
+            evaluate_folder(classifier, test_set.find_audio(speakers), exclude_training=True)
 
     @pytest.mark.parametrize("find", [test_set.find_audio, test_set.find_pictures, test_set.find_negatives])
     def test_an_empty_folder_is_an_error(self, find, tmp_path):
@@ -415,11 +419,11 @@ class TestFolders:
     def test_recordings_are_nothing_for_a_classifier_of_ordinary_pictures(self, classifier, spoken):
         classifier.recipe = None
         with pytest.raises(InputError, match="--image_dir"):
-            test_set.score_sources(classifier, test_set.find_audio(spoken))
+            score_sources(classifier, test_set.find_audio(spoken))
 
     def test_a_crash_costs_one_recording(self, tmp_path):
         tasks = [str(number) for number in range(6)]
-        done = dict(test_set._side_by_side(_crash_on_three, tasks, description="Crashing", jobs=2))
+        done = dict(side_by_side(_crash_on_three, tasks, description="Crashing", jobs=2))
         assert "crashed" in done.pop("3")
         assert done == {task: task.upper() for task in tasks if task != "3"}
 
@@ -435,7 +439,7 @@ def _crash_on_three(task: str) -> str:
 @pytest.mark.slow
 class TestSweep:
     def test_every_condition_is_scored_on_every_recording(self, classifier, spoken):
-        swept, skipped = test_set.sweep(classifier, test_set.find_audio(spoken))
+        swept, skipped = sweep(classifier, test_set.find_audio(spoken))
         assert swept[0]["name"] == "clean"
         assert len(swept) + len(skipped) == len(SWEEP)
         for condition in swept:
@@ -443,11 +447,11 @@ class TestSweep:
 
     def test_a_codec_that_is_missing_is_skipped_with_its_reason(self, classifier, spoken, monkeypatch):
         monkeypatch.setattr(test_set, "missing_codecs", lambda: {"gsm": "it is not there"})
-        assert test_set.sweep(classifier, test_set.find_audio(spoken))[1] == {"codec gsm": "it is not there"}
+        assert sweep(classifier, test_set.find_audio(spoken))[1] == {"codec gsm": "it is not there"}
 
     def test_clean_is_what_evaluation_says(self, classifier, spoken):
         sources = test_set.find_audio(spoken)
-        result = test_set.evaluate_folder(classifier, sources, with_sweep=True)
+        result = evaluate_folder(classifier, sources, with_sweep=True)
         clean = result["sweep"][0]
         assert clean["chunk"]["accuracy"] == result["chunk"]["accuracy"]
 
@@ -455,7 +459,7 @@ class TestSweep:
 def test_strangers_alone_cannot_be_swept(classifier, tmp_path):
     write_sound(tmp_path / "mallory" / "a.wav", voice("alice", seed=1))
     with pytest.raises(InputError, match="--sweep"):
-        test_set.sweep(classifier, test_set.find_audio(tmp_path))
+        sweep(classifier, test_set.find_audio(tmp_path))
 
 
 class TestReporting:
@@ -464,7 +468,7 @@ class TestReporting:
         (folder / "alice").rename(folder / "was alice")
         (folder / "bob").rename(folder / "alice")  # so that all of them are mistaken
         sources = test_set.find_audio(folder)
-        evaluation = test_set.evaluate_folder(classifier, sources)
+        evaluation = evaluate_folder(classifier, sources)
         mistakes = examples.mistakes_of(evaluation["recordings"], classifier, sources)
         of_known_labels = [mistake.label for mistake in mistakes if mistake.label in classifier.labels]
         assert of_known_labels == ["alice", "alice"]
@@ -478,7 +482,7 @@ class TestReporting:
         folder = tmp_path / "pictures"
         shutil.copytree(drawn / "bob", folder / "alice", ignore=shutil.ignore_patterns(left_out))
         sources = test_set.find_pictures(folder)
-        evaluation = test_set.evaluate_folder(classifier, sources)
+        evaluation = evaluate_folder(classifier, sources)
         (first, *_) = examples.mistakes_of(evaluation["recordings"], classifier, sources)
         assert first.picture is not None and (first.samples is None) == bool(left_out)
 
@@ -487,7 +491,7 @@ class TestReporting:
         (folder / "alice").rename(folder / "was alice")
         (folder / "bob").rename(folder / "alice")
         sources = test_set.find_audio(folder)
-        evaluation = test_set.evaluate_folder(classifier, sources)
+        evaluation = evaluate_folder(classifier, sources)
         shutil.rmtree(folder)
         assert all(one.samples is None for one in examples.mistakes_of(evaluation["recordings"], classifier, sources))
 

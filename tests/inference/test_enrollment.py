@@ -9,7 +9,8 @@ import pytest
 from conftest import RATE_HZ, noise, voice, write_sound
 
 from audionet.errors import ClassifierError, InputError
-from audionet.evaluation.test_set import evaluate_folder, find_audio
+from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.test_set import find_audio
 from audionet.inference import enrollment
 from audionet.inference.streaming import Block, follow
 from audionet.inference.timeline import make_timeline

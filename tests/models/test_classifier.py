@@ -11,7 +11,8 @@ from audionet.audio.chunks import read_chunks
 from audionet.data.dataset import levels_of
 from audionet.errors import AudioNetError, ClassifierError, InputError, PictureError, RecordingError
 from audionet.evaluation.evaluate import evaluate
-from audionet.evaluation.test_set import Source, score_sources
+from audionet.evaluation.scoring import score_sources
+from audionet.evaluation.test_set import Source
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import find_recipe

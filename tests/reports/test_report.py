@@ -10,11 +10,13 @@ import pytest
 from conftest import RATE_HZ, tone
 
 from audionet.audio.fingerprints import SharedSound
-from audionet.evaluation.data_audit import DataAudit, Giveaway, LeakAudit, Sounds
+from audionet.evaluation.data_audit import DataAudit, Giveaway, Sounds
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.leakage import LeakAudit
 from audionet.reports import figures
+from audionet.reports.elements import Heard, Mistake, sound_uri, table
 from audionet.reports.report import Report, card_of, render, write_report
-from audionet.reports.sections import Heard, Mistake, pick_mistakes, sound_uri, table
+from audionet.reports.sections import pick_mistakes
 
 NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
 LABELS = ("alice", NASTY, "carol")

@@ -13,12 +13,13 @@ from PIL import Image
 from audionet.data.dataset import UNKNOWN_LABEL, read_dataset
 from audionet.errors import InputError
 from audionet.files import mark_folder
+from audionet.training.cross_validation import cross_validate
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import choose
 from audionet.training.settings import HeadSettings
 from audionet.training.trainer import Graduate
 from audionet.training.training_data import Material, gather, with_negatives, without_fold
-from audionet.training.training_run import check_replaceable, cross_validate, finish, score_held_out
+from audionet.training.training_run import check_replaceable, finish, score_held_out
 
 choose_lda = partial(choose, candidates=["rows"], settings=HeadSettings(head="lda"))
 

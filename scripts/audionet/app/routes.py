@@ -20,12 +20,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from audionet.app import worker_tasks
 from audionet.app.access import Gate, GateRules, problem
 from audionet.app.sandbox import CrashError, OvertimeError
+from audionet.app.schemas import Health, Prediction, Problem, Reason, Taught
 from audionet.app.state import BusyError, Page, PageSettings
 from audionet.app.users import STRANGERS, MissingError, Model, RefusedError
 from audionet.console import say
@@ -47,68 +47,6 @@ STATUS_OF = {
     ClassifierError: 409,
     OvertimeError: 504,
 }
-
-
-class SpanOfSound(BaseModel):
-    """A stretch of the recording with one answer."""
-
-    start_seconds: float
-    end_seconds: float
-    kind: str = Field(description="`known`, `unknown` or `silence`.")
-    label: str = Field(description="The label, `unknown`, or nothing for silence.")
-    nearest: str = Field(description="The likeliest label, known or not.")
-    probability: float | None = Field(description="Of the nearest label.")
-    score: float | None
-
-
-class Prediction(BaseModel):
-    """What the classifier says of a file."""
-
-    label: str = Field(description="The likeliest label, or `unknown`.")
-    nearest: str = Field(description="The likeliest label, known or not.")
-    probability: float = Field(description="Of the likeliest label, 0 to 1.")
-    labels: dict[str, float] = Field(description="Probability by label, the likeliest first.")
-    known: bool = Field(description="Whether it may be of one of the labels at all.")
-    score: float | None = Field(description="How much likelier it is of its nearest label than of anybody.")
-    threshold: float | None = Field(description="What the score must reach to be known.")
-    kind: str = Field(description="`recording` or `picture`.")
-    seconds: float | None = Field(description="Length of the recording.")
-    file: str = Field(description="The name that the file was sent under.")
-    loudness: list[float] | None = Field(None, description="With `look`: the highest sample of each moment, 0 to 1.")
-    spectrogram: str | None = Field(None, description="With `look`: a picture of the sound, as a data URL.")
-    picture: str | None = Field(None, description="With `look`: the picture itself, as a data URL.")
-    spans: list[SpanOfSound] | None = Field(None, description="With `look`: who or what is heard when.")
-
-
-class Reason(BaseModel):
-    """Which part of a file speaks for its answer."""
-
-    label: str = Field(description="The likeliest label, which is explained.")
-    probability: float = Field(description="Of this label, in the part that is explained.")
-    sentence: str = Field(description="Where the most telling part is: seconds and hertz, or shares of the picture.")
-    picture: str = Field(description="The picture, with what speaks for the label over it, as a data URL.")
-
-
-class Health(BaseModel):
-    """Whether the page is at work."""
-
-    status: str = Field(description="`ok`, or `no model` as long as there is no classifier.")
-    model: str = Field(description="The classifier in use.")
-    labels: list[str]
-    waiting: int = Field(description="Requests in line or at work.")
-
-
-class Problem(BaseModel):
-    """Why a request was not met."""
-
-    detail: str = Field(description="What was expected, what was received and what to do, in a sentence.")
-
-
-class Taught(BaseModel):
-    """Clips by label, and the training that runs or ran."""
-
-    labels: dict[str, list[str]]
-    lesson: dict[str, Any] | None
 
 
 def page_of(request: Request) -> Page:

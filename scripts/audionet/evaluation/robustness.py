@@ -3,10 +3,13 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from audionet.audio.codecs import through_codec
+from audionet.audio import decoding
+from audionet.audio.chunks import SILENCE_PEAK, Chunk, cut
+from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.audio.effects import (
     _float32,
     add_babble,
@@ -24,6 +27,21 @@ from audionet.audio.effects import (
     reverberate,
     telephone_band,
 )
+from audionet.audio.measurements import level_dbfs
+from audionet.errors import InputError, RecordingError
+from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.scoring import (
+    drawn_jpg,
+    read_source_chunks,
+)
+from audionet.evaluation.test_set import (
+    Source,
+)
+from audionet.features.image_io import decode_picture
+from audionet.features.recipes import Recipe
+from audionet.files import sha256_of
+from audionet.models.classifier import Classifier
+from audionet.parallel import side_by_side
 
 
 @dataclass(frozen=True)
@@ -125,3 +143,141 @@ def _sweep() -> Iterator[Condition]:
 
 
 SWEEP = tuple(_sweep())
+
+
+SWEPT_CHUNKS = 20  # of each recording: 40 s of 2 s chunks
+
+BABBLE_CLIPS = 12
+
+
+@dataclass(frozen=True)
+class _Swept:
+    source: Source
+    recipe: Recipe
+    conditions: tuple[str, ...]
+    babble: tuple[np.ndarray, ...]
+
+
+def sweep(
+    classifier: Classifier, sources: Sequence[Source], *, jobs: int | None = None, seed: int = 0
+) -> tuple[list[dict], dict[str, str]]:
+    """Score recordings under every condition there is, the first 20 chunks of each.
+
+    Args:
+        classifier: what to score with.
+        sources: recordings; those of labels that the classifier does not know are left out.
+        jobs: how many processes read and draw.
+        seed: of the intervals; what is random in a condition depends on the recording and the condition alone.
+
+    Returns:
+        A list of `name`, `family`, `level`, `strength`, and `chunk` and `recording` with `n`, `accuracy` and `ci95`,
+        the first of which is `clean`; and the reason by name of each condition that this machine cannot make.
+
+    Raises:
+        InputError: there is no recording of a known label.
+    """
+    known = [
+        source for source in sources if source.label in classifier.labels and decoding.is_recording(source.paths[0])
+    ]
+    if not known or classifier.recipe is None:
+        raise InputError("--sweep: expected recordings of labels that the classifier knows; name them by --audio_dir.")
+    missing = missing_codecs()
+    skipped = {condition.name: missing[condition.codec] for condition in SWEEP if condition.codec in missing}
+    conditions = [condition for condition in SWEEP if condition.name not in skipped]
+    babble = _babble_clips(known, classifier.recipe)
+    tasks = [
+        _Swept(
+            source,
+            classifier.recipe,
+            tuple(condition.name for condition in conditions),
+            tuple(clip for label, clip in babble if label != source.label),
+        )
+        for source in known
+    ]
+    scored: dict[str, list[ScoredRecording]] = {condition.name: [] for condition in conditions}
+    for task, drawn in side_by_side(_draw_swept, tasks, description="Sweeping", jobs=jobs):
+        if isinstance(drawn, str):
+            continue  # it was named when it was scored as it is
+        logits = classifier.logits([decode_picture(content) for clips in drawn.values() for content, _ in clips])
+        parts = np.split(logits, np.cumsum([len(clips) for clips in drawn.values()])[:-1])
+        for (name, clips), rows in zip(drawn.items(), parts, strict=True):
+            if len(rows):
+                levels = tuple(level for _, level in clips)
+                scored[name].append(ScoredRecording(task.source.recording, task.source.label, rows, levels_dbfs=levels))
+    return [_summary(condition, scored[condition.name], classifier.labels, seed) for condition in conditions], skipped
+
+
+def _summary(condition: Condition, scored: Sequence[ScoredRecording], labels: Sequence[str], seed: int) -> dict:
+    return {
+        "name": condition.name,
+        "family": condition.family,
+        "level": condition.level,
+        "strength": condition.strength,
+        **accuracies(scored, labels, seed=seed),
+    }
+
+
+def _babble_clips(sources: Sequence[Source], recipe: Recipe) -> list[tuple[str, np.ndarray]]:
+    """Return a chunk of a recording of each label, a dozen at most, spread over the labels."""
+    first = {source.label: source for source in reversed(sources)}
+    labels = sorted(first)
+    clips = []
+    for label in labels[:: max(1, len(labels) // BABBLE_CLIPS)][:BABBLE_CLIPS]:
+        try:
+            chunk = next(read_source_chunks(first[label], recipe), None)
+        except RecordingError:
+            continue
+        if chunk is not None:
+            clips.append((label, _sound_of(chunk, recipe)))
+    return clips
+
+
+def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
+    """Return the pictures of a recording under each condition with their levels, or the reason why there are none."""
+    recipe = task.recipe
+    try:
+        sounds = [_sound_of(chunk, recipe) for chunk in islice(read_source_chunks(task.source, recipe), SWEPT_CHUNKS)]
+    except RecordingError as error:
+        return str(error)
+    by_name = {condition.name: condition for condition in SWEEP}
+    drawn = {}
+    for name in task.conditions:
+        key = sha256_of(f"{name}/{task.source.recording}".encode("utf-8", "surrogateescape"))
+        at = Circumstances(recipe.sample_rate_hz, np.random.default_rng(int(key[:16], 16)), task.babble)
+        clips = altered_clips(sounds, by_name[name], at, chunk_samples=recipe.chunk_samples)
+        drawn[name] = [
+            (
+                drawn_jpg(np.resize(clip, recipe.chunk_samples), recipe),
+                level_dbfs(clip, sample_rate_hz=at.sample_rate_hz),
+            )
+            for clip in clips
+        ]
+    return drawn
+
+
+def altered_clips(
+    sounds: Sequence[np.ndarray], condition: Condition, at: Circumstances, *, chunk_samples: int
+) -> list[np.ndarray]:
+    """Return a recording's chunks under a condition, without the repetition that fills a short one.
+
+    Args:
+        sounds: its chunks, float32, each of shape (n,).
+        condition: what to do to them.
+        at: the circumstances.
+        chunk_samples: length of a chunk.
+    """
+    if condition.clip_seconds:
+        length = min(round(condition.clip_seconds * at.sample_rate_hz), chunk_samples)
+        return [condition.alter(clip, at) for clip in cut(sounds, length) if _is_sound(clip)]
+    if condition.changes_length:
+        altered = condition.alter(np.concatenate(sounds), at)
+        return [clip for clip in cut([altered], chunk_samples) if _is_sound(clip)]
+    return [condition.alter(sound, at) for sound in sounds]
+
+
+def _is_sound(clip: np.ndarray) -> bool:
+    return len(clip) > 0 and float(np.abs(clip).max()) >= SILENCE_PEAK
+
+
+def _sound_of(chunk: Chunk, recipe: Recipe) -> np.ndarray:
+    return chunk.samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]

@@ -16,7 +16,8 @@ from audionet.audio import decoding
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.console import progress_bar, say
 from audionet.errors import AudioNetError, ExportError, InputError
-from audionet.evaluation.test_set import Source, content_key, training_keys
+from audionet.evaluation.leakage import content_key, training_keys
+from audionet.evaluation.test_set import Source
 from audionet.export.formats import Tolerance
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import encode_jpg, fit_pictures, read_picture

@@ -14,8 +14,9 @@ from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.models.classifier import Classifier
+from audionet.reports.elements import Heard, Mistake
 from audionet.reports.report import Report, card_of, write_report
-from audionet.reports.sections import Heard, Mistake, pick_mistakes
+from audionet.reports.sections import pick_mistakes
 
 MOST_HEARD = 2  # labels that are shown as sound and as picture
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.evaluation.data_audit import DataAudit, LeakAudit
+from audionet.evaluation.data_audit import DataAudit
+from audionet.evaluation.leakage import LeakAudit
 from audionet.files import printable, write_text
 from audionet.reports import sections
-from audionet.reports.sections import Heard, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
+from audionet.reports.elements import Heard, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py

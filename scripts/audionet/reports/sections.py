@@ -4,139 +4,42 @@ Each builder takes what it is about and returns a `Section`, or raises `LeftOutE
 nothing to show. Tables and plots stay readable with a thousand labels: plots show the worst, tables have the rest.
 """
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import soundfile
-import soxr
-from PIL import Image
 
-from audionet.evaluation.data_audit import DataAudit, LeakAudit, Sounds
+from audionet.evaluation.data_audit import DataAudit, Sounds
+from audionet.evaluation.leakage import LeakAudit
 from audionet.files import printable
 from audionet.reports import figures
+from audionet.reports.elements import (
+    MOST_OPEN_ROWS,
+    Heard,
+    Json,
+    LeftOutError,
+    Mistake,
+    ModelCard,
+    Section,
+    Table,
+    decimal,
+    needed,
+    percent,
+    picture_uri,
+    range_text,
+    signed,
+    sound_uri,
+    table,
+    why,
+)
 from audionet.reports.figures import Figure
-
-Json = Mapping[str, Any]
 
 MOST_BARS = 30
 MOST_MATRIX_LABELS = 16
 LONGEST_PLOT = 24  # rows of a sweep, beyond which there are two plots
-MOST_ROWS = 2_000  # of a table; the JSON has them all
-MOST_OPEN_ROWS = 12
 MOST_SHARED = 50
 MOST_MISTAKES = 12
-NARROW_CHARACTERS = 48  # of a table that has room beside a figure
 LONGEST_CLIP_SECONDS = 10
-LARGEST_PICTURE = 448  # pixels
-PICTURE_QUALITY = 85
-MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 LEVELS = ("recording", "chunk")
-
-
-class LeftOutError(Exception):
-    """A section has nothing to show; its text says why."""
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A clip that was answered wrong.
-
-    Attributes:
-        recording: where it is from.
-        label: what it is.
-        answer: what the classifier said.
-        probability: how sure it was.
-        offset_seconds: where in the recording the clip begins.
-        picture: uint8, shape (height, width, 3), as the classifier saw it.
-        samples: float32, shape (n,), in -1..1, to listen to; None for ordinary pictures.
-        sample_rate_hz: of the samples.
-    """
-
-    recording: str
-    label: str
-    answer: str
-    probability: float
-    offset_seconds: float = 0.0
-    picture: np.ndarray | None = None
-    samples: np.ndarray | None = None
-    sample_rate_hz: int = 16_000
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A clip to show how the classifier takes sound in.
-
-    Attributes:
-        recording: where it is from.
-        label: what it is.
-        picture: uint8, shape (height, width, 3), as the classifier sees it.
-        samples: float32, shape (n,), in -1..1.
-        sample_rate_hz: of the samples.
-    """
-
-    recording: str
-    label: str
-    picture: np.ndarray
-    samples: np.ndarray
-    sample_rate_hz: int
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What somebody should know who is handed the classifier.
-
-    Attributes:
-        facts: pairs of what and which: what it was trained on, weights and their licence, how it was trained.
-        uses: sentences about what it is for.
-        never: sentences about what it must not be used for.
-    """
-
-    facts: tuple[tuple[str, str], ...]
-    uses: tuple[str, ...]
-    never: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that can be folded away.
-
-    Attributes:
-        caption: what it is.
-        columns: headings.
-        rows: a text for each column; the first names the row.
-        numbers: which columns are flushed right.
-        is_open: whether it is unfolded at first.
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: frozenset[int]
-    is_open: bool
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether it has room beside a figure."""
-        texts = [self.columns, *self.rows]
-        return sum(max(map(len, column)) for column in zip(*texts, strict=True)) <= NARROW_CHARACTERS
-
-
-@dataclass
-class Section:
-    """A part of the page: paragraphs, paragraphs that stand out, figures with captions, tables, clips, a model card."""
-
-    key: str
-    title: str
-    lines: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    figures: list[tuple[Figure, str]] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    clips: list[dict[str, str]] = field(default_factory=list)
-    card: ModelCard | None = None
 
 
 # Labels
@@ -287,33 +190,6 @@ def heard_section(heard: Sequence[Heard]) -> Section:
     return section
 
 
-def picture_uri(picture: np.ndarray) -> str:
-    """Return a picture, uint8, shape (height, width, 3), as a data URI of a jpg."""
-    image = Image.fromarray(picture)
-    image.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=PICTURE_QUALITY)
-    return _data_uri("image/jpeg", file.getvalue())
-
-
-def sound_uri(samples: np.ndarray, sample_rate_hz: int) -> str:
-    """Return the first seconds of a clip as a data URI of mp3, which every browser plays, or else of wav."""
-    samples = np.clip(samples[: LONGEST_CLIP_SECONDS * sample_rate_hz], -1, 1)
-    file = io.BytesIO()
-    if "MP3" not in soundfile.available_formats():  # libsndfile writes it since 1.1
-        soundfile.write(file, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
-        return _data_uri("audio/wav", file.getvalue())
-    rate_hz = min(MP3_RATES_HZ, key=lambda rate_hz: abs(rate_hz - sample_rate_hz))
-    if rate_hz != sample_rate_hz:
-        samples = soxr.resample(samples, sample_rate_hz, rate_hz)
-    soundfile.write(file, samples, rate_hz, format="MP3", subtype="MPEG_LAYER_III")
-    return _data_uri("audio/mpeg", file.getvalue())
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
 # Confidence
 
 
@@ -335,7 +211,7 @@ def calibration_section(evaluation: Json | None) -> Section:
     caption = "Below the dashed line it is too sure, above it too modest. Larger marks stand for more answers."
     section.figures.append((figures.reliability(levels, alt=alt), caption))
     rows = [
-        (_range(row["low"], row["high"]), percent(row["confidence"]), percent(row["accuracy"]), str(row["n"]))
+        (range_text(row["low"], row["high"]), percent(row["confidence"]), percent(row["accuracy"]), str(row["n"]))
         for row in levels.get("chunks", [])
     ]
     columns = ("Between", "Mean", "Right", "Chunks")
@@ -424,7 +300,7 @@ def _condition_cells(row: Json) -> tuple[str, ...]:
     cells = [_condition(row)]
     for level in reversed(LEVELS):
         scores = _scores(row, level)
-        cells += [percent(scores.get("accuracy")), _range(*scores["ci95"]) if scores.get("ci95") else "–"]
+        cells += [percent(scores.get("accuracy")), range_text(*scores["ci95"]) if scores.get("ci95") else "–"]
     return tuple(cells)
 
 
@@ -525,7 +401,7 @@ def _sounds_table(caption: str, name: str, rows: Sequence[Sounds], *, most_open:
     cells = [
         (
             *(row.name, str(row.recordings), f"{row.minutes:.1f}"),
-            *(_signed(level) for level in (row.level_dbfs, row.peak_dbfs, row.noise_floor_dbfs)),
+            *(signed(level) for level in (row.level_dbfs, row.peak_dbfs, row.noise_floor_dbfs)),
             *(f"{row.bandwidth_hz / 1000:.1f}", f"{row.clipped_share:.2%}", f"{row.silent_share:.0%}"),
         )
         for row in rows
@@ -589,50 +465,3 @@ def card_section(card: ModelCard | None) -> Section:
 
 
 # Words and numbers
-
-
-def needed(evaluation: Json | None) -> Json:
-    """Return the evaluation, or raise where there is none."""
-    if not evaluation:
-        raise LeftOutError("no recordings were tested")
-    return evaluation
-
-
-def why(evaluation: Json, name: str, otherwise: str) -> str:
-    """Return the reason that the evaluation gives for a number that it lacks."""
-    return (evaluation.get("not_computed") or {}).get(name, otherwise)
-
-
-def table(
-    caption: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], *, most_open: int = MOST_OPEN_ROWS
-) -> Table:
-    """Return a table of texts, unfolded if it is short, cut if it is longer than anybody reads."""
-    if len(rows) > MOST_ROWS:
-        caption = f"{caption}: the first {MOST_ROWS} of {len(rows)}"
-    texts = tuple(tuple(map(printable, row)) for row in rows[:MOST_ROWS])
-    numbers = frozenset(
-        column for column in range(1, len(columns)) if texts and all(_is_number(row[column]) for row in texts)
-    )
-    return Table(caption, tuple(columns), texts, numbers, is_open=len(rows) <= most_open)
-
-
-def _is_number(text: str) -> bool:
-    return text in ("", "–") or text.lstrip("−-+")[:1].isdigit()
-
-
-def percent(share: float | None) -> str:
-    """Return a share as a percentage with one decimal, if that is not zero; a dash for None."""
-    return "–" if share is None else f"{share:.1%}".replace(".0%", "%")
-
-
-def decimal(value: float | None, places: int = 3) -> str:
-    """Return a number with so many decimals; a dash for None."""
-    return "–" if value is None else f"{value:.{places}f}"
-
-
-def _range(low: float, high: float) -> str:
-    return f"{percent(low)} to {percent(high)}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:.0f}".replace("-", "−")

@@ -8,7 +8,6 @@ another way is chosen only where it is better by more than a standard error.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from audionet.console import hushed
-from audionet.evaluation.data_audit import claimed_accuracy
+from audionet.evaluation.leakage import claimed_accuracy
 from audionet.evaluation.metrics import accuracy, log_loss, rows_by_group
-from audionet.files import mark_folder, read_mark, sha256_of
+from audionet.files import sha256_of
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import Head
 from audionet.models.openset import OpenSet
@@ -28,9 +26,9 @@ from audionet.training.calibration import best_temperature
 from audionet.training.head_trainers import TRAINERS, OnStep, TrainingSet
 from audionet.training.openset_fitting import Clips, fit_open_set
 from audionet.training.settings import HeadSettings
+from audionet.training.tensorboard import learning_curves
 from audionet.training.training_data import Material
 
-CURVE_ROWS = 1000  # of the training side, for the learning curves
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)
 MOST_FOLDS = 3  # of training and validation recordings, to score them by heads not trained on them
 PATIENCE_STEPS = 200  # without a lower loss on validation
@@ -157,7 +155,7 @@ def _attempts(
 ) -> Iterator[_Scored]:
     is_open = trainer == "softmax" and settings.l2 is None and len(material.rows["validation"])
     for l2 in L2_CANDIDATES if is_open else [settings.l2 or 0.0]:
-        with _learning_curves(summaries_dir, material, bottleneck, f"{trainer} {l2}") as draw_curves:
+        with learning_curves(summaries_dir, material, bottleneck, f"{trainer} {l2}") as draw_curves:
             yield _attempt(material, bottleneck, trainer, replace(settings, l2=l2), seed, draw_curves)
 
 
@@ -329,36 +327,3 @@ class _Progress:
         if loss < self._best_loss:
             self._best_loss, self.best_step, self.best_head = loss, step, head
         return step - self.best_step >= PATIENCE_STEPS
-
-
-@contextmanager
-def _learning_curves(summaries_dir: Path | None, material: Material, bottleneck: str, name: str) -> Iterator[OnStep]:
-    """Yield a function that notes a head's accuracy for TensorBoard while it is trained."""
-    if summaries_dir is None:
-        yield lambda step, head: None
-        return
-    with hushed():
-        import tensorflow  # noqa: F401 (several seconds; TensorBoard's writer would import it later, and aloud)
-        from tensorboard.summary import Writer
-
-    if read_mark(summaries_dir) is None:
-        mark_folder(summaries_dir, "summaries")
-    curves = []
-    for side in ("training", "validation"):
-        bottlenecks, numbers = material.take((side,), bottleneck=bottleneck)
-        if len(numbers):
-            some = np.random.default_rng(0).permutation(len(numbers))[:CURVE_ROWS]
-            writer = Writer(str(summaries_dir / f"{name} on {bottleneck}" / side))
-            curves.append((writer, bottlenecks[some], numbers[some]))
-
-    def note(step: int, head: Head) -> None:
-        for writer, bottlenecks, numbers in curves:
-            log_probabilities = log_softmax(head.logits(bottlenecks))
-            writer.add_scalar("accuracy", accuracy(numbers, log_probabilities.argmax(axis=1)), step)
-            writer.add_scalar("log_loss", log_loss(numbers, log_probabilities), step)
-
-    try:
-        yield note
-    finally:
-        for writer, _, _ in curves:
-            writer.close()

@@ -6,7 +6,7 @@ cross-validation, after which the classifier is trained on all; or they are in a
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,15 +14,17 @@ import numpy as np
 
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import Note
-from audionet.console import progress_bar
 from audionet.data.dataset import Example, levels_of
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
-from audionet.evaluation.data_audit import DataAudit, LeakAudit, audit_data
+from audionet.evaluation.data_audit import DataAudit, audit_data
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.evaluate_folder import evaluate_scored
+from audionet.evaluation.leakage import LeakAudit, content_keys
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, write_run
-from audionet.evaluation.test_set import Source, content_keys, evaluate_scored, find_test_sources, score_sources
+from audionet.evaluation.scoring import score_sources
+from audionet.evaluation.test_set import Source, find_test_sources
 from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.models.backbones.backbone import Backbone
@@ -30,55 +32,10 @@ from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity
 from audionet.reports.examples import heard_of, mistakes_of
 from audionet.reports.report import Report, card_of, write_report
-from audionet.training.holdout import HoldoutSettings
+from audionet.training.cross_validation import CrossValidation
 from audionet.training.model_selection import Attempt, Choice
 from audionet.training.similarity_fitting import fit_similarity
-from audionet.training.trainer import Graduate
-from audionet.training.training_data import Material, without_fold
-
-
-@dataclass(frozen=True)
-class CrossValidation:
-    """Every recording, scored by a head that was chosen and trained without its fold.
-
-    Attributes:
-        folds: how many there were.
-        scored: the recordings, those of no label included.
-        claimed_accuracy: the share of chunks that splits by chance would have claimed to be right.
-    """
-
-    folds: int
-    scored: list[ScoredRecording]
-    claimed_accuracy: float | None
-
-
-def cross_validate(
-    material: Material, learn: Callable[[Material], Graduate], holdout: HoldoutSettings
-) -> CrossValidation | None:
-    """Hold each fold out in turn, and choose and train anew without it.
-
-    Args:
-        material: as `gather` gave it for these folds.
-        learn: chooses and trains.
-        holdout: how many folds, and what of the rest is for validation.
-
-    Returns:
-        CrossValidation, or None if no folds are wanted.
-    """
-    if not holdout.folds:
-        return None
-    scored: list[ScoredRecording] = []
-    claims, chunks = [], []
-    with progress_bar(total=holdout.folds, description="Testing", unit="folds") as bar:
-        for fold in range(holdout.folds):
-            part = without_fold(material, fold, holdout=holdout)
-            learned = learn(part)
-            scored += score_held_out(learned.choice, learned.material)
-            claims.append(learned.choice.claimed_accuracy)
-            chunks.append(len(part.rows["testing"]))
-            bar.update()
-    claimed = None if None in claims else float(np.average(np.array(claims, float), weights=chunks))
-    return CrossValidation(holdout.folds, scored, claimed)
+from audionet.training.training_data import Material
 
 
 @dataclass(frozen=True)

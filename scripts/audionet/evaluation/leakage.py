@@ -1,0 +1,130 @@
+"""Leakage: what was trained on and tested on too, and what a careless split would have claimed."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet.audio.fingerprints import Fingerprint, SharedSound
+from audionet.evaluation.data_audit import (
+    NAMED_AT_MOST,
+    _counted,
+    _more,
+)
+from audionet.files import sha256_of
+from audionet.models.classifier import Classifier
+
+
+def content_key(content: bytes) -> int:
+    """Return 64 bits that stand for a picture, whatever is noted in its comment: its recording's name, for one."""
+    return int(sha256_of(_without_comment(content))[:16], 16)
+
+
+def content_keys(paths: Iterable[Path]) -> np.ndarray:
+    """Return the keys of picture files, sorted, uint64: what a classifier keeps of those that it was trained on."""
+    return np.array(sorted({content_key(path.read_bytes()) for path in paths}), np.uint64)
+
+
+def training_keys(classifier: Classifier) -> frozenset[int]:
+    """Return the keys of the pictures that a classifier was trained on; none, if it did not keep them."""
+    return frozenset(map(int, classifier.training_keys))
+
+
+def training_fingerprints(classifier: Classifier) -> Mapping[str, Fingerprint]:
+    """Return the fingerprints of the recordings that a classifier was trained on; none, if it did not keep them."""
+    return classifier.fingerprints
+
+
+def _without_comment(content: bytes) -> bytes:
+    """Cut the comments out of a jpg; anything else comes back as it is."""
+    if not content.startswith(b"\xff\xd8"):
+        return content
+    kept, place = [content[:2]], 2
+    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] not in (b"\xda", b""):
+        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        if content[place + 1 : place + 2] != b"\xfe":
+            kept.append(content[place:end])
+        place = max(end, place + 4)
+    return b"".join([*kept, content[place:]])
+
+
+@dataclass(frozen=True)
+class LeakAudit:
+    """What a careless split would have claimed, and what is on two sides in spite of a careful one.
+
+    Attributes:
+        honest_accuracy: share of chunks right, of recordings that training never saw; None without a testing side.
+        claimed_accuracy: the same for a split by chance, chunk by chunk; None where it was not computed.
+        chunks: how many were tested, either way.
+        shared: sound on two sides.
+        compared: how many recordings were compared; 0 where there was no sound to compare.
+    """
+
+    honest_accuracy: float | None
+    claimed_accuracy: float | None
+    chunks: int
+    shared: tuple[SharedSound, ...]
+    compared: int
+
+    def sentences(self) -> list[str]:
+        """Return what was found, in words, the pairs by name."""
+        pairs = [f"  {shared.sentence()}" for shared in self.shared[:NAMED_AT_MOST]]
+        return [*self.score_sentences(), self.sound_sentence(), *pairs, *(f"  {more}" for more in _more(self.shared))]
+
+    def score_sentences(self) -> list[str]:
+        """Return the honest score and the other one, in words."""
+        if self.honest_accuracy is None or self.claimed_accuracy is None:
+            return ["Without recordings held out for testing there is no honest score to compare with."]
+        gap = 100 * (self.claimed_accuracy - self.honest_accuracy)
+        leak = f"{gap:.1f} points of that would have been a leak" if gap >= 0.05 else "here that makes no difference"
+        return [
+            f"Honest score: {self.honest_accuracy:.1%} of {self.chunks} chunks right, of recordings that training "
+            "never saw.",
+            f"A split by chance, chunk by chunk, would have claimed {self.claimed_accuracy:.1%}: {leak}.",
+        ]
+
+    def sound_sentence(self) -> str:
+        """Return whether there is sound on two sides, in words."""
+        if not self.compared:
+            return "There was no sound to compare, so the same sound may be on two sides."
+        if not self.shared:
+            return (
+                f"No sound is on two sides of the split; {_counted(self.compared, 'recording')} were compared by ear."
+            )
+        pairs = "1 pair of recordings" if len(self.shared) == 1 else f"{len(self.shared)} pairs of recordings"
+        return (
+            f"{pairs} on two sides of the split hold the same sound, so the score is too good. Keep one recording of "
+            "each pair and train again."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the audit as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "LeakAudit":
+        """Rebuild an audit from `to_json`."""
+        return cls(**{**value, "shared": tuple(SharedSound(**shared) for shared in value["shared"])})
+
+
+def claimed_accuracy(
+    numbers: np.ndarray,
+    answers_of: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    *,
+    tested: int,
+    rng: np.random.Generator,
+) -> float:
+    """Return the accuracy that a split by chance would have claimed, chunks of a recording on both sides.
+
+    Args:
+        numbers: int, shape (n,), the label of every chunk, of all sides.
+        answers_of: given rows to train on and rows to test on, trains as the honest run did and returns the answers,
+            int, shape (tested,).
+        tested: how many chunks to test on: as many as the honest score rests on.
+        rng: decides the split.
+    """
+    order = rng.permutation(len(numbers))
+    testing, training = np.sort(order[:tested]), np.sort(order[tested:])
+    return float(np.mean(answers_of(training, testing) == numbers[testing]))

@@ -1,0 +1,187 @@
+"""Score the recordings of a test folder: drawn by processes side by side, scored in batches."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from audionet.audio import decoding
+from audionet.audio.chunks import Chunk
+from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
+from audionet.audio.measurements import Note, chunk_level_dbfs, listen
+from audionet.errors import InputError, PictureError, RecordingError
+from audionet.evaluation.evaluate import ScoredRecording
+from audionet.evaluation.leakage import content_key, training_fingerprints, training_keys
+from audionet.evaluation.test_set import Source
+from audionet.features.extraction import chunks_by_recipe
+from audionet.features.image_io import decode_picture, encode_jpg, read_about
+from audionet.features.recipes import Recipe
+from audionet.features.spectrogram import draw
+from audionet.files import printable
+from audionet.models.bottleneck_cache import BATCH_SIZE
+from audionet.models.classifier import Classifier
+from audionet.parallel import side_by_side
+
+
+@dataclass
+class ScoredFolder:
+    """The recordings of a test folder, scored.
+
+    Attributes:
+        scored: those that could be read.
+        notes: what `measures.listen` noted of their chunks, by name; none of pictures.
+        failures: reason by name of each that could not be read.
+        keys: of the content of each recording's pictures, by name.
+        shared: sound that is in training too.
+        excluded: names of those left out since they were in training.
+    """
+
+    scored: list[ScoredRecording] = field(default_factory=list)
+    notes: dict[str, list[Note]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    shared: tuple[SharedSound, ...] = ()
+    excluded: list[str] = field(default_factory=list)
+
+    @property
+    def in_training(self) -> list[str]:
+        """Names of recordings some chunk of which was trained on."""
+        return [one.recording for one in self.scored if one.in_training]
+
+    def without_training(self) -> "ScoredFolder":
+        """Leave out the recordings that were in training."""
+        kept = [one for one in self.scored if not one.in_training]
+        notes = {one.recording: self.notes[one.recording] for one in kept if one.recording in self.notes}
+        return replace(self, scored=kept, notes=notes, excluded=self.excluded + self.in_training)
+
+
+def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: int | None = None) -> ScoredFolder:
+    """Score recordings or pictures, as `Classifier.score` would one by one.
+
+    Args:
+        classifier: what to score with.
+        sources: what to score.
+        jobs: how many processes read and draw, by default one a core.
+
+    Raises:
+        InputError: they are recordings, and the classifier was trained on ordinary pictures.
+    """
+    recipe = classifier.recipe
+    if recipe is None and any(decoding.is_recording(source.paths[0]) for source in sources):
+        raise InputError(
+            "--audio_dir: this classifier was trained on ordinary pictures and cannot take recordings. Name a folder "
+            "of pictures by --image_dir instead."
+        )
+    trained_on = training_keys(classifier)
+    found = ScoredFolder()
+    tasks = [(source, recipe) for source in sources]
+    drawn = side_by_side(_draw_source, tasks, description="Scoring", jobs=jobs)
+    for batch in _batches(drawn, found.failures):
+        logits = classifier.logits([decode_picture(content) for _, one in batch for content in one.pictures])
+        start = 0
+        for source, one in batch:
+            rows = logits[start : start + len(one.pictures)]
+            start += len(one.pictures)
+            keys = found.keys[source.recording] = tuple(map(content_key, one.pictures))
+            known = sum(key in trained_on for key in keys)
+            found.scored.append(
+                ScoredRecording(
+                    recording=source.recording,
+                    label=source.label,
+                    logits=rows,
+                    offsets_seconds=one.offsets_seconds,
+                    in_training=known,
+                    open_set=classifier.open_set,
+                    levels_dbfs=one.levels_dbfs,
+                )
+            )
+            if one.notes:
+                found.notes[source.recording] = one.notes
+    return _compared_with_training(found, training_fingerprints(classifier))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A recording's pictures as jpg, how loud each is, and for sound what was noted of its chunks."""
+
+    pictures: list[bytes]
+    offsets_seconds: tuple[float, ...]
+    levels_dbfs: tuple[float, ...]
+    notes: list[Note]
+
+
+def _batches(
+    drawn: Iterable[tuple[tuple[Source, Recipe | None], _Drawn | str]], failures: dict[str, str]
+) -> Iterator[list[tuple[Source, _Drawn]]]:
+    """Yield recordings with their pictures, several at a time, so that the network has enough to do."""
+    batch: list[tuple[Source, _Drawn]] = []
+    for (source, _), one in drawn:
+        if isinstance(one, str):
+            failures[source.recording] = one
+            continue
+        batch.append((source, one))
+        if sum(len(one.pictures) for _, one in batch) >= BATCH_SIZE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
+    """Return the pictures of a recording, or the reason why there are none."""
+    source, recipe = task
+    try:
+        if recipe and decoding.is_recording(source.paths[0]):
+            return _draw_recording(source, recipe)
+        pictures = [_checked_picture(path, recipe) for path in source.paths]
+        return _Drawn(pictures, source.offsets_seconds, source.levels_dbfs, [])
+    except (RecordingError, PictureError) as error:
+        return str(error)
+    except OSError as error:
+        return f"{printable(error.filename or source.recording)}: {error.strerror}"
+
+
+def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
+    pictures, offsets, levels, notes = [], [], [], []
+    for chunk in read_source_chunks(source, recipe):
+        pictures.append(drawn_jpg(chunk.samples, recipe))
+        offsets.append(chunk.offset_seconds)
+        levels.append(chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz))
+        notes.append(listen(chunk, sample_rate_hz=recipe.sample_rate_hz))
+    return _Drawn(pictures, tuple(offsets), tuple(levels), notes)
+
+
+def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
+    content = path.read_bytes()
+    decode_picture(content, name=printable(path))
+    drawn_by = read_about(content).get("recipe")
+    if drawn_by and (recipe is None or Recipe.from_json(drawn_by).fingerprint != recipe.fingerprint):
+        raise PictureError(f"{printable(path)} was drawn by another recipe than the classifier's; pass --audio_dir.")
+    return content
+
+
+def read_source_chunks(source: Source, recipe: Recipe) -> Iterator[Chunk]:
+    return chunks_by_recipe(source.paths[0], recipe)
+
+
+def drawn_jpg(samples: np.ndarray, recipe: Recipe) -> bytes:
+    return encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality)
+
+
+def _compared_with_training(scored: ScoredFolder, trained: Mapping[str, Fingerprint]) -> ScoredFolder:
+    """Find sound that was in training too, even if it was encoded or cut otherwise."""
+    if not trained or not scored.notes:
+        return scored
+    tested = {recording: fingerprint_of(notes) for recording, notes in scored.notes.items()}
+    shared = shared_across({"training": trained, "testing": tested})
+    chunks: dict[str, int] = {}
+    for pair in shared:
+        name = pair.first if pair.first_side == "testing" else pair.second
+        per_chunk = tested[name].seconds / len(tested[name].digests)
+        chunks[name] = max(chunks.get(name, 1), round(pair.seconds / per_chunk))
+    rows = [
+        replace(one, in_training=min(len(one.logits), max(one.in_training, chunks.get(one.recording, 0))))
+        for one in scored.scored
+    ]
+    return replace(scored, scored=rows, shared=shared)

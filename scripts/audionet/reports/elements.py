@@ -1,0 +1,208 @@
+"""The elements that sections of a report are made of: tables, clips, and numbers as text."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from PIL import Image
+
+from audionet.files import printable
+from audionet.reports.figures import Figure
+from audionet.reports.sections import (
+    LONGEST_CLIP_SECONDS,
+)
+
+Json = Mapping[str, Any]
+
+MOST_ROWS = 2_000  # of a table; the JSON has them all
+
+MOST_OPEN_ROWS = 12
+
+NARROW_CHARACTERS = 48  # of a table that has room beside a figure
+
+LARGEST_PICTURE = 448  # pixels
+
+PICTURE_QUALITY = 85
+
+MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+class LeftOutError(Exception):
+    """A section has nothing to show; its text says why."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A clip that was answered wrong.
+
+    Attributes:
+        recording: where it is from.
+        label: what it is.
+        answer: what the classifier said.
+        probability: how sure it was.
+        offset_seconds: where in the recording the clip begins.
+        picture: uint8, shape (height, width, 3), as the classifier saw it.
+        samples: float32, shape (n,), in -1..1, to listen to; None for ordinary pictures.
+        sample_rate_hz: of the samples.
+    """
+
+    recording: str
+    label: str
+    answer: str
+    probability: float
+    offset_seconds: float = 0.0
+    picture: np.ndarray | None = None
+    samples: np.ndarray | None = None
+    sample_rate_hz: int = 16_000
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A clip to show how the classifier takes sound in.
+
+    Attributes:
+        recording: where it is from.
+        label: what it is.
+        picture: uint8, shape (height, width, 3), as the classifier sees it.
+        samples: float32, shape (n,), in -1..1.
+        sample_rate_hz: of the samples.
+    """
+
+    recording: str
+    label: str
+    picture: np.ndarray
+    samples: np.ndarray
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What somebody should know who is handed the classifier.
+
+    Attributes:
+        facts: pairs of what and which: what it was trained on, weights and their licence, how it was trained.
+        uses: sentences about what it is for.
+        never: sentences about what it must not be used for.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    uses: tuple[str, ...]
+    never: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be folded away.
+
+    Attributes:
+        caption: what it is.
+        columns: headings.
+        rows: a text for each column; the first names the row.
+        numbers: which columns are flushed right.
+        is_open: whether it is unfolded at first.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: frozenset[int]
+    is_open: bool
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it has room beside a figure."""
+        texts = [self.columns, *self.rows]
+        return sum(max(map(len, column)) for column in zip(*texts, strict=True)) <= NARROW_CHARACTERS
+
+
+@dataclass
+class Section:
+    """A part of the page: paragraphs, paragraphs that stand out, figures with captions, tables, clips, a model card."""
+
+    key: str
+    title: str
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    figures: list[tuple[Figure, str]] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    clips: list[dict[str, str]] = field(default_factory=list)
+    card: ModelCard | None = None
+
+
+def picture_uri(picture: np.ndarray) -> str:
+    """Return a picture, uint8, shape (height, width, 3), as a data URI of a jpg."""
+    image = Image.fromarray(picture)
+    image.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=PICTURE_QUALITY)
+    return _data_uri("image/jpeg", file.getvalue())
+
+
+def sound_uri(samples: np.ndarray, sample_rate_hz: int) -> str:
+    """Return the first seconds of a clip as a data URI of mp3, which every browser plays, or else of wav."""
+    samples = np.clip(samples[: LONGEST_CLIP_SECONDS * sample_rate_hz], -1, 1)
+    file = io.BytesIO()
+    if "MP3" not in soundfile.available_formats():  # libsndfile writes it since 1.1
+        soundfile.write(file, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
+        return _data_uri("audio/wav", file.getvalue())
+    rate_hz = min(MP3_RATES_HZ, key=lambda rate_hz: abs(rate_hz - sample_rate_hz))
+    if rate_hz != sample_rate_hz:
+        samples = soxr.resample(samples, sample_rate_hz, rate_hz)
+    soundfile.write(file, samples, rate_hz, format="MP3", subtype="MPEG_LAYER_III")
+    return _data_uri("audio/mpeg", file.getvalue())
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def needed(evaluation: Json | None) -> Json:
+    """Return the evaluation, or raise where there is none."""
+    if not evaluation:
+        raise LeftOutError("no recordings were tested")
+    return evaluation
+
+
+def why(evaluation: Json, name: str, otherwise: str) -> str:
+    """Return the reason that the evaluation gives for a number that it lacks."""
+    return (evaluation.get("not_computed") or {}).get(name, otherwise)
+
+
+def table(
+    caption: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], *, most_open: int = MOST_OPEN_ROWS
+) -> Table:
+    """Return a table of texts, unfolded if it is short, cut if it is longer than anybody reads."""
+    if len(rows) > MOST_ROWS:
+        caption = f"{caption}: the first {MOST_ROWS} of {len(rows)}"
+    texts = tuple(tuple(map(printable, row)) for row in rows[:MOST_ROWS])
+    numbers = frozenset(
+        column for column in range(1, len(columns)) if texts and all(_is_number(row[column]) for row in texts)
+    )
+    return Table(caption, tuple(columns), texts, numbers, is_open=len(rows) <= most_open)
+
+
+def _is_number(text: str) -> bool:
+    return text in ("", "–") or text.lstrip("−-+")[:1].isdigit()
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage with one decimal, if that is not zero; a dash for None."""
+    return "–" if share is None else f"{share:.1%}".replace(".0%", "%")
+
+
+def decimal(value: float | None, places: int = 3) -> str:
+    """Return a number with so many decimals; a dash for None."""
+    return "–" if value is None else f"{value:.{places}f}"
+
+
+def range_text(low: float, high: float) -> str:
+    return f"{percent(low)} to {percent(high)}"
+
+
+def signed(value: float) -> str:
+    return f"{value:.0f}".replace("-", "−")
