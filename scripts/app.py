@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.cli import run_script
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import InputError, check
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
@@ -66,7 +66,7 @@ def serve(options: AppOptions) -> int:
         from audionet.app import server
         from audionet.app.access import is_loopback
         from audionet.app.sandbox import Limits
-        from audionet.app.state import PageSettings
+        from audionet.app.state import AppSettings
     except ModuleNotFoundError as error:
         raise InputError(
             f"The page needs the package {error.name}, which is not installed. Type make setup, or pip install -r "
@@ -76,11 +76,11 @@ def serve(options: AppOptions) -> int:
     token = options.token
     if not is_loopback(options.host):
         token = token or secrets.token_urlsafe(16)
-        say(
+        log(
             f"Warning: --host {options.host} lets other machines in. Whoever has the address below can use the page; "
             "what they send goes over the network as plain text."
         )
-    settings = PageSettings(
+    settings = AppSettings(
         model=options.model,
         taught_dir=options.taught_dir,
         examples_dir=options.examples_dir,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.cli import run_script
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
 from audionet.models.backbones.settings import Engine
@@ -96,11 +96,11 @@ def bench(options: BenchOptions) -> int:
         "growth": [],
     }
     for name in chosen:
-        say(name)
+        log(name)
         result["steps"].append(steps_module.measure(name, steps_module.BENCHES[name](workshop), rounds=options.rounds))
         write_json(options.output_dir / "speed.json", result)  # so that a killed run keeps what it measured
     for name in growing if options.growth else ():
-        say(f"Growth: {name}")
+        log(f"Growth: {name}")
         result["growth"].append(scaling.measure_growth(name, workshop, rounds=options.growth_rounds))
         write_json(options.output_dir / "speed.json", result)
     tables, introduction = tables_module.tables(result), tables_module.introduction(result)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from audionet.cli import EXIT_FAILED, run_script
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import check
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable
@@ -75,7 +75,7 @@ def make_data(options: DataMakerOptions) -> int:
         keep_wav=options.keep_wav,
     )
     for recording, reason in tally.failures.items():
-        say(f"Set aside: {printable(recording)}: {reason}")
+        log(f"Set aside: {printable(recording)}: {reason}")
     for label, pictures in sorted(tally.chunks.items()):
         minutes = tally.sound_seconds[label] / 60
         print(f"{printable(label)}: {tally.recordings[label]} recordings, {minutes:.1f} minutes, {pictures} pictures")
@@ -84,7 +84,7 @@ def make_data(options: DataMakerOptions) -> int:
         for fact in audit.facts:
             print(fact)
         for warning in audit.warnings:
-            say(f"Note: {warning}")
+            log(f"Note: {warning}")
     print(
         f"{tally.recordings_made} recordings drawn, {tally.recordings_kept} unchanged, {len(tally.failures)} failed, "
         f"{tally.pictures_removed} old pictures removed. Pictures: {printable(options.image_dir)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.cli import Positional, run_script
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
 
@@ -50,7 +50,7 @@ def enroll(options: EnrollOptions) -> int:
         chunks = enrollment.enrol(options.model, classifier, options.label, enrollment.files_of(options.clips))
         print(f"Enrolled {printable(options.label)} by {chunks} chunks. {enrollment.space_of(classifier).sentence()}")
         if chunks < enrollment.FEW_CHUNKS:
-            say(f"{chunks} chunks are few; add clips of other days, and enrol the label again with all of them.")
+            log(f"{chunks} chunks are few; add clips of other days, and enrol the label again with all of them.")
     elif options.remove is not None:
         enrollment.remove(options.model, options.remove)
         print(f"Removed {printable(options.remove)}.")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from audionet.cli import run_script
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
 
@@ -61,7 +61,7 @@ def export(options: ExportOptions) -> int:
     )
     held_out, trained_on = parity.find_clips(classifier, sources)
     if not held_out:
-        say("All of these recordings had a part in training, so that accuracies are too good to be true.")
+        log("All of these recordings had a part in training, so that accuracies are too good to be true.")
     result = export_module.export(
         classifier,
         options.output,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, changed, run_script
-from audionet.console import say
+from audionet.console import log
 from audionet.features.recipes import check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.settings import BackboneSettings
@@ -101,7 +101,7 @@ def retrain(options: RetrainOptions) -> int:
     run.write_report(options.report, title=options.output_model.name, data_audit=training_run.data_audit_of(notes))
     run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
     for picture, reason in learned.material.failures.items():
-        say(f"Set aside: {printable(picture)}: {reason}")
+        log(f"Set aside: {printable(picture)}: {reason}")
     summary.warn(run.tested.evaluation)
     for line in [*run.closing_lines(options.output_model), f"Report: {printable(options.report)}"]:
         print(line)

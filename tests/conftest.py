@@ -168,20 +168,22 @@ def gathered(drawn):
     """What `gather` makes of `drawn`."""
     from audionet.data.dataset import read_dataset
     from audionet.training.holdout import HoldoutSettings
-    from audionet.training.training_data import gather
+    from audionet.training.training_data import gather_training_data
 
     bottleneck_dir = drawn.parent / "bottlenecks"
     dataset = read_dataset(drawn, bottleneck_dir / "pictures.sqlite")
-    return gather(dataset, FakeBackbone(), bottleneck_dir=bottleneck_dir, holdout=HoldoutSettings(views=0))
+    return gather_training_data(
+        dataset, FakeBackbone(), bottleneck_dir=bottleneck_dir, holdout=HoldoutSettings(views=0)
+    )
 
 
 @pytest.fixture(scope="session")
 def chosen(gathered):
     """The head chosen and trained on `speakers`."""
-    from audionet.training.model_selection import choose
+    from audionet.training.model_selection import select_model
     from audionet.training.settings import HeadSettings
 
-    return choose(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
+    return select_model(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ import io
 import os
 import sys
 
-from audionet.console import hushed, progress_bar, say
+from audionet.console import log, progress_bar, silence_native_stderr
 
 
 class Terminal(io.StringIO):
@@ -30,12 +30,12 @@ def test_a_log_file_is_spared_the_progress_bar(capsys):
 
 
 def test_messages_go_to_stderr(capsys):
-    say("Set aside: a.mp3")
+    log("Set aside: a.mp3")
     assert capsys.readouterr() == ("", "Set aside: a.mp3\n")
 
 
 def test_what_a_native_library_writes_is_hushed_and_nothing_later(capfd):
-    with hushed():
+    with silence_native_stderr():
         os.write(2, b"chatter")
     os.write(2, b"news")
     assert capfd.readouterr().err == "news"

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from audionet.file_cache import Ledger, stamp_of
+from audionet.file_cache import FileCache, file_stamp
 
 ENTRY = ("a.mp3", (10, 20), {"chunks": [0, 1]})
 
@@ -13,47 +13,47 @@ def path(tmp_path):
 
 
 def recalled(path, context=""):
-    with Ledger(path, context=context) as ledger:
+    with FileCache(path, context=context) as ledger:
         return ledger.recall_all()
 
 
 def test_what_is_noted_is_recalled_by_the_next_run(path):
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         ledger.note([ENTRY])
     assert recalled(path) == {"a.mp3": ((10, 20), {"chunks": [0, 1]})}
 
 
 def test_a_later_note_takes_the_place_of_an_earlier_one(path):
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         ledger.note([ENTRY])
         ledger.note([("a.mp3", (11, 21), "new")])
     assert recalled(path) == {"a.mp3": ((11, 21), "new")}
 
 
 def test_what_was_noted_in_another_context_is_known_but_not_recalled(path):
-    with Ledger(path, context="old recipe") as ledger:
+    with FileCache(path, context="old recipe") as ledger:
         ledger.note([ENTRY])
-    with Ledger(path, context="new recipe") as ledger:
+    with FileCache(path, context="new recipe") as ledger:
         assert ledger.recall_all() == {}
         assert ledger.known_paths() == {"a.mp3"}
 
 
 def test_what_is_forgotten_is_gone(path):
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         ledger.note([ENTRY])
         ledger.forget(["a.mp3"])
     assert recalled(path) == {}
 
 
 def test_a_note_is_kept_though_the_run_is_killed_right_after(path):
-    ledger = Ledger(path)
+    ledger = FileCache(path)
     ledger.note([ENTRY])
     assert "a.mp3" in recalled(path)  # the first one was never closed
     ledger.close()
 
 
 def test_entries_are_noted_together_or_not_at_all(path):
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         with pytest.raises(TypeError, match="not JSON serializable"):
             ledger.note([ENTRY, ("b.mp3", (1, 2), object())])
         assert ledger.recall_all() == {}
@@ -61,13 +61,13 @@ def test_entries_are_noted_together_or_not_at_all(path):
 
 def test_a_path_may_hold_any_bytes(path):
     name = os.fsdecode(b"it's \"\n-\xff.mp3")
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         ledger.note([(name, (1, 2), None)])
     assert set(recalled(path)) == {name}
 
 
 def fill_and_damage(path, damage):
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         ledger.note([(f"{number}.mp3", (1, 2), "x" * 500) for number in range(1000)])
     content = path.read_bytes()
     path.write_bytes(damage(content))
@@ -85,7 +85,7 @@ def fill_and_damage(path, damage):
 )
 def test_a_damaged_ledger_is_started_anew(path, damage):
     fill_and_damage(path, damage)
-    with Ledger(path) as ledger:
+    with FileCache(path) as ledger:
         ledger.recall_all()
         ledger.note([ENTRY])
     assert recalled(path)["a.mp3"] == ((10, 20), {"chunks": [0, 1]})
@@ -94,12 +94,12 @@ def test_a_damaged_ledger_is_started_anew(path, damage):
 def test_a_stamp_changes_with_content_or_time(tmp_path):
     file = tmp_path / "a.mp3"
     file.write_bytes(b"one")
-    before = stamp_of(file)
+    before = file_stamp(file)
     os.utime(file, ns=(1, 1))
-    assert stamp_of(file) != before
-    assert stamp_of(file) == (3, 1)
+    assert file_stamp(file) != before
+    assert file_stamp(file) == (3, 1)
 
 
 def test_a_file_that_is_not_there_has_no_stamp(tmp_path):
     with pytest.raises(FileNotFoundError):
-        stamp_of(tmp_path / "nowhere")
+        file_stamp(tmp_path / "nowhere")

@@ -14,7 +14,7 @@ from typing import TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import AudioNetError, InputError, check
 from audionet.files import disk_is_full
 
@@ -57,10 +57,10 @@ def run_script(
             options = parse_options(options_class, description, argv, default=defaults(options))
         return work(options)
     except InputError as error:
-        say(f"Error: {error}")
+        log(f"Error: {error}")
         return EXIT_USAGE
     except AudioNetError as error:
-        say(f"Error: {error}")
+        log(f"Error: {error}")
         return EXIT_FAILED
     except BrokenPipeError:
         # Whoever read our output has gone; what is still buffered for it must not raise again at exit.
@@ -70,13 +70,13 @@ def run_script(
         if not disk_is_full(error):
             raise
         place = f" for {error.filename}" if error.filename else ""
-        say(
+        log(
             f"Error: no room left on the disk{place}. What was finished is kept; free some space and type the same "
             "command again to go on."
         )
         return EXIT_FAILED
     except KeyboardInterrupt:
-        say("Interrupted. What was finished is kept; the same command goes on from there.")
+        log("Interrupted. What was finished is kept; the same command goes on from there.")
         return EXIT_INTERRUPTED
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 WATCHED = "AUDIONET_WATCHED"
 
 
-def say(message: str) -> None:
+def log(message: str) -> None:
     """Print a message for the person at the keyboard: to stderr, so that results on stdout stay clean."""
     print(message, file=sys.stderr, flush=True)
 
@@ -40,7 +40,7 @@ def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
+def silence_native_stderr() -> Iterator[None]:
     """Keep native libraries from writing to stderr while the block runs, as TensorFlow does when it is imported.
 
     Python's own messages and exceptions are not affected by this; a crash of the process would be silent.

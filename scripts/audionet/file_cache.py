@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-Stamp = tuple[int, int]  # size in bytes, modification time in nanoseconds
+FileStamp = tuple[int, int]  # size in bytes, modification time in nanoseconds
 
 
-def stamp_of(path: Path) -> Stamp:
+def file_stamp(path: Path) -> FileStamp:
     """Return the size and modification time of a file.
 
     Raises:
@@ -29,7 +29,7 @@ def stamp_of(path: Path) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
-class Ledger:
+class FileCache:
     """A dictionary on disk from a file's path to a JSON value, valid while the file's stamp is the same.
 
     Args:
@@ -42,7 +42,7 @@ class Ledger:
         self._context = context
         self._connection = _open(path)
 
-    def recall_all(self) -> dict[str, tuple[Stamp, Any]]:
+    def recall_all(self) -> dict[str, tuple[FileStamp, Any]]:
         """Return every path noted in this context with its stamp and value."""
         rows = self._connection.execute(
             "SELECT path, size, mtime_ns, value FROM files WHERE context = ?", (self._context,)
@@ -58,7 +58,7 @@ class Ledger:
         """Return every path noted in any context."""
         return {os.fsdecode(path) for (path,) in self._connection.execute("SELECT path FROM files")}
 
-    def note(self, entries: Iterable[tuple[str, Stamp, object]]) -> None:
+    def note(self, entries: Iterable[tuple[str, FileStamp, object]]) -> None:
         """Note (path, stamp, value) entries, all or none of them, in place of what was known of those paths."""
         with _told_as_os_error(), self._connection:
             self._connection.executemany(
@@ -78,7 +78,7 @@ class Ledger:
         """Close the file."""
         self._connection.close()
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> "FileCache":
         return self
 
     def __exit__(self, *exception: object) -> None:

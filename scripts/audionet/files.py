@@ -85,7 +85,7 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def fingerprint_of(value: object) -> str:
+def digest_of(value: object) -> str:
     """Return 16 hexadecimal digits that stand for any JSON value."""
     return sha256_of(json.dumps(value, sort_keys=True).encode())[:16]
 

@@ -1,6 +1,6 @@
 """Phrases for messages."""
 
 
-def named(noun: str, names: list[str], most: int = 10) -> str:
+def named_list(noun: str, names: list[str], most: int = 10) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.console import say
+from audionet.console import log
 from audionet.data.augmentation import ChunkFile, plan_views
 from audionet.data.dataset import Dataset, Example, levels_of, read_dataset
 from audionet.data.preprocessing import make_pictures
@@ -34,9 +34,9 @@ from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
 from audionet.models.head import Head
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.model_selection import Choice, choose
+from audionet.training.model_selection import Choice, select_model
 from audionet.training.settings import HeadSettings
-from audionet.training.training_data import Material, gather
+from audionet.training.training_data import TrainingData, gather_training_data
 from benchmarks.baselines import Cepstra, Resemblyzer, missing_peer, regress
 from benchmarks.test_conditions import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions
 
@@ -61,7 +61,7 @@ def dataset_of(
     """
     tally = make_pictures(audio_dir, folder / "data_image", recipe=recipe or find_recipe("default"))
     for recording, reason in tally.failures.items():
-        say(f"Set aside: {printable(recording)}: {reason}")
+        log(f"Set aside: {printable(recording)}: {reason}")
     return read_dataset(folder / "data_image", folder / "pictures.sqlite", group_by=group_by), tally.failures
 
 
@@ -82,9 +82,9 @@ class DefaultTraining:
         load = loader_of(BackboneSettings(architecture=self.architecture), of_sound=True)
         return load(bottleneck=bottleneck or union_of(candidate_bottlenecks(self.architecture)))
 
-    def choose(self, material: Material) -> Choice:
+    def choose(self, material: TrainingData) -> Choice:
         """Choose bottleneck and head on validation, and train the head."""
-        return choose(
+        return select_model(
             material, candidates=candidate_bottlenecks(self.architecture), settings=HeadSettings(), seed=self.seed
         )
 
@@ -182,7 +182,7 @@ class Ear:
         """Return the cache; opening it reads all that is in it."""
         return BottleneckCache(self._bottleneck_dir, self.reader)
 
-    def material(self, trial: Trial, holdout: HoldoutSettings) -> Material:
+    def material(self, trial: Trial, holdout: HoldoutSettings) -> TrainingData:
         """Return what there is to train on."""
         raise NotImplementedError
 
@@ -210,9 +210,9 @@ class Eye(Ear):
         super().__init__(reader, bottleneck_dir, pool)
         self.prepare = partial(as_picture, height=reader.height, width=reader.width)
 
-    def material(self, trial: Trial, holdout: HoldoutSettings) -> Material:
+    def material(self, trial: Trial, holdout: HoldoutSettings) -> TrainingData:
         """Return what retrain.py would train on."""
-        return gather(trial.dataset, self.reader, bottleneck_dir=self._bottleneck_dir, holdout=holdout)
+        return gather_training_data(trial.dataset, self.reader, bottleneck_dir=self._bottleneck_dir, holdout=holdout)
 
 
 class Listener(Ear):
@@ -220,7 +220,7 @@ class Listener(Ear):
 
     prepare = staticmethod(as_sound)
 
-    def material(self, trial: Trial, holdout: HoldoutSettings) -> Material:
+    def material(self, trial: Trial, holdout: HoldoutSettings) -> TrainingData:
         """Return the same chunks and views on the same sides as `gather` would."""
         dataset = trial.dataset
         recipe = _recipe_of(trial)
@@ -233,7 +233,7 @@ class Listener(Ear):
         side_of_row = np.array([sides[example.group] for example in dataset.examples])
         chunks = chunk_files(dataset.examples)
         planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
-        return Material(
+        return TrainingData(
             labels=dataset.labels,
             recipe=recipe,
             examples=dataset.examples,
@@ -284,7 +284,7 @@ class System:
 
     name: str
     ear: Ear
-    train: Callable[[Material], Trained]
+    train: Callable[[TrainingData], Trained]
     serve: Callable[[str], Ear]
     views: int
 
@@ -294,8 +294,8 @@ def network(
 ) -> System:
     """Return a network that is trained as retrain.py trains it."""
 
-    def train(material: Material) -> Trained:
-        choice = choose(material, candidates=candidates, settings=head)
+    def train(material: TrainingData) -> Trained:
+        choice = select_model(material, candidates=candidates, settings=head)
         attempts = [asdict(attempt) for attempt in choice.attempts]
         return Trained(choice.head, choice.best.bottleneck, {**asdict(choice.best), "attempts": attempts})
 
@@ -305,7 +305,7 @@ def network(
 def listener(name: str, ear: Ear, *, views: int, standardised: bool) -> System:
     """Return something that listens, with a logistic regression behind it, on standardised vectors or as they are."""
 
-    def train(material: Material) -> Trained:
+    def train(material: TrainingData) -> Trained:
         (bottleneck,) = material.slices
         head = regress(material, bottleneck=bottleneck, standardised=standardised)
         return Trained(head, bottleneck, {"trainer": "regression", "bottleneck": bottleneck})
@@ -336,7 +336,7 @@ def systems_of(
         ear = eye(union_of([*candidates, "classic"]))
         is_classic_size = (ear.reader.height, ear.reader.width) == (find_architecture(name).image_size,) * 2
         classic_ear = ear if is_classic_size else classic_eye("classic")
-        say(ear.reader.sentence())
+        log(ear.reader.sentence())
         softmax = HeadSettings(head="softmax")
         systems += [
             network(name, ear, candidates=candidates, head=HeadSettings(), serve=eye, views=views),
@@ -345,7 +345,7 @@ def systems_of(
     if with_peers:
         systems.append(listener("MFCC", Listener(Cepstra(recipe), bottleneck_dir, pool), views=0, standardised=True))
         if missing := missing_peer():
-            say(missing)
+            log(missing)
         else:
             encoder = Listener(Resemblyzer(), bottleneck_dir, pool)
             heard = partial(listener, ear=encoder, standardised=False)
@@ -364,7 +364,7 @@ def encoders(
         recipe: of the pictures.
     """
     if missing := missing_peer():
-        say(missing)
+        log(missing)
         return {}
     assert recipe is not None  # the pictures were drawn of recordings
     encoder = Listener(Resemblyzer(), bottleneck_dir, pool)
@@ -439,7 +439,7 @@ def benchmark(systems: Sequence[System], trials: Sequence[Trial], *, holdout: Ho
     }
 
 
-def _with_views(material: Material, count: int) -> Material:
+def _with_views(material: TrainingData, count: int) -> TrainingData:
     """Keep the first views of each picture."""
     kept = material.view_numbers < count
     return replace(

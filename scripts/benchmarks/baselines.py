@@ -17,7 +17,7 @@ from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
 from audionet.models.head import Head
 from audionet.training.head_trainers import moments
-from audionet.training.training_data import Material
+from audionet.training.training_data import TrainingData
 
 RESEMBLYZER = "0.1.4"
 QUIETEST_DBFS = -30  # Resemblyzer turns up what is quieter
@@ -111,7 +111,7 @@ def _import_quietly(name: str) -> Any:
         return importlib.import_module(name)
 
 
-def regress(material: Material, *, bottleneck: str, standardised: bool) -> Head:
+def regress(material: TrainingData, *, bottleneck: str, standardised: bool) -> Head:
     """Train scikit-learn's logistic regression as it comes, on training and validation recordings.
 
     Args:

@@ -26,7 +26,7 @@ from audionet.files import whole_file
 from audionet.inference.timeline import Span, Timeline, make_timeline
 from audionet.models.classifier import UNKNOWN, Classifier
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.training_data import gather
+from audionet.training.training_data import gather_training_data
 from audionet.training.training_run import finish
 from benchmarks.accuracy import DefaultTraining
 
@@ -49,7 +49,7 @@ def train_without(
     labels = tuple(label for label in dataset.labels if label not in strangers)
     name = f"without {len(strangers)} strangers"  # a split is remembered by the folder's name
     known = replace(dataset, examples=examples, labels=labels, folder=dataset.folder / name)
-    gathered = gather(
+    gathered = gather_training_data(
         known, training.load(), bottleneck_dir=bottleneck_dir, holdout=replace(holdout, testing_percentage=0)
     )
     choice = training.choose(gathered)

@@ -16,16 +16,16 @@ import numpy as np
 from audionet.console import progress_bar
 from audionet.data.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
+from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
-from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
 from audionet.files import sha256_of
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
+from audionet.training.cross_validation import score_held_out
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
-from audionet.training.training_data import Material, gather
-from audionet.training.training_run import score_held_out
+from audionet.training.training_data import TrainingData, gather_training_data
 
 LEAST_PROBABILITY = 0.5  # of the rival, for a clip to count as known
 FEWEST_KNOWN = 3  # labels, so that the threshold is fitted as it is by default
@@ -79,7 +79,7 @@ def measure(
     draws: Sequence[Draw],
     *,
     backbone: Backbone,
-    choose: Callable[[Material], Choice],
+    choose: Callable[[TrainingData], Choice],
     bottleneck_dir: Path,
     holdout: HoldoutSettings,
 ) -> dict:
@@ -99,7 +99,7 @@ def measure(
         `eer`, `false_accept_rate` and `false_reject_rate`; `mean` of these over the draws; `n_known` and `n_unknown`,
         recordings in all draws.
     """
-    collect = partial(gather, backbone=backbone, bottleneck_dir=bottleneck_dir, holdout=holdout)
+    collect = partial(gather_training_data, backbone=backbone, bottleneck_dir=bottleneck_dir, holdout=holdout)
     found = []
     with progress_bar(total=len(draws), description="Training", unit="draws") as bar:
         for draw in draws:
@@ -115,7 +115,7 @@ def measure(
     }
 
 
-def material_of(dataset: Dataset, draw: Draw, collect: Callable[[Dataset], Material]) -> Material:
+def material_of(dataset: Dataset, draw: Draw, collect: Callable[[Dataset], TrainingData]) -> TrainingData:
     """Return what there is to train on, the labels held out as impostors all of whom are for testing."""
     known = tuple(example for example in dataset.examples if example.label in draw.known)
     unknown = tuple(
@@ -128,7 +128,7 @@ def material_of(dataset: Dataset, draw: Draw, collect: Callable[[Dataset], Mater
     return replace(material, impostor_rows={"training": everyone[:0], "validation": everyone[:0], "testing": everyone})
 
 
-def _measured(draw: Draw, material: Material, choice: Choice) -> dict:
+def _measured(draw: Draw, material: TrainingData, choice: Choice) -> dict:
     scored = score_held_out(choice, material)
     evaluation = evaluate(scored, material.labels)
     warm = evaluate([replace(one, logits=one.logits * choice.temperature) for one in scored], material.labels)

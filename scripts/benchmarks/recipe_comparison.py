@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from audionet.cli import changed
-from audionet.console import say
+from audionet.console import log
 from audionet.data.dataset import Dataset, Example, levels_of
 from audionet.data.splits import split
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.classifier import Answer, Classifier
 from audionet.tables import Table
-from audionet.training.trainer import Course, Graduate, Settings
+from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
 from benchmarks.accuracy import dataset_of, groups_by_name
 
 QUIETEST = 1e-30  # a probability, whose logarithm is finite
@@ -62,7 +62,7 @@ def contest(
             if tested is None:
                 tested = _held_out(dataset, test, seed)
             known = tuple(example for example in dataset.examples if example.recording not in tested)
-            course = Course(
+            course = Trainer(
                 replace(dataset, examples=known),
                 _settings(recipe, group_by=group_by, seed=seed),
                 bottleneck_dir=Path(scratch) / "bottlenecks",
@@ -71,7 +71,7 @@ def contest(
             seconds = time.perf_counter() - start
             labels, count = dataset.labels, len({example.recording for example in known})
             rows.append(_row(recipe, learned, seconds, dataset, tested, audio_dir))
-            say("  ".join(_cells(rows[-1])))
+            log("  ".join(_cells(rows[-1])))
     return {"labels": list(labels), "trained_on": count, "recordings": len(tested or ()), "recipes": rows}
 
 
@@ -98,15 +98,15 @@ def _held_out(dataset: Dataset, test: str | None, seed: int) -> frozenset[str]:
     return frozenset(example.recording for example in dataset.examples if example.group in groups)
 
 
-def _settings(recipe: Recipe, *, group_by: str, seed: int) -> Settings:
+def _settings(recipe: Recipe, *, group_by: str, seed: int) -> TrainingSettings:
     """Return the recipe's own, but that nothing is held out for testing: that was done for all of them."""
-    settings = changed(Settings(), recipe.training)
+    settings = changed(TrainingSettings(), recipe.training)
     holdout = replace(settings.holdout, testing_percentage=0, folds=0, group_by=group_by, random_seed=seed)
     return replace(settings, holdout=holdout)
 
 
 def _row(
-    recipe: Recipe, learned: Graduate, seconds: float, dataset: Dataset, tested: frozenset[str], audio_dir: Path
+    recipe: Recipe, learned: TrainedModel, seconds: float, dataset: Dataset, tested: frozenset[str], audio_dir: Path
 ) -> dict:
     material, best = learned.material, learned.choice.best
     classifier = Classifier(

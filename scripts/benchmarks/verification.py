@@ -16,13 +16,13 @@ import numpy as np
 from audionet.console import progress_bar
 from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
-from audionet.evaluation.metrics import auroc, detection_curve, equal_error_rate
+from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
 from audionet.models.backbones.backbone import Backbone
 from audionet.tables import print_table
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
 from audionet.training.similarity_fitting import Trials, fit_space
-from audionet.training.training_data import Material, gather
+from audionet.training.training_data import TrainingData, gather_training_data
 from benchmarks.open_set import Draw, material_of
 
 OURS = "AudioNet"
@@ -35,7 +35,7 @@ def measure(
     draws: Sequence[Draw],
     *,
     backbone: Backbone,
-    choose: Callable[[Material], Choice],
+    choose: Callable[[TrainingData], Choice],
     bottleneck_dir: Path,
     holdout: HoldoutSettings,
     peers: Mapping[str, Callable[[Sequence[Example]], np.ndarray]] | None = None,
@@ -58,7 +58,7 @@ def measure(
     Raises:
         InputError: a draw leaves out nothing that could be the same or another.
     """
-    collect = partial(gather, backbone=backbone, bottleneck_dir=bottleneck_dir, holdout=holdout)
+    collect = partial(gather_training_data, backbone=backbone, bottleneck_dir=bottleneck_dir, holdout=holdout)
     label_of = {example.recording: example.label for example in dataset.examples}
     found = []
     with progress_bar(total=len(draws), description="Comparing", unit="draws") as bar:
@@ -84,7 +84,7 @@ def measure(
     return {"labels": list(dataset.labels), "draws": found, "mean": systems}
 
 
-def _places(material: Material, bottleneck: str) -> np.ndarray:
+def _places(material: TrainingData, bottleneck: str) -> np.ndarray:
     """Return where the chunks of labels left out lie in a space that is fitted on the others, as in training."""
     rows, numbers, _ = material.take_for_training(material.rows_of(("training", "validation")), bottleneck=bottleneck)
     space = fit_space(rows, numbers, np.arange(len(numbers)))

@@ -4,11 +4,11 @@ from conftest import noise, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet.app.overview import BANDS, MOST_MOMENTS, RATE_HZ, Glance
+from audionet.app.overview import BANDS, MOST_MOMENTS, RATE_HZ, Overview
 
 
-def glance_at(samples: np.ndarray, *edges: int) -> Glance:
-    glance = Glance()
+def glance_at(samples: np.ndarray, *edges: int) -> Overview:
+    glance = Overview()
     for block in np.split(samples, edges):
         glance.add(block)
     return glance

@@ -25,16 +25,16 @@ from hypothesis import strategies as st
 import app
 from audionet.app.routes import make_app
 from audionet.app.sandbox import Limits
-from audionet.app.state import Line, PageSettings
+from audionet.app.state import AppSettings, RequestQueue
 from audionet.errors import InputError
 
 HOME = "http://127.0.0.1"
 
 
 @pytest.fixture(scope="module")
-def page_settings(saved, speakers, tmp_path_factory) -> PageSettings:
+def page_settings(saved, speakers, tmp_path_factory) -> AppSettings:
     folder = tmp_path_factory.mktemp("page")
-    return PageSettings(
+    return AppSettings(
         model=saved / "retrained_model",
         taught_dir=folder / "taught",
         examples_dir=speakers,
@@ -253,7 +253,7 @@ def test_our_own_page_may_ask(client, clip):
 def open_client(page_settings):
     """A page that is open to other machines."""
     rules = {**vars(page_settings), "host": "0.0.0.0", "token": "a-good-token"}
-    with TestClient(make_app(PageSettings(**rules)), base_url="http://lab.example") as client:
+    with TestClient(make_app(AppSettings(**rules)), base_url="http://lab.example") as client:
         yield client
 
 
@@ -370,7 +370,7 @@ def test_a_classifier_of_another_visitor_cannot_be_chosen(client, page_settings)
 
 def test_without_a_classifier_the_page_opens_and_says_what_to_do(page_settings, clip, tmp_path):
     rules = {**vars(page_settings), "model": tmp_path / "nothing"}
-    with TestClient(make_app(PageSettings(**rules)), base_url=HOME) as client:
+    with TestClient(make_app(AppSettings(**rules)), base_url=HOME) as client:
         assert "There is no classifier yet" in client.get("/").text
         response = predict(client, clip)
         assert response.status_code == 409 and "make train" in response.json()["detail"]
@@ -382,7 +382,7 @@ def test_the_classifier_of_an_earlier_run_can_be_chosen(page_settings, saved, tm
         run = {"format": 1, "started": f"2026-01-0{number + 1}", "arguments": {"output_model": str(folder)}}
         (tmp_path / f"{number}.json").write_text(json.dumps(run))
     rules = {**vars(page_settings), "model": tmp_path / "nothing", "runs_dir": tmp_path}
-    with TestClient(make_app(PageSettings(**rules)), base_url=HOME) as client:
+    with TestClient(make_app(AppSettings(**rules)), base_url=HOME) as client:
         assert client.get("/health").json()["labels"] == ["alice", "bob", "carol"]
 
 
@@ -428,7 +428,7 @@ class SlowApart:
 def test_those_who_wait_are_served_in_order_and_others_asked_to_come_again():
     async def story():
         apart = SlowApart()
-        line = Line(apart, most=5)
+        line = RequestQueue(apart, most=5)
         waiting = [asyncio.create_task(line.do("task", number=number)) for number in range(5)]
         await asyncio.sleep(0)
         late = await asyncio.gather(line.do("task", number=9), return_exceptions=True)
@@ -487,7 +487,7 @@ def test_fifty_at_once_are_all_answered_and_memory_stays_flat(saved, tmp_path):
 
 
 def test_more_than_may_wait_are_asked_to_come_again(page_settings, clip):
-    with TestClient(make_app(PageSettings(**{**vars(page_settings), "most_waiting": 1})), base_url=HOME) as client:
+    with TestClient(make_app(AppSettings(**{**vars(page_settings), "most_waiting": 1})), base_url=HOME) as client:
         client.app.state.page.line.waiting = 1
         response = predict(client, clip)
         client.app.state.page.line.waiting = 0

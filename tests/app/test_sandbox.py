@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audionet.app.sandbox import Apart, CrashError, Limits, OvertimeError
+from audionet.app.sandbox import CrashError, Limits, OvertimeError, SandboxedWorker
 from audionet.errors import RecordingError
 
 
@@ -59,7 +59,7 @@ TASKS = {
 
 @pytest.fixture(scope="module")
 def apart():
-    with Apart(TASKS, Limits(seconds=2.0, file_bytes=1 << 20)) as apart:
+    with SandboxedWorker(TASKS, Limits(seconds=2.0, file_bytes=1 << 20)) as apart:
         yield apart
 
 
@@ -124,7 +124,7 @@ def test_many_who_ask_at_once_all_get_their_own_answer(apart):
 
 
 def test_closing_removes_everything():
-    apart = Apart(TASKS, Limits())
+    apart = SandboxedWorker(TASKS, Limits())
     process = apart.do("process_id")
     apart.close()
     assert not apart.scratch.exists() and not is_running(process)

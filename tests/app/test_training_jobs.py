@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from audionet.app.training_jobs import Lesson, check_teachable, held_out_arguments, outcome_in_words
+from audionet.app.training_jobs import TrainingJob, check_teachable, held_out_arguments, outcome_in_words
 from audionet.app.users import RefusedError
 
 
 def test_bars_of_a_training_become_words_and_a_share():
-    lesson = Lesson()
+    lesson = TrainingJob()
     seen = []
     for line in ("Drawing:  25%|##5  | 1/4", "Drawing: 100%|#####| 4/4", "Bottlenecks:   0%| | 0/9", "some words"):
         lesson.note(line)

@@ -6,15 +6,15 @@ from conftest import names_below
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.app.users import Allowance, MissingError, RefusedError, Visitor, checked_label
+from audionet.app.users import Allowance, MissingError, RefusedError, User, checked_label
 
 
 @pytest.fixture
-def visitor(tmp_path) -> Visitor:
-    return Visitor("secret of one", taught_dir=tmp_path / "taught", allowance=Allowance(clips=4, labels=2, models=2))
+def visitor(tmp_path) -> User:
+    return User("secret of one", taught_dir=tmp_path / "taught", allowance=Allowance(clips=4, labels=2, models=2))
 
 
-def add_clip(visitor: Visitor, label: str) -> Path:
+def add_clip(visitor: User, label: str) -> Path:
     sound = visitor.folder.parent.parent / "sound.wav"
     sound.write_bytes(b"sound")
     return visitor.audio_dir / label / visitor.keep_clip(label, sound)
@@ -35,7 +35,7 @@ def test_a_label_goes_with_its_last_clip(visitor):
 
 def test_nobody_finds_what_is_anothers(visitor, tmp_path):
     add_clip(visitor, "alice")
-    other = Visitor("secret of another", taught_dir=tmp_path / "taught")
+    other = User("secret of another", taught_dir=tmp_path / "taught")
     assert other.labels() == {} and not list(other.models())
     for work in (other.clip, other.remove_clip):
         with pytest.raises(MissingError):

@@ -9,7 +9,15 @@ from conftest import RATE_HZ, noise, tone, write_sound
 
 from audionet.audio.chunks import Chunk
 from audionet.audio.decoding import read_wav
-from audionet.audio.measurements import bandwidth_hz, chunk_level_dbfs, clipped_share, digest, listen, measure, peaks_of
+from audionet.audio.measurements import (
+    bandwidth_hz,
+    chunk_level_dbfs,
+    clipped_share,
+    digest,
+    measure,
+    measure_chunk,
+    peaks_of,
+)
 
 
 def measured(samples: np.ndarray) -> dict:
@@ -28,7 +36,7 @@ def test_a_full_scale_sine_has_a_level_of_minus_3_and_a_peak_of_0_dbfs():
 
 def test_the_level_of_a_chunk_is_that_which_is_noted_of_it():
     short = chunk(np.tile(tone(1000, 0.5, level=0.1), 4), seconds=0.5)
-    noted = listen(short, sample_rate_hz=RATE_HZ)["measures"]["level_dbfs"]
+    noted = measure_chunk(short, sample_rate_hz=RATE_HZ)["measures"]["level_dbfs"]
     assert chunk_level_dbfs(short, sample_rate_hz=RATE_HZ) == pytest.approx(noted, abs=0.01)
 
 
@@ -80,11 +88,13 @@ def test_a_digest_is_of_the_sound_and_not_of_its_file(tmp_path):
 def test_a_note_leaves_out_the_repetition_that_fills_a_chunk():
     short = noise(0.5)
     filled = np.resize(short, 2 * RATE_HZ)
-    assert listen(chunk(filled, 0.5), sample_rate_hz=RATE_HZ) == listen(chunk(short, 0.5), sample_rate_hz=RATE_HZ)
+    assert measure_chunk(chunk(filled, 0.5), sample_rate_hz=RATE_HZ) == measure_chunk(
+        chunk(short, 0.5), sample_rate_hz=RATE_HZ
+    )
 
 
 def test_a_note_is_json_of_half_a_kilobyte_that_gives_the_peaks_back():
-    note = json.loads(json.dumps(listen(chunk(noise(2.0), 2.0), sample_rate_hz=RATE_HZ)))
+    note = json.loads(json.dumps(measure_chunk(chunk(noise(2.0), 2.0), sample_rate_hz=RATE_HZ)))
     assert len(json.dumps(note)) < 1000
     assert note["offset_seconds"] == 6.0
     assert peaks_of(note).shape[1] == 2 and len(peaks_of(note)) > 10

@@ -16,7 +16,7 @@ from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.model_selection import choose
+from audionet.training.model_selection import select_model
 from audionet.training.settings import HeadSettings
 from benchmarks import open_set
 
@@ -57,7 +57,7 @@ def result(four_speakers, tmp_path_factory):
         four_speakers,
         open_set.draws_of(LABELS, held_out=1, count=4),
         backbone=FakeBackbone(),
-        choose=partial(choose, candidates=["rows"], settings=HeadSettings(head="lda")),
+        choose=partial(select_model, candidates=["rows"], settings=HeadSettings(head="lda")),
         bottleneck_dir=tmp_path_factory.mktemp("bottlenecks"),
         holdout=HoldoutSettings(views=0),
     )

@@ -13,7 +13,7 @@ from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.model_selection import choose
+from audionet.training.model_selection import select_model
 from audionet.training.settings import HeadSettings
 from audionet.training.similarity_fitting import Trials
 from benchmarks import open_set, verification
@@ -46,7 +46,7 @@ def measure(dataset, tmp_path_factory):
             dataset,
             draws,
             backbone=FakeBackbone(),
-            choose=partial(choose, candidates=["rows"], settings=HeadSettings(head="lda")),
+            choose=partial(select_model, candidates=["rows"], settings=HeadSettings(head="lda")),
             bottleneck_dir=folder,
             holdout=HoldoutSettings(views=0),
             peers=peers,

@@ -3,7 +3,7 @@ from conftest import noise, tone, write_sound
 
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures, pictures_for
-from audionet.data.published_datasets import find_layout, listed_recordings
+from audionet.data.published_datasets import find_published_dataset, listed_recordings
 from audionet.data.splits import split
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
@@ -44,11 +44,11 @@ def esc(tmp_path):
 
 
 def listed(folder):
-    return listed_recordings(folder, find_layout(folder))
+    return listed_recordings(folder, find_published_dataset(folder))
 
 
 def test_folders_of_labels_have_no_layout(audio_dir):
-    assert find_layout(audio_dir) is None
+    assert find_published_dataset(audio_dir) is None
 
 
 def test_a_recording_is_named_by_its_label_its_fold_and_its_file(urban, esc):

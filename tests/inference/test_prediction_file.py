@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.errors import InputError, RecordingError
-from audionet.inference.prediction_file import RowFile, answer_columns, answer_row
+from audionet.inference.prediction_file import PredictionFile, answer_columns, answer_row
 from audionet.models.classifier import Answer
 
 LABELS = ("a,b", 'quote"', "line\nbreak")
@@ -31,8 +31,8 @@ def failure(name: str) -> dict:
     return answer_row(Path(name), RecordingError(f"{name} is silent"), model="m", top_k=3)
 
 
-def open_rows(path: Path, **options) -> RowFile:
-    return RowFile(path, **{"columns": COLUMNS, "model": "m", "resume": False, **options})
+def open_rows(path: Path, **options) -> PredictionFile:
+    return PredictionFile(path, **{"columns": COLUMNS, "model": "m", "resume": False, **options})
 
 
 def read(path: Path) -> list[dict]:

@@ -209,9 +209,9 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.features.recipes import find_recipe
     from audionet.models.backbones.backbone import load_backbone
     from audionet.training.holdout import HoldoutSettings
-    from audionet.training.model_selection import choose
+    from audionet.training.model_selection import select_model
     from audionet.training.settings import HeadSettings
-    from audionet.training.training_data import gather
+    from audionet.training.training_data import gather_training_data
     from audionet.training.training_run import finish
     from benchmarks.diarization import error_rates, write_conversation
 
@@ -222,13 +222,13 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
             (tmp_path / "audio" / label / name).symlink_to(SAMPLE_AUDIO / label / name)
     make_pictures(tmp_path / "audio", tmp_path / "images", recipe=find_recipe("default"))
     backbone = load_backbone("efficientnet_lite0", bottleneck="block3")
-    gathered = gather(
+    gathered = gather_training_data(
         read_dataset(tmp_path / "images", tmp_path / "pictures.sqlite"),
         backbone,
         bottleneck_dir=tmp_path / "bottlenecks",
         holdout=HoldoutSettings(views=0, testing_percentage=0),
     )
-    choice = choose(gathered, candidates=["block3"], settings=HeadSettings(head="lda"))
+    choice = select_model(gathered, candidates=["block3"], settings=HeadSettings(head="lda"))
     classifier = finish(gathered, choice, backbone).classifier
     held_out = {label: [SAMPLE_AUDIO / label / "03.mp3"] for label in labels}
     truth = write_conversation(tmp_path / "talk.mp3", held_out, seconds=120, seed=0, recipe=classifier.recipe)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.evaluation import metrics
+from audionet.evaluation.detection import auroc, detection_curve
 from audionet.models.openset import OpenSet, Space
 from audionet.training.openset_fitting import FALSE_ACCEPT_RATE, Clips, fit_open_set
 
@@ -81,18 +81,18 @@ class TestSpace:
 
     def test_known_clips_score_above_strangers(self, known, strangers):
         space = Space.fit(known.logits, known.numbers)
-        curve = metrics.detection_curve(space.score(known.logits), space.score(strangers.logits))
-        assert metrics.auroc(curve) > 0.95
+        curve = detection_curve(space.score(known.logits), space.score(strangers.logits))
+        assert auroc(curve) > 0.95
 
     def test_it_tells_more_than_the_probability_of_the_answer(self, known, strangers):
         space = Space.fit(known.logits, known.numbers)
-        ours = metrics.detection_curve(space.score(known.logits), space.score(strangers.logits))
+        ours = detection_curve(space.score(known.logits), space.score(strangers.logits))
         likeliest = [
             (logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))).max(1)
             - logits.max(1)
             for logits in (known.logits, strangers.logits)
         ]
-        assert metrics.auroc(ours) > metrics.auroc(metrics.detection_curve(*likeliest)) + 0.05
+        assert auroc(ours) > auroc(detection_curve(*likeliest)) + 0.05
 
     def test_the_best_claim_is_the_score(self, known):
         space = Space.fit(known.logits, known.numbers)

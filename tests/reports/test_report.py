@@ -14,7 +14,7 @@ from audionet.evaluation.data_audit import DataAudit, Giveaway, Sounds
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.evaluation.leakage import LeakAudit
 from audionet.reports import figures
-from audionet.reports.elements import Heard, Mistake, sound_uri, table
+from audionet.reports.elements import ExampleClip, Mistake, sound_uri, table
 from audionet.reports.report import Report, card_of, render, write_report
 from audionet.reports.sections import pick_mistakes
 
@@ -61,8 +61,8 @@ def mistake(label: str = "alice") -> Mistake:
     return Mistake(f"{label}/1.mp3", label, NASTY, 0.91, 14.0, picture, tone(440, 2.0), RATE_HZ)
 
 
-def heard(label: str = "alice") -> Heard:
-    return Heard(f"{label}/1.mp3", label, mistake().picture, tone(440, 2.0), RATE_HZ)
+def heard(label: str = "alice") -> ExampleClip:
+    return ExampleClip(f"{label}/1.mp3", label, mistake().picture, tone(440, 2.0), RATE_HZ)
 
 
 def training() -> dict:

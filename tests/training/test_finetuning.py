@@ -18,19 +18,21 @@ from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.settings import NetworkSettings
-from audionet.training.trainer import Course, Graduate, Settings
+from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
 from audionet.training.training_run import finish
 
 LABELS = ("checks", "columns", "rows")
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     backbone=BackboneSettings(image_size=16),
     whole=NetworkSettings(network="cnvrg", epochs=12, network_batch_size=16, network_rate=0.003),
     holdout=HoldoutSettings(views=0),
 )
 
 
-def teach(dataset: Dataset, settings: Settings, *, bottleneck_dir: Path, summaries_dir: Path | None = None) -> Graduate:
-    course = Course(dataset, settings, bottleneck_dir=bottleneck_dir)
+def teach(
+    dataset: Dataset, settings: TrainingSettings, *, bottleneck_dir: Path, summaries_dir: Path | None = None
+) -> TrainedModel:
+    course = Trainer(dataset, settings, bottleneck_dir=bottleneck_dir)
     return course.learn(course.material, summaries_dir=summaries_dir)
 
 
@@ -192,7 +194,7 @@ def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, 
 
 def test_an_unknown_network_lists_the_known():
     with pytest.raises(InputError, match="--network: expected one of cnvrg, simple_audio, efficientnet_lite0"):
-        trainer.check_settings(Settings(whole=NetworkSettings(network="resnet")))
+        trainer.check_settings(TrainingSettings(whole=NetworkSettings(network="resnet")))
 
 
 def test_pictures_too_small_for_a_network_are_refused(dataset, tmp_path):
@@ -216,7 +218,7 @@ def test_settings_that_cannot_work_are_refused(settings, message):
 
 @pytest.mark.slow
 def test_fine_tuning_goes_on_from_the_head_and_keeps_the_better(drawn, tmp_path, capsys):
-    settings = Settings(
+    settings = TrainingSettings(
         backbone=BackboneSettings(bottleneck="block3", image_size=96),
         holdout=HoldoutSettings(views=1),
         whole=NetworkSettings(fine_tune=4, epochs=1, steps_per_epoch=2),
@@ -240,7 +242,7 @@ def test_fine_tuning_starts_at_the_head(drawn, tmp_path, monkeypatch, capsys):
             course._model, 0, {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}
         ),
     )
-    settings = Settings(
+    settings = TrainingSettings(
         backbone=BackboneSettings(bottleneck="block3", image_size=96),
         holdout=HoldoutSettings(views=0),
         whole=NetworkSettings(fine_tune="all", epochs=1),
@@ -253,7 +255,7 @@ def test_fine_tuning_starts_at_the_head(drawn, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_fine_tuning_needs_validation(drawn, tmp_path):
-    settings = Settings(
+    settings = TrainingSettings(
         backbone=BackboneSettings(bottleneck="block3", image_size=96),
         holdout=HoldoutSettings(views=0, validation_percentage=0),
         whole=NetworkSettings(fine_tune="all"),

@@ -7,17 +7,18 @@ from conftest import FakeBackbone, names_below
 from audionet.evaluation.metrics import balanced_accuracy
 from audionet.files import read_mark
 from audionet.training import model_selection
+from audionet.training.cross_validation import score_held_out
 from audionet.training.head_trainers import TRAINERS
-from audionet.training.model_selection import Attempt, choose
+from audionet.training.model_selection import Attempt, select_model
 from audionet.training.settings import HeadSettings
-from audionet.training.training_run import finish, score_held_out
+from audionet.training.training_run import finish
 
 SETTINGS = HeadSettings(how_many_training_steps=20)
 
 
 def train(material, *, trainer="lda", **options):
     settings = replace(SETTINGS, head=trainer)
-    return finish(material, choose(material, candidates=["rows"], settings=settings, **options), FakeBackbone())
+    return finish(material, select_model(material, candidates=["rows"], settings=settings, **options), FakeBackbone())
 
 
 def test_what_was_held_out_takes_no_part_in_training(gathered):
@@ -89,7 +90,7 @@ def test_the_best_of_several_bottlenecks_is_chosen(gathered):
         slices={"junk": (0, width), "rows": (width, 2 * width)},
     )
     settings = replace(SETTINGS, head="lda")
-    assert choose(both, candidates=["junk", "rows"], settings=settings).best.bottleneck == "rows"
+    assert select_model(both, candidates=["junk", "rows"], settings=settings).best.bottleneck == "rows"
 
 
 @pytest.mark.parametrize("emptied", ["validation", "testing"])

@@ -10,7 +10,7 @@ from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.training_data import gather
+from audionet.training.training_data import gather_training_data
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def collect(image_dir, tmp_path, backbone):
     def collect(**holdout):
         cache = tmp_path / "bottlenecks"
         dataset = read_dataset(image_dir, cache / "pictures.sqlite")
-        return gather(dataset, backbone, bottleneck_dir=cache, holdout=HoldoutSettings(**{"views": 0, **holdout}))
+        return gather_training_data(
+            dataset, backbone, bottleneck_dir=cache, holdout=HoldoutSettings(**{"views": 0, **holdout})
+        )
 
     return collect
 
@@ -116,6 +118,8 @@ def test_ordinary_pictures_have_no_views(tmp_path, backbone):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode_jpg(np.full((40, 40, 3), index, np.uint8), quality=90))
     dataset = read_dataset(tmp_path / "images", tmp_path / "ledger.sqlite")
-    material = gather(dataset, backbone, bottleneck_dir=tmp_path / "cache", holdout=HoldoutSettings(views=3))
+    material = gather_training_data(
+        dataset, backbone, bottleneck_dir=tmp_path / "cache", holdout=HoldoutSettings(views=3)
+    )
     assert material.recipe is None
     assert len(material.views) == 0

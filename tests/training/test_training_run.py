@@ -13,19 +13,19 @@ from PIL import Image
 from audionet.data.dataset import UNKNOWN_LABEL, read_dataset
 from audionet.errors import InputError
 from audionet.files import mark_folder
-from audionet.training.cross_validation import cross_validate
+from audionet.training.cross_validation import cross_validate, score_held_out
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.model_selection import choose
+from audionet.training.model_selection import select_model
 from audionet.training.settings import HeadSettings
-from audionet.training.trainer import Graduate
-from audionet.training.training_data import Material, gather, with_negatives, without_fold
-from audionet.training.training_run import check_replaceable, finish, score_held_out
+from audionet.training.trainer import TrainedModel
+from audionet.training.training_data import TrainingData, gather_training_data, with_unknown, without_fold
+from audionet.training.training_run import check_replaceable, finish
 
-choose_lda = partial(choose, candidates=["rows"], settings=HeadSettings(head="lda"))
+choose_lda = partial(select_model, candidates=["rows"], settings=HeadSettings(head="lda"))
 
 
-def learn_lda(material: Material) -> Graduate:
-    return Graduate(material, choose_lda(material), FakeBackbone())
+def learn_lda(material: TrainingData) -> TrainedModel:
+    return TrainedModel(material, choose_lda(material), FakeBackbone())
 
 
 @pytest.fixture
@@ -36,9 +36,11 @@ def collect(drawn, tmp_path, backbone):
         settings = HoldoutSettings(**{"views": 0, **holdout})
         dataset = read_dataset(drawn, tmp_path / "ledger.sqlite")
         if negatives:
-            dataset, failures = with_negatives(dataset, negatives, tmp_path / "bottlenecks")
+            dataset, failures = with_unknown(dataset, negatives, tmp_path / "bottlenecks")
             assert not failures
-        return gather(dataset, backbone, bottleneck_dir=tmp_path / "bottlenecks", holdout=settings), settings
+        return gather_training_data(
+            dataset, backbone, bottleneck_dir=tmp_path / "bottlenecks", holdout=settings
+        ), settings
 
     return collect
 
@@ -168,7 +170,7 @@ def test_folds_that_leave_a_label_nothing_to_choose_by_are_refused(drawn, tmp_pa
         jpg.unlink()
     dataset = read_dataset(image_dir, tmp_path / "ledger.sqlite")
     with pytest.raises(InputError, match="Too few recordings"):
-        gather(dataset, backbone, bottleneck_dir=tmp_path / "cache", holdout=HoldoutSettings(folds=3))
+        gather_training_data(dataset, backbone, bottleneck_dir=tmp_path / "cache", holdout=HoldoutSettings(folds=3))
 
 
 # A test folder

@@ -43,7 +43,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class GateRules:
+class AccessRules:
     """What the gate lets in.
 
     Attributes:
@@ -59,7 +59,7 @@ class GateRules:
     body_seconds: float = 120.0
 
 
-class Gate:
+class AccessMiddleware:
     """The checks, as a layer around the application.
 
     Args:
@@ -67,7 +67,7 @@ class Gate:
         rules: what it lets in.
     """
 
-    def __init__(self, app: ASGIApp, rules: GateRules):
+    def __init__(self, app: ASGIApp, rules: AccessRules):
         self._app = app
         self._rules = rules
 
@@ -128,7 +128,7 @@ class Gate:
 class _Body:
     """A body that is read only so far and waited for only so long."""
 
-    def __init__(self, receive: Receive, rules: GateRules):
+    def __init__(self, receive: Receive, rules: AccessRules):
         self._receive = receive
         self._rules = rules
         self._bytes = 0

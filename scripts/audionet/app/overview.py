@@ -23,7 +23,7 @@ BANDS = 96
 RANGE_DB = 70.0
 
 
-class Glance:
+class Overview:
     """Gathers the moments of a sound, block by block.
 
     Attributes:

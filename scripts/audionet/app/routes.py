@@ -23,12 +23,12 @@ from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 
 from audionet.app import worker_tasks
-from audionet.app.access import Gate, GateRules, problem
+from audionet.app.access import AccessMiddleware, AccessRules, problem
 from audionet.app.sandbox import CrashError, OvertimeError
 from audionet.app.schemas import Health, Prediction, Problem, Reason, Taught
-from audionet.app.state import BusyError, Page, PageSettings
+from audionet.app.state import AppSettings, AppState, BusyError
 from audionet.app.users import STRANGERS, MissingError, Model, RefusedError
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import AudioNetError, ClassifierError, PictureError, RecordingError
 from audionet.evaluation import runs
 from audionet.files import printable
@@ -49,14 +49,14 @@ STATUS_OF = {
 }
 
 
-def page_of(request: Request) -> Page:
+def page_of(request: Request) -> AppState:
     """Return what the routes share."""
     return request.app.state.page
 
 
 # Whatever the environment says, nothing is sent anywhere; versions without this setting have nothing to stop.
 NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-PageDep = Annotated[Page, Depends(page_of)]
+PageDep = Annotated[AppState, Depends(page_of)]
 FileField = Annotated[UploadFile, File(description="A recording or a picture, in any usual format.")]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request lacks something or has something wrong"},
@@ -72,7 +72,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(settings: PageSettings) -> FastAPI:
+def make_app(settings: AppSettings) -> FastAPI:
     """Return the application, ready to be served.
 
     Args:
@@ -81,7 +81,7 @@ def make_app(settings: PageSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.page = page = Page(settings)
+        app.state.page = page = AppState(settings)
         warming_up = asyncio.create_task(page.warm_up())
         yield
         await page.close()
@@ -107,7 +107,7 @@ def make_app(settings: PageSettings) -> FastAPI:
     app.add_exception_handler(HTTPException, _explain_status)
     app.add_exception_handler(BusyError, _send_away)
     app.add_exception_handler(RuntimeError, _confess)
-    app.add_middleware(Gate, rules=GateRules(settings.host, settings.token, settings.most_bytes))
+    app.add_middleware(AccessMiddleware, rules=AccessRules(settings.host, settings.token, settings.most_bytes))
     return app
 
 
@@ -127,7 +127,7 @@ async def _explain_status(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _confess(request: Request, error: Exception) -> JSONResponse:
-    say(str(error))
+    log(str(error))
     return problem(500, "A fault of this program, not of yours. The window that it runs in says more.")
 
 
@@ -280,7 +280,7 @@ def _add_pages(router: APIRouter) -> None:
     templates = Jinja2Templates(HERE / "templates")
     templates.env.filters["printable"] = printable
 
-    def show(request: Request, page: Page, name: str, **more: Any) -> HTMLResponse:
+    def show(request: Request, page: AppState, name: str, **more: Any) -> HTMLResponse:
         model = page.model(request)
         common = {
             "here": name,
@@ -328,20 +328,20 @@ def _add_pages(router: APIRouter) -> None:
         return health_of(chosen, page)
 
 
-def health_of(model: Model, page: Page) -> Health:
+def health_of(model: Model, page: AppState) -> Health:
     """Return how the page is doing with a classifier."""
     labels = model.labels()
     return Health(status="ok" if labels else "no model", model=model.name, labels=labels, waiting=page.line.waiting)
 
 
-def taught_by(request: Request, page: Page) -> Taught:
+def taught_by(request: Request, page: AppState) -> Taught:
     """Return the visitor's labels and clips, and the training that runs or was the last to run."""
     visitor = page.visitor(request)
     lesson = page.school.lesson_of(visitor)
     return Taught(labels=visitor.labels(), lesson=asdict(lesson) if lesson else None)
 
 
-def reports(request: Request, page: Page) -> Iterator[tuple[Mapping, Path | None]]:
+def reports(request: Request, page: AppState) -> Iterator[tuple[Mapping, Path | None]]:
     """Yield each record of a run that the visitor may see, the newest first, with its report if that is still there."""
     seen: set[str] = set()
     for runs_dir in (page.visitor(request).runs_dir, page.settings.runs_dir):
@@ -352,7 +352,7 @@ def reports(request: Request, page: Page) -> Iterator[tuple[Mapping, Path | None
             yield record, Path(place) if place and is_latest and Path(place).is_file() else None
 
 
-def run_rows(request: Request, page: Page) -> list[dict[str, Any]]:
+def run_rows(request: Request, page: AppState) -> list[dict[str, Any]]:
     """Return the table of runs: of each the texts of its row, its id, and whether it has a report."""
     return [
         {"texts": runs.rows_of([record])[0], "id": record.get("id"), "has_report": path is not None}

@@ -52,7 +52,7 @@ class Limits:
     file_bytes: int = 1 << 29
 
 
-class Apart:
+class SandboxedWorker:
     """A process apart that does named tasks, one at a time.
 
     Args:
@@ -71,7 +71,7 @@ class Apart:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def __enter__(self) -> "Apart":
+    def __enter__(self) -> "SandboxedWorker":
         return self
 
     def __exit__(self, *_: object) -> None:

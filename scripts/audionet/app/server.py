@@ -7,14 +7,14 @@ import webbrowser
 import uvicorn
 
 from audionet.app.routes import make_app
-from audionet.app.state import PageSettings
+from audionet.app.state import AppSettings
 from audionet.errors import InputError
 
 IDLE_SECONDS = 30
 MORE_CONNECTIONS = 200  # than may wait: for pages, pictures and those who are told to come again
 
 
-def serve(settings: PageSettings, *, port: int, open_browser: bool) -> int:
+def serve(settings: AppSettings, *, port: int, open_browser: bool) -> int:
     """Serve the page until interrupted, and return the exit status.
 
     Args:
@@ -58,7 +58,7 @@ def _take(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _address(settings: PageSettings, port: int) -> str:
+def _address(settings: AppSettings, port: int) -> str:
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/" + (f"?token={settings.token}" if settings.token else "")

@@ -16,14 +16,14 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from audionet.app import worker_tasks
-from audionet.app.sandbox import Apart, Limits
-from audionet.app.training_jobs import School
-from audionet.app.users import MissingError, Model, Visitor
+from audionet.app.sandbox import Limits, SandboxedWorker
+from audionet.app.training_jobs import TrainingQueue
+from audionet.app.users import MissingError, Model, User
 from audionet.audio import decoding
 from audionet.errors import AudioNetError
 from audionet.evaluation import runs
 from audionet.features.image_io import PICTURE_SUFFIXES
-from audionet.files import fingerprint_of, printable
+from audionet.files import digest_of, printable
 from audionet.models.classifier import ABOUT_NAME
 
 SERVED = "served"
@@ -44,7 +44,7 @@ class BusyError(AudioNetError):
 
 
 @dataclass(frozen=True)
-class PageSettings:
+class AppSettings:
     """What the page works with and what it lets in.
 
     Attributes:
@@ -72,7 +72,7 @@ class PageSettings:
     limits: Limits = field(default_factory=Limits)
 
 
-class Line:
+class RequestQueue:
     """Those who wait for the one process that answers; who came first is served first.
 
     Args:
@@ -80,7 +80,7 @@ class Line:
         most: how many may be in line.
     """
 
-    def __init__(self, apart: Apart, most: int):
+    def __init__(self, apart: SandboxedWorker, most: int):
         self._apart = apart
         self._most = most
         self._turn = asyncio.Lock()
@@ -109,18 +109,18 @@ class Line:
             self.waiting -= 1
 
 
-class Page:
+class AppState:
     """Everything that the routes share.
 
     Args:
         settings: what the page works with.
     """
 
-    def __init__(self, settings: PageSettings):
+    def __init__(self, settings: AppSettings):
         self.settings = settings
-        self.apart = Apart(worker_tasks.TASKS, settings.limits)
-        self.line = Line(self.apart, settings.most_waiting)
-        self.school = School()
+        self.apart = SandboxedWorker(worker_tasks.TASKS, settings.limits)
+        self.line = RequestQueue(self.apart, settings.most_waiting)
+        self.school = TrainingQueue()
         self.uploads = Path(tempfile.mkdtemp(prefix="audionet-uploads-"))
         self._runs_changed = 0
         self._run_folders: list[Path] = []
@@ -137,9 +137,9 @@ class Page:
         await asyncio.to_thread(self.apart.close)
         shutil.rmtree(self.uploads, ignore_errors=True)
 
-    def visitor(self, request: Request) -> Visitor:
+    def visitor(self, request: Request) -> User:
         """Return who asks."""
-        return Visitor(request.state.visitor_secret, taught_dir=self.settings.taught_dir)
+        return User(request.state.visitor_secret, taught_dir=self.settings.taught_dir)
 
     def models(self, request: Request) -> list[Model]:
         """Return the classifiers that a visitor may use: the first one, their own, and those of recorded runs."""
@@ -156,7 +156,7 @@ class Page:
             named = (str((record.get("arguments") or {}).get("output_model") or "") for record in reversed(records))
             self._run_folders = [Path(name) for name in dict.fromkeys(named) if name]
         return [
-            Model(f"run/{fingerprint_of(str(folder))}", f"{folder.parent.name}/{folder.name}", folder)
+            Model(f"run/{digest_of(str(folder))}", f"{folder.parent.name}/{folder.name}", folder)
             for folder in self._run_folders
             if (folder / ABOUT_NAME).is_file() and folder.resolve() != self.settings.model.resolve()
         ]

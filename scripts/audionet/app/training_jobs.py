@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-from audionet.app.users import STRANGERS, RefusedError, Visitor
+from audionet.app.users import STRANGERS, RefusedError, User
 from audionet.console import WATCHED
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent
@@ -27,7 +27,7 @@ RECORDINGS_TO_MEASURE = 3
 
 
 @dataclass
-class Lesson:
+class TrainingJob:
     """One training, from the press of the button to its end.
 
     Attributes:
@@ -56,23 +56,23 @@ class Lesson:
             self.share = None if done else percent / 100
 
 
-class School:
+class TrainingQueue:
     """Trains one visitor's clips after the other's."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task] = set()
-        self._lessons: dict[Path, Lesson] = {}
+        self._lessons: dict[Path, TrainingJob] = {}
 
-    def lesson_of(self, visitor: Visitor) -> Lesson | None:
+    def lesson_of(self, visitor: User) -> TrainingJob | None:
         """Return the visitor's training that runs or was the last to run."""
         return self._lessons.get(visitor.folder)
 
-    def forget(self, visitor: Visitor) -> None:
+    def forget(self, visitor: User) -> None:
         """Forget the visitor's last training."""
         self._lessons.pop(visitor.folder, None)
 
-    def begin(self, visitor: Visitor) -> Lesson:
+    def begin(self, visitor: User) -> TrainingJob:
         """Begin to train on the visitor's clips.
 
         Raises:
@@ -82,7 +82,7 @@ class School:
         last = self.lesson_of(visitor)
         if last and not last.is_over:
             raise RefusedError("A training of yours runs already. Wait for its end.")
-        lesson = self._lessons[visitor.folder] = Lesson()
+        lesson = self._lessons[visitor.folder] = TrainingJob()
         task = asyncio.create_task(self._teach(visitor, lesson))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -94,7 +94,7 @@ class School:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _teach(self, visitor: Visitor, lesson: Lesson) -> None:
+    async def _teach(self, visitor: User, lesson: TrainingJob) -> None:
         async with self._turn:
             lesson.state, lesson.words = "running", "Starting"
             place = visitor.new_model()
@@ -155,7 +155,7 @@ def outcome_in_words(folder: Path) -> str:
     return words
 
 
-async def _train(visitor: Visitor, place: Path, lesson: Lesson) -> str:
+async def _train(visitor: User, place: Path, lesson: TrainingJob) -> str:
     """Run retrain.py, and return why it failed, or nothing."""
     folders = {
         "image_dir": visitor.audio_dir,

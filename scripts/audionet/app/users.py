@@ -81,7 +81,7 @@ class Model:
             return []
 
 
-class Visitor:
+class User:
     """One visitor's folder.
 
     Args:

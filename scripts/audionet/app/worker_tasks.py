@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from audionet.app.overview import RATE_HZ, Glance
+from audionet.app.overview import RATE_HZ, Overview
 from audionet.app.sandbox import Task
 from audionet.audio import decoding
 from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK
@@ -141,8 +141,8 @@ TASKS: dict[str, Task] = {
 }
 
 
-def _listen(path: str, most_seconds: float) -> Glance:
-    glance = Glance()
+def _listen(path: str, most_seconds: float) -> Overview:
+    glance = Overview()
     for block in _up_to(decoding.read_blocks(Path(path), sample_rate_hz=RATE_HZ), most_seconds, path):
         glance.add(block)
     if glance.seconds < SHORTEST_SECONDS or glance.loudness().max() < SILENCE_PEAK:
@@ -164,7 +164,7 @@ def _up_to(blocks: Iterator[np.ndarray], most_seconds: float, path: str) -> Iter
         yield block
 
 
-def _look_at_sound(classifier: Classifier, path: str, glance: Glance) -> dict:
+def _look_at_sound(classifier: Classifier, path: str, glance: Overview) -> dict:
     return {
         "loudness": [round(float(peak), 3) for peak in glance.loudness()],
         "spectrogram": _png_url(glance.spectrogram()),
@@ -172,7 +172,7 @@ def _look_at_sound(classifier: Classifier, path: str, glance: Glance) -> dict:
     }
 
 
-def _spans(classifier: Classifier, path: str, glance: Glance) -> tuple[Span, ...]:
+def _spans(classifier: Classifier, path: str, glance: Overview) -> tuple[Span, ...]:
     """Return who is heard when; less often where the recording is long, and nothing where all is too short to tell."""
     try:
         hop_seconds = max(HOP_SECONDS, glance.seconds / MOST_HOPS)

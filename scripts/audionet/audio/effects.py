@@ -370,6 +370,3 @@ def _exactly(samples: np.ndarray, count: int) -> np.ndarray:
 
 def _float32(samples: np.ndarray) -> np.ndarray:
     return np.asarray(samples, np.float32)
-
-
-# The sweep

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from audionet.audio.landmarks import find_matches, join_peaks
-from audionet.audio.measurements import Note, peaks_of
+from audionet.audio.measurements import ChunkStats, peaks_of
 from audionet.files import printable
 
 SHIFT_SECONDS = 0.2  # a smaller one is a codec's delay
@@ -68,7 +68,7 @@ class Fingerprint:
     seconds: float
 
 
-def fingerprint_of(notes: Sequence[Note]) -> Fingerprint:
+def fingerprint_of(notes: Sequence[ChunkStats]) -> Fingerprint:
     """Return the fingerprint of a recording from the notes of its chunks."""
     return Fingerprint(
         peaks=join_peaks([(note["offset_seconds"], peaks_of(note)) for note in notes]),

@@ -14,8 +14,8 @@ import numpy as np
 from audionet.audio.chunks import Chunk
 from audionet.audio.landmarks import find_peaks
 
-Note = dict[str, Any]  # what `listen` takes of a chunk
-NOTE_VERSION = 2  # goes up by one when notes change, so that those taken before are taken again
+ChunkStats = dict[str, Any]  # what `listen` takes of a chunk
+CHUNK_STATS_VERSION = 2  # goes up by one when notes change, so that those taken before are taken again
 
 FRAME_SECONDS = 0.02
 QUIETEST_DB = -120.0  # stands for nothing at all
@@ -31,12 +31,12 @@ BANDWIDTH_RANGE_DB = 65.0  # below the loudest frequency; weaker is not what any
 BANDWIDTH_FLOOR_DB = -100.0  # 16-bit rounding lies at about -120 a bin
 
 
-def listen(chunk: Chunk, *, sample_rate_hz: int) -> Note:
+def measure_chunk(chunk: Chunk, *, sample_rate_hz: int) -> ChunkStats:
     """Take note of a chunk: where it is, its measures, its peaks and its digest, as a JSON value of half a kilobyte."""
-    return listen_with_level(chunk, sample_rate_hz=sample_rate_hz)[0]
+    return measure_chunk_and_level(chunk, sample_rate_hz=sample_rate_hz)[0]
 
 
-def listen_with_level(chunk: Chunk, *, sample_rate_hz: int) -> tuple[Note, float]:
+def measure_chunk_and_level(chunk: Chunk, *, sample_rate_hz: int) -> tuple[ChunkStats, float]:
     """Return what `listen` and `chunk_level_dbfs` do, in one pass."""
     samples = _without_repetition(chunk, sample_rate_hz)
     measures = measure(samples, sample_rate_hz=sample_rate_hz)
@@ -50,7 +50,7 @@ def listen_with_level(chunk: Chunk, *, sample_rate_hz: int) -> tuple[Note, float
     return note, round(measures["level_dbfs"], 2)
 
 
-def peaks_of(note: Note) -> np.ndarray:
+def peaks_of(note: ChunkStats) -> np.ndarray:
     """Return the peaks that `listen` noted, uint16, shape (n, 2)."""
     return np.frombuffer(base64.b64decode(note["peaks"]), "<u2").reshape(-1, 2)
 

@@ -21,9 +21,9 @@ from audionet.data.groups import NO_HASH, group_rule
 from audionet.errors import InputError
 from audionet.features.image_io import is_picture, read_about
 from audionet.features.recipes import Recipe
-from audionet.file_cache import Ledger, Stamp, stamp_of
+from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
-from audionet.wording import named
+from audionet.wording import named_list
 
 UNKNOWN_LABEL = "_unknown_"
 
@@ -141,7 +141,7 @@ def _read_examples(
     pictures: Sequence[tuple[Path, str]], folder: Path, ledger_path: Path, rule: Callable[[str], str]
 ) -> tuple[list[Example], Recipe | None, dict[str, str]]:
     """Read what pictures say of themselves, and the one recipe that they were drawn by."""
-    with Ledger(ledger_path, context=NO_HASH) as ledger:
+    with FileCache(ledger_path, context=NO_HASH) as ledger:
         known, failures = _read_all([path for path, _ in pictures], ledger)
     examples = []
     recipes: dict[str, dict] = {}
@@ -182,7 +182,7 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
     without = [printable(label) for label in labels if label not in with_pictures]
     if without:
         raise InputError(
-            f"--image_dir: no picture for {named('label', without)} in {printable(image_dir)}. Add some, or remove "
+            f"--image_dir: no picture for {named_list('label', without)} in {printable(image_dir)}. Add some, or remove "
             "the empty folder."
         )
     if len(labels) < 2:  # there is one, since there are pictures
@@ -192,15 +192,15 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
         )
 
 
-def _read_all(paths: list[Path], ledger: Ledger) -> tuple[dict[Path, dict], dict[str, str]]:
+def _read_all(paths: list[Path], ledger: FileCache) -> tuple[dict[Path, dict], dict[str, str]]:
     recalled = ledger.recall_all()
     known: dict[Path, dict] = {}
     failures = {}
-    unread: list[tuple[Path, Stamp]] = []
+    unread: list[tuple[Path, FileStamp]] = []
     for path in paths:
         absolute = os.path.abspath(path)
         try:
-            stamp = stamp_of(path)
+            stamp = file_stamp(path)
         except OSError as error:
             failures[str(path)] = f"it cannot be read ({error.strerror})"
             continue

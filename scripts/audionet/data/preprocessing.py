@@ -22,20 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from audionet.audio import decoding
-from audionet.audio.measurements import NOTE_VERSION, Note, listen_with_level
+from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure_chunk_and_level
 from audionet.audio.sox_ffmpeg import check_effects
 from audionet.audio.writing import write_wav
-from audionet.console import progress_bar, say
-from audionet.data.published_datasets import find_layout, listed_recordings
+from audionet.console import log, progress_bar
+from audionet.data.published_datasets import find_published_dataset, listed_recordings
 from audionet.errors import InputError, RecordingError
 from audionet.features.extraction import chunks_by_recipe
 from audionet.features.image_io import encode_jpg, is_picture, read_about
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.features.spectrogram import draw
-from audionet.file_cache import Ledger, Stamp, stamp_of
+from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import (
+    digest_of,
     disk_is_full,
-    fingerprint_of,
     label_folders,
     mark_folder,
     name_below,
@@ -66,7 +66,7 @@ class PictureTally:
     """Good recordings by label."""
     sound_seconds: Counter = field(default_factory=Counter)
     """Seconds of sound in them by label."""
-    notes: dict[str, list[Note]] = field(default_factory=dict)
+    notes: dict[str, list[ChunkStats]] = field(default_factory=dict)
     """What was noted of each chunk of them, by recording."""
     pictures_removed: int = 0
 
@@ -76,7 +76,7 @@ class _Task:
     source: Path
     recording: str  # relative to audio_dir
     target: Path  # relative to image_dir, without the chunk's number and suffix
-    stamp: Stamp
+    stamp: FileStamp
 
 
 def make_pictures(
@@ -104,7 +104,9 @@ def make_pictures(
     check_effects(recipe.sox_effects)
     recordings = _list_recordings(audio_dir, labels)
     _claim(image_dir, audio_dir, recipe)
-    with Ledger(image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={NOTE_VERSION}") as ledger:
+    with FileCache(
+        image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
+    ) as ledger:
         tally = PictureTally()
         expected: set[str] = set()  # pictures
         good: set[str] = set()  # recordings
@@ -139,11 +141,11 @@ def make_pictures(
     return tally
 
 
-def notes_of(image_dir: Path) -> dict[str, list[Note]]:
+def notes_of(image_dir: Path) -> dict[str, list[ChunkStats]]:
     """Return what was noted of each recording's chunks when `image_dir` was made; empty for ordinary pictures."""
     if not (image_dir / LEDGER_NAME).is_file():
         return {}
-    with Ledger(image_dir / LEDGER_NAME) as ledger:
+    with FileCache(image_dir / LEDGER_NAME) as ledger:
         return {recording: made["notes"] for recording, made in ledger.values().items() if made.get("notes")}
 
 
@@ -160,7 +162,7 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
     Raises:
         InputError: the folder has no label folder.
     """
-    if find_layout(image_dir) is None:
+    if find_published_dataset(image_dir) is None:
         folders = label_folders(image_dir, option="--image_dir")
         holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
         if holds_pictures or not any(decoding.find_recordings(folder) for folder in folders):
@@ -186,17 +188,17 @@ def negatives_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tu
     # A wav beside a jpg of its name is the sound of a picture that was drawn before.
     if recipe is None or all(path.with_suffix(".jpg").exists() for path in decoding.find_recordings(folder)):
         return folder, {}
-    target = cache_dir / fingerprint_of([str(folder), recipe.fingerprint])
+    target = cache_dir / digest_of([str(folder), recipe.fingerprint])
     return target, _made_of(folder.parent, target, recipe, labels=[folder])
 
 
 def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, labels: Sequence[Path] | None = None) -> dict[str, str]:
     """Draw recordings, and return the reason by recording for each that failed."""
     source = audio_dir if labels is None else labels[0]
-    say(f"{printable(source)} holds recordings; their pictures are in {printable(target)}.")
+    log(f"{printable(source)} holds recordings; their pictures are in {printable(target)}.")
     tally = make_pictures(audio_dir, target, recipe=recipe, labels=labels)
     for recording, reason in tally.failures.items():
-        say(f"Set aside: {printable(recording)}: {reason}")
+        log(f"Set aside: {printable(recording)}: {reason}")
     return tally.failures
 
 
@@ -237,7 +239,7 @@ def _list_recordings(audio_dir: Path, labels: Sequence[Path] | None) -> dict[str
     Raises:
         InputError: there is no label folder, or a published data set has a table that cannot be read.
     """
-    layout = find_layout(audio_dir) if labels is None else None
+    layout = find_published_dataset(audio_dir) if labels is None else None
     if layout is None:
         labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
         name_of = name_below(audio_dir)
@@ -261,7 +263,7 @@ def _plan(recordings: Mapping[str, Mapping[str, Path]], tally: PictureTally) -> 
             stem = Path(recording).with_suffix("")
             name = path.name if stems[stem] > 1 or stem in names else path.stem
             try:
-                stamp = stamp_of(path)
+                stamp = file_stamp(path)
             except OSError as error:
                 tally.failures[recording] = f"it cannot be read ({error.strerror})"
                 continue
@@ -380,7 +382,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
     recipe_json = recipe.to_json()
     for chunk in chunks_by_recipe(task.source, recipe):
         jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
-        note, level_dbfs = listen_with_level(chunk, sample_rate_hz=recipe.sample_rate_hz)
+        note, level_dbfs = measure_chunk_and_level(chunk, sample_rate_hz=recipe.sample_rate_hz)
         about = {
             "recording": task.recording,
             "offset_seconds": round(chunk.offset_seconds, 6),

@@ -17,7 +17,7 @@ from audionet.files import printable
 
 
 @dataclass(frozen=True)
-class Layout:
+class PublishedDataset:
     """How a published data set is laid out.
 
     Attributes:
@@ -37,8 +37,8 @@ class Layout:
     place: str
 
 
-LAYOUTS = (
-    Layout(
+PUBLISHED_DATASETS = (
+    PublishedDataset(
         "UrbanSound8K",
         table=Path("metadata/UrbanSound8K.csv"),
         file="slice_file_name",
@@ -46,7 +46,7 @@ LAYOUTS = (
         fold="fold",
         place="audio/fold{fold}/{file}",
     ),
-    Layout(
+    PublishedDataset(
         "ESC-50",
         table=Path("meta/esc50.csv"),
         file="filename",
@@ -57,12 +57,12 @@ LAYOUTS = (
 )
 
 
-def find_layout(audio_dir: Path) -> Layout | None:
+def find_published_dataset(audio_dir: Path) -> PublishedDataset | None:
     """Return the layout that a folder is in, or None for folders of labels."""
-    return next((layout for layout in LAYOUTS if (audio_dir / layout.table).is_file()), None)
+    return next((layout for layout in PUBLISHED_DATASETS if (audio_dir / layout.table).is_file()), None)
 
 
-def listed_recordings(audio_dir: Path, layout: Layout) -> dict[str, Path]:
+def listed_recordings(audio_dir: Path, layout: PublishedDataset) -> dict[str, Path]:
     """Return the file by recording's name, such as `dog_bark/fold5/100032-3-0-0.wav`, for each row of the table.
 
     Files need not be there.
@@ -94,7 +94,7 @@ def listed_recordings(audio_dir: Path, layout: Layout) -> dict[str, Path]:
     }
 
 
-def _check_columns(table: Path, layout: Layout, names: Sequence[str]) -> None:
+def _check_columns(table: Path, layout: PublishedDataset, names: Sequence[str]) -> None:
     missing = [column for column in (layout.file, layout.label, layout.fold) if column not in names]
     if missing:
         raise InputError(

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from audionet.errors import InputError
-from audionet.evaluation import metrics
+from audionet.evaluation import comparison, intervals
+from audionet.evaluation.intervals import (
+    recording_weights,
+)
 from audionet.evaluation.runs import find_run
 from audionet.files import printable
 
@@ -90,9 +93,9 @@ def compare(evaluation_a: Mapping, evaluation_b: Mapping, *, seed: int = 0) -> d
     hits_a, hits_b = (np.array([rows[key]["chunks_right"] for key in common]) for rows in (rows_a, rows_b))
     chunks_a, chunks_b = (np.array([rows[key]["chunks"] for key in common]) for rows in (rows_a, rows_b))
     each = np.ones(len(common))
-    only_a, only_b, p_value = metrics.mcnemar(right_a, right_b)
+    only_a, only_b, p_value = comparison.mcnemar(right_a, right_b)
     labels = np.unique([label for _, label in common], return_inverse=True)[1]
-    weights = metrics.recording_weights(labels, seed=seed)
+    weights = recording_weights(labels, seed=seed)
     result: dict = {
         "recordings": len(common),
         "only_a_has": len(rows_a) - len(common),
@@ -113,8 +116,8 @@ def _difference(
 ) -> dict:
     """Return both accuracies and their difference; A may have cut a recording into more chunks than B."""
     accuracy_a, accuracy_b = right_a.sum() / rows_a.sum(), right_b.sum() / rows_b.sum()
-    drawn = metrics.paired_differences(right_a, right_b, rows_a, rows_b, weights=weights)
-    interval = metrics.interval(drawn) if len(rows_a) > 1 else None
+    drawn = comparison.paired_differences(right_a, right_b, rows_a, rows_b, weights=weights)
+    interval = intervals.interval(drawn) if len(rows_a) > 1 else None
     return {
         "accuracy_a": float(accuracy_a),
         "accuracy_b": float(accuracy_b),
@@ -161,3 +164,39 @@ def _points(level: Mapping) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
+    """Compare two classifiers on the same recordings by those that only one of them gets right.
+
+    Args:
+        right_a: bool, shape (n,), whether A is right.
+        right_b: likewise.
+
+    Returns:
+        How many only A gets right, how many only B does, and the probability that chance would divide them as
+        unevenly, by the exact test.
+
+    Source: Q. McNemar, Psychometrika 12 (1947).
+    """
+    from scipy.stats import binomtest  # half a second, which only evaluation should take
+
+    right_a, right_b = np.asarray(right_a, bool), np.asarray(right_b, bool)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return only_a, only_b, p_value
+
+
+def paired_differences(
+    right_a: np.ndarray, right_b: np.ndarray, rows_a: np.ndarray, rows_b: np.ndarray, *, weights: np.ndarray
+) -> np.ndarray:
+    """Return B's accuracy minus A's in each resample of the recordings that both were tested on.
+
+    Args:
+        right_a: shape (recordings,), how many rows of each A gets right.
+        right_b: likewise.
+        rows_a: shape (recordings,), how many rows A was asked about.
+        rows_b: likewise.
+        weights: what `recording_weights` drew.
+    """
+    return weights @ right_b / (weights @ rows_b) - weights @ right_a / (weights @ rows_a)

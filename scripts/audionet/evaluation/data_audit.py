@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from audionet.audio.fingerprints import SharedSound, fingerprint_of, shared_within
-from audionet.audio.measurements import Note
+from audionet.audio.measurements import ChunkStats
 from audionet.files import printable
 
 MEASURES = ("level_dbfs", "peak_dbfs", "noise_floor_dbfs", "bandwidth_hz", "clipped_share", "silent_share")
@@ -148,7 +148,7 @@ class DataAudit:
 
 
 def audit_data(
-    notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str], *, for_training: bool = True
+    notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str], *, for_training: bool = True
 ) -> DataAudit:
     """Describe recordings and say what is wrong with them.
 
@@ -183,7 +183,7 @@ def audit_data(
     return DataAudit(summaries, recordings, shared, giveaway, tuple(warnings), tuple(facts))
 
 
-def _sounds_of_recording(name: str, label: str, notes: Sequence[Note]) -> Sounds:
+def _sounds_of_recording(name: str, label: str, notes: Sequence[ChunkStats]) -> Sounds:
     measures = {key: np.array([note["measures"][key] for note in notes]) for key in ("seconds", *MEASURES)}
     seconds = measures["seconds"]
     return Sounds(
@@ -307,7 +307,7 @@ def _about_shared(shared: Sequence[SharedSound], labels: Mapping[str, str]) -> l
     ]
 
 
-def channel_giveaway(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -> Giveaway | None:
+def channel_giveaway(notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str]) -> Giveaway | None:
     """Try to name the labels of recordings by bandwidth, noise floor and level alone.
 
     A logistic regression on these three measures of each chunk and their products, cross-validated so that all chunks
@@ -342,7 +342,7 @@ def channel_giveaway(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, s
     return Giveaway(right, len(chosen), float(np.bincount(recording_numbers).max() / len(chosen)))
 
 
-def _chosen_recordings(notes: Mapping[str, Sequence[Note]], labels: Mapping[str, str]) -> list[str]:
+def _chosen_recordings(notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str]) -> list[str]:
     of_label: dict[str, list[str]] = defaultdict(list)
     for name in sorted(notes):
         of_label[labels[name]].append(name)

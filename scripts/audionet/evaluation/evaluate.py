@@ -47,8 +47,17 @@ from itertools import groupby
 
 import numpy as np
 
-from audionet.evaluation import metrics
-from audionet.evaluation.metrics import RecordingSums
+from audionet.evaluation import intervals, metrics
+from audionet.evaluation.detection import (
+    TARGET_PRIOR,
+    DetectionCurve,
+    auroc,
+    detection_curve,
+    equal_error_rate,
+    least_cost,
+    verification_trials,
+)
+from audionet.evaluation.intervals import RecordingSums, recording_weights, share_interval
 from audionet.models.openset import OpenSet
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 
@@ -131,7 +140,7 @@ def accuracies(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed
     metrics.check_scores(np.concatenate([one.logits for one in scored]), name="logits")
     numbers = {label: number for number, label in enumerate(labels)}
     levels = {"chunk": _chunks(scored, numbers), "recording": _recordings(scored, numbers)}
-    weights = metrics.recording_weights(levels["recording"].numbers, seed=seed)
+    weights = recording_weights(levels["recording"].numbers, seed=seed)
     return {name: _accuracy(level, weights) for name, level in levels.items()}
 
 
@@ -165,7 +174,7 @@ def _closed_set(
             "calibration": {"ece": None, "bins": []},
         }
     levels = {"chunk": _chunks(known, numbers), "recording": _recordings(known, numbers)}
-    weights = metrics.recording_weights(levels["recording"].numbers, seed=seed)
+    weights = recording_weights(levels["recording"].numbers, seed=seed)
     if len(known) == 1:
         not_computed["ci95"] = "one recording tells nothing about how recordings vary"
     calibration = _calibration(levels["chunk"]) | {"recording": _calibration(levels["recording"])}
@@ -320,16 +329,16 @@ def _detection(
 ) -> dict:
     """Return how well known and unknown clips are told apart; at either level intervals are by recording."""
     sides = [_Side.of(recordings, by_chunk=by_chunk) for recordings in (known, unknown)]
-    draws = [metrics.recording_weights(np.zeros(side.recordings, int), seed=seed) for side in sides]
+    draws = [recording_weights(np.zeros(side.recordings, int), seed=seed) for side in sides]
     scores = [side.scores for side in sides]
-    result = _curve_scores(metrics.detection_curve(*scores), n_known=len(scores[0]), n_unknown=len(scores[1]))
+    result = _curve_scores(detection_curve(*scores), n_known=len(scores[0]), n_unknown=len(scores[1]))
     resampled = [
-        metrics.detection_curve(
+        detection_curve(
             *scores, known_weights=known_draw[sides[0].owners], unknown_weights=unknown_draw[sides[1].owners]
         )
         for known_draw, unknown_draw in zip(draws[0][:CURVE_RESAMPLES], draws[1][:CURVE_RESAMPLES], strict=True)
     ]
-    for name, score in (("auroc", metrics.auroc), ("eer", metrics.equal_error_rate)):
+    for name, score in (("auroc", auroc), ("eer", equal_error_rate)):
         values = np.array([score(curve) for curve in resampled if curve])
         least = {"rows": min(map(len, scores)), "recordings": min(len(known), len(unknown))}
         result[f"{name}_ci95"] = _share_interval(result[name], values, **least)
@@ -416,10 +425,10 @@ def _verification(
                 for judge, clips, worths in _judged(sides, by_chunk)
             ]
         )
-        targets, others = metrics.verification_trials(true, claims)
+        targets, others = verification_trials(true, claims)
         if len(others) > MOST_FALSE_CLAIMS:
             others = np.random.default_rng(0).choice(others, MOST_FALSE_CLAIMS, replace=False)
-        curve = metrics.detection_curve(targets, others)
+        curve = detection_curve(targets, others)
         result[name] = _curve_scores(curve, n_target=len(targets), n_nontarget=len(others))
     if result["recording"]["auroc"] is None:
         not_computed["verification.auroc"] = "claims need a recording of a known label, and a second label"
@@ -431,20 +440,20 @@ def _log_odds(logits: np.ndarray) -> np.ndarray:
     return log_probabilities - np.log(-np.expm1(log_probabilities))
 
 
-def _curve_scores(curve: metrics.DetectionCurve | None, **sizes: int) -> dict:
+def _curve_scores(curve: DetectionCurve | None, **sizes: int) -> dict:
     if curve is None:
-        return {"auroc": None, "eer": None, "min_dcf": None, "p_target": metrics.TARGET_PRIOR, **sizes, "det": None}
+        return {"auroc": None, "eer": None, "min_dcf": None, "p_target": TARGET_PRIOR, **sizes, "det": None}
     return {
-        "auroc": metrics.auroc(curve),
-        "eer": metrics.equal_error_rate(curve),
-        "min_dcf": metrics.least_cost(curve),
-        "p_target": metrics.TARGET_PRIOR,
+        "auroc": auroc(curve),
+        "eer": equal_error_rate(curve),
+        "min_dcf": least_cost(curve),
+        "p_target": TARGET_PRIOR,
         **sizes,
         "det": _thinned(curve),
     }
 
 
-def _thinned(curve: metrics.DetectionCurve) -> dict:
+def _thinned(curve: DetectionCurve) -> dict:
     """Return points of a curve for a plot: those nearest to an even spread over both rates; without infinity."""
     thresholds = np.minimum(curve.thresholds, np.nextafter(curve.thresholds[-2], np.inf))
     progress = curve.false_rejects - curve.false_accepts  # rises from -1 to 1
@@ -479,7 +488,7 @@ def _row(one: ScoredRecording, labels: Sequence[str]) -> dict:
 
 
 def _interval(values: np.ndarray, recordings: int) -> list[float] | None:
-    drawn = metrics.interval(values) if recordings > 1 else None
+    drawn = intervals.interval(values) if recordings > 1 else None
     return list(drawn) if drawn else None
 
 
@@ -492,7 +501,7 @@ def _telling_seconds(one: ScoredRecording, answer: int) -> float | None:
 def _share_interval(share: float | None, values: np.ndarray, *, rows: int, recordings: int) -> list[float] | None:
     if share is None or recordings < 2:
         return None
-    drawn = metrics.share_interval(share, values, rows=rows, recordings=recordings)
+    drawn = share_interval(share, values, rows=rows, recordings=recordings)
     return list(drawn) if drawn else None
 
 

@@ -31,7 +31,7 @@ from importlib import metadata
 from pathlib import Path
 
 from audionet.errors import InputError
-from audionet.files import MARK_NAME, fingerprint_of, mark_folder, printable, read_mark, write_json
+from audionet.files import MARK_NAME, digest_of, mark_folder, printable, read_mark, write_json
 
 FORMAT = 1
 LIBRARIES = (
@@ -111,7 +111,7 @@ def write_run(
         "scores": _plain(scores),
     }
     moment = datetime.fromtimestamp(watch.started).strftime("%Y%m%d-%H%M%S")
-    name = f"{moment}-{fingerprint_of(record)[:8]}"
+    name = f"{moment}-{digest_of(record)[:8]}"
     path = runs_dir / f"{name}.json"
     if read_mark(runs_dir) is None:
         mark_folder(runs_dir, "runs")
@@ -207,7 +207,7 @@ def data_fingerprint(contents: Iterable[tuple[str, str, str]]) -> str:
     Args:
         contents: label, recording and content hash of each picture.
     """
-    return fingerprint_of(sorted(map(list, contents)))
+    return digest_of(sorted(map(list, contents)))
 
 
 def versions() -> dict[str, str]:

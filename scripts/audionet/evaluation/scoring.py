@@ -9,7 +9,7 @@ import numpy as np
 from audionet.audio import decoding
 from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
-from audionet.audio.measurements import Note, chunk_level_dbfs, listen
+from audionet.audio.measurements import ChunkStats, chunk_level_dbfs, measure_chunk
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation.evaluate import ScoredRecording
 from audionet.evaluation.leakage import content_key, training_fingerprints, training_keys
@@ -38,7 +38,7 @@ class ScoredFolder:
     """
 
     scored: list[ScoredRecording] = field(default_factory=list)
-    notes: dict[str, list[Note]] = field(default_factory=dict)
+    notes: dict[str, list[ChunkStats]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     keys: dict[str, tuple[int, ...]] = field(default_factory=dict)
     shared: tuple[SharedSound, ...] = ()
@@ -108,7 +108,7 @@ class _Drawn:
     pictures: list[bytes]
     offsets_seconds: tuple[float, ...]
     levels_dbfs: tuple[float, ...]
-    notes: list[Note]
+    notes: list[ChunkStats]
 
 
 def _batches(
@@ -148,7 +148,7 @@ def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
         pictures.append(drawn_jpg(chunk.samples, recipe))
         offsets.append(chunk.offset_seconds)
         levels.append(chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz))
-        notes.append(listen(chunk, sample_rate_hz=recipe.sample_rate_hz))
+        notes.append(measure_chunk(chunk, sample_rate_hz=recipe.sample_rate_hz))
     return _Drawn(pictures, tuple(offsets), tuple(levels), notes)
 
 

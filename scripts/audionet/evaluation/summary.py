@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from audionet.console import say
+from audionet.console import log
 from audionet.files import printable
 from audionet.tables import print_table
 
@@ -29,7 +29,7 @@ def headline(evaluation: Mapping) -> str:
     )
 
 
-def print_findings(evaluation: Mapping) -> None:
+def print_summary(evaluation: Mapping) -> None:
     """Print an evaluation, as `evaluation.evaluate` gives it: results to stdout, warnings to stderr."""
     warn(evaluation)
     print(headline(evaluation))
@@ -47,23 +47,23 @@ def warn(evaluation: Mapping) -> None:
     if not evaluation:
         return
     for recording, reason in evaluation.get("failures", {}).items():
-        say(f"Set aside: {printable(recording)}: {reason}")
+        log(f"Set aside: {printable(recording)}: {reason}")
     trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]
     if trained_on:
-        say(
+        log(
             f"Warning: {_named(trained_on)} had a part in training, so that the scores flatter. Leave such recordings "
             "out by --exclude_training."
         )
         for sentence in evaluation.get("shared_with_training", ())[:MOST_NAMED]:
-            say(f"  {sentence}")
+            log(f"  {sentence}")
     if evaluation.get("excluded"):
-        say(f"Left out, since they had a part in training: {_named(evaluation['excluded'])}.")
+        log(f"Left out, since they had a part in training: {_named(evaluation['excluded'])}.")
     for warning in (evaluation.get("data_audit") or {}).get("warnings", ()):
-        say(f"Warning: {warning}")
+        log(f"Warning: {warning}")
     unknown = evaluation["data"]["unknown_labels"]
     if unknown:
         counts = [f"{printable(label)} ({count})" for label, count in unknown.items()]
-        say(f"Taken for unknown, since the classifier has no such label: {_listed(counts)}.")
+        log(f"Taken for unknown, since the classifier has no such label: {_listed(counts)}.")
 
 
 def _print_scores(evaluation: Mapping) -> None:
@@ -135,7 +135,7 @@ def _print_sweep(conditions: Sequence[Mapping], skipped: Mapping[str, str]) -> N
     columns = ("condition", "chunks right", "recordings right", "against clean", "chunks")
     print_table(columns, rows, title="Under other conditions", numbers=columns[1:])
     for name, reason in skipped.items():
-        say(f"Skipped: {name}: {reason}")
+        log(f"Skipped: {name}: {reason}")
 
 
 def _share(value: float | None) -> str:

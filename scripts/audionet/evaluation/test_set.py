@@ -118,15 +118,3 @@ def _checked(sources: list[Source], folder: Path, option: str, noun: str) -> lis
     if not sources:
         raise InputError(f"{option}: {printable(folder)} holds no {noun}. Put some there, or name another folder.")
     return sources
-
-
-# Scoring
-
-
-# Whether it was in training
-
-
-# The sweep
-
-
-# Side by side

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.errors import ExportError, InputError
 from audionet.export.formats import FORMATS, Format, Written, check_packages
 from audionet.export.frozen_graph import picture_graph, picture_size, waveform_graph
@@ -76,7 +76,7 @@ def export(
             "given is one. Name the folder that it was trained on by --audio_dir or --image_dir."
         )
     batch = 1 if row.one_chunk else None
-    with hushed():
+    with silence_native_stderr():
         graph = (waveform_graph if takes == "waveform" else picture_graph)(classifier, batch=batch)
     about = describe(classifier, takes=takes)
     height, width = picture_size(classifier)
@@ -113,7 +113,7 @@ def check_output(output: Path, row: Format, name: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep converters and runtimes from talking of their plans and of each other's."""
-    with warnings.catch_warnings(), hushed():
+    with warnings.catch_warnings(), silence_native_stderr():
         warnings.simplefilter("ignore")
         yield
 

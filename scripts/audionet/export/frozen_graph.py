@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.errors import InputError
 from audionet.export.spectrogram_graph import picture_of, resized
 from audionet.features.recipes import Recipe
@@ -80,7 +80,7 @@ def graph_of(classifier: Classifier, levels: Callable[[], Any]) -> Any:
         levels: adds the input to a graph, and returns whole numbers of 0..255, float32, shape (n, height, width, 3), of
             the network's own size.
     """
-    with hushed():
+    with silence_native_stderr():
         import tensorflow as tf  # several seconds, which only an export should take
 
     backbone_graph = tf.compat.v1.GraphDef.FromString(classifier.graph)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.errors import InputError
 
 
@@ -20,7 +20,7 @@ def keras_model(definition: Any) -> Any:
     Raises:
         InputError: the graph has an operation that has no row here, as modules of TensorFlow Hub may.
     """
-    with hushed():
+    with silence_native_stderr():
         import keras
         import tensorflow as tf
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.audio.measurements import chunk_level_dbfs
-from audionet.console import progress_bar, say
+from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.test_set import Source
@@ -77,7 +77,7 @@ def find_clips(classifier: Classifier, sources: Sequence[Source]) -> tuple[list[
                 clips = list(islice(_clips_of(source, classifier.recipe), CHUNKS_A_RECORDING))
                 is_known = content_key(_file_of(clips[0], classifier.recipe)) in keys
             except AudioNetError as error:
-                say(f"Set aside: {error}")
+                log(f"Set aside: {error}")
                 continue
             (trained_on if is_known else held_out).extend(clips)
             bar.update()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audionet.errors import InputError
-from audionet.files import fingerprint_of
+from audionet.files import digest_of
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Recipe:
         """16 hexadecimal digits that are the same for recipes that draw the same pictures, whatever their names."""
         settings = self.to_json()
         del settings["name"]
-        return fingerprint_of({"drawing_version": DRAWING_VERSION, **settings})
+        return digest_of({"drawing_version": DRAWING_VERSION, **settings})
 
 
 # Goes up by one when the code that draws is changed, so that pictures drawn before are drawn again.

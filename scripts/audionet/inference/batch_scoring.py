@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from audionet.audio import decoding
-from audionet.console import progress_bar, say
+from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import Recipe
@@ -133,7 +133,7 @@ class Remarks:
     def _say_once(self, kind: str, message: str) -> None:
         if kind not in self._said:
             self._said.add(kind)
-            say(f"{message} (Said once.)")
+            log(f"{message} (Said once.)")
 
 
 def score_all(

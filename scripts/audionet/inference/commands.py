@@ -9,13 +9,13 @@ from pathlib import Path
 from audionet.audio import decoding
 from audionet.audio.sox_ffmpeg import changes_time
 from audionet.audio.writing import Piece, cut_out
-from audionet.console import progress_bar, say
+from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.files import printable, sha256_of
 from audionet.inference.batch_scoring import Remarks, score_all
 from audionet.inference.explain import explain, write_explanation
 from audionet.inference.label_files import write_labels
-from audionet.inference.prediction_file import SPAN_COLUMNS, RowFile, answer_columns, answer_row, span_rows
+from audionet.inference.prediction_file import SPAN_COLUMNS, PredictionFile, answer_columns, answer_row, span_rows
 from audionet.inference.settings import LiveSettings, TimelineSettings
 from audionet.inference.streaming import Block, follow, latencies, microphone, paced
 from audionet.inference.timeline import Timeline, make_timeline
@@ -32,7 +32,7 @@ def show_answers(
     failed = 0
     for clip, answer in score_all(classifier, clips, jobs=jobs):
         if isinstance(answer, AudioNetError):
-            say(f"Set aside: {answer}")
+            log(f"Set aside: {answer}")
             failed += 1
         elif as_json:
             print(json.dumps({"file": str(clip), **answer.to_json(top_k)}))
@@ -55,7 +55,7 @@ def write_answers(
     """Write an answer for every clip that `output` holds none for, and return how many have none."""
     model = classifier.fingerprint
     counts = _Counts()
-    with RowFile(output, columns=answer_columns(top_k), model=model, resume=resume) as rows:
+    with PredictionFile(output, columns=answer_columns(top_k), model=model, resume=resume) as rows:
         for clip, answer in score_all(classifier, (clip for clip in clips if clip not in rows), jobs=jobs):
             rows.write([answer_row(clip, answer, model=model, top_k=top_k)])
             counts.note(answer)
@@ -68,7 +68,7 @@ def show_timelines(classifier: Classifier, clips: Iterable[Path], settings: Time
     failed = 0
     for clip, timeline in _timelines(classifier, clips, settings):
         if isinstance(timeline, AudioNetError):
-            say(f"Set aside: {timeline}")
+            log(f"Set aside: {timeline}")
             failed += 1
         elif as_json:
             for span in timeline.spans:
@@ -97,7 +97,7 @@ def write_timelines(
     """Write a row for every span of recordings that `output` holds none of, and return how many recordings failed."""
     model = classifier.fingerprint
     counts = _Counts()
-    with RowFile(output, columns=SPAN_COLUMNS, model=model, resume=resume, spans=True) as rows:
+    with PredictionFile(output, columns=SPAN_COLUMNS, model=model, resume=resume, spans=True) as rows:
         for clip, timeline in _timelines(classifier, (clip for clip in clips if clip not in rows), settings):
             rows.write(
                 span_rows(clip, timeline if isinstance(timeline, AudioNetError) else timeline.spans, model=model)
@@ -111,26 +111,26 @@ def follow_live(classifier: Classifier, clips: Iterable[Path], settings: LiveSet
     """Print a decision every hop while the sound comes in, and return how many sources failed."""
     failed = 0
     for source, blocks in _sources(classifier, clips, settings):
-        say(f"Listening to {source}.")
+        log(f"Listening to {source}.")
         taken: list[float] = []
         try:
             for decision in follow(classifier, blocks, hop_seconds=hop_seconds):
                 taken.append(decision.latency_seconds)
                 if decision.lost_seconds:
-                    say(
+                    log(
                         f"{abs(decision.lost_seconds):.1f} s of sound are missing before {clock(decision.end_seconds)}."
                     )
                 heard = f"{printable(decision.label)}  {decision.probability:.1%}" if decision.label else "silence"
                 print(f"{clock(decision.end_seconds, tenths=True)}  {heard}  ({taken[-1] * 1000:.0f} ms)", flush=True)
         except RecordingError as error:
-            say(f"Set aside: {error}")
+            log(f"Set aside: {error}")
             failed += 1
         else:
             if not taken:
-                say(f"{source} is too short for a decision.")
+                log(f"{source} is too short for a decision.")
         finally:  # also when the user ends it
             if taken:
-                say(f"{source}: {latencies(taken)}.")
+                log(f"{source}: {latencies(taken)}.")
     return failed
 
 
@@ -139,7 +139,7 @@ def _sources(
 ) -> Iterator[tuple[str, Iterable[Block]]]:
     rate_hz = classifier.recipe_for("The sound").sample_rate_hz
     if classifier.recipe_for("The sound").sox_effects:
-        say("The classifier's SoX effects need whole recordings; they are left out here, which may cost accuracy.")
+        log("The classifier's SoX effects need whole recordings; they are left out here, which may cost accuracy.")
     if settings.microphone:
         yield "the microphone", microphone(sample_rate_hz=rate_hz, device=settings.device)
     for clip in clips:
@@ -160,7 +160,7 @@ def explain_all(classifier: Classifier, clips: Iterable[Path], place: Path) -> i
         try:
             explanation = explain(classifier, clip)
         except AudioNetError as error:
-            say(f"Set aside: {error}")
+            log(f"Set aside: {error}")
             failed += 1
             continue
         target = place if is_single else place / f"{name}.png"
@@ -178,12 +178,12 @@ class _Counts:
     def note(self, outcome: object) -> None:
         self.done += 1
         if isinstance(outcome, AudioNetError):
-            say(f"Set aside: {outcome}")
+            log(f"Set aside: {outcome}")
             self.failed += 1
 
     def say(self, held: int) -> None:
         before = f"; {held} {'was' if held == 1 else 'were'} labelled before" if held else ""
-        say(f"{self.done} files: {self.done - self.failed} labelled, {self.failed} set aside{before}.")
+        log(f"{self.done} files: {self.done - self.failed} labelled, {self.failed} set aside{before}.")
 
 
 def _timelines(
@@ -192,7 +192,7 @@ def _timelines(
     names: dict[str, Path] = {}
     remarks = Remarks(classifier.recipe)
     if classifier.recipe and changes_time(classifier.recipe.sox_effects):
-        say(
+        log(
             f"The classifier's SoX effects ({classifier.recipe.sox_effects}) move sounds to other times: those of a "
             "timeline are not those of the recording. Train without such effects to have them so."
         )

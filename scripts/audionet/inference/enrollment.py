@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.console import progress_bar, say
+from audionet.console import log, progress_bar
 from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError, ClassifierError, InputError
 from audionet.features.image_io import is_picture
-from audionet.file_cache import Ledger, Stamp, stamp_of
+from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import printable
 from audionet.models.classifier import UNKNOWN, Classifier, read_enrolled, write_enrolled
 from audionet.models.similarity import Similarity
@@ -143,7 +143,7 @@ def similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_
     asked = space.mean_place(classifier.chunk_bottlenecks(clip)[1])
     found = []
     with (
-        Ledger(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as ledger,
+        FileCache(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as ledger,
         progress_bar(total=len(among), description="Comparing", unit="clips") as bar,
     ):
         known = ledger.recall_all()
@@ -152,14 +152,16 @@ def similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_
                 try:
                     found.append(Neighbour(path, space.probability(asked, _place(path, classifier, ledger, known))))
                 except AudioNetError as error:
-                    say(f"Set aside: {error}")
+                    log(f"Set aside: {error}")
             bar.update()
     return sorted(found, key=lambda one: -one.probability)
 
 
-def _place(path: Path, classifier: Classifier, ledger: Ledger, known: Mapping[str, tuple[Stamp, str]]) -> np.ndarray:
+def _place(
+    path: Path, classifier: Classifier, ledger: FileCache, known: Mapping[str, tuple[FileStamp, str]]
+) -> np.ndarray:
     """Return the mean place of a file, remembered or now heard."""
-    name, stamp = str(path.resolve()), stamp_of(path)
+    name, stamp = str(path.resolve()), file_stamp(path)
     remembered, value = known.get(name, (None, ""))
     if remembered == stamp:
         return np.frombuffer(base64.b64decode(value), "<f2").astype(np.float32)

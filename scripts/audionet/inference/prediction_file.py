@@ -79,7 +79,7 @@ def flat(row: Row) -> dict[str, Any]:
     return flattened
 
 
-class RowFile:
+class PredictionFile:
     """A file that rows are added to, as a context manager.
 
     Args:
@@ -116,7 +116,7 @@ class RowFile:
         if self._is_csv and not self._file.tell():
             self._append(self._csv([self._columns]))
 
-    def __enter__(self) -> "RowFile":
+    def __enter__(self) -> "PredictionFile":
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:

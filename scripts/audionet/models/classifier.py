@@ -33,7 +33,7 @@ from audionet.errors import ClassifierError, InputError
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
-from audionet.files import fingerprint_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
+from audionet.files import digest_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
 from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
@@ -209,7 +209,7 @@ class Classifier:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that stand for everything that its answers depend on."""
         arrays = _packed(self.head) | (self.open_set.arrays() if self.open_set else {}) | self.enrolled
-        return fingerprint_of(
+        return digest_of(
             [
                 self.labels,
                 self.recipe.to_json() if self.recipe else None,

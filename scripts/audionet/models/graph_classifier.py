@@ -7,7 +7,7 @@ import numpy as np
 from audionet.audio import decoding
 from audionet.errors import InputError, WeightsError
 from audionet.features.image_io import read_picture
-from audionet.files import fingerprint_of, printable, sha256_of
+from audionet.files import digest_of, printable, sha256_of
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.classifier import Answer
@@ -25,7 +25,7 @@ class GraphClassifier:
     def __init__(self, *, labels: tuple[str, ...], graph: bytes, engine: Engine = "auto"):
         self.labels = labels
         self.recipe = None
-        self.fingerprint = fingerprint_of([labels, sha256_of(graph)])
+        self.fingerprint = digest_of([labels, sha256_of(graph)])
         self._run = open_graph(graph, engine=engine, input_name="input", output_name="final_result")
 
     @classmethod

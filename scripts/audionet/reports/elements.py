@@ -13,9 +13,6 @@ from PIL import Image
 
 from audionet.files import printable
 from audionet.reports.figures import Figure
-from audionet.reports.sections import (
-    LONGEST_CLIP_SECONDS,
-)
 
 Json = Mapping[str, Any]
 
@@ -62,7 +59,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Heard:
+class ExampleClip:
     """A clip to show how the classifier takes sound in.
 
     Attributes:
@@ -206,3 +203,6 @@ def range_text(low: float, high: float) -> str:
 
 def signed(value: float) -> str:
     return f"{value:.0f}".replace("-", "−")
+
+
+LONGEST_CLIP_SECONDS = 10

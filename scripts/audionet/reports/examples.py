@@ -14,7 +14,7 @@ from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.models.classifier import Classifier
-from audionet.reports.elements import Heard, Mistake
+from audionet.reports.elements import ExampleClip, Mistake
 from audionet.reports.report import Report, card_of, write_report
 from audionet.reports.sections import pick_mistakes
 
@@ -42,7 +42,7 @@ def report_test(
         training=_metrics_of(model),
         data_audit=DataAudit.from_json(heard) if heard else None,
         mistakes=mistakes_of(evaluation["recordings"], classifier, sources),
-        heard=heard_of(classifier, sources),
+        heard=example_clips_of(classifier, sources),
         card=card_of(classifier.about, classifier.labels),
     )
     write_report(path, report)
@@ -60,7 +60,9 @@ def mistakes_of(
     )
 
 
-def heard_of(classifier: Classifier, sources: Sequence[Source], *, most: int = MOST_HEARD) -> tuple[Heard, ...]:
+def example_clips_of(
+    classifier: Classifier, sources: Sequence[Source], *, most: int = MOST_HEARD
+) -> tuple[ExampleClip, ...]:
     """Return the beginning of a recording of each of the first labels, as heard and as seen; none of ordinary pictures.
 
     Args:
@@ -76,7 +78,7 @@ def heard_of(classifier: Classifier, sources: Sequence[Source], *, most: int = M
             source, classifier, source.offsets_seconds[0] if source.offsets_seconds else 0
         )
         if classifier.recipe and picture is not None and samples is not None:
-            heard.append(Heard(source.recording, label, picture, samples, classifier.recipe.sample_rate_hz))
+            heard.append(ExampleClip(source.recording, label, picture, samples, classifier.recipe.sample_rate_hz))
     return tuple(heard)
 
 

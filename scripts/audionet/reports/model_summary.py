@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.export.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.classifier import Classifier
@@ -89,7 +89,7 @@ def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str,
 def write_tensorboard(classifier: Classifier, folder: Path) -> None:
     """Write the frozen graph of a classifier to where `tensorboard --logdir` shows it."""
     graph = frozen_graph(classifier)
-    with hushed():
+    with silence_native_stderr():
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 

@@ -18,7 +18,7 @@ from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.leakage import LeakAudit
 from audionet.files import printable, write_text
 from audionet.reports import sections
-from audionet.reports.elements import Heard, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
+from audionet.reports.elements import ExampleClip, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
@@ -61,7 +61,7 @@ class Report:
     data_audit: DataAudit | None = None
     leak_audit: LeakAudit | None = None
     mistakes: tuple[Mistake, ...] = ()
-    heard: tuple[Heard, ...] = ()
+    heard: tuple[ExampleClip, ...] = ()
     card: ModelCard | None = None
 
 

@@ -14,7 +14,7 @@ from audionet.files import printable
 from audionet.reports import figures
 from audionet.reports.elements import (
     MOST_OPEN_ROWS,
-    Heard,
+    ExampleClip,
     Json,
     LeftOutError,
     Mistake,
@@ -38,7 +38,6 @@ MOST_MATRIX_LABELS = 16
 LONGEST_PLOT = 24  # rows of a sweep, beyond which there are two plots
 MOST_SHARED = 50
 MOST_MISTAKES = 12
-LONGEST_CLIP_SECONDS = 10
 LEVELS = ("recording", "chunk")
 
 
@@ -176,7 +175,7 @@ def _clip(mistake: Mistake) -> dict[str, str]:
     }
 
 
-def heard_section(heard: Sequence[Heard]) -> Section:
+def heard_section(heard: Sequence[ExampleClip]) -> Section:
     """Show some clips as waveforms and as the pictures that the classifier sees."""
     if not heard:
         raise LeftOutError("there is no sound to show")

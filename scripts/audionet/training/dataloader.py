@@ -23,13 +23,13 @@ from audionet.features.image_io import decode_picture, fit_pictures, read_pictur
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.training_data import Material, planned_views
+from audionet.training.training_data import TrainingData, planned_views
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once
 MOMENT_PICTURES = 2000  # of the training side, for the mean and the variance of brightness
 
 
-class Sight(Protocol):
+class Picture(Protocol):
     """A picture that can be read."""
 
     def read(self) -> np.ndarray:
@@ -37,7 +37,7 @@ class Sight(Protocol):
 
 
 @dataclass(frozen=True)
-class _Plain:
+class _PictureFile:
     """A picture file."""
 
     example: Example
@@ -47,7 +47,7 @@ class _Plain:
 
 
 @dataclass(frozen=True)
-class _Viewed:
+class _AugmentedView:
     """A view, drawn once and kept without loss."""
 
     view: View
@@ -69,30 +69,32 @@ class _Viewed:
 
 
 @dataclass(frozen=True)
-class Side:
+class SplitPictures:
     """The pictures of one side: what to read, and by row its label number and how much it counts."""
 
-    sights: tuple[Sight, ...]
+    sights: tuple[Picture, ...]
     numbers: np.ndarray
     shares: np.ndarray
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DataLoader:
     """What a network learns from, and is chosen by: pictures and their views, read while it is at work."""
 
-    training: Side
-    validation: Side
+    training: SplitPictures
+    validation: SplitPictures
     height: int
     width: int
 
     @classmethod
-    def of(cls, material: Material, holdout: HoldoutSettings, *, height: int, width: int, views_dir: Path) -> "Lesson":
+    def of(
+        cls, material: TrainingData, holdout: HoldoutSettings, *, height: int, width: int, views_dir: Path
+    ) -> "DataLoader":
         """Collect the pictures of material, and draw the views that are not there yet."""
         rows = material.rows_of(("training", "validation"))
         planned = planned_views(material.examples, rows, recipe=material.recipe, folds=material.folds, holdout=holdout)
-        viewed = [(row, _Viewed(view, views_dir)) for row, view in planned]
+        viewed = [(row, _AugmentedView(view, views_dir)) for row, view in planned]
         kept = _keep_all(viewed, views_dir)
         return cls(
             training=_side(material, material.rows["training"], kept),
@@ -108,7 +110,7 @@ class Lesson:
         gray = [self._read(self.training, row)[0].astype(np.float64).mean(axis=-1) for row in some]
         return float(np.mean(gray)), float(max(np.var(gray), 1e-6))
 
-    def pipeline(self, side: Side, *, batch_size: int, seed: int | None = None) -> Any:
+    def pipeline(self, side: SplitPictures, *, batch_size: int, seed: int | None = None) -> Any:
         """Return a `tf.data.Dataset` of batches of pictures, label numbers and weights, read side by side and ahead.
 
         Args:
@@ -136,7 +138,7 @@ class Lesson:
             examples = shuffled(rows).map(read, num_parallel_calls=tf.data.AUTOTUNE)
         return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
-    def _read(self, side: Side, row: int) -> tuple[np.ndarray, bool]:
+    def _read(self, side: SplitPictures, row: int) -> tuple[np.ndarray, bool]:
         try:
             picture = side.sights[row].read()
         except (PictureError, OSError):  # taken away since it was listed, so it counts for nothing
@@ -144,7 +146,7 @@ class Lesson:
         return fit_pictures([picture], height=self.height, width=self.width)[0], True
 
 
-def _keep_all(viewed: list[tuple[int, _Viewed]], views_dir: Path) -> list[tuple[int, _Viewed]]:
+def _keep_all(viewed: list[tuple[int, _AugmentedView]], views_dir: Path) -> list[tuple[int, _AugmentedView]]:
     """Draw the views that are not there yet, and return those that could be drawn."""
     if viewed and read_mark(views_dir) is None:
         mark_folder(views_dir, "views")
@@ -162,7 +164,7 @@ def _keep_all(viewed: list[tuple[int, _Viewed]], views_dir: Path) -> list[tuple[
     return [(row, view) for row, view in viewed if view.view.key not in refused]
 
 
-def _keep_or_refuse(view: _Viewed) -> bool:
+def _keep_or_refuse(view: _AugmentedView) -> bool:
     try:
         view.keep()
     except PictureError:  # its wav is gone; `gather` says so
@@ -170,7 +172,7 @@ def _keep_or_refuse(view: _Viewed) -> bool:
     return True
 
 
-def _side(material: Material, rows: np.ndarray, viewed: Sequence[tuple[int, _Viewed]]) -> Side:
+def _side(material: TrainingData, rows: np.ndarray, viewed: Sequence[tuple[int, _AugmentedView]]) -> SplitPictures:
     of_these = set(map(int, rows))
     views = [(row, view) for row, view in viewed if row in of_these]
     numbers = material.numbers[np.concatenate([rows, np.array([row for row, _ in views], int)])]
@@ -180,8 +182,8 @@ def _side(material: Material, rows: np.ndarray, viewed: Sequence[tuple[int, _Vie
         totals = np.bincount(numbers, shares, minlength=len(material.labels))
         shares *= totals.sum() / len(totals) / totals[numbers]
         shares *= len(shares) / shares.sum()
-    return Side(
-        sights=(*(_Plain(material.examples[row]) for row in rows), *(view for _, view in views)),
+    return SplitPictures(
+        sights=(*(_PictureFile(material.examples[row]) for row in rows), *(view for _, view in views)),
         numbers=numbers,
         shares=shares,
         keys=(*(material.examples[row].sha256 for row in rows), *(view.view.key for _, view in views)),

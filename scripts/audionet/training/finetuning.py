@@ -21,20 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audionet.console import hushed, progress_bar, say
+from audionet.console import log, progress_bar, silence_native_stderr
 from audionet.errors import InputError
 from audionet.evaluation.metrics import balanced_accuracy, log_loss
-from audionet.files import fingerprint_of, mark_folder, read_mark, sha256_of, write_json
+from audionet.files import digest_of, mark_folder, read_mark, sha256_of, write_json
 from audionet.models.backbones.architectures import ARCHITECTURES, find_architecture
 from audionet.models.backbones.backbone import Backbone, TrainableNetwork, trainable_network
 from audionet.models.backbones.freezing import frozen
 from audionet.models.backbones.networks import SMALLEST_SIDE
-from audionet.models.backbones.small_cnns import DESIGNS, Design
+from audionet.models.backbones.small_cnns import SMALL_CNNS, SmallCnn
 from audionet.models.head import Head
 from audionet.models.pooling import log_softmax
-from audionet.training.dataloader import Lesson
+from audionet.training.dataloader import DataLoader
 from audionet.training.settings import NetworkSettings
-from audionet.training.training_data import Material
+from audionet.training.training_data import TrainingData
 
 if TYPE_CHECKING:
     import keras
@@ -71,11 +71,11 @@ def check_network(name: str) -> None:
         InputError: it is no design, and no architecture that can be trained.
     """
     trainable = [row.name for row in ARCHITECTURES.values() if row.build]
-    if name not in DESIGNS and name not in trainable:
-        raise InputError(f"--network: expected one of {', '.join([*DESIGNS, *trainable])}, received {name!r}.")
+    if name not in SMALL_CNNS and name not in trainable:
+        raise InputError(f"--network: expected one of {', '.join([*SMALL_CNNS, *trainable])}, received {name!r}.")
 
 
-def glance(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
+def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
     """Return a backbone that gives but a picture's mean brightness, to find what can be read, and of what size.
 
     Args:
@@ -89,17 +89,17 @@ def glance(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
     check_network(network)
     size = image_size or _usual_size(network, of_sound=of_sound)
     _check_fits(network, size)
-    with hushed():
+    with silence_native_stderr():
         import tensorflow as tf  # several seconds
 
         graph, _ = frozen(lambda pictures: [tf.reduce_mean(pictures, axis=(1, 2))[:, :1]], size, size)
     return Backbone(
-        architecture="glance",
+        architecture="probe",
         bottleneck=PART,
         height=size,
         width=size,
         dimension=1,
-        fingerprint=fingerprint_of(["glance", size]),
+        fingerprint=digest_of(["probe", size]),
         slices={PART: (0, 1)},
         weights={"origin": "", "sha256": "", "licence": "", "note": ""},
         graph=graph,
@@ -107,8 +107,8 @@ def glance(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
 
 
 def train_network(
-    material: Material,
-    lesson: Lesson,
+    material: TrainingData,
+    lesson: DataLoader,
     *,
     settings: NetworkSettings,
     weights: Path | None,
@@ -133,11 +133,11 @@ def train_network(
     """
     name = settings.network or ""
     check_network(name)
-    with hushed():
+    with silence_native_stderr():
         import keras  # several seconds
     keras.utils.set_random_seed(seed)
-    if name in DESIGNS:
-        features = _designed(DESIGNS[name], settings, lesson)
+    if name in SMALL_CNNS:
+        features = _designed(SMALL_CNNS[name], settings, lesson)
         described = {"origin": "trained here from scratch", "sha256": "", "licence": "", "note": ""}
     else:
         found = trainable_network(
@@ -162,12 +162,12 @@ def train_network(
         summaries_dir=summaries_dir,
     )
     course.run([name, described["sha256"], material.labels])
-    return course.outcome(f"{name} {'from scratch' if name in DESIGNS else 'end to end'}", name, described)
+    return course.outcome(f"{name} {'from scratch' if name in SMALL_CNNS else 'end to end'}", name, described)
 
 
 def fine_tune(
-    material: Material,
-    lesson: Lesson,
+    material: TrainingData,
+    lesson: DataLoader,
     head: Head,
     *,
     settings: NetworkSettings,
@@ -199,7 +199,7 @@ def fine_tune(
             "--fine_tune: expected validation recordings, which tell whether it became better, received none. Pass a "
             "--validation_percentage above 0, or leave --fine_tune away."
         )
-    with hushed():
+    with silence_native_stderr():
         import keras  # several seconds
     keras.utils.set_random_seed(seed)
     found = trainable_network(
@@ -234,7 +234,7 @@ def fine_tune(
     return course.outcome(f"fine-tuning of {layers}", backbone.architecture, described)
 
 
-def validation_scores(material: Material, head: Head, bottleneck: str) -> tuple[float, float]:
+def validation_scores(material: TrainingData, head: Head, bottleneck: str) -> tuple[float, float]:
     """Return the balanced accuracy on validation, and the log loss: the means over clean pictures and over views."""
     accuracies, losses = [], []
     for is_view in (False, True):
@@ -314,7 +314,7 @@ class _Training:
         name: str,
         features: "keras.Model",
         last: "keras.layers.Dense",
-        lesson: Lesson,
+        lesson: DataLoader,
         settings: NetworkSettings,
         rate: float,
         seed: int,
@@ -340,7 +340,7 @@ class _Training:
         settings, lesson = self._settings, self._lesson
         count = len(lesson.training.sights)
         steps = settings.steps_per_epoch or -(-count // settings.network_batch_size)
-        folder = self._folder / fingerprint_of([VERSION, list(origin), self._recipe()])
+        folder = self._folder / digest_of([VERSION, list(origin), self._recipe()])
         if read_mark(self._folder) is None:
             mark_folder(self._folder, "training")
         folder.mkdir(parents=True, exist_ok=True)
@@ -349,7 +349,7 @@ class _Training:
             device = "the GPU" if tf.config.list_physical_devices("GPU") else "the CPU"
             done = len(self.progress.epochs)
             beginning = f"going on after round {done}" if done else "training"
-            say(f"{self._name}: {beginning}, {count} pictures, {steps} steps a round, on {device}.")
+            log(f"{self._name}: {beginning}, {count} pictures, {steps} steps a round, on {device}.")
             optimizer = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[settings.optimizer]
             self._model.compile(
                 optimizer(self._rate),
@@ -417,7 +417,7 @@ class _Training:
             weights: where it comes from.
         """
         height, width = self._lesson.height, self._lesson.width
-        with hushed():
+        with silence_native_stderr():
             graph, (dimension,) = frozen(lambda pictures: [self._features(pictures, training=False)], height, width)
         head_weights, biases = self._last.get_weights()
         backbone = Backbone(
@@ -426,7 +426,7 @@ class _Training:
             height=height,
             width=width,
             dimension=dimension,
-            fingerprint=fingerprint_of([VERSION, sha256_of(graph)]),
+            fingerprint=digest_of([VERSION, sha256_of(graph)]),
             slices={PART: (0, dimension)},
             weights=weights,
             graph=graph,
@@ -436,19 +436,19 @@ class _Training:
 
 
 def _usual_size(name: str, *, of_sound: bool) -> int:
-    if name in DESIGNS:
-        return DESIGNS[name].image_size
+    if name in SMALL_CNNS:
+        return SMALL_CNNS[name].image_size
     row = find_architecture(name)
     return row.sound_size if of_sound else row.image_size
 
 
 def _check_fits(name: str, size: int) -> None:
-    least = DESIGNS[name].image_size // 4 if name in DESIGNS else SMALLEST_SIDE
+    least = SMALL_CNNS[name].image_size // 4 if name in SMALL_CNNS else SMALLEST_SIDE
     if size < least:
         raise InputError(f"--image_size: expected at least {least} pixels for {name}, received {size}.")
 
 
-def _designed(design: Design, settings: NetworkSettings, lesson: Lesson) -> "keras.Model":
+def _designed(design: SmallCnn, settings: NetworkSettings, lesson: DataLoader) -> "keras.Model":
     import keras
 
     pictures = keras.Input((lesson.height, lesson.width, 3))

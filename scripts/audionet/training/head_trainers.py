@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import Head, row_blocks
 from audionet.training.settings import HeadSettings
@@ -200,7 +200,7 @@ def train_softmax(
 
     Source of mixup: H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """
-    with hushed():
+    with silence_native_stderr():
         import keras  # several seconds, which only this trainer should take
 
     keras.utils.set_random_seed(seed)

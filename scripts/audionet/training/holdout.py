@@ -8,7 +8,7 @@ from pathlib import Path
 from audionet.data.dataset import Dataset, Example
 from audionet.data.splits import assign_folds, split
 from audionet.errors import InputError, check
-from audionet.files import fingerprint_of, printable
+from audionet.files import digest_of, printable
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class HoldoutSettings:
 def split_name(dataset: Dataset, holdout: HoldoutSettings) -> str:
     shares = [holdout.testing_share, holdout.validation_percentage]
     folder = str(dataset.folder.resolve())
-    return fingerprint_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
+    return digest_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
 
 
 def split_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, str]:

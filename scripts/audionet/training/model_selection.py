@@ -27,7 +27,7 @@ from audionet.training.head_trainers import TRAINERS, OnStep, TrainingSet
 from audionet.training.openset_fitting import Clips, fit_open_set
 from audionet.training.settings import HeadSettings
 from audionet.training.tensorboard import learning_curves
-from audionet.training.training_data import Material
+from audionet.training.training_data import TrainingData
 
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)
 MOST_FOLDS = 3  # of training and validation recordings, to score them by heads not trained on them
@@ -79,8 +79,8 @@ class Choice:
     claimed_accuracy: float | None
 
 
-def choose(
-    material: Material,
+def select_model(
+    material: TrainingData,
     *,
     candidates: Sequence[str],
     settings: HeadSettings,
@@ -122,7 +122,7 @@ def choose(
     return Choice(best, tried, head.cooled(temperature), temperature, open_set, claimed)
 
 
-def head_before(material: Material, choice: Choice, settings: HeadSettings, seed: int = 0) -> Head:
+def head_before(material: TrainingData, choice: Choice, settings: HeadSettings, seed: int = 0) -> Head:
     """Return the head that validation chose, trained on the training side alone, to train on from."""
     best = choice.best
     fitted = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
@@ -145,7 +145,7 @@ class _Scored:
 
 
 def _attempts(
-    material: Material,
+    material: TrainingData,
     *,
     bottleneck: str,
     trainer: str,
@@ -160,7 +160,7 @@ def _attempts(
 
 
 def _attempt(
-    material: Material, bottleneck: str, trainer: str, settings: HeadSettings, seed: int, draw_curves: OnStep
+    material: TrainingData, bottleneck: str, trainer: str, settings: HeadSettings, seed: int, draw_curves: OnStep
 ) -> _Scored:
     """Return how one way of training does on validation."""
     clean, numbers = material.take(("validation",), bottleneck=bottleneck)
@@ -182,7 +182,7 @@ def _attempt(
     return _Scored(Attempt(bottleneck, trainer, l2, progress.best_step, float(shares.sum()), curve), shares)
 
 
-def _validation_shares(material: Material, head: Head, bottleneck: str) -> np.ndarray:
+def _validation_shares(material: TrainingData, head: Head, bottleneck: str) -> np.ndarray:
     """Return what each group of validation recordings adds to the accuracy on validation.
 
     Their sum is the accuracy, balanced over labels, the mean over clean pictures and views.
@@ -207,7 +207,7 @@ def _best(tried: Sequence[_Scored]) -> Attempt:
 
 
 def _fit(
-    material: Material,
+    material: TrainingData,
     rows: np.ndarray,
     *,
     bottleneck: str,
@@ -225,7 +225,7 @@ def _fit(
     return TRAINERS[trainer](examples, settings, seed=seed, on_step=on_step)
 
 
-def _out_of_fold(material: Material, bottleneck: str, fit: Callable[[np.ndarray], Head]) -> Clips | None:
+def _out_of_fold(material: TrainingData, bottleneck: str, fit: Callable[[np.ndarray], Head]) -> Clips | None:
     """Score training and validation recordings, and their views, by heads that were not trained on them.
 
     Returns:
@@ -249,7 +249,7 @@ def _out_of_fold(material: Material, bottleneck: str, fit: Callable[[np.ndarray]
     return Clips(logits, recordings, numbers, views)
 
 
-def _folds(material: Material, rows: np.ndarray) -> np.ndarray:
+def _folds(material: TrainingData, rows: np.ndarray) -> np.ndarray:
     """Return a fold for each row: groups are whole, and each label's are dealt out in turn."""
     groups_of = rows_by_group([f"{material.numbers[row]}" for row in rows])
     fold_of: dict[str, int] = {}
@@ -262,7 +262,7 @@ def _folds(material: Material, rows: np.ndarray) -> np.ndarray:
 
 
 def _fit_open_set(
-    material: Material, bottleneck: str, known: Clips, temperature: float, fit: Callable[[np.ndarray], Head]
+    material: TrainingData, bottleneck: str, known: Clips, temperature: float, fit: Callable[[np.ndarray], Head]
 ) -> OpenSet | None:
     """Fit what tells known clips from unknown ones: on impostors if there are any, else on labels left out in turn."""
     rows = material.rows_of(("training", "validation"))
@@ -290,7 +290,7 @@ def _fit_open_set(
     )
 
 
-def _claimed_accuracy(material: Material, best: Attempt, fit: Callable[[np.ndarray], Head], seed: int) -> float:
+def _claimed_accuracy(material: TrainingData, best: Attempt, fit: Callable[[np.ndarray], Head], seed: int) -> float:
     """Return what a split chunk by chunk would have claimed, for as many chunks as are tested, or else a fifth."""
     tested = len(material.rows["testing"]) or len(material.examples) // 5
 

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.evaluation.metrics import accuracy, log_loss
 from audionet.files import mark_folder, read_mark
 from audionet.models.head import Head
 from audionet.models.pooling import log_softmax
 from audionet.training.head_trainers import OnStep
-from audionet.training.training_data import Material
+from audionet.training.training_data import TrainingData
 
 CURVE_ROWS = 1000  # of the training side, for the learning curves
 
 
 @contextmanager
-def learning_curves(summaries_dir: Path | None, material: Material, bottleneck: str, name: str) -> Iterator[OnStep]:
+def learning_curves(summaries_dir: Path | None, material: TrainingData, bottleneck: str, name: str) -> Iterator[OnStep]:
     """Yield a function that notes a head's accuracy for TensorBoard while it is trained."""
     if summaries_dir is None:
         yield lambda step, head: None
         return
-    with hushed():
+    with silence_native_stderr():
         import tensorflow  # noqa: F401 (several seconds; TensorBoard's writer would import it later, and aloud)
         from tensorboard.summary import Writer
 

@@ -12,31 +12,31 @@ from typing import Any
 
 import numpy as np
 
-from audionet.console import say
+from audionet.console import log
 from audionet.data.dataset import Dataset
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.head import Head
 from audionet.training.calibration import best_temperature
-from audionet.training.dataloader import Lesson
+from audionet.training.dataloader import DataLoader
 from audionet.training.finetuning import (
     TrainedNetwork,
     check_network,
     fine_tune,
-    glance,
+    probe,
     train_network,
     validation_scores,
 )
 from audionet.training.holdout import HoldoutSettings
-from audionet.training.model_selection import Attempt, Choice, choose, head_before
+from audionet.training.model_selection import Attempt, Choice, head_before, select_model
 from audionet.training.openset_fitting import Clips, fit_open_set
 from audionet.training.settings import HeadSettings, NetworkSettings
-from audionet.training.training_data import Material, gather
+from audionet.training.training_data import TrainingData, gather_training_data
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How a classifier is trained: which backbone, head and whole network, and what is held out."""
 
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
@@ -46,7 +46,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Graduate:
+class TrainedModel:
     """What a course came to.
 
     Attributes:
@@ -55,12 +55,12 @@ class Graduate:
         backbone: the network that a classifier is served with.
     """
 
-    material: Material
+    material: TrainingData
     choice: Choice
     backbone: Backbone
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: TrainingSettings) -> None:
     """Raise early, before the long work, where there is no such network, tap or weights to train on.
 
     Raises:
@@ -71,7 +71,7 @@ def check_settings(settings: Settings) -> None:
         check_network(settings.whole.network)
 
 
-class Course:
+class Trainer:
     """From a data set to a classifier's network and head, as settings say; once, or once for each fold.
 
     Args:
@@ -84,21 +84,21 @@ class Course:
         WeightsError: no source delivers the weights.
     """
 
-    def __init__(self, dataset: Dataset, settings: Settings, *, bottleneck_dir: Path):
+    def __init__(self, dataset: Dataset, settings: TrainingSettings, *, bottleneck_dir: Path):
         self._dataset, self._settings, self._bottleneck_dir = dataset, settings, bottleneck_dir
         wanted, of_sound = settings.backbone, dataset.recipe is not None
         if settings.whole.network:
-            first = glance(settings.whole.network, wanted.image_size, of_sound=of_sound)
+            first = probe(settings.whole.network, wanted.image_size, of_sound=of_sound)
         else:
             self._candidates = candidate_bottlenecks(wanted.architecture, wanted.bottleneck, of_sound=of_sound)
             self._load = loader_of(wanted, of_sound=of_sound)
             first = self._load(bottleneck=union_of(self._candidates))
-            say(first.sentence())
+            log(first.sentence())
         self._size = {"height": first.height, "width": first.width}
         self.material = self._seen_by(first)
         """What can be learned from, and its sides."""
 
-    def learn(self, material: Material, *, summaries_dir: Path | None = None) -> Graduate:
+    def learn(self, material: TrainingData, *, summaries_dir: Path | None = None) -> TrainedModel:
         """Train on the material, or on the same with other sides.
 
         Args:
@@ -109,18 +109,18 @@ class Course:
         if whole.network:
             network = train_network(material, self._lesson(material), **self._options(summaries_dir))
             seen = self._seen_by(network.backbone, material)
-            return Graduate(seen, settle(network, seen), network.backbone)
-        choice = choose(
+            return TrainedModel(seen, settle(network, seen), network.backbone)
+        choice = select_model(
             material,
             candidates=self._candidates,
             settings=self._settings.head,
             seed=self._settings.holdout.random_seed,
             summaries_dir=summaries_dir,
         )
-        learned = Graduate(material, choice, self._load(bottleneck=choice.best.bottleneck))
+        learned = TrainedModel(material, choice, self._load(bottleneck=choice.best.bottleneck))
         return learned if whole.fine_tune is None else self._fine_tuned(learned, summaries_dir)
 
-    def _fine_tuned(self, learned: Graduate, summaries_dir: Path | None) -> Graduate:
+    def _fine_tuned(self, learned: TrainedModel, summaries_dir: Path | None) -> TrainedModel:
         """Train on from what was learned, and return whichever does better on validation."""
         material, choice = learned.material, learned.choice
         head = head_before(material, choice, self._settings.head, self._settings.holdout.random_seed)
@@ -131,21 +131,23 @@ class Course:
         before = validation_scores(material, head, choice.best.bottleneck)
         after = validation_scores(seen, network.head, *seen.slices)
         is_better = (after[0], -after[1]) > (before[0], -before[1])
-        say(
+        log(
             f"On validation, before and after {network.name}: accuracy {before[0]:.1%} and {after[0]:.1%}, log loss "
             f"{before[1]:.3f} and {after[1]:.3f}. Kept: {'after' if is_better else 'before'}."
         )
         if is_better:
-            return Graduate(seen, settle(network, seen, choice.attempts), network.backbone)
+            return TrainedModel(seen, settle(network, seen, choice.attempts), network.backbone)
         return replace(learned, choice=replace(choice, attempts=(*choice.attempts, _attempt_of(network, seen))))
 
-    def _seen_by(self, backbone: Backbone, like: Material | None = None) -> Material:
+    def _seen_by(self, backbone: Backbone, like: TrainingData | None = None) -> TrainingData:
         """Return the pictures as a network sees them, on the same sides as `like` if it is given."""
-        material = gather(self._dataset, backbone, bottleneck_dir=self._bottleneck_dir, holdout=self._settings.holdout)
+        material = gather_training_data(
+            self._dataset, backbone, bottleneck_dir=self._bottleneck_dir, holdout=self._settings.holdout
+        )
         return replace(material, rows=like.rows, impostor_rows=like.impostor_rows) if like else material
 
-    def _lesson(self, material: Material) -> Lesson:
-        return Lesson.of(material, self._settings.holdout, **self._size, views_dir=self._bottleneck_dir / "views")
+    def _lesson(self, material: TrainingData) -> DataLoader:
+        return DataLoader.of(material, self._settings.holdout, **self._size, views_dir=self._bottleneck_dir / "views")
 
     def _options(self, summaries_dir: Path | None) -> dict[str, Any]:
         return {
@@ -157,7 +159,7 @@ class Course:
         }
 
 
-def settle(network: TrainedNetwork, material: Material, tried: Sequence[Attempt] = ()) -> Choice:
+def settle(network: TrainedNetwork, material: TrainingData, tried: Sequence[Attempt] = ()) -> Choice:
     """Take a network that was trained whole as it is: its head stays, and validation makes its answers honest.
 
     It has learned from the whole training side, so that only validation recordings show how it does on others.
@@ -184,14 +186,14 @@ def settle(network: TrainedNetwork, material: Material, tried: Sequence[Attempt]
     return Choice(attempt, (*tried, attempt), head, temperature, open_set, None)
 
 
-def _attempt_of(network: TrainedNetwork, material: Material) -> Attempt:
+def _attempt_of(network: TrainedNetwork, material: TrainingData) -> Attempt:
     (bottleneck,) = material.slices
     has_validation = len(material.rows["validation"]) > 0
     accuracy = validation_scores(material, network.head, bottleneck)[0] if has_validation else None
     return Attempt(bottleneck, network.name, 0.0, network.best_step, accuracy, network.curve)
 
 
-def _impostors(material: Material, bottleneck: str, head: Head) -> Clips | None:
+def _impostors(material: TrainingData, bottleneck: str, head: Head) -> Clips | None:
     learned_from = material.impostor_rows["training"]
     if not len(learned_from):
         return None

@@ -28,11 +28,11 @@ from audionet.training.holdout import (
     split_unknown,
 )
 
-LEDGER_NAME = "pictures.sqlite"
+PICTURE_CACHE_NAME = "pictures.sqlite"
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Everything that heads are trained on and scored with.
 
     Attributes:
@@ -123,7 +123,7 @@ class Material:
         return taken, np.concatenate([self.numbers[clean_rows], self.numbers[self.view_rows[of_these]]])
 
 
-def with_negatives(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tuple[Dataset, dict[str, str]]:
+def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tuple[Dataset, dict[str, str]]:
     """Add a folder of recordings or pictures of none of the labels to the impostors of a data set.
 
     Args:
@@ -138,7 +138,7 @@ def with_negatives(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> t
         InputError: nothing in the folder can be read, or its pictures do not compare with those of the data set.
     """
     folder, failures = negatives_for(negatives, dataset.recipe, cache_dir=bottleneck_dir / "negatives")
-    impostors, unreadable = read_impostors(folder, bottleneck_dir / LEDGER_NAME, recipe=dataset.recipe)
+    impostors, unreadable = read_impostors(folder, bottleneck_dir / PICTURE_CACHE_NAME, recipe=dataset.recipe)
     return (
         replace(
             dataset,
@@ -149,7 +149,7 @@ def with_negatives(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> t
     )
 
 
-def without_fold(material: Material, fold: int, *, holdout: HoldoutSettings) -> Material:
+def without_fold(material: TrainingData, fold: int, *, holdout: HoldoutSettings) -> TrainingData:
     """Return the material of one part of a cross-validation: the fold is tested, and nothing else is."""
     folds = {example.group: int(of_row) for example, of_row in zip(material.examples, material.folds, strict=True)}
     sides = sides_without(fold, material.examples, folds, holdout)
@@ -161,7 +161,9 @@ def without_fold(material: Material, fold: int, *, holdout: HoldoutSettings) -> 
     )
 
 
-def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdout: HoldoutSettings) -> Material:
+def gather_training_data(
+    dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdout: HoldoutSettings
+) -> TrainingData:
     """Split a data set and bring its bottlenecks together, from the cache where they are there.
 
     Args:
@@ -203,7 +205,7 @@ def gather(dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdou
     views, view_rows, view_numbers = _gather_views(
         examples, side_of_row, fold_of_row, dataset.recipe, cache, backbone, holdout
     )
-    return Material(
+    return TrainingData(
         labels=dataset.labels,
         recipe=dataset.recipe,
         examples=examples,

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
-from audionet.audio.measurements import Note
-from audionet.data.dataset import Example, levels_of
+from audionet.audio.measurements import ChunkStats
+from audionet.data.dataset import Example
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.evaluation.data_audit import DataAudit, audit_data
-from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.evaluate_folder import evaluate_scored
 from audionet.evaluation.leakage import LeakAudit, content_keys
 from audionet.evaluation.metrics import rows_by_group
@@ -30,12 +30,12 @@ from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity
-from audionet.reports.examples import heard_of, mistakes_of
+from audionet.reports.examples import example_clips_of, mistakes_of
 from audionet.reports.report import Report, card_of, write_report
-from audionet.training.cross_validation import CrossValidation
+from audionet.training.cross_validation import CrossValidation, score_held_out
 from audionet.training.model_selection import Attempt, Choice
 from audionet.training.similarity_fitting import fit_similarity
-from audionet.training.training_data import Material
+from audionet.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """The outcome of a training run.
 
     Attributes:
@@ -137,7 +137,7 @@ class Run:
             training=self.metrics,
             data_audit=data_audit,
             mistakes=mistakes_of(evaluation.get("recordings", ()), self.classifier, self.tested.sources),
-            heard=heard_of(self.classifier, self.tested.sources),
+            heard=example_clips_of(self.classifier, self.tested.sources),
             card=card_of(self.classifier.about, self.classifier.labels),
         )
         write_report(path, report)
@@ -172,7 +172,7 @@ class Run:
         )
 
 
-def _similarity_of(material: Material, bottleneck: str) -> Similarity | None:
+def _similarity_of(material: TrainingData, bottleneck: str) -> Similarity | None:
     rows = material.rows_of(("training", "validation"))
     bottlenecks, numbers, is_view = material.take_for_training(rows, bottleneck=bottleneck)
     return fit_similarity(
@@ -185,14 +185,14 @@ def _similarity_of(material: Material, bottleneck: str) -> Similarity | None:
 
 
 def finish(
-    material: Material,
+    material: TrainingData,
     choice: Choice,
     backbone: Backbone,
     *,
-    notes: Mapping[str, Sequence[Note]] | None = None,
+    notes: Mapping[str, Sequence[ChunkStats]] | None = None,
     cross_validation: CrossValidation | None = None,
     test_dir: Path | None = None,
-) -> Run:
+) -> TrainingRun:
     """Put the classifier together and test it.
 
     Args:
@@ -249,27 +249,12 @@ def finish(
         "recordings": len(sides),
         "chunks": len(material.examples),
     }
-    return Run(classifier, metrics, sides, data, tested, _example_clip(material, tested))
+    return TrainingRun(classifier, metrics, sides, data, tested, _example_clip(material, tested))
 
 
-def data_audit_of(notes: Mapping[str, Sequence[Note]]) -> DataAudit | None:
+def data_audit_of(notes: Mapping[str, Sequence[ChunkStats]]) -> DataAudit | None:
     """Return the audit of the recordings that notes were taken of, or None without any."""
     return audit_data(notes, {recording: Path(recording).parts[0] for recording in notes}) if notes else None
-
-
-def score_held_out(choice: Choice, material: Material) -> list[ScoredRecording]:
-    """Score the recordings of the testing side, those of no label included."""
-    bottleneck = choice.best.bottleneck
-    rows = material.rows["testing"]
-    scored = []
-    if len(rows):
-        logits = choice.head.logits(material.take(("testing",), bottleneck=bottleneck)[0])
-        scored += _by_recording(choice, logits, [material.examples[row] for row in rows])
-    strangers = material.impostor_rows["testing"]
-    if len(strangers):
-        logits = choice.head.logits(material.take_impostors(strangers, bottleneck=bottleneck))
-        scored += _by_recording(choice, logits, [material.impostor_examples[row] for row in strangers])
-    return scored
 
 
 def check_replaceable(folder: Path) -> None:
@@ -287,7 +272,7 @@ def check_replaceable(folder: Path) -> None:
 
 
 def _tested_on_held_out(
-    material: Material, choice: Choice, heard: Mapping[str, Fingerprint], sides: Mapping[str, str]
+    material: TrainingData, choice: Choice, heard: Mapping[str, Fingerprint], sides: Mapping[str, str]
 ) -> Tested:
     scored = score_held_out(choice, material)
     by_side = {side: {name: heard[name] for name in heard if sides[name] == side} for side in SPLITS}
@@ -301,7 +286,9 @@ def _tested_on_held_out(
     )
 
 
-def _tested_in_turn(cross_validation: CrossValidation, material: Material, heard: Mapping[str, Fingerprint]) -> Tested:
+def _tested_in_turn(
+    cross_validation: CrossValidation, material: TrainingData, heard: Mapping[str, Fingerprint]
+) -> Tested:
     folds = {
         example.recording: f"fold {fold + 1}" for example, fold in zip(material.examples, material.folds, strict=True)
     }
@@ -331,21 +318,7 @@ def _tested_on_folder(test_dir: Path, classifier: Classifier, choice: Choice) ->
     )
 
 
-def _by_recording(choice: Choice, logits: np.ndarray, examples: Sequence[Example]) -> list[ScoredRecording]:
-    return [
-        ScoredRecording(
-            recording=recording,
-            label=examples[of_it[0]].label,
-            logits=logits[of_it],
-            offsets_seconds=tuple(examples[row].offset_seconds for row in of_it),
-            open_set=choice.open_set,
-            levels_dbfs=levels_of([examples[row] for row in of_it]),
-        )
-        for recording, of_it in rows_by_group([example.recording for example in examples]).items()
-    ]
-
-
-def _tested_examples(material: Material) -> list[Example]:
+def _tested_examples(material: TrainingData) -> list[Example]:
     known = [material.examples[row] for row in material.rows["testing"]]
     return known + [material.impostor_examples[row] for row in material.impostor_rows["testing"]]
 
@@ -378,7 +351,7 @@ def _curve_by_side(attempt: Attempt) -> dict:
     }
 
 
-def _example_clip(material: Material, tested: Tested) -> Path | None:
+def _example_clip(material: TrainingData, tested: Tested) -> Path | None:
     """Return the recording behind the first picture tested, or the picture where there is no recording."""
     rows = material.rows["testing"]
     if not len(rows):
@@ -391,6 +364,6 @@ def _example_clip(material: Material, tested: Tested) -> Path | None:
     return example.path
 
 
-def _sizes(material: Material, side: str) -> dict:
+def _sizes(material: TrainingData, side: str) -> dict:
     rows = material.rows[side]
     return {"chunks": len(rows), "recordings": len({material.examples[row].recording for row in rows})}

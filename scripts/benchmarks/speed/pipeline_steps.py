@@ -17,7 +17,7 @@ from audionet.parallel import PACKAGE_PARENT
 from audionet.training.head_trainers import TRAINERS, TrainingSet
 from audionet.training.holdout import HoldoutSettings
 from audionet.training.settings import HeadSettings
-from audionet.training.training_data import LEDGER_NAME, Material, gather
+from audionet.training.training_data import PICTURE_CACHE_NAME, TrainingData, gather_training_data
 from benchmarks.speed.synthetic_data import MadeBackbone
 
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
@@ -38,9 +38,9 @@ def write_bottlenecks(
     """
     backbone = load_backbone(architecture, bottleneck=bottleneck, image_size=image_size, engine=engine)
     backbone(np.zeros((1, backbone.height, backbone.width, 3), np.uint8))
-    dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / LEDGER_NAME)
+    dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     start = time.perf_counter()
-    gather(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)
+    gather_training_data(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)
     return time.perf_counter() - start
 
 
@@ -93,7 +93,7 @@ def ask_for_help() -> float:
     return max(seconds)
 
 
-def _known_material(image_dir: str, bottleneck_dir: str, dimension: int) -> Material:
-    dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / LEDGER_NAME)
+def _known_material(image_dir: str, bottleneck_dir: str, dimension: int) -> TrainingData:
+    dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     backbone = MadeBackbone(dimension)
-    return gather(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)  # type: ignore[arg-type]
+    return gather_training_data(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)  # type: ignore[arg-type]

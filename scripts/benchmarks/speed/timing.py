@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audionet.console import say
+from audionet.console import log
 from audionet.errors import AudioNetError, InputError
 from audionet.parallel import PACKAGE_PARENT
 
@@ -112,7 +112,7 @@ def take_turns(
         for contestant in contestants:
             timing = run_timed(contestant, watch_memory=watch_memory)
             timings[contestant.name].append(timing)
-            say(f"  round {number}: {contestant.name} {timing.seconds:.2f} s")
+            log(f"  round {number}: {contestant.name} {timing.seconds:.2f} s")
     return timings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audionet.audio.decoding import find_recordings
-from audionet.console import say
+from audionet.console import log
 from audionet.data.preprocessing import PictureTally, make_pictures
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import find_recipe
@@ -89,7 +89,7 @@ class Workshop:
             return self.recordings("long", count, seconds=60 * self.sizes.long_minutes / count, suffix=".mp3")
         tally = make_pictures(self.audio_dir, self.folder / "user_image", recipe=find_recipe("default"))
         for recording, reason in tally.failures.items():
-            say(f"Set aside: {printable(recording)}: {reason}")
+            log(f"Set aside: {printable(recording)}: {reason}")
         good = [self.audio_dir / recording for recording in sorted(tally.notes)]
         synthetic_data.link_files(good, self.audio_dir, self.folder / "user")
         return self.folder / "user"

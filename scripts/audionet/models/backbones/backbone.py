@@ -31,9 +31,9 @@ from typing import Any
 
 import numpy as np
 
-from audionet.console import hushed, say
+from audionet.console import log, silence_native_stderr
 from audionet.errors import InputError
-from audionet.files import fingerprint_of
+from audionet.files import digest_of
 from audionet.models.backbones import networks
 from audionet.models.backbones.architectures import ARCHITECTURES, Architecture, find_architecture
 from audionet.models.backbones.engines import BFLOAT16, Runner, check_engine, open_graph
@@ -165,11 +165,11 @@ def load_backbone(
         _check_size(image_size)
         found = find_weights(row.name, row.sources, weights_file=weights)
         size = pair_of(image_size or row.image_size)
-    graph_fingerprint = fingerprint_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
+    graph_fingerprint = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
     stem = cache_folder() / "graphs" / f"{row.name}-{graph_fingerprint}"
     kept = kept_graph(stem)
     if kept is None:
-        with hushed():  # it imports TensorFlow and Keras
+        with silence_native_stderr():  # it imports TensorFlow and Keras
             kept = freeze(row, spec, found, size)
         with suppress(OSError):  # a cache that cannot be written costs time, and not the run
             keep_graph(stem, *kept)
@@ -180,7 +180,7 @@ def load_backbone(
         height=shape["height"],
         width=shape["width"],
         dimension=sum(shape["dimensions"]),
-        fingerprint=graph_fingerprint if engine != BFLOAT16 else fingerprint_of([graph_fingerprint, engine]),
+        fingerprint=graph_fingerprint if engine != BFLOAT16 else digest_of([graph_fingerprint, engine]),
         slices=slices_of(spec, shape["dimensions"]),
         weights=found.describe(),
         graph=graph,
@@ -197,7 +197,7 @@ def loader_of(settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Ba
     """
     row = find_architecture(settings.architecture)
     if row.build is None and settings.bottleneck not in {"auto", row.default_bottleneck}:
-        say(
+        log(
             f"Note: a TF Hub module gives its feature vector and nothing from within, so --bottleneck "
             f"{settings.bottleneck} is passed over."
         )
@@ -259,7 +259,7 @@ def trainable_network(
         )
     spec = parse_bottleneck(bottleneck, row)
     found = find_weights(row.name, row.sources, weights_file=weights)
-    with hushed():  # several seconds
+    with silence_native_stderr():  # several seconds
         import keras
 
         network = row.build(found, height=height, width=width)
@@ -270,9 +270,6 @@ def trainable_network(
     return TrainableNetwork(
         model=model, layers=[layer for layer in read.layers if layer.weights], weights=found.describe()
     )
-
-
-# The text of a bottleneck
 
 
 # Options of load_backbone
@@ -301,18 +298,6 @@ def _refuse_hub_module(handle: str | None, architecture: Architecture) -> None:
             f"Expected no --tfhub-module for the architecture {architecture.name}, received {handle!r}; "
             "leave it out, or choose --architecture tfhub."
         )
-
-
-# The cache of graphs
-
-
-# Freezing
-
-
-# Pictures
-
-
-# Engines
 
 
 # The table

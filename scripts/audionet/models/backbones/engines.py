@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.models.backbones.settings import Engine
 
@@ -74,7 +74,7 @@ def _has_gpu_device() -> bool:
 def _tensorflow_has_gpu() -> bool:
     if importlib.util.find_spec("tensorflow") is None:
         return False
-    with hushed():  # a device alone does not say that this TensorFlow was built for it
+    with silence_native_stderr():  # a device alone does not say that this TensorFlow was built for it
         import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))
@@ -127,7 +127,7 @@ class _TensorFlowRunner:
     """Run a graph in batches."""
 
     def __init__(self, graph: bytes, input_tensor: str, output_tensor: str) -> None:
-        with hushed():
+        with silence_native_stderr():
             import tensorflow as tf  # takes seconds
             from google.protobuf.message import DecodeError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Design:
+class SmallCnn:
     """One network.
 
     Attributes:
@@ -54,6 +54,6 @@ def _simple_audio(pictures: Any, activation: str, mean: float, variance: float) 
     return layers.Dropout(0.5)(units)
 
 
-DESIGNS: Mapping[str, Design] = {
-    design.name: design for design in (Design("cnvrg", 64, _cnvrg), Design("simple_audio", 32, _simple_audio))
+SMALL_CNNS: Mapping[str, SmallCnn] = {
+    design.name: design for design in (SmallCnn("cnvrg", 64, _cnvrg), SmallCnn("simple_audio", 32, _simple_audio))
 }

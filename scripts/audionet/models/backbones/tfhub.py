@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from audionet.console import hushed
+from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.files import printable, sha256_of, whole_folder
 from audionet.models.backbones.checkpoints import named_faults
@@ -62,7 +62,7 @@ def tensorflow_hub() -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # Hub has no newer release
-            with hushed():
+            with silence_native_stderr():
                 import tensorflow_hub as hub  # imports TensorFlow, which takes seconds
     except ImportError as error:
         raise InputError(

@@ -388,10 +388,4 @@ def _check_digest(path: Path, source: Source) -> None:
         )
 
 
-# TF Hub modules
-
-
-# Torch files
-
-
 # TensorFlow.js files

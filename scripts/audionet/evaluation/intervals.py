@@ -1,0 +1,150 @@
+"""Confidence intervals that take the chunks of a recording together."""
+
+import numpy as np
+
+from audionet.evaluation.metrics import (
+    _is_in_top,
+    _losses,
+    _share,
+    check_scores,
+)
+
+CONFIDENCE = 0.95
+
+RESAMPLES = 2_000  # the ends of a 95 % interval then rest on fifty each
+
+STRATIFY_FROM = 5  # recordings a label; resampling fewer within each label would understate how they vary
+
+CORRELATION_WITHIN = 0.2  # of mistakes in one recording: assumed where there is no mistake to estimate it from
+
+
+class RecordingSums:
+    """Sums over the rows of each recording, from which the scores of any resample of recordings follow.
+
+    Args:
+        numbers: int, shape (n,), the true labels.
+        log_probabilities: shape (n, labels).
+        recordings: int, shape (n,), the recording of each row, 0 to recordings - 1.
+
+    Raises:
+        InputError: a score is NaN.
+    """
+
+    def __init__(self, numbers: np.ndarray, log_probabilities: np.ndarray, recordings: np.ndarray):
+        check_scores(log_probabilities, name="log probabilities")
+        self._numbers = np.asarray(numbers)
+        self._log_probabilities = log_probabilities
+        self._recordings = recordings
+        self.count = int(recordings.max()) + 1 if len(recordings) else 0
+        answers = log_probabilities.argmax(axis=1)
+        right = self._numbers == answers
+        self.rows = self._sum(np.ones(len(right)))
+        self.right = self._sum(right)
+        self.labels = np.zeros(self.count, np.int64)
+        self.labels[recordings] = self._numbers
+        label_count = log_probabilities.shape[1]
+        self._true = self._by_label(self._numbers, np.ones(len(right)), label_count)
+        self._answered = self._by_label(answers, np.ones(len(right)), label_count)
+        self._both = self._by_label(answers, right, label_count)
+
+    def accuracy(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the accuracy of each resample.
+
+        Args:
+            weights: shape (resamples, recordings), how often each recording was drawn; by default each once.
+
+        Returns:
+            shape (resamples,).
+        """
+        weights = self._weights(weights)
+        return weights @ self.right / (weights @ self.rows)
+
+    def balanced_accuracy(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the mean recall of each resample's labels; `weights` as for `accuracy`."""
+        weights = self._weights(weights)
+        return np.nanmean(_share(weights @ self._both, weights @ self._true), axis=1)
+
+    def macro_f1(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the mean F1 score of each resample's labels; `weights` as for `accuracy`."""
+        weights = self._weights(weights)
+        return np.nanmean(_share(2 * (weights @ self._both), weights @ self._true + weights @ self._answered), axis=1)
+
+    def log_loss(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the log loss of each resample; `weights` as for `accuracy`."""
+        return self._mean(_losses(self._numbers, self._log_probabilities), weights)
+
+    def top_k_accuracy(self, k: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the top-k accuracy of each resample; `weights` as for `accuracy`."""
+        return self._mean(_is_in_top(self._numbers, self._log_probabilities, k), weights)
+
+    def _mean(self, values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        weights = self._weights(weights)
+        return weights @ self._sum(values) / (weights @ self.rows)
+
+    def _weights(self, weights: np.ndarray | None) -> np.ndarray:
+        return np.ones((1, self.count)) if weights is None else np.asarray(weights, np.float64)
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        return np.bincount(self._recordings, values, self.count)
+
+    def _by_label(self, labels: np.ndarray, values: np.ndarray, label_count: int) -> np.ndarray:
+        cells = self._recordings * label_count + labels
+        return np.bincount(cells, values, self.count * label_count).reshape(self.count, label_count)
+
+
+def recording_weights(labels: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Draw as many recordings as there are, with replacement, again and again.
+
+    Where every label has five recordings or more, each label's are drawn from its own, so that every resample has the
+    labels in their proportions. With fewer, that would understate how scores vary, and all are drawn from all.
+
+    Args:
+        labels: int, shape (recordings,).
+        resamples: how many times.
+        seed: the same seed, the same draw.
+
+    Returns:
+        int64, shape (resamples, recordings): how often each recording was drawn.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.asarray(labels)
+    strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if any(len(stratum) < STRATIFY_FROM for stratum in strata):
+        strata = [np.arange(len(labels))]
+    weights = np.zeros((resamples, len(labels)), np.int64)
+    for stratum in strata:
+        weights[:, stratum] = rng.multinomial(len(stratum), np.full(len(stratum), 1 / len(stratum)), size=resamples)
+    return weights
+
+
+def interval(values: np.ndarray) -> tuple[float, float] | None:
+    """Return the middle 95 % of a score's resamples, or None where fewer than two thirds of them have the score."""
+    known = values[~np.isnan(values)]
+    if len(known) < 2 / 3 * len(values) or not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def share_interval(share: float, values: np.ndarray, *, rows: int, recordings: int) -> tuple[float, float] | None:
+    """Return the 95 % interval of a share of right answers.
+
+    When all answers are right, or all wrong, every resample is alike and would claim certainty. Then the exact binomial
+    interval is given: 12 right of 12 recordings leave room for 0.735. The chunks of a recording err together, so that
+    they count for less than as many recordings.
+
+    Args:
+        share: of all rows.
+        values: of each resample.
+        rows: how many answers there are.
+        recordings: how many recordings they belong to.
+
+    Source: C. Clopper and E. Pearson, Biometrika 26 (1934); L. Kish, "Survey Sampling" (1965), for the effect of rows
+    that belong together.
+    """
+    drawn = interval(values)
+    if drawn is None or drawn[0] < drawn[1] or 0 < share < 1:
+        return drawn
+    independent_rows = rows / (1 + (rows / recordings - 1) * CORRELATION_WITHIN)
+    room = 1 - ((1 - CONFIDENCE) / 2) ** (1 / independent_rows)
+    return (1 - room, 1.0) if share == 1 else (0.0, room)
