@@ -86,7 +86,7 @@ def evaluate(options: EvaluateOptions) -> int:
         write_evaluation(options.runs_dir, script="evaluate.py", options=options, watch=watch, evaluation=result)
         if options.json:
             write_json(options.json, result)
-        summary.print_findings(result)
+        summary.print_summary(result)
         if options.report:
             examples.report_test(options.report, result, classifier, sources, model=options.model)
             print(f"Report: {printable(options.report)}")

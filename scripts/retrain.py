@@ -69,22 +69,22 @@ def retrain(options: RetrainOptions) -> int:
     training_run.check_replaceable(options.output_model)
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
-    settings = trainer.Settings(options.backbone, options.head, options.whole, options.holdout)
+    settings = trainer.TrainingSettings(options.backbone, options.head, options.whole, options.holdout)
     trainer.check_settings(settings)
     if read_mark(options.bottleneck_dir) is None:
         mark_folder(options.bottleneck_dir, "bottlenecks")
     with watch.stage("pictures"):
         recipe = find_recipe(options.recipe) if options.recipe else None
         image_dir, failures = pictures_for(options.image_dir, recipe=recipe)
-    ledger_path = options.bottleneck_dir / training_data.LEDGER_NAME
+    ledger_path = options.bottleneck_dir / training_data.PICTURE_CACHE_NAME
     dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
     if options.holdout.negatives:
-        dataset, refused = training_data.with_negatives(dataset, options.holdout.negatives, options.bottleneck_dir)
+        dataset, refused = training_data.with_unknown(dataset, options.holdout.negatives, options.bottleneck_dir)
         failures |= refused
     if options.recipe:
         check_drawn_by(options.recipe, dataset.recipe)
     with watch.stage("bottlenecks"):
-        course = trainer.Course(dataset, settings, bottleneck_dir=options.bottleneck_dir)
+        course = trainer.Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir)
     with watch.stage("training"):
         learned = course.learn(course.material, summaries_dir=options.summaries_dir)
     notes = notes_of(image_dir)

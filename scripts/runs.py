@@ -12,7 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, run_script, say
+from audionet.cli import EXIT_FAILED, run_script
+from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
 
@@ -41,7 +42,7 @@ def list_runs(options: RunsOptions) -> int:
 
     records, failures = runs.read_runs(options.runs_dir)
     for name, reason in failures.items():
-        say(f"Set aside: {printable(name)}: {reason}")
+        log(f"Set aside: {printable(name)}: {reason}")
     records = records[-options.last :] if options.last else records
     if options.json:
         for record in records:
@@ -49,7 +50,7 @@ def list_runs(options: RunsOptions) -> int:
     elif records:
         print_table(runs.COLUMNS, runs.rows_of(records), numbers=runs.COLUMNS[-5:])
     else:
-        say(f"No run is recorded in {printable(options.runs_dir)} yet. Record one: make train.")
+        log(f"No run is recorded in {printable(options.runs_dir)} yet. Record one: make train.")
     return EXIT_FAILED if failures else 0
 
 
