@@ -18,8 +18,7 @@ from audionet.console import log
 from audionet.features.recipes import check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.training.holdout import HoldoutSettings
-from audionet.training.settings import HeadSettings, NetworkSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
 
 TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
 

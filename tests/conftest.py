@@ -167,7 +167,7 @@ def drawn(speakers) -> Path:
 def gathered(drawn):
     """What `gather` makes of `drawn`."""
     from audionet.data.dataset import read_dataset
-    from audionet.training.holdout import HoldoutSettings
+    from audionet.training.settings import HoldoutSettings
     from audionet.training.training_data import gather_training_data
 
     bottleneck_dir = drawn.parent / "bottlenecks"
@@ -218,9 +218,10 @@ def saved_trusting(trained, tmp_path_factory) -> Path:
 @pytest.fixture
 def without_sox(monkeypatch):
     """A machine on which no sox program is installed."""
-    from audionet.audio import sox_ffmpeg
+    from audionet.audio import decoding, sox_ffmpeg, writing
 
-    monkeypatch.setattr(sox_ffmpeg, "has_sox", lambda: False)
+    for module in (sox_ffmpeg, decoding, writing):
+        monkeypatch.setattr(module, "has_sox", lambda: False)
 
 
 @pytest.fixture

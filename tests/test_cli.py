@@ -125,7 +125,7 @@ def test_an_interruption_is_acknowledged(capsys):
 PRINT_FOR_EVER = """
 import sys
 from dataclasses import dataclass
-from audionet.options import run_script
+from audionet.cli import run_script
 
 @dataclass(frozen=True)
 class Nothing:

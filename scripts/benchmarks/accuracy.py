@@ -33,9 +33,8 @@ from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
 from audionet.models.head import Head
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice, select_model
-from audionet.training.settings import HeadSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import TrainingData, gather_training_data
 from benchmarks.baselines import Cepstra, Resemblyzer, missing_peer, regress
 from benchmarks.test_conditions import PEER_CONDITIONS, Item, as_picture, as_sound, disturb, possible_conditions

@@ -25,7 +25,7 @@ from audionet.features.recipes import Recipe
 from audionet.files import whole_file
 from audionet.inference.timeline import Span, Timeline, make_timeline
 from audionet.models.classifier import UNKNOWN, Classifier
-from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import gather_training_data
 from audionet.training.training_run import finish
 from benchmarks.accuracy import DefaultTraining

@@ -23,8 +23,8 @@ from audionet.models.backbones.backbone import Backbone
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
 from audionet.training.cross_validation import score_held_out
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
+from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import TrainingData, gather_training_data
 
 LEAST_PROBABILITY = 0.5  # of the rival, for a clip to count as known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.files import printable, write_json, write_text
-from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HoldoutSettings
 
 TF_FILES = Path(__file__).resolve().parents[2] / "tf_files"
 

@@ -19,8 +19,8 @@ from audionet.errors import InputError
 from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
 from audionet.models.backbones.backbone import Backbone
 from audionet.tables import print_table
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
+from audionet.training.settings import HoldoutSettings
 from audionet.training.similarity_fitting import Trials, fit_space
 from audionet.training.training_data import TrainingData, gather_training_data
 from benchmarks.open_set import Draw, material_of

@@ -12,8 +12,7 @@ from audionet.data.dataset import read_dataset
 from audionet.errors import InputError, PictureError
 from audionet.features.recipes import find_recipe
 from audionet.tables import markdown, print_tables
-from audionet.training.holdout import HoldoutSettings
-from audionet.training.settings import HeadSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings
 from benchmarks import accuracy, accuracy_tables, baselines
 from benchmarks.accuracy import Eye, Listener, listener, network, trial_by_name, trials_by_fold
 from benchmarks.test_conditions import (

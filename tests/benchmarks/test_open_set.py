@@ -15,9 +15,8 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import select_model
-from audionet.training.settings import HeadSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings
 from benchmarks import open_set
 
 LABELS = ("alice", "bob", "carol", "dave")

@@ -208,9 +208,8 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
     from audionet.models.backbones.backbone import load_backbone
-    from audionet.training.holdout import HoldoutSettings
     from audionet.training.model_selection import select_model
-    from audionet.training.settings import HeadSettings
+    from audionet.training.settings import HeadSettings, HoldoutSettings
     from audionet.training.training_data import gather_training_data
     from audionet.training.training_run import finish
     from benchmarks.diarization import error_rates, write_conversation

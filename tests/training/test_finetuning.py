@@ -16,8 +16,7 @@ from audionet.files import read_mark
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
-from audionet.training.holdout import HoldoutSettings
-from audionet.training.settings import NetworkSettings
+from audionet.training.settings import HoldoutSettings, NetworkSettings
 from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
 from audionet.training.training_run import finish
 
@@ -86,7 +85,7 @@ def test_a_network_learns_from_scratch_what_it_is_shown(learned):
 def test_it_is_saved_as_a_classifier_that_needs_no_tensorflow(model, patterns):
     pytest.importorskip("openvino", reason="without OpenVINO, TensorFlow has to score")
     program = (
-        "import sys; from audionet.classifier import Classifier\n"
+        "import sys; from audionet.models.classifier import Classifier\n"
         f"print(Classifier.load({str(model)!r}).score({str(patterns / 'rows' / '0.png')!r}).nearest_label)\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
     )
@@ -159,10 +158,10 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
 
     def spied(pictures, activation, mean, variance):
         seen.append((mean, variance))
-        return finetuning.DESIGNS["cnvrg"].build(pictures, activation, mean, variance)
+        return finetuning.SMALL_CNNS["cnvrg"].build(pictures, activation, mean, variance)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(finetuning.DESIGNS, "simple_audio", replace(finetuning.DESIGNS["simple_audio"], build=spied))
+        patch.setitem(finetuning.SMALL_CNNS, "simple_audio", replace(finetuning.SMALL_CNNS["simple_audio"], build=spied))
         material = teach(dataset, settings, bottleneck_dir=tmp_path).material
     pixels = [
         np.asarray(Image.open(material.examples[row].path).resize((16, 16), Image.Resampling.BILINEAR), float)
@@ -172,7 +171,7 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
 
 
 def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(learned, dataset, tmp_path):
-    lesson = finetuning.Lesson.of(learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
+    lesson = finetuning.DataLoader.of(learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
     gone = replace(learned.material.examples[0], path=tmp_path / "gone.png")
     sights = (replace(lesson.training.sights[0], example=gone), *lesson.training.sights[1:])
     side = replace(lesson.training, sights=sights)
@@ -182,7 +181,7 @@ def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(lea
 
 
 def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, tmp_path):
-    lesson = finetuning.Lesson.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
+    lesson = finetuning.DataLoader.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
     side = lesson.training
     pictures = len(gathered.rows["training"])
     assert len(side.sights) == 3 * pictures

@@ -9,7 +9,7 @@ from audionet.data.dataset import read_dataset
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg
-from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import gather_training_data
 
 

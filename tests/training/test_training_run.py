@@ -14,9 +14,8 @@ from audionet.data.dataset import UNKNOWN_LABEL, read_dataset
 from audionet.errors import InputError
 from audionet.files import mark_folder
 from audionet.training.cross_validation import cross_validate, score_held_out
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import select_model
-from audionet.training.settings import HeadSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_data import TrainingData, gather_training_data, with_unknown, without_fold
 from audionet.training.training_run import check_replaceable, finish

@@ -9,8 +9,8 @@ from audionet.console import progress_bar
 from audionet.data.dataset import Example, levels_of
 from audionet.evaluation.evaluate import ScoredRecording
 from audionet.evaluation.metrics import rows_by_group
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Choice
+from audionet.training.settings import HoldoutSettings
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_data import TrainingData, without_fold
 

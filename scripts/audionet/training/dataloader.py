@@ -22,7 +22,7 @@ from audionet.errors import PictureError
 from audionet.features.image_io import decode_picture, fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
-from audionet.training.holdout import HoldoutSettings
+from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import TrainingData, planned_views
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once

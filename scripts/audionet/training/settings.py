@@ -1,6 +1,7 @@
 """The settings of a training run. Each field is a command-line option too, with its default, help and check."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from audionet.errors import check
@@ -80,3 +81,46 @@ class NetworkSettings:
             self.network is None or layers is None,
             "--network trains a whole network already; leave --fine_tune or --network away.",
         )
+
+
+@dataclass(frozen=True)
+class HoldoutSettings:
+    """What is held out, and how training recordings are varied.
+
+    Raises:
+        InputError: a setting is outside its range.
+    """
+
+    testing_percentage: float = 20
+    """Share of each label's recordings held out for the final score, without --test_dir and --folds."""
+    validation_percentage: float = 20
+    """Share of each label's recordings held out for choosing settings."""
+    test_dir: Path | None = None
+    """Folder of other recordings or pictures, one subfolder a label, for the final score instead."""
+    folds: int = 0
+    """Hold every recording out once, in so many parts, for the final score instead; then train on all."""
+    negatives: Path | None = None
+    """Folder of recordings or pictures of none of the labels, at any depth, to learn what unknown is like."""
+    group_by: str = "recording"
+    """What the split never parts: recording, folder, fold, TABLE.csv:COLUMN, or a regular expression on the name."""
+    random_seed: int = 0
+    """Another seed, another split."""
+    views: int = 4
+    """Augmented views of each training picture, with noise, rooms and codecs. They cost time once and are cached."""
+
+    def __post_init__(self) -> None:
+        for name in ("testing_percentage", "validation_percentage"):
+            check(0 <= getattr(self, name) < 100, f"--{name}: expected 0 to 99, received {getattr(self, name)}.")
+        for name in ("test_dir", "negatives"):
+            folder = getattr(self, name)
+            check(folder is None or folder.is_dir(), f"--{name}: expected a folder, received {folder}.")
+        check(self.folds == 0 or self.folds >= 2, f"--folds: expected 2 or more, or 0 for none, received {self.folds}.")
+        check(not (self.folds and self.test_dir), "--folds and --test_dir exclude each other: choose one score.")
+        total = self.testing_percentage + self.validation_percentage
+        check(total < 100, f"--testing_percentage and --validation_percentage: {total} % leave nothing to train on.")
+        check(0 <= self.views <= 100, f"--views: expected 0 to 100, received {self.views}.")
+
+    @property
+    def testing_share(self) -> float:
+        """Percentage of each label's recordings that is held out of training for good."""
+        return 0 if self.folds or self.test_dir else self.testing_percentage

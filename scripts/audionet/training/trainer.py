@@ -28,10 +28,9 @@ from audionet.training.finetuning import (
     train_network,
     validation_scores,
 )
-from audionet.training.holdout import HoldoutSettings
 from audionet.training.model_selection import Attempt, Choice, head_before, select_model
 from audionet.training.openset_fitting import Clips, fit_open_set
-from audionet.training.settings import HeadSettings, NetworkSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
 from audionet.training.training_data import TrainingData, gather_training_data
 
 

@@ -19,14 +19,8 @@ from audionet.files import printable, write_json
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
-from audionet.training.holdout import (
-    HoldoutSettings,
-    folds_as_before,
-    sides_without,
-    split_as_before,
-    split_name,
-    split_unknown,
-)
+from audionet.training.holdout import folds_as_before, sides_without, split_as_before, split_name, split_unknown
+from audionet.training.settings import HoldoutSettings
 
 PICTURE_CACHE_NAME = "pictures.sqlite"
 

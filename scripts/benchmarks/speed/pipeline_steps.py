@@ -15,8 +15,7 @@ from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import Rows
 from audionet.parallel import PACKAGE_PARENT
 from audionet.training.head_trainers import TRAINERS, TrainingSet
-from audionet.training.holdout import HoldoutSettings
-from audionet.training.settings import HeadSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import PICTURE_CACHE_NAME, TrainingData, gather_training_data
 from benchmarks.speed.synthetic_data import MadeBackbone
 

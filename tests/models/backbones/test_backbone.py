@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from audionet.errors import InputError, WeightsError
 from audionet.features.image_io import fit_pictures
-from audionet.models.backbones import freezing
 from audionet.models.backbones.architectures import ARCHITECTURES
 from audionet.models.backbones.backbone import load_backbone, loader_of
 from audionet.models.backbones.engines import open_graph
@@ -174,7 +173,7 @@ def freezer(tmp_path, monkeypatch):
         frozen.append(spec.text)
         return b"a graph", {"height": size[0], "width": size[1], "dimensions": [5] * len(spec.parts)}
 
-    monkeypatch.setattr(freezing, "freeze", freeze)
+    monkeypatch.setattr("audionet.models.backbones.backbone.freeze", freeze)
     (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     return frozen
 
@@ -420,7 +419,7 @@ def test_a_damaged_graph_is_refused(engine, graph):
 def test_a_cached_graph_runs_without_tensorflow(multi_tap, fresh_graphs):
     program = """
 import sys, numpy
-from audionet.backbones import load_backbone
+from audionet.models.backbones.backbone import load_backbone
 backbone = load_backbone("efficientnet_lite0", weights=sys.argv[1], bottleneck=sys.argv[2], engine="openvino")
 assert backbone(numpy.zeros((1, 224, 224, 3), numpy.uint8)).shape == (1, backbone.dimension)
 assert not {"tensorflow", "keras"} & set(sys.modules)
