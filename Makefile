@@ -90,10 +90,11 @@ bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes A
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
 
-check: $(VENV)/tested ## Report what is out of order: format, lint, types
+check: $(VENV)/tested ## Report what is out of order: format, lint, types, import direction
 	$(RUN) -m ruff format --check scripts tests
 	$(RUN) -m ruff check scripts tests
 	$(RUN) -m mypy
+	PYTHONPATH=scripts $(VENV)/bin/lint-imports
 
 format: $(VENV)/tested ## Mend format and imports
 	$(RUN) -m ruff check --fix-only --quiet scripts tests

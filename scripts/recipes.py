@@ -1,44 +1,8 @@
-"""List the recipes: named, complete settings, from sound to classifier.
-
-    python recipes.py
-    python recipes.py simple_audio
-
-A recipe is used by its name: python data_maker.py --recipe NAME, python retrain.py --recipe NAME, or both by
-make data train RECIPE=NAME. To add one, add a row to RECIPES in audionet/recipe.py.
-"""
+"""The same as `audionet recipes`; audionet/commands/recipes.py has its options."""
 
 import sys
-from dataclasses import dataclass
 
-from audionet.cli import Positional, run_script
-from audionet.features.recipes import RECIPES, find_recipe
-from audionet.tables import print_table
-
-
-@dataclass(frozen=True)
-class RecipesOptions:
-    """The command line of recipes.py."""
-
-    name: Positional[str | None] = None
-    """Show all of this one instead."""
-
-
-def show(options: RecipesOptions) -> int:
-    """Print one line for each recipe, or all of one."""
-    if options.name is None:
-        print_table(["recipe", "what it is"], [[recipe.name, recipe.summary] for recipe in RECIPES.values()])
-        return 0
-    recipe = find_recipe(options.name)
-    print(recipe.about, end="\n\n")
-    print_table(["picture", ""], [[name, str(value)] for name, value in recipe.to_json().items()])
-    print_table(["training", ""], [[name, str(value)] for name, value in recipe.training.items()])
-    return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
-    return run_script(show, RecipesOptions, __doc__, argv)
-
+from audionet.commands.recipes import main
 
 if __name__ == "__main__":
     sys.exit(main())

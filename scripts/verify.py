@@ -1,57 +1,8 @@
-"""Say whether two clips are of the same voice, bird or machine, whether or not a classifier was trained on it.
+"""The same as `audionet verify`; audionet/commands/verify.py has its options."""
 
-    python verify.py a.mp3 b.mp3
-    python verify.py a.mp3 carol
-
-The second may be a label that enroll.py added.
-"""
-
-import json
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
-from audionet.cli import Positional, run_script
-from audionet.errors import check
-
-TF_FILES = Path(__file__).resolve().parent.parent / "tf_files"
-
-
-@dataclass(frozen=True)
-class VerifyOptions:
-    """The command line of verify.py."""
-
-    clips: Positional[tuple[str, ...]] = ()
-    """Recording or picture, and another or an enrolled label."""
-    model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
-    json: bool = False
-    """Print a JSON object instead of sentences."""
-
-    def __post_init__(self) -> None:
-        check(len(self.clips) == 2, f"Expected two clips, or a clip and an enrolled label, received {len(self.clips)}.")
-
-
-def verify(options: VerifyOptions) -> int:
-    """Compare and print."""
-    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
-    from audionet.models.classifier import Classifier
-
-    clip, claimed = options.clips
-    classifier = Classifier.load(options.model)
-    probability = enrollment.verify(classifier, Path(clip), claimed)
-    space = enrollment.space_of(classifier)
-    if options.json:
-        print(json.dumps({"same": probability >= 0.5, "probability": probability, **space.to_json()}))
-    else:
-        print(f"{'The same' if probability >= 0.5 else 'Not the same'}: {probability:.1%}. {space.sentence()}")
-    return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
-    return run_script(verify, VerifyOptions, __doc__, argv)
-
+from audionet.commands.verify import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -30,12 +30,17 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+def module_of(script: str):
+    """Return the module that does a script's work: a command of the package, or the script itself."""
+    return importlib.import_module(importlib.import_module(script).main.__module__)
+
+
 def options_class(script: str) -> type:
-    module = importlib.import_module(script)
+    module = module_of(script)
     (found,) = [
         value
         for name, value in vars(module).items()
-        if name.endswith("Options") and dataclasses.is_dataclass(value) and value.__module__ == script
+        if name.endswith("Options") and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
     ]
     return found
 
@@ -103,7 +108,7 @@ def test_help_comes_without_tensorflow_numpy_or_sound_libraries(script):
 
 @pytest.mark.parametrize("script", SCRIPT_NAMES)
 def test_help_begins_with_commands_that_can_be_typed(script):
-    assert f"python {script}.py" in importlib.import_module(script).__doc__
+    assert f"python {script}.py" in module_of(script).__doc__
 
 
 @pytest.mark.parametrize(("script", "name"), every_option())

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
@@ -18,9 +19,22 @@ from audionet.console import log
 from audionet.errors import AudioNetError, InputError, check
 from audionet.files import disk_is_full
 
-__all__ = ["EXIT_FAILED", "OmitArgPrefixes", "Positional", "changed", "check", "parse_options", "run_script"]
+__all__ = [
+    "EXIT_FAILED",
+    "TF_FILES",
+    "OmitArgPrefixes",
+    "Positional",
+    "changed",
+    "check",
+    "parse_options",
+    "run_script",
+]
 
 Options = TypeVar("Options")
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+TF_FILES = _CHECKOUT / "tf_files" if (_CHECKOUT / "scripts" / "retrain.py").is_file() else Path("tf_files")
+"""Where commands look for files and put them: in the checkout, or else below the folder that the user stands in."""
 
 EXIT_FAILED = 1  # the work was begun and something failed
 EXIT_USAGE = 2  # the work could not begin: options or folders

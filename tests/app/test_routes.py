@@ -22,10 +22,10 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import app
 from audionet.app.routes import make_app
 from audionet.app.sandbox import Limits
 from audionet.app.state import AppSettings, RequestQueue
+from audionet.commands.app import AppOptions
 from audionet.errors import InputError
 
 HOME = "http://127.0.0.1"
@@ -513,7 +513,7 @@ def test_a_file_that_ends_the_process_ends_only_its_own_request(client, clip):
 )
 def test_an_option_that_cannot_work_is_refused(options, words):
     with pytest.raises(InputError, match=words):
-        app.AppOptions(**options)
+        AppOptions(**options)
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):

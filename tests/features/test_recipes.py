@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-import retrain
+from audionet.commands import train
 from audionet.errors import InputError
 from audionet.features.recipes import DRAWINGS, NOT_IN_PICTURES, RECIPES, Recipe, check_drawn_by, find_recipe
 from audionet.features.spectrogram import DRAWERS
@@ -135,7 +135,7 @@ def test_every_recipe_says_in_one_line_what_it_is(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_a_recipe_changes_are_options_of_retrain_within_their_ranges(name):
-    options = retrain.recipe_defaults(retrain.RetrainOptions(recipe=name))
+    options = train.recipe_defaults(train.RetrainOptions(recipe=name))
     flat = {**vars(options.backbone), **vars(options.head), **vars(options.holdout), **vars(options.whole)}
     assert {option: flat[option] for option in RECIPES[name].training} == RECIPES[name].training
 

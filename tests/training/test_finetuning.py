@@ -161,7 +161,9 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
         return finetuning.SMALL_CNNS["cnvrg"].build(pictures, activation, mean, variance)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(finetuning.SMALL_CNNS, "simple_audio", replace(finetuning.SMALL_CNNS["simple_audio"], build=spied))
+        patch.setitem(
+            finetuning.SMALL_CNNS, "simple_audio", replace(finetuning.SMALL_CNNS["simple_audio"], build=spied)
+        )
         material = teach(dataset, settings, bottleneck_dir=tmp_path).material
     pixels = [
         np.asarray(Image.open(material.examples[row].path).resize((16, 16), Image.Resampling.BILINEAR), float)
@@ -171,7 +173,9 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
 
 
 def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(learned, dataset, tmp_path):
-    lesson = finetuning.DataLoader.of(learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
+    lesson = finetuning.DataLoader.of(
+        learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views"
+    )
     gone = replace(learned.material.examples[0], path=tmp_path / "gone.png")
     sights = (replace(lesson.training.sights[0], example=gone), *lesson.training.sights[1:])
     side = replace(lesson.training, sights=sights)
@@ -181,7 +185,9 @@ def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(lea
 
 
 def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, tmp_path):
-    lesson = finetuning.DataLoader.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
+    lesson = finetuning.DataLoader.of(
+        gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views"
+    )
     side = lesson.training
     pictures = len(gathered.rows["training"])
     assert len(side.sights) == 3 * pictures

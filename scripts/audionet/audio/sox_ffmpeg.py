@@ -105,6 +105,7 @@ def run_program(name: str, command: Sequence[str]) -> bytes:
 
 
 def program_error(name: str, stderr: bytes) -> DecoderError:
+    """Return a program's last word as an error."""
     return DecoderError(f"{name}: {last_line(stderr.decode(errors='replace'))}")
 
 
@@ -127,5 +128,6 @@ def piped(name: str, command: Sequence[str]) -> Iterator[IO[bytes]]:
 
 
 def last_line(text: str) -> str:
+    """Return the last line of a text that says something, fit to print."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return printable(lines[-1].rstrip(".")) if lines else "gave no reason"

@@ -182,8 +182,8 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
     without = [printable(label) for label in labels if label not in with_pictures]
     if without:
         raise InputError(
-            f"--image_dir: no picture for {named_list('label', without)} in {printable(image_dir)}. Add some, or remove "
-            "the empty folder."
+            f"--image_dir: no picture for {named_list('label', without)} in {printable(image_dir)}. Add some, or "
+            "remove the empty folder."
         )
     if len(labels) < 2:  # there is one, since there are pictures
         raise InputError(

@@ -140,6 +140,6 @@ def _check_groups(groups_of: dict[str, set[str]], wanted: Iterable[str]) -> None
     if poor:
         raise InputError(
             f"Too few recordings to hold any out: each label needs {len(sides)}, one each for {', '.join(sides)}, "
-            f"but there are fewer for {named_list('label', poor)}. Add recordings, or pass --validation_percentage 0, or "
-            "--testing_percentage 0 as well, to do without those sides."
+            f"but there are fewer for {named_list('label', poor)}. Add recordings, or pass --validation_percentage 0, "
+            "or --testing_percentage 0 as well, to do without those sides."
         )

@@ -162,10 +162,12 @@ def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
 
 
 def read_source_chunks(source: Source, recipe: Recipe) -> Iterator[Chunk]:
+    """Yield the chunks of a recording of a test folder."""
     return chunks_by_recipe(source.paths[0], recipe)
 
 
 def drawn_jpg(samples: np.ndarray, recipe: Recipe) -> bytes:
+    """Return the picture of a chunk as jpg."""
     return encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality)
 
 

@@ -47,6 +47,7 @@ class Head:
 
 
 def row_blocks(bottlenecks: np.ndarray | Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield bottlenecks as float32, some rows at a time."""
     for start in range(0, len(bottlenecks), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         yield rows, np.asarray(bottlenecks[rows], np.float32)

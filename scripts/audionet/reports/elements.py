@@ -198,10 +198,12 @@ def decimal(value: float | None, places: int = 3) -> str:
 
 
 def range_text(low: float, high: float) -> str:
+    """Return a range of shares as percentages."""
     return f"{percent(low)} to {percent(high)}"
 
 
 def signed(value: float) -> str:
+    """Return a whole number with a proper minus sign."""
     return f"{value:.0f}".replace("-", "−")
 
 

@@ -12,12 +12,14 @@ from audionet.training.settings import HoldoutSettings
 
 
 def split_name(dataset: Dataset, holdout: HoldoutSettings) -> str:
+    """Return the name under which a split is remembered."""
     shares = [holdout.testing_share, holdout.validation_percentage]
     folder = str(dataset.folder.resolve())
     return digest_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
 
 
 def split_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, str]:
+    """Split examples; groups that an earlier split knows stay where they were."""
     return split(
         examples,
         testing_percentage=holdout.testing_share,
@@ -46,6 +48,7 @@ def split_unknown(
 
 
 def folds_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, int]:
+    """Assign folds; groups that an earlier assignment knows stay where they were."""
     if not holdout.folds:
         return {example.group: 0 for example in examples}
     previous = previous_split(previous_path, "folds")
@@ -53,6 +56,7 @@ def folds_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previ
 
 
 def previous_split(path: Path, kind: str) -> dict:
+    """Return an earlier split; empty where there is none."""
     try:
         return json.loads(path.read_text())[kind]
     except (OSError, ValueError, KeyError):

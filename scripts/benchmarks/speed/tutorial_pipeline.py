@@ -165,7 +165,7 @@ def label_recordings(audio_dir: str, graph: str, labels: str, scratch: str, chun
     """Draw recordings and label their pictures, each with a process of its own; return how many."""
     draw_recordings(audio_dir, scratch, chunk_seconds)
     pictures = sorted(Path(scratch).rglob("*.jpg"))
-    program = "import sys; from benchmarks.speed.tutorial_pipeline import label_picture; print(label_picture(*sys.argv[1:]))"
+    program = f"import sys; from {__name__} import label_picture; print(label_picture(*sys.argv[1:]))"
     for picture in pictures:
         subprocess.run([sys.executable, "-c", program, picture, graph, labels], check=True, capture_output=True)
     return len(pictures)

@@ -49,6 +49,7 @@ def open_graph(
 
 
 def check_engine(engine: str) -> None:
+    """Raise InputError unless an engine is known and installed."""
     if engine not in get_args(Engine):
         raise InputError(
             f"Expected an engine out of {', '.join(get_args(Engine))}; received {engine!r}; choose one of them."

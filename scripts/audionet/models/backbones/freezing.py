@@ -20,6 +20,7 @@ from audionet.models.backbones.weights import Weights
 
 
 def pair_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return height and width."""
     return (image_size, image_size) if isinstance(image_size, int) else image_size
 
 

@@ -76,6 +76,7 @@ def union_of(bottlenecks: Iterable[str]) -> str:
 
 
 def parsed_bottleneck(architecture: str, text: str) -> BottleneckSpec:
+    """Check a bottleneck text against the taps of a named architecture."""
     return parse_bottleneck(text, find_architecture(architecture))
 
 
@@ -106,6 +107,7 @@ def _canonical(reading: TapReading, architecture: Architecture) -> str:
 
 
 def slices_of(spec: BottleneckSpec, dimensions: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """Return the columns of each part of a bottleneck, as (first, behind the last) pairs."""
     ends = np.cumsum(dimensions).tolist()
     return {part: (end - size, end) for part, size, end in zip(spec.parts, dimensions, ends, strict=True)}
 
@@ -113,6 +115,7 @@ def slices_of(spec: BottleneckSpec, dimensions: Sequence[int]) -> dict[str, tupl
 def tap_vectors(
     network: networks.Network, architecture: Architecture, spec: BottleneckSpec, *, training: bool | None = False
 ) -> Callable[[Any], list[Any]]:
+    """Return the function from pictures to the pooled vectors of a bottleneck's parts."""
     layers = {reading.tap: architecture.taps[reading.tap] for reading in spec.parts.values()}
     read = network.reader(list(layers.values()), training=training)
 

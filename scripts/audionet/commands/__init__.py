@@ -1,0 +1,1 @@
+"""The commands: one module a verb, from its options to what it prints."""

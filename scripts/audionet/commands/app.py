@@ -1,0 +1,97 @@
+"""Open a page in the browser to try a classifier, to teach one by voice, and to serve programs over HTTP.
+
+    python app.py
+    python app.py --model ../tf_files/retrained_model --port 8080
+    python app.py --host 0.0.0.0 --token "$(openssl rand -hex 16)"
+
+The page is for this machine alone unless --host says otherwise, and then it wants a token. It works offline: nothing
+leaves the machine. Programs send a file to POST /predict; /api describes the rest.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.cli import TF_FILES, run_script
+from audionet.console import log
+from audionet.errors import InputError, check
+
+
+@dataclass(frozen=True)
+class AppOptions:
+    """The command line of app.py."""
+
+    model: Path = TF_FILES / "retrained_model"
+    """Classifier folder that retrain.py wrote. Without one, the page can teach one."""
+    host: str = "127.0.0.1"
+    """Address to serve at. Any but the default opens the page to other machines, which need the token."""
+    port: int = 8000
+    """Port to serve at; 0 for any that is free."""
+    token: str | None = None
+    """What other machines must know to come in. By default made up and printed, where --host lets them."""
+    max_megabytes: float = 50
+    """Largest file taken."""
+    max_seconds: float = 3600
+    """Longest recording taken."""
+    max_waiting: int = 64
+    """Requests that may wait; others are asked to come again."""
+    timeout_seconds: float = 120
+    """Longest that one request may take."""
+    open_browser: bool = True
+    """Open the page in the browser, where there is one."""
+    taught_dir: Path = TF_FILES / "taught"
+    """Folder for what is taught on the page."""
+    examples_dir: Path = TF_FILES / "sample_audio"
+    """Folder of recordings to try, one subfolder a label."""
+    runs_dir: Path = TF_FILES / "runs"
+    """Folder of records of runs."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.port <= 65_535, f"--port: expected 0 to 65535, received {self.port}.")
+        for name in ("max_megabytes", "max_seconds", "max_waiting", "timeout_seconds"):
+            check(getattr(self, name) > 0, f"--{name}: expected more than 0, received {getattr(self, name)}.")
+        check(
+            self.token is None or re.fullmatch(r"[\w.~-]{8,}", self.token, re.ASCII) is not None,
+            "--token: expected 8 or more letters, digits and any of _ - . ~",
+        )
+
+
+def serve(options: AppOptions) -> int:
+    """Serve until interrupted."""
+    try:  # the web server and its kin, which --help should not wait for
+        from audionet.app import server
+        from audionet.app.access import is_loopback
+        from audionet.app.sandbox import Limits
+        from audionet.app.state import AppSettings
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The page needs the package {error.name}, which is not installed. Type make setup, or pip install -r "
+            "requirements.txt."
+        ) from error
+
+    token = options.token
+    if not is_loopback(options.host):
+        token = token or secrets.token_urlsafe(16)
+        log(
+            f"Warning: --host {options.host} lets other machines in. Whoever has the address below can use the page; "
+            "what they send goes over the network as plain text."
+        )
+    settings = AppSettings(
+        model=options.model,
+        taught_dir=options.taught_dir,
+        examples_dir=options.examples_dir,
+        runs_dir=options.runs_dir,
+        host=options.host,
+        token=token,
+        most_bytes=round(options.max_megabytes * 1e6),
+        most_seconds=options.max_seconds,
+        most_waiting=options.max_waiting,
+        limits=Limits(seconds=options.timeout_seconds),
+    )
+    return server.serve(settings, port=options.port, open_browser=options.open_browser)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(serve, AppOptions, __doc__, argv)

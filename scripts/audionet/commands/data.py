@@ -1,0 +1,94 @@
+"""Turn folders of recordings into folders of spectrogram pictures.
+
+    python data_maker.py --audio_dir ../tf_files/data_audio --image_dir ../tf_files/data_image
+    python data_maker.py --audio_dir ~/podcasts --chunk_seconds 20 --recipe audionet
+
+Each subfolder of --audio_dir is a label. Run it again after adding, changing or removing recordings: only what is new
+or changed is done.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from audionet.cli import EXIT_FAILED, TF_FILES, run_script
+from audionet.console import log
+from audionet.errors import check
+from audionet.features.recipes import Recipe, find_recipe
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class DataMakerOptions:
+    """The command line of data_maker.py."""
+
+    audio_dir: Path = TF_FILES / "data_audio"
+    """Folder of recordings, one subfolder a label, in any format that SoX or FFmpeg reads; UrbanSound8K; or ESC-50."""
+    image_dir: Path = TF_FILES / "data_image"
+    """Folder that the pictures go to."""
+    recipe: str = "default"
+    """How pictures look, by name."""
+    picture: str | None = None
+    """Draw in another way than the recipe: log_mel, log_mel_3, linear, chromagram, pcen, spectrogram or magnitude."""
+    chunk_seconds: float | None = None
+    """Length of the slice that one picture shows. By default the recipe's: 2 s, which serves voices best."""
+    padding: Literal["repeat", "zeros"] | None = None
+    """How a clip shorter than a chunk fills it: repeated, or with zeros behind. By default as the recipe does."""
+    long_clips: Literal["cut", "crop"] | None = None
+    """Cut longer recordings into chunks, or keep the first chunk alone. By default as the recipe does."""
+    sox_effects: str | None = None
+    """SoX effect chain for every recording, such as "norm -3 silence 1 0.1 1%"."""
+    jobs: int | None = None
+    """How many processes to use. By default one a core."""
+    keep_wav: bool = True
+    """Write each chunk as wav beside its picture, for listening."""
+
+    def __post_init__(self) -> None:
+        check(self.jobs is None or self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
+        self.chosen_recipe()
+
+    def chosen_recipe(self) -> Recipe:
+        """Return the recipe with the changes asked for."""
+        return find_recipe(
+            self.recipe,
+            picture=self.picture,
+            chunk_seconds=self.chunk_seconds,
+            padding=self.padding,
+            long_clips=self.long_clips,
+            sox_effects=self.sox_effects,
+        )
+
+
+def make_data(options: DataMakerOptions) -> int:
+    """Make the pictures, say what was done, and return 1 if any recording failed."""
+    from audionet.data.preprocessing import make_pictures
+    from audionet.evaluation.data_audit import audit_data  # half a second that --help should not wait for
+
+    tally = make_pictures(
+        options.audio_dir,
+        options.image_dir,
+        recipe=options.chosen_recipe(),
+        jobs=options.jobs,
+        keep_wav=options.keep_wav,
+    )
+    for recording, reason in tally.failures.items():
+        log(f"Set aside: {printable(recording)}: {reason}")
+    for label, pictures in sorted(tally.chunks.items()):
+        minutes = tally.sound_seconds[label] / 60
+        print(f"{printable(label)}: {tally.recordings[label]} recordings, {minutes:.1f} minutes, {pictures} pictures")
+    if tally.recordings_made or tally.pictures_removed:
+        audit = audit_data(tally.notes, {recording: Path(recording).parts[0] for recording in tally.notes})
+        for fact in audit.facts:
+            print(fact)
+        for warning in audit.warnings:
+            log(f"Note: {warning}")
+    print(
+        f"{tally.recordings_made} recordings drawn, {tally.recordings_kept} unchanged, {len(tally.failures)} failed, "
+        f"{tally.pictures_removed} old pictures removed. Pictures: {printable(options.image_dir)}"
+    )
+    return EXIT_FAILED if tally.failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(make_data, DataMakerOptions, __doc__, argv)

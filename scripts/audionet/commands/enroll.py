@@ -1,0 +1,62 @@
+"""Add a label to a classifier by a few clips, without training; or list or remove those that were added.
+
+    python enroll.py --label carol carol/*.mp3
+    python enroll.py --list
+    python enroll.py --remove carol
+
+Each recording of the label helps; half a minute in all is good. The trained labels stay as they are to each other.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.cli import TF_FILES, Positional, run_script
+from audionet.console import log
+from audionet.errors import check
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class EnrollOptions:
+    """The command line of enroll.py."""
+
+    clips: Positional[tuple[Path, ...]] = ()
+    """Recordings or pictures of the label, or folders of them."""
+    model: Path = TF_FILES / "retrained_model"
+    """Classifier folder that retrain.py wrote."""
+    label: str | None = None
+    """Name of the label to add."""
+    remove: str | None = None
+    """Name of a label to remove that was added before."""
+    list: bool = False
+    """List the labels that were added."""
+
+    def __post_init__(self) -> None:
+        wishes = sum([self.label is not None, self.remove is not None, self.list])
+        check(wishes == 1, f"Expected one of --label, --remove and --list, received {wishes} of them.")
+        check(bool(self.clips) == (self.label is not None), "--label needs clips, and clips need --label.")
+
+
+def enroll(options: EnrollOptions) -> int:
+    """Add, remove or list."""
+    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    from audionet.models.classifier import Classifier
+
+    classifier = Classifier.load(options.model)
+    if options.label is not None:
+        chunks = enrollment.enrol(options.model, classifier, options.label, enrollment.files_of(options.clips))
+        print(f"Enrolled {printable(options.label)} by {chunks} chunks. {enrollment.space_of(classifier).sentence()}")
+        if chunks < enrollment.FEW_CHUNKS:
+            log(f"{chunks} chunks are few; add clips of other days, and enrol the label again with all of them.")
+    elif options.remove is not None:
+        enrollment.remove(options.model, options.remove)
+        print(f"Removed {printable(options.remove)}.")
+    else:
+        for label in classifier.enrolled:
+            print(printable(label))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(enroll, EnrollOptions, __doc__, argv)

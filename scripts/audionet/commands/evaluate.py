@@ -1,0 +1,95 @@
+"""Say how good a classifier is, on recordings that it was not trained on.
+
+    python evaluate.py --audio_dir ../tf_files/test_audio
+    python evaluate.py --audio_dir ../tf_files/test_audio --negatives ~/strangers --json a.json --report a.html
+    python evaluate.py --audio_dir ../tf_files/test_audio --sweep
+    python evaluate.py --compare a.json b.json
+
+Each subfolder is a label. One that the classifier does not know, such as _unknown_, counts as unknown.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.cli import EXIT_FAILED, TF_FILES, run_script
+from audionet.errors import check
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The command line of evaluate.py."""
+
+    model: Path = TF_FILES / "retrained_model"
+    """Classifier folder that retrain.py wrote."""
+    audio_dir: Path | None = None
+    """Folder of recordings, one subfolder a label."""
+    image_dir: Path | None = None
+    """Folder of pictures instead, one subfolder a label."""
+    negatives: Path | None = None
+    """Folder of recordings of none of the labels: strangers, noise, music."""
+    exclude_training: bool = False
+    """Leave out recordings that had a part in training, found by their content."""
+    sweep: bool = False
+    """Score again under noise, codecs, rooms and more, 40 s of each recording."""
+    compare: tuple[str, str] | None = None
+    """Two evaluations to compare instead: JSON files, classifier folders or ids of runs."""
+    json: Path | None = None
+    """File to write the evaluation to."""
+    report: Path | None = None
+    """HTML file to write a report to, with plots and the worst mistakes to be heard."""
+    runs_dir: Path = TF_FILES / "runs"
+    """Folder of records of runs."""
+    jobs: int | None = None
+    """How many processes to use. By default one a core."""
+
+    def __post_init__(self) -> None:
+        check(self.jobs is None or self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
+        given = [name for name in ("audio_dir", "image_dir", "compare") if getattr(self, name) is not None]
+        check(
+            len(given) == 1, f"Expected one of --audio_dir, --image_dir and --compare, received {len(given)} of them."
+        )
+        check(not self.sweep or bool(self.audio_dir), "--sweep needs recordings; name them by --audio_dir.")
+
+
+def evaluate(options: EvaluateOptions) -> int:
+    """Score or compare, print and write down; return 1 if any recording had to be set aside."""
+    # NumPy, OpenVINO and more, which --help should not wait for.
+    from audionet.evaluation import comparison, summary, test_set
+    from audionet.evaluation.evaluate_folder import evaluate_folder
+    from audionet.evaluation.runs import Stopwatch, write_evaluation
+    from audionet.files import write_json
+    from audionet.models.classifier import Classifier
+    from audionet.reports import examples
+
+    watch = Stopwatch()
+    if options.compare:
+        result = comparison.compare_named(*options.compare, runs_dir=options.runs_dir)
+        print(result["words"])
+        if options.json:
+            write_json(options.json, result)
+    else:
+        classifier = Classifier.load(options.model)
+        sources = test_set.find_sources(
+            audio_dir=options.audio_dir, image_dir=options.image_dir, negatives=options.negatives
+        )
+        result = evaluate_folder(
+            classifier,
+            sources,
+            exclude_training=options.exclude_training,
+            with_sweep=options.sweep,
+            jobs=options.jobs,
+        )
+        write_evaluation(options.runs_dir, script="evaluate.py", options=options, watch=watch, evaluation=result)
+        if options.json:
+            write_json(options.json, result)
+        summary.print_summary(result)
+        if options.report:
+            examples.report_test(options.report, result, classifier, sources, model=options.model)
+            print(f"Report: {printable(options.report)}")
+    return EXIT_FAILED if result.get("failures") else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(evaluate, EvaluateOptions, __doc__, argv)

@@ -1,0 +1,81 @@
+"""Write a classifier in a format of another runtime: waveform in, label probabilities out.
+
+    python export.py --format onnx --output ../tf_files/voices.onnx
+    python export.py --format tflite_int8 --output ../tf_files/voices.tflite --audio_dir ../tf_files/data_audio
+    python export.py --format saved_model --input picture --output ../tf_files/voices_saved_model
+
+The export is opened by its own runtime and compared with the classifier on recordings that were held out. It is kept
+only if its answers agree. The formats: saved_model, keras, graph, tflite, tflite_int8, onnx and openvino; saved_model
+and openvino are folders. For tflite and onnx: pip install -r scripts/requirements-export.txt.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from audionet.cli import TF_FILES, run_script
+from audionet.console import log
+from audionet.errors import check
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The command line of export.py."""
+
+    format: Literal["saved_model", "keras", "graph", "tflite", "tflite_int8", "onnx", "openvino"]
+    """What to write."""
+    output: Path
+    """File to write, or for saved_model and openvino the folder."""
+    model: Path = TF_FILES / "retrained_model"
+    """Classifier folder that retrain.py wrote."""
+    input: Literal["waveform", "picture"] = "waveform"
+    """What it takes: one chunk of sound, mono at the recipe's rate, or its picture, 0 to 1."""
+    audio_dir: Path | None = None
+    """Folder of recordings to compare on, one subfolder a label. By default tf_files/data_audio or sample_audio."""
+    image_dir: Path | None = None
+    """Folder of pictures instead, for --input picture."""
+
+    def __post_init__(self) -> None:
+        check(self.audio_dir is None or self.image_dir is None, "--audio_dir and --image_dir: expected one of them.")
+        check(self.image_dir is None or self.input == "picture", "--image_dir needs --input picture.")
+
+
+def export(options: ExportOptions) -> int:
+    """Write, compare and say how it compares."""
+    # NumPy, OpenVINO and more, which --help should not wait for.
+    from audionet.evaluation import test_set
+    from audionet.export import export as export_module
+    from audionet.export import parity
+    from audionet.models.classifier import Classifier, read_enrolled
+    from audionet.tables import print_table
+
+    classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained
+    shipped = [TF_FILES / name for name in ("data_audio", "sample_audio")]
+    audio_dir = options.audio_dir or next((folder for folder in shipped if folder.is_dir()), shipped[0])
+    sources = test_set.find_sources(
+        audio_dir=None if options.image_dir else audio_dir, image_dir=options.image_dir, negatives=None
+    )
+    held_out, trained_on = parity.find_clips(classifier, sources)
+    if not held_out:
+        log("All of these recordings had a part in training, so that accuracies are too good to be true.")
+    result = export_module.export(
+        classifier,
+        options.output,
+        format_name=options.format,
+        takes=options.input,
+        held_out=held_out,
+        trained_on=trained_on,
+    )
+    columns = ("", "chunks right", "recordings right")
+    print_table(columns, result.rows(), numbers=columns[1:])
+    print(result.sentence())
+    if enrolled := read_enrolled(options.model):
+        print(f"It leaves out what was enrolled: {', '.join(map(printable, enrolled))}. Train on them to have them in.")
+    print(f"{1000 * result.seconds_a_chunk:.1f} ms a chunk. Export: {printable(options.output)}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(export, ExportOptions, __doc__, argv)

@@ -1,0 +1,56 @@
+"""List the runs that were recorded, the newest last: what was trained on what, and how well it did.
+
+    python runs.py
+    python runs.py --last 5
+    python runs.py --json | tail -1
+
+Compare two of them with python evaluate.py --compare RUN_A RUN_B.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.cli import EXIT_FAILED, TF_FILES, run_script
+from audionet.console import log
+from audionet.errors import check
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class RunsOptions:
+    """The command line of runs.py."""
+
+    runs_dir: Path = TF_FILES / "runs"
+    """Folder of records."""
+    last: int | None = None
+    """How many to list, the newest. By default all."""
+    json: bool = False
+    """Print one JSON object a line instead of a table."""
+
+    def __post_init__(self) -> None:
+        check(self.last is None or self.last >= 1, f"--last: expected 1 or more, received {self.last}.")
+
+
+def list_runs(options: RunsOptions) -> int:
+    """Print the records, and return 1 if a file among them is none."""
+    from audionet.evaluation import runs  # which --help need not wait for
+    from audionet.tables import print_table
+
+    records, failures = runs.read_runs(options.runs_dir)
+    for name, reason in failures.items():
+        log(f"Set aside: {printable(name)}: {reason}")
+    records = records[-options.last :] if options.last else records
+    if options.json:
+        for record in records:
+            print(json.dumps(record))
+    elif records:
+        print_table(runs.COLUMNS, runs.rows_of(records), numbers=runs.COLUMNS[-5:])
+    else:
+        log(f"No run is recorded in {printable(options.runs_dir)} yet. Record one: make train.")
+    return EXIT_FAILED if failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(list_runs, RunsOptions, __doc__, argv)

@@ -1,0 +1,52 @@
+"""Find the clips that sound most like one.
+
+    python similar.py voice.mp3 --among ../tf_files/data_audio
+    python similar.py voice.mp3 --among a.mp3 b.mp3 --top_k 3
+
+What was heard once is remembered: another question is answered at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from audionet.cli import TF_FILES, Positional, run_script
+from audionet.errors import check
+from audionet.files import printable
+
+
+@dataclass(frozen=True)
+class SimilarOptions:
+    """The command line of similar.py."""
+
+    clips: Positional[tuple[Path, ...]] = ()
+    """Recording or picture to compare with, one."""
+    among: tuple[Path, ...] = (TF_FILES / "data_audio",)
+    """Recordings or pictures, or folders of them, to look among."""
+    model: Path = TF_FILES / "retrained_model"
+    """Classifier folder that retrain.py wrote."""
+    top_k: int = 10
+    """How many to show."""
+    cache_dir: Path = TF_FILES / "bottlenecks"
+    """Folder to remember in what each file sounds like."""
+
+    def __post_init__(self) -> None:
+        check(len(self.clips) == 1, f"Expected one clip to compare with, received {len(self.clips)}.")
+        check(self.top_k >= 1, f"--top_k: expected 1 or more, received {self.top_k}.")
+
+
+def find_similar(options: SimilarOptions) -> int:
+    """Compare and print, the most alike first."""
+    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    from audionet.models.classifier import Classifier
+
+    (clip,) = options.clips
+    classifier = Classifier.load(options.model)
+    found = enrollment.similar(classifier, clip, enrollment.files_of(options.among), cache_dir=options.cache_dir)
+    for neighbour in found[: options.top_k]:
+        print(f"{neighbour.probability:6.1%}  {printable(neighbour.path)}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script and return its exit status."""
+    return run_script(find_similar, SimilarOptions, __doc__, argv)
