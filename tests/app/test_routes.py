@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from audionet.app.routes import make_app
 from audionet.app.sandbox import Limits
 from audionet.app.state import AppSettings, RequestQueue
-from audionet.commands.app import AppOptions
+from audionet.commands.app import AppOptions, main
 from audionet.errors import InputError
 
 HOME = "http://127.0.0.1"
@@ -519,13 +519,13 @@ def test_an_option_that_cannot_work_is_refused(options, words):
 def test_a_missing_package_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "audionet.app.server", raising=False)
-    assert app.main(["--port", "0"]) == 2
+    assert main(["--port", "0"]) == 2
     assert "needs the package uvicorn" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_explained(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert app.main(["--port", str(taken.getsockname()[1])]) == 2
+        assert main(["--port", str(taken.getsockname()[1])]) == 2
     assert "this address cannot be had" in capsys.readouterr().err
 
 
