@@ -10,7 +10,7 @@ from audionet.errors import InputError
 from audionet.export import spectrogram_graph
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import fit_pictures
-from audionet.features.recipes import RECIPES, Recipe, find_recipe
+from audionet.features.recipes import DRAWINGS, RECIPES, Recipe, find_recipe
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 
@@ -39,6 +39,10 @@ def test_what_a_graph_draws_is_what_is_served(recipe):
     difference = np.abs(drawn(chunks, recipe) - np.stack([served_picture(chunk, recipe) for chunk in chunks]))
     assert (difference == 0).mean() > 0.95
     assert difference.mean() < 0.1
+
+
+def test_whatever_a_graph_draws_is_a_drawing_of_the_one_table():
+    assert set(spectrogram_graph.DRAWERS) == set(DRAWINGS) - {"spectrogram", "magnitude"}
 
 
 def test_silence_is_drawn_without_a_fault():

@@ -1,13 +1,14 @@
 import importlib
+import re
 
 import numpy as np
 import pytest
 from conftest import names_below, tone, voice, write_sound
 from PIL import Image
 
-from audionet.features.recipes import find_recipe
+from audionet.features.recipes import DRAWINGS, RECIPES, Recipe, find_recipe
 from audionet.features.spectrogram import draw
-from audionet.inference.explain import evidence_of, explain, hertz_of
+from audionet.inference.explain import Explanation, evidence_of, explain, write_explanation
 from audionet.models.classifier import Classifier
 
 
@@ -53,12 +54,40 @@ def test_a_recording_is_explained_by_its_clearest_chunk(classifier, speakers):
     assert "most telling is" in explanation.sentence() and " Hz." in explanation.sentence()
 
 
-def test_frequencies_are_named_where_they_are_drawn():
-    recipe = find_recipe("default")
-    for hertz in (200, 1000, 4000):
-        picture = draw(tone(hertz, 2.0), recipe)
-        height = 1 - picture.mean(axis=(1, 2)).argmax() / len(picture)
-        assert hertz_of(np.array([height]), recipe)[0] == pytest.approx(hertz, rel=0.1)
+def explanation_of_a_tone(hertz: float, recipe: Recipe) -> Explanation:
+    """Return an explanation by which the row that a tone is drawn in is all that matters."""
+    picture = draw(tone(hertz, 1.0, rate_hz=recipe.sample_rate_hz), recipe)
+    evidence = np.zeros(picture.shape[:2], np.float32)
+    evidence[picture.astype(int).sum(axis=(1, 2)).argmax()] = 1
+    return Explanation("bob", 0.9, picture, evidence, 0.0, recipe)
+
+
+ON_FREQUENCIES = {
+    **{f"recipe-{name}": recipe for name, recipe in RECIPES.items() if recipe.drawing != "chromagram"},
+    **{name: find_recipe("default", picture=name) for name in DRAWINGS if name != "chromagram"},
+}
+
+
+@pytest.mark.parametrize("recipe", ON_FREQUENCIES.values(), ids=ON_FREQUENCIES)
+@pytest.mark.parametrize("hertz", [500, 1000, 4000, 7000])
+def test_frequencies_are_named_where_they_are_drawn(recipe, hertz):
+    sentence = explanation_of_a_tone(hertz, recipe).sentence()
+    low, high = map(float, re.search(r"(\d+) to (\d+) Hz\.$", sentence).groups())
+    row_hz = recipe.sample_rate_hz / 2 / recipe.picture_height
+    assert low == high == pytest.approx(hertz, rel=0.06, abs=1.5 * row_hz)
+
+
+@pytest.mark.parametrize(("hertz", "pitch"), [(261.6, "C"), (440, "A"), (880, "A"), (987.8, "B")])
+def test_a_chromagram_names_pitches_and_no_frequencies(hertz, pitch):
+    sentence = explanation_of_a_tone(hertz, find_recipe("default", picture="chromagram")).sentence()
+    assert sentence.endswith(f", pitch classes {pitch} to {pitch}.")
+
+
+def test_an_explanation_of_a_chromagram_is_written(tmp_path):
+    explanation = explanation_of_a_tone(440, find_recipe("default", picture="chromagram"))
+    write_explanation(tmp_path / "why.png", explanation, name="a.wav")
+    with Image.open(tmp_path / "why.png") as picture:
+        assert picture.width > 800
 
 
 def test_pictures_of_explanations_are_written(saved, speakers, drawn, tmp_path, capsys):

@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audionet.audio.chunks import (
-    Chunk,
-    read_chunks,
-)
-from audionet.features.recipes import Recipe
-
-if TYPE_CHECKING:
-    pass
+from audionet.audio.chunks import Chunk, read_chunks
 from audionet.features.image_io import decode_picture, encode_jpg
+from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw
 
 

@@ -10,7 +10,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from audionet.errors import InputError
 from audionet.files import digest_of
@@ -18,29 +18,30 @@ from audionet.files import digest_of
 
 @dataclass(frozen=True)
 class Drawing:
-    """What suits one way to draw; everything else is up to the recipe.
+    """One way to draw: what its rows stand for, and the settings that suit it; everything else is up to the recipe.
 
     Attributes:
+        axis: what rises with the height in the picture: places on the mel scale, frequencies, which run from 0 Hz to
+            half of the sample rate by default, or pitch classes.
         window_seconds: lengths of the analysis windows.
         range_db: what lies this far or further below the loudest point is black.
-        is_full_range: whether it shows everything from 0 Hz to half of the sample rate.
     """
 
+    axis: Literal["mel", "linear", "pitch"]
     window_seconds: tuple[float, ...]
     range_db: float
-    is_full_range: bool = False
 
 
 DRAWINGS: Mapping[str, Drawing] = {
-    "log_mel": Drawing(window_seconds=(0.064,), range_db=55.0),
-    "log_mel_3": Drawing(window_seconds=(0.025, 0.064, 0.128), range_db=80.0),
-    "linear": Drawing(window_seconds=(0.016,), range_db=100.0, is_full_range=True),
-    "chromagram": Drawing(window_seconds=(0.256,), range_db=30.0),
-    "pcen": Drawing(window_seconds=(0.064,), range_db=60.0),
-    "spectrogram": Drawing(window_seconds=(0.016,), range_db=100.0, is_full_range=True),
-    "magnitude": Drawing(window_seconds=(0.016,), range_db=55.0, is_full_range=True),
+    "log_mel": Drawing("mel", window_seconds=(0.064,), range_db=55.0),
+    "log_mel_3": Drawing("mel", window_seconds=(0.025, 0.064, 0.128), range_db=80.0),
+    "linear": Drawing("linear", window_seconds=(0.016,), range_db=100.0),
+    "chromagram": Drawing("pitch", window_seconds=(0.256,), range_db=30.0),
+    "pcen": Drawing("mel", window_seconds=(0.064,), range_db=60.0),
+    "spectrogram": Drawing("linear", window_seconds=(0.016,), range_db=100.0),
+    "magnitude": Drawing("linear", window_seconds=(0.016,), range_db=55.0),
 }
-"""By name; `spectrogram` has a function of the same name for each."""
+"""By name; `spectrogram.DRAWERS` has the function that draws each."""
 
 PADDINGS = ("repeat", "zeros")
 LONG_CLIPS = ("cut", "crop")
@@ -356,5 +357,5 @@ def _redrawn(recipe: Recipe, picture: str | None) -> Recipe:
         window_samples=tuple(round(seconds * recipe.sample_rate_hz) for seconds in drawing.window_seconds),
         range_db=drawing.range_db,
         hop_samples=0,
-        **(full_range if drawing.is_full_range else {}),
+        **(full_range if drawing.axis == "linear" else {}),
     )

@@ -1,26 +1,26 @@
-"""Samples to picture, picture to jpg and back.
+"""Draw the picture of a chunk.
 
 Every drawing is a function of samples and recipe that returns brightness from 0 to 1, in one colour or in three;
-`DRAWERS` names them. Low frequencies are at the bottom, or C in a chromagram, and time runs to the right. Loudness
-changes none of them.
+`DRAWERS` has one for each row of `recipes.DRAWINGS`. Low frequencies are at the bottom, or C in a chromagram, and time
+runs to the right. Loudness changes none of them.
 """
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from audionet.features.frequency_axis import PITCH_CLASSES, hertz_to_mel, mel_to_hertz
 from audionet.features.recipes import Recipe
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-
 FRAMES_AT_ONCE = 32  # transformed together: so many stay in the processor's cache, where all would take twice as long
 QUIETEST_POWER = 1e-20  # far below any sound, so that the logarithm of silence is finite
 
-PITCH_CLASSES = 12
 TUNING_HZ = 440.0  # the A that every other pitch follows from
 CHROMA_CENTRE_HZ = 880.0  # where most music has most of its pitches; octaves away from it count less
 CHROMA_OCTAVES = 2.0  # how far away, as a standard deviation
@@ -118,7 +118,7 @@ def _draw_magnitude(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     return magnitude / max(float(magnitude.max()), QUIETEST_POWER)
 
 
-DRAWERS = {
+DRAWERS: Mapping[str, Callable[[np.ndarray, Recipe], np.ndarray]] = {
     "log_mel": _draw_log_mel,
     "log_mel_3": _draw_log_mel_3,
     "linear": _draw_linear,
@@ -181,9 +181,6 @@ def mel_filters(*, sample_rate_hz: int, fft_samples: int, bands: int, low_hz: fl
 
     Returns:
         float32, shape (fft_samples // 2 + 1, bands); each filter sums to 1.
-
-    Source: the mel scale of M. Slaney, "Auditory Toolbox", Interval Research 1998-010: linear up to 1 kHz, logarithmic
-    above.
     """
     edges_hz = mel_to_hertz(np.linspace(hertz_to_mel(low_hz), hertz_to_mel(high_hz), bands + 2))
     bin_hz = sample_rate_hz / fft_samples
@@ -208,16 +205,17 @@ def chroma_filters(*, sample_rate_hz: int, fft_samples: int, low_hz: float, high
     librosa's `filters.chroma` gives it.
     """
     bins_hz = np.arange(1, fft_samples // 2 + 1) * sample_rate_hz / fft_samples
-    pitches = PITCH_CLASSES * np.log2(bins_hz / TUNING_HZ) + 9  # semitones above a C; A is the ninth
+    classes = len(PITCH_CLASSES)
+    pitches = classes * np.log2(bins_hz / TUNING_HZ) + PITCH_CLASSES.index("A")  # semitones above a C
     widths = np.maximum(np.diff(pitches, append=pitches[-1]), 1)[:, None]
-    half = PITCH_CLASSES / 2
-    distances = (pitches[:, None] - np.arange(PITCH_CLASSES) + half) % PITCH_CLASSES - half
+    half = classes / 2
+    distances = (pitches[:, None] - np.arange(classes) + half) % classes - half
     shares = np.exp(-2 * np.square(distances / widths))
     shares /= np.linalg.norm(shares, axis=1, keepdims=True)
     octaves = np.log2(bins_hz / CHROMA_CENTRE_HZ) / CHROMA_OCTAVES
     shares *= np.exp(-0.5 * np.square(octaves))[:, None]
     shares[(bins_hz < low_hz) | (bins_hz > high_hz)] = 0
-    return np.concatenate([np.zeros((1, PITCH_CLASSES)), shares]).astype(np.float32)
+    return np.concatenate([np.zeros((1, classes)), shares]).astype(np.float32)
 
 
 _cached_chroma_filters = functools.lru_cache(maxsize=16)(chroma_filters)
@@ -285,17 +283,6 @@ def hann(window_samples: int) -> np.ndarray:
     """Return a periodic Hann window, float32, whose sum is 2, so that a full-scale sine has power 1."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_samples) / window_samples)
     return (window * 2 / window.sum()).astype(np.float32)
-
-
-def hertz_to_mel(hertz: float) -> float:
-    """Return a frequency's place on the mel scale of `mel_filters`."""
-    linear = hertz * 3 / 200
-    return linear if hertz < 1000 else 15 + 27 * np.log(hertz / 1000) / np.log(6.4)
-
-
-def mel_to_hertz(mel: np.ndarray) -> np.ndarray:
-    """Return the frequencies at places on the mel scale."""
-    return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) / 27 * np.log(6.4)))
 
 
 def transform_samples(window_samples: int) -> int:

@@ -18,9 +18,9 @@ import numpy as np
 from audionet.audio import decoding
 from audionet.errors import InputError
 from audionet.features.extraction import chunks_by_recipe, served_picture
+from audionet.features.frequency_axis import axis_title, frequency_range, frequency_ticks
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import hertz_to_mel, mel_to_hertz
 from audionet.files import printable, whole_file
 from audionet.inference.timeline_plot import clock, figure_of
 from audionet.models.bottleneck_cache import BATCH_SIZE
@@ -32,7 +32,6 @@ SQUARES = 8  # that fit side by side
 STEPS_A_SQUARE = 2
 TELLING_SHARE = 0.1  # of the picture: the most telling part that a sentence names
 DOTS_AN_INCH = 128
-NAMED_HERTZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000)
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Explanation:
     recipe: Recipe | None
 
     def sentence(self) -> str:
-        """Return where the most telling part is: in seconds and hertz where that is known."""
+        """Return where the most telling part is: in seconds and frequencies where that is known."""
         least = np.quantile(self.evidence, 1 - TELLING_SHARE)
         rows, columns = np.nonzero(self.evidence >= max(least, np.finfo(np.float32).tiny))
         if not len(rows):
@@ -68,8 +67,8 @@ class Explanation:
             where += f"{bottom / height:.0%} of the height"
         else:
             seconds = self.offset_seconds + np.array([left, right]) / width * self.recipe.chunk_seconds
-            low, high = hertz_of(np.array([1 - bottom / height, 1 - top / height]), self.recipe)
-            where = f"{seconds[0]:.1f} to {seconds[1]:.1f} s, {low:.0f} to {high:.0f} Hz"
+            frequencies = frequency_range(1 - bottom / height, 1 - top / height, self.recipe)
+            where = f"{seconds[0]:.1f} to {seconds[1]:.1f} s, {frequencies}"
         return f"{printable(self.label)} ({self.probability:.1%}): most telling is {where}."
 
 
@@ -108,14 +107,6 @@ def evidence_of(classifier: Classifier, picture: np.ndarray, number: int) -> tup
     return (lost / covered).astype(np.float32), float(1 / (1 + np.exp(-whole)))
 
 
-def hertz_of(heights: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Return the frequency at heights of a picture, 0 at the bottom and 1 at the top."""
-    if recipe.drawing == "linear":
-        return recipe.low_hz + heights * (recipe.high_hz - recipe.low_hz)
-    low, high = hertz_to_mel(recipe.low_hz), hertz_to_mel(recipe.high_hz)
-    return mel_to_hertz(low + heights * (high - low))
-
-
 def write_explanation(path: Path, explanation: Explanation, *, name: str) -> None:
     """Write the picture with what speaks for the answer drawn over it, as png, whole or not at all.
 
@@ -137,7 +128,7 @@ def write_explanation(path: Path, explanation: Explanation, *, name: str) -> Non
         bar.set_label(f"speaks for {shorten(explanation.label, 16)} (log-odds lost)")
         for panel in (plain, over):
             _name_axes(panel, explanation, height, width)
-        plain.set_ylabel("Hz" if recipe else "")
+        plain.set_ylabel(axis_title(recipe) if recipe else "")
         figure.suptitle(f"{shorten(name, 40)}: {shorten(explanation.label)}, {explanation.probability:.1%}", size=11)
         with whole_file(path) as scratch:
             figure.savefig(scratch, dpi=DOTS_AN_INCH, facecolor="white")
@@ -151,12 +142,8 @@ def _name_axes(panel: Any, explanation: Explanation, height: int, width: int) ->
     shares = np.linspace(0, 1, 5)
     names = [clock(offset + share * recipe.chunk_seconds, tenths=True) for share in shares]
     panel.set_xticks(shares * (width - 1), names)
-    shown = [
-        hertz for hertz in (100, 200, 500, 1000, 2000, 4000, 8000, 16_000) if recipe.low_hz < hertz < recipe.high_hz
-    ]
-    heights = np.linspace(0, 1, height)
-    places = np.interp(shown, hertz_of(heights, recipe), heights)
-    panel.set_yticks((1 - places) * (height - 1), list(map(str, shown)))
+    ticks = frequency_ticks(recipe)
+    panel.set_yticks([(1 - place) * (height - 1) for place, _ in ticks], [name for _, name in ticks])
 
 
 def _squares(height: int, width: int) -> Iterator[tuple[slice, slice]]:

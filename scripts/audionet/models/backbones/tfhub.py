@@ -7,16 +7,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.files import printable, sha256_of, whole_folder
 from audionet.models.backbones.checkpoints import named_faults
 from audionet.models.backbones.weights import Weights, _digest_of, cache_folder
-
-if TYPE_CHECKING:
-    pass
 
 
 def find_module(handle: str) -> Weights:
