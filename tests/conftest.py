@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ hypothesis.settings.load_profile("suite")
 
 # Pitch and two resonances of the vocal tract: what tells these three apart is heard, and seen in a spectrogram.
 SPEAKERS = {"alice": (210, 900, 2800), "bob": (105, 500, 1500), "carol": (150, 700, 2100)}
+
+needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
 
 
 def tone(hertz: float, seconds: float = 1.0, *, rate_hz: int = RATE_HZ, level: float = 0.5) -> np.ndarray:

@@ -1,4 +1,3 @@
-import itertools
 import os
 import shutil
 import subprocess
@@ -6,23 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
-from conftest import RATE_HZ, noise, run_python, tone, write_sound
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from conftest import RATE_HZ, needs_sox, noise, tone, write_sound
 
 from audionet.audio import decoding, sox_ffmpeg
-from audionet.audio.chunks import Chunk, cut, read_chunks
+from audionet.audio.chunks import Chunk, read_chunks
 from audionet.audio.decoding import find_recordings, is_recording, read_blocks
-from audionet.audio.sox_ffmpeg import DecoderError, check_effects
-from audionet.audio.writing import write_wav
-from audionet.errors import InputError, RecordingError
-from audionet.features.extraction import chunks_by_recipe
-from audionet.features.recipes import find_recipe
+from audionet.audio.sox_ffmpeg import DecoderError
+from audionet.errors import RecordingError
 
-needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
+
 
 SPACE_AND_QUOTES = [
     "two words.mp3",
@@ -52,9 +44,6 @@ def chunks_of(path: Path, chunk_seconds: float = 1.0) -> list[Chunk]:
 
 def loudest_hertz(samples: np.ndarray) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax()) * RATE_HZ / len(samples)
-
-
-# Decoding
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "MP3", "Wav"])
@@ -185,9 +174,6 @@ def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):
     assert loudest_hertz(first) == pytest.approx(loudest_hertz(second), abs=2)
 
 
-# Bad recordings
-
-
 def test_a_text_file_named_mp3_is_refused_with_the_reason_of_each_decoder(tmp_path):
     (tmp_path / "a.mp3").write_text("Dear diary, today I sang.\n" * 20)
     with pytest.raises(RecordingError, match=r"a\.mp3 cannot be decoded; expected a sound file\. .*libsndfile: "):
@@ -229,20 +215,6 @@ def test_a_recording_cut_within_its_header_is_refused(tmp_path, suffix):
         chunks_of(path)
 
 
-@pytest.mark.parametrize("suffix", ["mp3", "wav"])
-def test_a_silent_recording_is_refused(tmp_path, suffix):
-    path = write_sound(tmp_path / f"a.{suffix}", np.zeros(3 * RATE_HZ, np.float32))
-    with pytest.raises(RecordingError, match="is silent"):
-        chunks_of(path)
-
-
-@pytest.mark.parametrize("count", [0, 1, 100])
-def test_a_recording_of_hardly_any_samples_is_refused(tmp_path, count):
-    path = write_sound(tmp_path / "a.wav", tone(1000)[:count])
-    with pytest.raises(RecordingError, match=r"holds 0\.0\d+ s of sound; expected at least 0\.02 s"):
-        chunks_of(path)
-
-
 def test_a_folder_a_missing_file_and_a_dangling_link_are_no_recordings(tmp_path):
     (tmp_path / "folder.mp3").mkdir()
     (tmp_path / "link.mp3").symlink_to(tmp_path / "nowhere")
@@ -265,71 +237,6 @@ def test_an_unreadable_recording_is_refused(tmp_path):
         read_all(path)
 
 
-# Chunks
-
-
-blocks_of_samples = st.lists(st.integers(0, 40), max_size=8)
-
-
-@given(blocks_of_samples, st.integers(1, 30))
-def test_chunks_are_the_recording_in_order(sizes, chunk_samples):
-    samples = np.arange(sum(sizes), dtype=np.float32)
-    chunks = list(cut(np.split(samples, np.cumsum(sizes)[:-1]), chunk_samples))
-    joined = np.concatenate([*chunks, samples[:0]])
-    assert np.array_equal(joined, samples[: len(joined)])
-    assert all(len(chunk) == chunk_samples for chunk in chunks[:-1])
-
-
-@given(blocks_of_samples, st.integers(1, 30))
-def test_chunks_do_not_depend_on_how_the_recording_came(sizes, chunk_samples):
-    samples = np.arange(sum(sizes), dtype=np.float32)
-    in_blocks = list(cut(np.split(samples, np.cumsum(sizes)[:-1]), chunk_samples))
-    at_once = list(cut([samples], chunk_samples))
-    assert [chunk.tolist() for chunk in in_blocks] == [chunk.tolist() for chunk in at_once]
-
-
-@given(st.integers(1, 200), st.integers(1, 30))
-def test_a_last_chunk_of_less_than_half_is_dropped_unless_it_is_the_only_one(count, chunk_samples):
-    lengths = [len(chunk) for chunk in cut([np.zeros(count, np.float32)], chunk_samples)]
-    rest = count % chunk_samples
-    kept = rest > 0 and (2 * rest >= chunk_samples or count < chunk_samples)
-    assert lengths == [chunk_samples] * (count // chunk_samples) + [rest] * kept
-
-
-def test_a_short_recording_gives_one_chunk_in_which_it_is_repeated(tmp_path):
-    (chunk,) = chunks_of(write_sound(tmp_path / "a.wav", noise(0.6)))
-    assert chunk.seconds == pytest.approx(0.6)
-    once = round(0.6 * RATE_HZ)
-    assert np.array_equal(chunk.samples[once:], chunk.samples[: RATE_HZ - once])
-
-
-def test_a_click_is_repeated_no_more_than_twice_a_second(tmp_path):
-    (chunk,) = chunks_of(write_sound(tmp_path / "a.wav", noise(0.1)))
-    half = RATE_HZ // 2
-    assert np.array_equal(chunk.samples[:half], chunk.samples[half:])
-    assert not chunk.samples[round(0.1 * RATE_HZ) : half].any()
-
-
-def test_chunks_know_where_they_were(tmp_path):
-    chunks = chunks_of(write_sound(tmp_path / "a.wav", tone(1000, 3.6)))
-    assert [(chunk.index, chunk.offset_seconds) for chunk in chunks] == [(0, 0), (1, 1), (2, 2), (3, 3)]
-    assert [chunk.seconds for chunk in chunks] == pytest.approx([1, 1, 1, 0.6])
-
-
-def test_silent_chunks_are_left_out_and_the_others_keep_their_place(tmp_path):
-    silence = np.zeros(RATE_HZ, np.float32)
-    path = write_sound(tmp_path / "a.wav", np.concatenate([tone(1000), silence, tone(500)]))
-    assert [chunk.index for chunk in chunks_of(path)] == [0, 2]
-
-
-def test_a_wav_that_we_write_is_read_back(tmp_path):
-    write_wav(tmp_path / "a.wav", tone(1000), sample_rate_hz=RATE_HZ)
-    assert np.abs(read_all(tmp_path / "a.wav") - tone(1000)).max() < 1e-4
-
-
-# Finding recordings
-
-
 @pytest.mark.parametrize("name", ["a.mp3", "a.MP3", "a.Wav", "a.flac", "a.ogg", "a.m4a", "a.opus", "a.aac", "a.b.mp3"])
 def test_recordings_are_known_by_their_suffix_in_any_letter_case(name):
     assert is_recording(Path(name))
@@ -348,9 +255,6 @@ def test_recordings_are_found_at_any_depth(tmp_path):
     assert names == ["b.mp3", "a/1.WAV", "a/2.wav"]
 
 
-# Effects
-
-
 @needs_sox
 @pytest.mark.parametrize("suffix", ["wav", "mp3"])
 def test_effects_change_the_sound(tmp_path, suffix):
@@ -363,103 +267,3 @@ def test_effects_take_quoted_and_several_words(tmp_path):
     silence = np.zeros(RATE_HZ, np.float32)
     path = write_sound(tmp_path / "a.wav", np.concatenate([silence, tone(1000)]))
     assert len(read_all(path, effects='norm -3 silence "1" 0.1 1%')) == pytest.approx(RATE_HZ, rel=0.05)
-
-
-@needs_sox
-@pytest.mark.parametrize("effects", ["normm -3", "trim backwards", "silence"])
-def test_effects_that_sox_does_not_know_are_refused_at_the_start(effects):
-    with pytest.raises(InputError, match="--sox_effects: SoX does not accept"):
-        check_effects(effects)
-
-
-@needs_sox
-@pytest.mark.parametrize("effects", ["", "norm -3", "norm -3 silence 1 0.1 1%", "highpass 100"])
-def test_effects_that_sox_knows_are_accepted(effects):
-    check_effects(effects)
-
-
-def test_effects_without_sox_say_how_to_install_it(without_sox):
-    with pytest.raises(InputError, match="apt-get install sox"):
-        check_effects("norm -3")
-
-
-# Memory
-
-PEAK_OF_READING = """
-import resource, sys
-from pathlib import Path
-from audionet.audio import read_chunks
-
-chunks = 0
-for chunk in read_chunks(Path(sys.argv[1]), sample_rate_hz=16_000, chunk_seconds=2.0):
-    chunks += 1
-print(chunks, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def chunks_and_peak_kilobytes(path: Path) -> tuple[int, int]:
-    done = run_python("-c", PEAK_OF_READING, path)
-    assert done.returncode == 0, done.stderr
-    chunks, kilobytes = map(int, done.stdout.split())
-    return chunks, kilobytes
-
-
-@pytest.fixture
-def minute_and_two_hours(tmp_path, request):
-    """The same recording of one minute, once and 120 times."""
-    minute, hours = (tmp_path / f"{name}.{request.param}" for name in ("minute", "hours"))
-    if request.param == "mp3":
-        # Frames may be strung together as they are, but for the first, which says how many there are.
-        soundfile.write(minute, noise(60.0), RATE_HZ, format="MP3", bitrate_mode="CONSTANT")
-        frames = minute.read_bytes()
-        hours.write_bytes(frames[frames.index(frames[:2], 4) :] * 120)
-    else:
-        write_sound(minute, noise(60.0))
-        with soundfile.SoundFile(hours, "w", RATE_HZ, 1) as sound:
-            for block in itertools.repeat(noise(60.0), 120):
-                sound.write(block)
-    return minute, hours
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("minute_and_two_hours", ["wav", "mp3"], indirect=True)
-def test_memory_stays_flat_over_two_hours(minute_and_two_hours):
-    (_, small), (chunks, large) = map(chunks_and_peak_kilobytes, minute_and_two_hours)
-    assert chunks == pytest.approx(3600, abs=120)
-    assert large < small + 50_000  # two hours of float32 are 460,800 KB
-
-
-def test_a_recipe_may_fill_with_silence_and_crop(tmp_path):
-    path = write_sound(tmp_path / "word.wav", tone(440, 1.3))
-    recipe = find_recipe("default", chunk_seconds=1.0, long_clips="crop")
-    (cropped,) = chunks_by_recipe(path, recipe)
-    assert (cropped.offset_seconds, cropped.seconds) == (0.0, 1.0)
-    (padded,) = chunks_by_recipe(path, find_recipe("default", padding="zeros"))
-    assert padded.seconds == pytest.approx(1.3)
-    assert np.abs(padded.samples[: int(1.3 * RATE_HZ)]).max() > 0.4
-    assert not padded.samples[int(1.3 * RATE_HZ) :].any()
-
-
-# Overlapping chunks
-
-
-@given(st.integers(1, 300), st.integers(1, 40), st.data())
-def test_overlapping_slices_begin_every_hop_and_cover_what_there_is(count, length, data):
-    hop = data.draw(st.integers(1, length))
-    samples = np.arange(1, count + 1, dtype=np.float32)
-    borders = sorted(data.draw(st.lists(st.integers(0, count), max_size=5)))
-    slices = list(cut(np.split(samples, borders), length, hop))
-    for number, one in enumerate(slices):
-        assert np.array_equal(one, samples[number * hop : number * hop + length])
-    assert all(2 * len(one) >= length for one in slices[1:])
-    last = (len(slices) - 1) * hop
-    assert last + hop >= count or 2 * (count - last - hop) < length
-
-
-@given(samples=arrays(np.float32, st.integers(1, 50), elements=st.floats(-1.5, 1.5, width=32)))
-def test_a_wav_holds_the_nearest_of_16_bits_and_clips_beyond(tmp_path_factory, samples):
-    path = tmp_path_factory.mktemp("wav") / "a.wav"
-    write_wav(path, samples, sample_rate_hz=RATE_HZ)
-    kept, rate_hz = soundfile.read(path, dtype="float32")
-    assert rate_hz == RATE_HZ
-    assert np.abs(kept - np.clip(samples, -1, 32_767 / 32_768)).max() <= 0.5 / 32_768

@@ -19,7 +19,7 @@ from audionet.audio.measurements import measure_chunk
 def notes_of(samples: np.ndarray) -> list[dict]:
     chunks = [samples[start : start + CHUNK] for start in range(0, len(samples), CHUNK)]
     return [
-        measure_chunk(Chunk(index, 2.0 * index, chunk, len(chunk) / RATE_HZ), sample_rate_hz=RATE_HZ)
+        measure_chunk(Chunk(index, 2.0 * index, chunk, len(chunk) / RATE_HZ, RATE_HZ))
         for index, chunk in enumerate(chunks)
     ]
 

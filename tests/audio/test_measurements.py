@@ -25,7 +25,7 @@ def measured(samples: np.ndarray) -> dict:
 
 
 def chunk(samples: np.ndarray, seconds: float) -> Chunk:
-    return Chunk(index=3, offset_seconds=6.0, samples=samples, seconds=seconds)
+    return Chunk(index=3, offset_seconds=6.0, samples=samples, seconds=seconds, sample_rate_hz=RATE_HZ)
 
 
 def test_a_full_scale_sine_has_a_level_of_minus_3_and_a_peak_of_0_dbfs():
@@ -36,8 +36,8 @@ def test_a_full_scale_sine_has_a_level_of_minus_3_and_a_peak_of_0_dbfs():
 
 def test_the_level_of_a_chunk_is_that_which_is_noted_of_it():
     short = chunk(np.tile(tone(1000, 0.5, level=0.1), 4), seconds=0.5)
-    noted = measure_chunk(short, sample_rate_hz=RATE_HZ)["measures"]["level_dbfs"]
-    assert chunk_level_dbfs(short, sample_rate_hz=RATE_HZ) == pytest.approx(noted, abs=0.01)
+    noted = measure_chunk(short)["measures"]["level_dbfs"]
+    assert chunk_level_dbfs(short) == pytest.approx(noted, abs=0.01)
 
 
 def test_the_level_is_that_of_the_sound_between_pauses():
@@ -88,13 +88,11 @@ def test_a_digest_is_of_the_sound_and_not_of_its_file(tmp_path):
 def test_a_note_leaves_out_the_repetition_that_fills_a_chunk():
     short = noise(0.5)
     filled = np.resize(short, 2 * RATE_HZ)
-    assert measure_chunk(chunk(filled, 0.5), sample_rate_hz=RATE_HZ) == measure_chunk(
-        chunk(short, 0.5), sample_rate_hz=RATE_HZ
-    )
+    assert measure_chunk(chunk(filled, 0.5)) == measure_chunk(chunk(short, 0.5))
 
 
 def test_a_note_is_json_of_half_a_kilobyte_that_gives_the_peaks_back():
-    note = json.loads(json.dumps(measure_chunk(chunk(noise(2.0), 2.0), sample_rate_hz=RATE_HZ)))
+    note = json.loads(json.dumps(measure_chunk(chunk(noise(2.0), 2.0))))
     assert len(json.dumps(note)) < 1000
     assert note["offset_seconds"] == 6.0
     assert peaks_of(note).shape[1] == 2 and len(peaks_of(note)) > 10

@@ -27,12 +27,19 @@ class Chunk:
         offset_seconds: where it starts, in the recording as decoded.
         samples: float32, shape (chunk_samples,), in -1..1; a short one is filled until it is long enough.
         seconds: how long it is without what it was filled with.
+        sample_rate_hz: of the samples.
     """
 
     index: int
     offset_seconds: float
     samples: np.ndarray
     seconds: float
+    sample_rate_hz: int
+
+    @property
+    def sound(self) -> np.ndarray:
+        """The samples without those that fill the chunk, shape (n,), n at least 1."""
+        return self.samples[: max(1, round(self.seconds * self.sample_rate_hz))]
 
 
 def read_chunks(
@@ -99,6 +106,7 @@ def chunks_of(
             offset_seconds=index * hop_samples / sample_rate_hz,
             samples=filled(samples, chunk_samples, sample_rate_hz=sample_rate_hz, padding=padding),
             seconds=len(samples) / sample_rate_hz,
+            sample_rate_hz=sample_rate_hz,
         )
     if total_samples < SHORTEST_SECONDS * sample_rate_hz:
         raise RecordingError(

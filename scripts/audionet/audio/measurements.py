@@ -1,6 +1,6 @@
-"""What a chunk sounds like before anybody looks at its picture: how loud, how clean, how wide, and which sound it is.
+"""Statistics of a chunk's sound: level, noise floor, bandwidth, clipping, silence, spectral peaks and digest.
 
-`listen` takes everything in one pass, while the chunk is in memory anyway; `audit` makes sense of it.
+`measure_chunk` takes them while the chunk is in memory anyway; `evaluation.data_audit` draws conclusions from them.
 """
 
 import base64
@@ -14,8 +14,8 @@ import numpy as np
 from audionet.audio.chunks import Chunk
 from audionet.audio.landmarks import find_peaks
 
-ChunkStats = dict[str, Any]  # what `listen` takes of a chunk
-CHUNK_STATS_VERSION = 2  # goes up by one when notes change, so that those taken before are taken again
+ChunkStats = dict[str, Any]  # what `measure_chunk` returns
+CHUNK_STATS_VERSION = 2  # goes up by one when statistics change, so that those in caches are computed again
 
 FRAME_SECONDS = 0.02
 QUIETEST_DB = -120.0  # stands for nothing at all
@@ -31,28 +31,27 @@ BANDWIDTH_RANGE_DB = 65.0  # below the loudest frequency; weaker is not what any
 BANDWIDTH_FLOOR_DB = -100.0  # 16-bit rounding lies at about -120 a bin
 
 
-def measure_chunk(chunk: Chunk, *, sample_rate_hz: int) -> ChunkStats:
-    """Take note of a chunk: where it is, its measures, its peaks and its digest, as a JSON value of half a kilobyte."""
-    return measure_chunk_and_level(chunk, sample_rate_hz=sample_rate_hz)[0]
+def measure_chunk(chunk: Chunk) -> ChunkStats:
+    """Return where a chunk is, its measures, its peaks and its digest, as a JSON value of half a kilobyte."""
+    return measure_chunk_and_level(chunk)[0]
 
 
-def measure_chunk_and_level(chunk: Chunk, *, sample_rate_hz: int) -> tuple[ChunkStats, float]:
-    """Return what `listen` and `chunk_level_dbfs` do, in one pass."""
-    samples = _without_repetition(chunk, sample_rate_hz)
-    measures = measure(samples, sample_rate_hz=sample_rate_hz)
-    peaks = find_peaks(samples, sample_rate_hz=sample_rate_hz)
-    note = {
+def measure_chunk_and_level(chunk: Chunk) -> tuple[ChunkStats, float]:
+    """Return what `measure_chunk` and `chunk_level_dbfs` do, in one pass."""
+    measures = measure(chunk.sound, sample_rate_hz=chunk.sample_rate_hz)
+    peaks = find_peaks(chunk.sound, sample_rate_hz=chunk.sample_rate_hz)
+    stats = {
         "offset_seconds": round(chunk.offset_seconds, 4),
         "measures": {name: round(value, 4) for name, value in measures.items()},
         "peaks": base64.b64encode(peaks.astype("<u2").tobytes()).decode(),
-        "digest": digest(samples),
+        "digest": digest(chunk.sound),
     }
-    return note, round(measures["level_dbfs"], 2)
+    return stats, round(measures["level_dbfs"], 2)
 
 
-def peaks_of(note: ChunkStats) -> np.ndarray:
-    """Return the peaks that `listen` noted, uint16, shape (n, 2)."""
-    return np.frombuffer(base64.b64decode(note["peaks"]), "<u2").reshape(-1, 2)
+def peaks_of(stats: ChunkStats) -> np.ndarray:
+    """Return the peaks of a chunk, as `find_peaks` found them, uint16, shape (n, 2)."""
+    return np.frombuffer(base64.b64decode(stats["peaks"]), "<u2").reshape(-1, 2)
 
 
 def digest(samples: np.ndarray) -> str:
@@ -89,10 +88,9 @@ def level_dbfs(samples: np.ndarray, *, sample_rate_hz: int) -> float:
     return _level(*_frames(samples, sample_rate_hz))
 
 
-def chunk_level_dbfs(chunk: Chunk, *, sample_rate_hz: int) -> float:
-    """Return the level of a chunk without its repetition, rounded as it is kept with its picture."""
-    samples = _without_repetition(chunk, sample_rate_hz)
-    return round(level_dbfs(samples, sample_rate_hz=sample_rate_hz), 2)
+def chunk_level_dbfs(chunk: Chunk) -> float:
+    """Return the level of a chunk's sound, rounded as it is kept with its picture."""
+    return round(level_dbfs(chunk.sound, sample_rate_hz=chunk.sample_rate_hz), 2)
 
 
 def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
@@ -133,10 +131,6 @@ def clipped_share(samples: np.ndarray) -> float:
     for shift in range(3):
         clipped[shift : len(run) + shift] |= run
     return float(clipped.mean())
-
-
-def _without_repetition(chunk: Chunk, sample_rate_hz: int) -> np.ndarray:
-    return chunk.samples[: max(1, round(chunk.seconds * sample_rate_hz))]
 
 
 def _frames(samples: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:

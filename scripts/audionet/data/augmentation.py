@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio import effects
-from audionet.audio.chunks import filled
+from audionet.audio.chunks import Chunk, filled
 from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.audio.decoding import read_wav
 from audionet.errors import PictureError, RecordingError
@@ -168,7 +168,7 @@ def read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
         samples = read_wav(chunk.wav)
     except RecordingError as error:
         raise PictureError(str(error)) from error
-    return samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]
+    return Chunk(0, 0.0, samples, chunk.seconds, recipe.sample_rate_hz).sound
 
 
 def make_view(

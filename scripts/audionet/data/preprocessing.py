@@ -382,7 +382,7 @@ def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
     recipe_json = recipe.to_json()
     for chunk in chunks_by_recipe(task.source, recipe):
         jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
-        note, level_dbfs = measure_chunk_and_level(chunk, sample_rate_hz=recipe.sample_rate_hz)
+        note, level_dbfs = measure_chunk_and_level(chunk)
         about = {
             "recording": task.recording,
             "offset_seconds": round(chunk.offset_seconds, 6),

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.audio.chunks import SILENCE_PEAK, Chunk, cut
+from audionet.audio.chunks import SILENCE_PEAK, cut
 from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.audio.effects import (
     _float32,
@@ -228,7 +228,7 @@ def _babble_clips(sources: Sequence[Source], recipe: Recipe) -> list[tuple[str, 
         except RecordingError:
             continue
         if chunk is not None:
-            clips.append((label, _sound_of(chunk, recipe)))
+            clips.append((label, chunk.sound))
     return clips
 
 
@@ -236,7 +236,7 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
     """Return the pictures of a recording under each condition with their levels, or the reason why there are none."""
     recipe = task.recipe
     try:
-        sounds = [_sound_of(chunk, recipe) for chunk in islice(read_source_chunks(task.source, recipe), SWEPT_CHUNKS)]
+        sounds = [chunk.sound for chunk in islice(read_source_chunks(task.source, recipe), SWEPT_CHUNKS)]
     except RecordingError as error:
         return str(error)
     by_name = {condition.name: condition for condition in SWEEP}
@@ -277,7 +277,3 @@ def altered_clips(
 
 def _is_sound(clip: np.ndarray) -> bool:
     return len(clip) > 0 and float(np.abs(clip).max()) >= SILENCE_PEAK
-
-
-def _sound_of(chunk: Chunk, recipe: Recipe) -> np.ndarray:
-    return chunk.samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]

@@ -147,8 +147,8 @@ def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
     for chunk in read_source_chunks(source, recipe):
         pictures.append(drawn_jpg(chunk.samples, recipe))
         offsets.append(chunk.offset_seconds)
-        levels.append(chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz))
-        notes.append(measure_chunk(chunk, sample_rate_hz=recipe.sample_rate_hz))
+        levels.append(chunk_level_dbfs(chunk))
+        notes.append(measure_chunk(chunk))
     return _Drawn(pictures, tuple(offsets), tuple(levels), notes)
 
 

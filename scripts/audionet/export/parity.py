@@ -97,7 +97,7 @@ def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
     if recipe is None:
         raise InputError("--audio_dir: this classifier was trained on ordinary pictures; name some by --image_dir.")
     for chunk in chunks_by_recipe(source.paths[0], recipe):
-        level = chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz)
+        level = chunk_level_dbfs(chunk)
         yield Clip(source.recording, source.label, samples=chunk.samples, level_dbfs=level)
 
 

@@ -136,7 +136,7 @@ class _Window:
     def chunk(self) -> Chunk:
         rate_hz = self._recipe.sample_rate_hz
         samples = filled(self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz, padding=self._recipe.padding)
-        return Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz)
+        return Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz, rate_hz)
 
 
 class _Smoother:

@@ -281,7 +281,7 @@ class Classifier:
         chunks = chunks_by_recipe(Path(path), recipe)
         for batch, of_batch in self.logits_of(chunks):
             offsets += [chunk.offset_seconds for chunk in batch]
-            levels += [chunk_level_dbfs(chunk, sample_rate_hz=recipe.sample_rate_hz) for chunk in batch]
+            levels += [chunk_level_dbfs(chunk) for chunk in batch]
             logits.append(of_batch)
         return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
 

@@ -114,8 +114,7 @@ def _seen_and_heard(
         chunk = next(chunk for chunk in chunks if chunk.offset_seconds >= offset - recipe.chunk_seconds / 2)
     except (RecordingError, PictureError, StopIteration):
         return None, None
-    sound = chunk.samples[: max(1, round(chunk.seconds * recipe.sample_rate_hz))]
-    return served_picture(chunk.samples, recipe), sound
+    return served_picture(chunk.samples, recipe), chunk.sound
 
 
 def _metrics_of(model: Path) -> dict | None:
