@@ -283,7 +283,7 @@ def _write_openvino(written: Written, path: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
         graph = Path(folder) / "graph.pb"
-        graph.write_bytes(written.graph.SerializeToString())
+        graph.write_bytes(written.graph.SerializeToString(deterministic=True))
         model = openvino.Core().read_model(graph)
     model.inputs[0].get_tensor().set_names({"input"})
     model.outputs[0].get_tensor().set_names({"final_result"})

@@ -1,6 +1,8 @@
 """A network frozen into one TensorFlow graph, which is cached."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,13 +10,8 @@ from typing import Any
 
 from audionet.errors import WeightsError
 from audionet.files import sha256_of, write_bytes, write_json
-from audionet.models.backbones.architectures import (
-    Architecture,
-)
-from audionet.models.backbones.taps import (
-    BottleneckSpec,
-    tap_vectors,
-)
+from audionet.models.backbones.architectures import Architecture
+from audionet.models.backbones.taps import BottleneckSpec, tap_vectors
 from audionet.models.backbones.tfhub import HubModule, hub_module
 from audionet.models.backbones.weights import Weights
 
@@ -80,7 +77,8 @@ def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> 
         width: of the pictures, in pixels.
 
     Returns:
-        The serialised GraphDef, whose bottlenecks are the vectors side by side, and the dimension of each.
+        The serialised GraphDef, whose bottlenecks are the vectors side by side, and the dimension of each. The same
+        function gives the same bytes, in every process.
     """
     # TensorFlow takes seconds to import, and a graph is frozen once.
     import tensorflow as tf
@@ -88,16 +86,57 @@ def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> 
 
     dimensions: list[int] = []
 
-    @tf.function(input_signature=[tf.TensorSpec((None, height, width, 3), tf.uint8, name="pictures")], autograph=False)
     def bottlenecks(pictures: Any) -> Any:
         parts = vectors(tf.cast(pictures, tf.float32))
         dimensions[:] = [part.shape[1] for part in parts]
         return tf.identity(tf.concat(parts, axis=1), name="bottlenecks")
 
-    frozen = convert_variables_to_constants_v2(bottlenecks.get_concrete_function())
-    graph = frozen.graph.as_graph_def()
-    (returned,) = frozen.outputs  # a second identity, which a function puts behind what it returns
-    kept = [node for node in graph.node if node.name != returned.op.name]
+    pictures = tf.TensorSpec((None, height, width, 3), tf.uint8, name="pictures")
+    function = tf.function(bottlenecks, input_signature=[pictures], autograph=False)
+    constant = convert_variables_to_constants_v2(function.get_concrete_function())
+    graph = constant.graph.as_graph_def()
+    (returned,) = constant.outputs  # a second identity, which a function puts behind what it returns
+    graph = _with_stable_names(_without(graph, returned.op.name))
+    return graph.SerializeToString(deterministic=True), dimensions
+
+
+def _without(graph: Any, output: str) -> Any:
+    """Take a node that nothing reads out of a graph, and what only it read."""
+    kept = [node for node in graph.node if node.name != output]
+    read = {_node_of(source) for node in kept for source in node.input} | {"bottlenecks"}
+    kept = [node for node in kept if node.name in read]
     del graph.node[:]
     graph.node.extend(kept)
-    return graph.SerializeToString(), dimensions
+    return graph
+
+
+def _with_stable_names(graph: Any) -> Any:
+    """Renumber the nodes and scopes of the same name, in the order of the graph.
+
+    Keras numbers layers by how many of a kind the process has built. With these numbers, the bytes of a network, and so
+    the fingerprint of its classifier, would depend on what was built before.
+    """
+    new_names = {"pictures": "pictures", "bottlenecks": "bottlenecks"}
+    uses = Counter(new_names.values())
+    for node in graph.node:
+        path = new_path = ""
+        for part in node.name.split("/"):
+            path += f"/{part}" if path else part
+            if path not in new_names:
+                name = f"{new_path}/{_unnumbered(part)}" if new_path else _unnumbered(part)
+                new_names[path] = f"{name}_{uses[name]}" if uses[name] else name
+                uses[name] += 1
+            new_path = new_names[path]
+    for node in graph.node:
+        node.name = new_names[node.name]
+        node.input[:] = [source.replace(_node_of(source), new_names[_node_of(source)], 1) for source in node.input]
+    return graph
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"(?<=.)(_\d+)+$", "", name)
+
+
+def _node_of(source: str) -> str:
+    """Return the node behind an input: `name`, `name:1` or `^name`."""
+    return source.removeprefix("^").partition(":")[0]
