@@ -1,17 +1,24 @@
 """Transfer learning for sound: recordings become pictures, pictures become bottlenecks, bottlenecks train a head.
 
-Words, used for these things only:
+Words, each used for one thing only:
 
-    recording   one source file of sound
-    chunk       a fixed-length slice of a recording
-    picture     the spectrogram image of a chunk, a jpg
-    recipe      every setting that decides how a picture looks, and for a named one how to train on it
-    backbone    the frozen pretrained network
-    tap         the layer it is read at
-    bottleneck  the vector it gives for one picture
-    head        the new top layer that we train
-    classifier  backbone + tap + head + labels + recipe, as one saved folder
-    label       the folder's name, kept to the letter
+    recording    one source file of sound
+    chunk        a slice of a recording, of fixed length
+    picture      the spectrogram image of a chunk, a jpg
+    recipe       every setting that decides how a picture looks, and for a named one how to train on it
+    backbone     the frozen pretrained network
+    tap          the layer it is read at
+    bottleneck   the vector it gives for one picture
+    head         the new top layer that is trained
+    classifier   backbone + tap + head + labels + recipe, as one saved folder
+    label        the folder's name, kept to the letter; unknown is what has none of the labels
+    sample       a picture with its label, recording and split, as one row of the training data
+    view         an augmented version of a chunk that is trained on
+    split        training, validation or testing; whole recordings, or larger groups of them, are in one
+    fold         one of several equal parts of the recordings, each tested on once in cross-validation
+    open set     the decision between known and unknown, by a score and its threshold
+    digest       a hash: of a file's content, of settings; saved files call theirs `fingerprint`
+    fingerprint  of a sound: acoustic landmarks, the same in every copy of it, whatever its name and format
 """
 
 from typing import TYPE_CHECKING, Any
