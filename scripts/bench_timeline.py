@@ -41,7 +41,7 @@ def bench(options: BenchTimelineOptions) -> int:
     """Train, put a conversation together, make its timeline, and print how wrong it is."""
     # NumPy, SciPy and the networks, which --help should not wait for.
     from audionet.errors import InputError
-    from audionet.inference import label_files
+    from audionet.inference import timeline_formats
     from audionet.parallel import process_pool
     from benchmarks import accuracy, diarization
 
@@ -66,20 +66,20 @@ def bench(options: BenchTimelineOptions) -> int:
         folder / "conversation.mp3", sources, seconds=options.seconds, seed=options.random_seed, recipe=recipe
     )
     truth = diarization.with_strangers(spoken, strangers)
-    write_text(folder / "conversation.truth.rttm", label_files.rttm(truth))
+    write_text(folder / "conversation.truth.rttm", timeline_formats.rttm(truth))
     with whole_folder(folder / "timeline_model") as model:
         classifier.save(model)
     with process_pool(1) as pool:  # so that the memory is its own, and not that of training
         measured = pool.submit(diarization.measure, folder / "timeline_model", truth.path, hop_seconds=options.hop)
         found, seconds, peak_megabytes = measured.result()
-    label_files.write_labels(found, folder / "conversation", label_files.WRITERS, recipe=recipe)
+    timeline_formats.write_labels(found, folder / "conversation", timeline_formats.WRITERS, recipe=recipe)
     rates = diarization.error_rates(truth, found)
     for kind, rate in rates.items():
         parts = [f"{name.replace('_', ' ')} {share:.2%}" for name, share in rate.items() if name != "seconds"]
         print(f"{kind.replace('_', ' ')}: {', '.join(parts)}")
     print(
-        f"{len(truth.heard)} turns, {len(found.heard)} spans; {found.seconds:.0f} s in {seconds:.0f} s and "
-        f"{peak_megabytes:.0f} MB"
+        f"{len(truth.non_silent_spans)} turns, {len(found.non_silent_spans)} spans; "
+        f"{found.seconds:.0f} s in {seconds:.0f} s and {peak_megabytes:.0f} MB"
     )
     measures = {"seconds": seconds, "peak_megabytes": peak_megabytes, "strangers": strangers}
     options.write(folder, "timeline", {"rates": rates, **measures})

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -397,6 +398,56 @@ def test_labelling_that_cannot_work_is_refused(capsys, arguments, status, messag
 def test_a_clip_that_does_not_exist_ends_with_status_2(label, capsys):
     assert label("/nowhere.mp3") == 2
     assert "/nowhere.mp3 does not exist" in capsys.readouterr().err
+
+
+# What were options of label_image.py
+
+
+def printed(capsys, script: str, *arguments: object) -> str:
+    assert call(script, *arguments) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "command", "new"),
+    [
+        (["--timeline"], "timeline", []),
+        (["--timeline", "--json", "--hop", "1"], "timeline", ["--json", "--hop", "1"]),
+        (["--timeline-dir={}", "--formats", "rttm"], "timeline", ["--timeline_dir", "{}", "--formats", "rttm"]),
+        (["--export_clips", "{}", "--timeline"], "timeline", ["--export_clips", "{}"]),
+        (["--explain", "{}"], "explain", ["--output", "{}"]),
+        (["--explain={}/why.png"], "explain", ["--output={}/why.png"]),
+    ],
+)
+def test_options_that_became_commands_go_on_working(saved_trusting, tmp_path, capsys, old, command, new):
+    clip = write_sound(tmp_path / "talk.wav", voice("alice", seed=1, seconds=3))
+    common = ("--model", saved_trusting, clip)
+    folders = [tmp_path / "old", tmp_path / "new"]
+    before = printed(capsys, "label_image", *common, *(argument.format(folders[0]) for argument in old))
+    after = printed(capsys, command, *common, *(argument.format(folders[1]) for argument in new))
+    assert before == after != ""
+    assert names_below(folders[0]) == names_below(folders[1])
+    assert bool(names_below(folders[0])) == any("{}" in argument for argument in old)
+
+
+@pytest.mark.parametrize("option", ["--live", "--microphone"])
+def test_the_old_options_for_live_sound_go_on_working(saved_trusting, tmp_path, monkeypatch, capsys, option):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    clip = write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=2))
+    clips = [clip] if option == "--live" else []
+    status = call("label_image", "--model", saved_trusting, option, *clips)
+    out, err = capsys.readouterr()
+    if option == "--live":
+        assert status == 0 and out.splitlines()[-1].startswith("0:02.0  bob")
+    else:
+        assert status == 2 and "needs sounddevice" in err
+
+
+def test_an_old_option_with_a_frozen_graph_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        call("label_image", "a.mp3", "--timeline", "--graph", "a.pb", "--labels", "b.txt")
+    assert "--graph" in capsys.readouterr().err
 
 
 # In a process of its own

@@ -5,3 +5,11 @@ def named_list(noun: str, names: list[str], most: int = 10) -> str:
     """Return `labels a, b and 3 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
+
+
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """Return seconds as a clock shows them: 0:07, 12:30 or 1:02:03."""
+    whole, rest = divmod(round(seconds * 10), 10) if tenths else (round(seconds), 0)
+    hours, minutes = divmod(whole // 60, 60)
+    text = f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+    return f"{text}.{rest}" if tenths else text

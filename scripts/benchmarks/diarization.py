@@ -184,7 +184,7 @@ def error_rates(truth: Timeline, found: Timeline) -> dict[str, dict[str, float]]
 
     def annotation(timeline: Timeline) -> Annotation:
         annotated = Annotation(uri=timeline.path.stem)
-        for span in timeline.heard:
+        for span in timeline.non_silent_spans:
             annotated[Segment(span.start_seconds, span.end_seconds)] = span.label
         return annotated
 

@@ -1,7 +1,7 @@
 import pytest
 from conftest import needs_sox
 
-from audionet.audio.sox_ffmpeg import check_effects
+from audionet.audio.sox_ffmpeg import changes_time, check_effects
 from audionet.errors import InputError
 
 
@@ -21,3 +21,8 @@ def test_effects_that_sox_knows_are_accepted(effects):
 def test_effects_without_sox_say_how_to_install_it(without_sox):
     with pytest.raises(InputError, match="apt-get install sox"):
         check_effects("norm -3")
+
+
+@pytest.mark.parametrize(("effects", "moves"), [("", False), ("norm -3", False), ("norm -3 silence 1 0.1 1%", True)])
+def test_effects_that_move_sounds_are_known(effects, moves):
+    assert changes_time(effects) is moves

@@ -9,7 +9,7 @@ from audionet.audio import decoding
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import find_recipe
 from audionet.inference import batch_scoring
-from audionet.inference.batch_scoring import Remarks, find_clips, score_all
+from audionet.inference.batch_scoring import MismatchWarnings, find_clips, score_all
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -153,13 +153,13 @@ def test_answers_come_in_order_and_before_the_last_clip_is_looked_up(jobs):
     assert [answer for _, answer in answers] == [str(number) for number in range(1, 100)]
 
 
-# Remarks
+# Warnings
 
 
 def test_a_low_rate_and_a_short_clip_are_said_once_each(tmp_path, capsys):
-    remarks = Remarks(find_recipe("default"))
+    warnings = MismatchWarnings(find_recipe("default"))
     for name in "ab":
-        remarks.heed(write_sound(tmp_path / f"{name}.wav", tone(400, 0.5, rate_hz=8000), 8000))
+        warnings.check(write_sound(tmp_path / f"{name}.wav", tone(400, 0.5, rate_hz=8000), 8000))
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
     assert "a.wav has 8000 samples a second and the classifier was trained at 16000" in said[0]
@@ -167,8 +167,8 @@ def test_a_low_rate_and_a_short_clip_are_said_once_each(tmp_path, capsys):
 
 
 def test_of_what_is_as_in_training_nothing_is_said(tmp_path, capsys):
-    remarks = Remarks(find_recipe("default"))
-    remarks.heed(write_sound(tmp_path / "a.wav", tone(400, 3.0, rate_hz=48_000), 48_000))
-    remarks.heed(tmp_path / "missing.wav")
-    remarks.heed(decoding.STDIN)
+    warnings = MismatchWarnings(find_recipe("default"))
+    warnings.check(write_sound(tmp_path / "a.wav", tone(400, 3.0, rate_hz=48_000), 48_000))
+    warnings.check(tmp_path / "missing.wav")
+    warnings.check(decoding.STDIN)
     assert capsys.readouterr().err == ""

@@ -12,7 +12,7 @@ from audionet.errors import ClassifierError, InputError
 from audionet.evaluation.evaluate_folder import evaluate_folder
 from audionet.evaluation.test_set import find_audio
 from audionet.inference import enrollment
-from audionet.inference.streaming import Block, follow
+from audionet.inference.streaming import AudioBlock, stream_predictions
 from audionet.inference.timeline import make_timeline
 from audionet.models.classifier import ENROLLED_NAME, Classifier, read_enrolled
 from audionet.models.similarity import Similarity
@@ -137,8 +137,8 @@ def test_a_timeline_hears_an_enrolled_label(taught, hisses):
 def test_an_enrolled_label_is_heard_while_the_sound_is_coming_in(taught):
     sound = noise(4.0, seed=2)
     step = RATE_HZ // 10
-    blocks = [Block(sound[at : at + step], at / RATE_HZ, 0.0) for at in range(0, len(sound), step)]
-    decisions = list(follow(taught, blocks, hop_seconds=0.5, now=lambda: 0.0))
+    blocks = [AudioBlock(sound[at : at + step], at / RATE_HZ, 0.0) for at in range(0, len(sound), step)]
+    decisions = list(stream_predictions(taught, blocks, hop_seconds=0.5, now=lambda: 0.0))
     assert [one.label for one in decisions if one.end_seconds >= 2] == ["hiss"] * 5
 
 

@@ -91,28 +91,28 @@ def test_an_explanation_of_a_chromagram_is_written(tmp_path):
 
 
 def test_pictures_of_explanations_are_written(saved, speakers, drawn, tmp_path, capsys):
-    script = importlib.import_module("label_image")
+    script = importlib.import_module("explain")
     model = ["--model", str(saved / "retrained_model")]
-    assert script.main([*model, str(speakers / "bob" / "0.mp3"), "--explain", str(tmp_path / "why.png")]) == 0
+    assert script.main([*model, str(speakers / "bob" / "0.mp3"), "--output", str(tmp_path / "why.png")]) == 0
     assert "most telling" in capsys.readouterr().out
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.width > 800
     clips = [str(drawn / "bob" / f"0_0000{number}.jpg") for number in range(2)]
-    assert script.main([*model, *clips, str(tmp_path / "why.png"), "--explain", str(tmp_path / "out")]) == 0
+    assert script.main([*model, *clips, str(tmp_path / "why.png"), "--output", str(tmp_path / "out")]) == 0
     assert names_below(tmp_path / "out") == {"0_00000.png", "0_00001.png", "why.png"}
 
 
 def test_several_clips_do_not_fit_into_one_picture(saved, speakers, tmp_path, capsys):
-    script = importlib.import_module("label_image")
+    script = importlib.import_module("explain")
     model = ["--model", str(saved / "retrained_model")]
-    assert script.main([*model, str(speakers / "bob"), "--explain", str(tmp_path / "why.png")]) == 2
+    assert script.main([*model, str(speakers / "bob"), "--output", str(tmp_path / "why.png")]) == 2
     assert "for several clips name a folder" in capsys.readouterr().err
 
 
 def test_a_bad_clip_stops_no_other_explanation(saved, tmp_path, capsys):
     (tmp_path / "bad.mp3").write_text("no sound")
     good = write_sound(tmp_path / "good.wav", voice("alice", seed=1, seconds=2))
-    script = importlib.import_module("label_image")
+    script = importlib.import_module("explain")
     arguments = ["--model", str(saved / "retrained_model"), str(tmp_path / "bad.mp3"), str(good)]
-    assert script.main([*arguments, "--explain", str(tmp_path / "out")]) == 1
+    assert script.main([*arguments, "--output", str(tmp_path / "out")]) == 1
     assert names_below(tmp_path / "out") == {"good.png"}

@@ -9,7 +9,7 @@ from conftest import RATE_HZ, voice, write_sound
 
 from audionet.errors import InputError, RecordingError
 from audionet.inference import streaming
-from audionet.inference.streaming import Block, follow, latencies, microphone, paced
+from audionet.inference.streaming import AudioBlock, file_blocks, latency_summary, microphone_blocks, stream_predictions
 from audionet.models.classifier import Classifier
 
 
@@ -31,16 +31,16 @@ def classifier(saved_trusting) -> Classifier:
     return Classifier.load(saved_trusting)
 
 
-def blocks_of(sound: np.ndarray, *, start: float = 0.0) -> list[Block]:
+def blocks_of(sound: np.ndarray, *, start: float = 0.0) -> list[AudioBlock]:
     step = RATE_HZ // 10
     return [
-        Block(sound[place : place + step], start + place / RATE_HZ, 100 + start + (place + step) / RATE_HZ)
+        AudioBlock(sound[place : place + step], start + place / RATE_HZ, 100 + start + (place + step) / RATE_HZ)
         for place in range(0, len(sound), step)
     ]
 
 
 def decide(classifier, blocks, *, hop: float = 0.5):
-    return list(follow(classifier, blocks, hop_seconds=hop, now=lambda: 0.0))
+    return list(stream_predictions(classifier, blocks, hop_seconds=hop, now=lambda: 0.0))
 
 
 # Decisions
@@ -92,8 +92,8 @@ def test_a_gap_in_the_clock_is_said_and_no_chunk_spans_it(classifier, jump):
 
 
 def test_what_is_late_is_passed_over_and_not_queued_for_ever(classifier):
-    late = [replace(block, heard_at=-10.0) for block in blocks_of(voice("bob", seed=1, seconds=3))]
-    on_time = [replace(block, heard_at=-0.1) for block in blocks_of(voice("bob", seed=1, seconds=1), start=3)]
+    late = [replace(block, received_at=-10.0) for block in blocks_of(voice("bob", seed=1, seconds=3))]
+    on_time = [replace(block, received_at=-0.1) for block in blocks_of(voice("bob", seed=1, seconds=1), start=3)]
     decisions = decide(classifier, [*late, *on_time])
     assert [one.end_seconds for one in decisions] == pytest.approx([3.5, 4.0])
     assert all(one.latency_seconds == pytest.approx(0.1) for one in decisions)
@@ -105,7 +105,9 @@ def test_what_is_late_is_passed_over_and_not_queued_for_ever(classifier):
 def test_a_paced_file_comes_in_at_its_own_speed(tmp_path):
     clock = Clock()
     clip = write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=1.25))
-    blocks = [(clock.now(), block) for block in paced(clip, sample_rate_hz=RATE_HZ, now=clock.now, sleep=clock.sleep)]
+    blocks = [
+        (clock.now(), block) for block in file_blocks(clip, sample_rate_hz=RATE_HZ, now=clock.now, sleep=clock.sleep)
+    ]
     assert [at for at, _ in blocks] == pytest.approx([100 + 0.1 * n for n in range(1, 13)] + [101.25])
     assert [block.start_seconds for _, block in blocks] == pytest.approx([0.1 * n for n in range(13)])
     assert sum(len(block.samples) for _, block in blocks) == 1.25 * RATE_HZ
@@ -114,18 +116,18 @@ def test_a_paced_file_comes_in_at_its_own_speed(tmp_path):
 def test_a_slow_machine_does_not_slow_the_clock_of_the_source(tmp_path):
     clock = Clock()
     clip = write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=1))
-    heard_at = []
-    for block in paced(clip, sample_rate_hz=RATE_HZ, now=clock.now, sleep=clock.sleep):
-        heard_at.append(block.heard_at)
+    received_at = []
+    for block in file_blocks(clip, sample_rate_hz=RATE_HZ, now=clock.now, sleep=clock.sleep):
+        received_at.append(block.received_at)
         clock.sleep(0.3)
-    assert heard_at[-1] == pytest.approx(101)
+    assert received_at[-1] == pytest.approx(101)
 
 
 def test_a_file_is_followed_from_the_command_line(saved_trusting, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(streaming.time, "sleep", lambda _: None)
     clip = write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=3))
-    script = importlib.import_module("label_image")
-    assert script.main(["--model", str(saved_trusting), str(clip), "--live", "--hop", "1"]) == 0
+    script = importlib.import_module("listen")
+    assert script.main(["--model", str(saved_trusting), str(clip), "--hop", "1"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1].startswith("0:03.0  bob") and out.splitlines()[-1].endswith("ms)")
     assert "Listening to" in err and "latency" in err and "of 3 decisions" in err
@@ -133,8 +135,8 @@ def test_a_file_is_followed_from_the_command_line(saved_trusting, tmp_path, caps
 
 def test_a_bad_file_is_set_aside(saved_trusting, tmp_path, capsys):
     (tmp_path / "a.mp3").write_text("no sound")
-    script = importlib.import_module("label_image")
-    assert script.main(["--model", str(saved_trusting), str(tmp_path / "a.mp3"), "--live"]) == 1
+    script = importlib.import_module("listen")
+    assert script.main(["--model", str(saved_trusting), str(tmp_path / "a.mp3")]) == 1
     assert "a.mp3 cannot be decoded" in capsys.readouterr().err
 
 
@@ -170,7 +172,7 @@ def test_a_microphone_that_lost_sound_jumps_by_its_clock(sounddevice, monkeypatc
     step = np.ones(1600, np.float32)
     heard = ((step, 50.0, None), (step, 50.11, None), (step, 51.2, "overflow"), (step, 51.3, None))
     monkeypatch.setattr(Stream, "heard", heard)
-    source = microphone(sample_rate_hz=RATE_HZ)
+    source = microphone_blocks(sample_rate_hz=RATE_HZ)
     starts = [next(source).start_seconds for _ in range(4)]
     assert starts == pytest.approx([0, 0.1, 1.2, 1.3])
     with pytest.raises(RecordingError, match="the device stopped"):
@@ -183,12 +185,12 @@ def test_a_microphone_that_is_not_there_is_named(sounddevice, monkeypatch):
 
     monkeypatch.setattr(sounddevice, "InputStream", refuse)
     with pytest.raises(InputError, match=r"No input device matching 'x'.*--device"):
-        next(microphone(sample_rate_hz=RATE_HZ, device="x"))
+        next(microphone_blocks(sample_rate_hz=RATE_HZ, device="x"))
 
 
 def test_without_sounddevice_a_microphone_is_refused_in_a_sentence(saved_trusting, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    assert importlib.import_module("label_image").main(["--model", str(saved_trusting), "--microphone"]) == 2
+    assert importlib.import_module("listen").main(["--model", str(saved_trusting)]) == 2
     said = capsys.readouterr().err
     assert "--microphone needs sounddevice: pip install sounddevice" in said and "decision" not in said
 
@@ -198,8 +200,8 @@ def test_without_portaudio_a_microphone_is_refused_in_a_sentence(monkeypatch, tm
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     with pytest.raises(InputError, match="needs PortAudio, which is not installed"):
-        next(microphone(sample_rate_hz=RATE_HZ))
+        next(microphone_blocks(sample_rate_hz=RATE_HZ))
 
 
 def test_latencies_are_summed_up():
-    assert latencies([0.01, 0.05, 0.02]) == "latency 20 ms in the middle, 50 ms at most, of 3 decisions"
+    assert latency_summary([0.01, 0.05, 0.02]) == "latency 20 ms in the middle, 50 ms at most, of 3 decisions"

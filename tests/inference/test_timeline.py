@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from audionet.errors import InputError, RecordingError
 from audionet.inference import timeline
 from audionet.inference.timeline import (
-    Listener,
-    Moments,
+    HopScores,
+    LevelMeter,
     find_spans,
     likeliest_path,
     make_timeline,
@@ -70,8 +70,8 @@ def test_what_is_of_no_label_is_unknown_and_silence_is_not(saved, tmp_path):
 
 def test_known_and_unknown_take_turns_by_their_scores():
     logits, scores = np.tile(np.float32([3, 0]), (20, 1)), np.repeat([2.0, -2.0], 10)
-    moments = Moments(("a", "b"), logits, scores, 0.0, 1.0)
-    spans = find_spans(moments, np.zeros(400, bool), seconds=20.0)
+    hop_scores = HopScores(("a", "b"), logits, scores, 0.0, 1.0)
+    spans = find_spans(hop_scores, np.zeros(400, bool), seconds=20.0)
     assert [(span.kind, span.label, span.nearest, span.end_seconds) for span in spans] == [
         ("known", "a", "a", 10),
         ("unknown", "unknown", "a", 20),
@@ -144,7 +144,7 @@ def test_a_hop_has_the_mean_of_the_chunks_that_cover_it():
 def test_unknown_is_decided_by_the_best_chunk(saved):
     classifier = Classifier.load(saved / "retrained_model")
     logits = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], np.float32)
-    gathered = Moments.gather(classifier, logits, np.array([0, 1]), hops=5, hop_seconds=1.0)
+    gathered = HopScores.from_chunks(classifier, logits, np.array([0, 1]), hops=5, hop_seconds=1.0)
     alone = classifier.open_set.space.score(logits)
     assert gathered.scores == pytest.approx([alone[0], alone.max(), alone[1], 0, 0])
 
@@ -180,18 +180,18 @@ def test_runs_cover_everything_once(values):
     assert all(len(set(values[start:end])) == 1 for start, end in found)
 
 
-def test_a_listener_passes_everything_on_and_knows_its_levels():
+def test_a_level_meter_passes_everything_on_and_knows_its_levels():
     sound = np.concatenate([np.full(RATE_HZ, 0.1, np.float32), np.zeros(RATE_HZ + 100, np.float32)])
-    listener = Listener(np.split(sound, [100, 5000, 5001]), sample_rate_hz=RATE_HZ)
-    assert np.array_equal(np.concatenate(list(listener)), sound)
-    assert listener.seconds == len(sound) / RATE_HZ
-    assert listener.levels[:20] == pytest.approx(-20, abs=0.01) and np.all(listener.levels[20:] < -119)
-    assert len(listener.levels) == 41
+    level_meter = LevelMeter(np.split(sound, [100, 5000, 5001]), sample_rate_hz=RATE_HZ)
+    assert np.array_equal(np.concatenate(list(level_meter)), sound)
+    assert level_meter.seconds == len(sound) / RATE_HZ
+    assert level_meter.levels[:20] == pytest.approx(-20, abs=0.01) and np.all(level_meter.levels[20:] < -119)
+    assert len(level_meter.levels) == 41
 
 
 def test_without_an_open_set_nothing_is_unknown():
-    moments = Moments(("a", "b"), np.array([[3, 0], [0, 3]] * 4, np.float32).repeat(8, 0), None, 0.0, 0.5)
-    spans = find_spans(moments, np.zeros(640, bool), seconds=32.0)
+    hop_scores = HopScores(("a", "b"), np.array([[3, 0], [0, 3]] * 4, np.float32).repeat(8, 0), None, 0.0, 0.5)
+    spans = find_spans(hop_scores, np.zeros(640, bool), seconds=32.0)
     assert {span.kind for span in spans} == {"known"} and len(spans) == 8
     assert spans[0].score is None
 

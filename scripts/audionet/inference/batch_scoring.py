@@ -19,7 +19,7 @@ from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import Recipe
-from audionet.files import in_sorted_runs, printable, walk_files
+from audionet.files import in_sorted_runs, printable, sha256_of, walk_files
 from audionet.models.classifier import Answer
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
@@ -99,40 +99,50 @@ def _clips_in(path: Path) -> Iterator[Path]:
         yield path
 
 
-class Remarks:
-    """Says, once for each kind, that recordings are not what the classifier was trained on.
+def unique_name(clip: Path, names: dict[str, Path]) -> str:
+    """Return a clip's name without suffix, with a digest behind it where another clip in `names` has the same."""
+    name = "stdin" if clip == decoding.STDIN else clip.stem
+    if names.setdefault(name, clip) != clip:
+        name = f"{name}-{sha256_of(str(clip).encode('utf-8', 'surrogateescape'))[:8]}"
+    return name
+
+
+class MismatchWarnings:
+    """Logs, once for each kind, that recordings have a lower rate or are shorter than the training data.
 
     Args:
-        recipe: of the classifier; None for one of pictures, of which there is nothing to say.
+        recipe: of the classifier; None for one of pictures, which is never warned about.
     """
 
     def __init__(self, recipe: Recipe | None):
         self._recipe = recipe
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
-    def heed(self, clip: Path) -> None:
-        """Look at a recording's rate and length, as far as its header tells them."""
-        form = decoding.form_of(clip) if self._recipe and decoding.is_recording(clip) and len(self._said) < 2 else None
+    def check(self, clip: Path) -> None:
+        """Compare a recording's rate and length, as far as its header tells them, with the recipe's."""
+        form = (
+            decoding.form_of(clip) if self._recipe and decoding.is_recording(clip) and len(self._logged) < 2 else None
+        )
         if form is None or self._recipe is None:
             return
         rate_hz, seconds = form
         if rate_hz < self._recipe.sample_rate_hz:
-            self._say_once(
+            self._log_once(
                 "rate",
                 f"{printable(clip)} has {rate_hz} samples a second and the classifier was trained at "
                 f"{self._recipe.sample_rate_hz}: it is resampled, and what it lacks above {rate_hz / 2:.0f} Hz may "
                 "cost accuracy.",
             )
         if seconds < self._recipe.chunk_seconds:
-            self._say_once(
+            self._log_once(
                 "length",
                 f"{printable(clip)} is {seconds:.1f} s long and the classifier was trained on "
                 f"{self._recipe.chunk_seconds:g} s: it is repeated until it fills them.",
             )
 
-    def _say_once(self, kind: str, message: str) -> None:
-        if kind not in self._said:
-            self._said.add(kind)
+    def _log_once(self, kind: str, message: str) -> None:
+        if kind not in self._logged:
+            self._logged.add(kind)
             log(f"{message} (Said once.)")
 
 
@@ -146,13 +156,13 @@ def score_all(
         clips: what `find_clips` gives.
         jobs: how many to score side by side, by default one for each core.
     """
-    remarks = Remarks(scorer.recipe)
+    mismatches = MismatchWarnings(scorer.recipe)
 
     def score(clip: Path) -> Answer | AudioNetError:
         try:
             if clip.is_dir():
                 return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
-            remarks.heed(clip)
+            mismatches.check(clip)
             return scorer.score(clip)
         except AudioNetError as error:
             return error

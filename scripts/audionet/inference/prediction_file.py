@@ -11,7 +11,7 @@ lines beside it, and turned into the one file at the end.
     probability        of the likeliest label
     score, threshold   how much likelier it is of its nearest label than of anybody, as a logarithm, and what the score
                        must reach for the clip to be known; empty where that is not known
-    chunks             how many slices of the recording were heard; 1 for a picture
+    chunks             how many chunks of the recording were scored; 1 for a picture
     model              fingerprint of the classifier
     error              why there is no answer; empty where there is one
     labels             in JSON lines: probability by label, the likeliest first
@@ -31,6 +31,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from audionet.console import log
 from audionet.errors import AudioNetError, InputError
 from audionet.files import printable, whole_file
 from audionet.inference.timeline import Span
@@ -89,6 +90,10 @@ class PredictionFile:
         resume: whether to go on with what the file holds.
         spans: whether a file may have several rows; the last one's are then written again.
 
+    Attributes:
+        written: how many clips have got their rows.
+        failed: how many of them have no answer.
+
     Raises:
         InputError: the suffix is none of `SUFFIXES`, the file is there and is not to be gone on with, or it holds
             answers of another classifier or other columns.
@@ -103,6 +108,7 @@ class PredictionFile:
         self._journal = path.with_name(f"{path.name}.part.jsonl") if self._is_parquet else path
         self._is_csv = self._journal.suffix.lower() == ".csv"
         self._done: set[int] = set()
+        self.written = self.failed = 0
         begun = [one for one in (self._path, self._journal) if one.exists()]
         if begun and not resume:
             raise InputError(
@@ -133,8 +139,20 @@ class PredictionFile:
         """How many clips the file held an answer for when it was taken up."""
         return len(self._done)
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Add the rows of one clip, all of them or, where the disk is full, none."""
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add the rows of one clip, all of them or, where the disk is full, none; log why it has no answer."""
+        self._write_rows(rows)
+        self.written += 1
+        for error in [row["error"] for row in rows if row.get("error")]:
+            log(f"Set aside: {error}")
+            self.failed += 1
+
+    def log_summary(self) -> None:
+        """Log how many clips were labelled, set aside and labelled before."""
+        before = f"; {self.held} {'was' if self.held == 1 else 'were'} labelled before" if self.held else ""
+        log(f"{self.written} files: {self.written - self.failed} labelled, {self.failed} set aside{before}.")
+
+    def _write_rows(self, rows: Iterable[Row]) -> None:
         if self._is_csv:
             self._append(self._csv([_cell(flat(row).get(name)) for name in self._columns] for row in rows))
         else:

@@ -1,27 +1,71 @@
-"""Options of timelines and of live answers."""
+"""Groups of command-line options: which clips, where predictions go, how timelines are made."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audionet.cli import Positional
 from audionet.errors import check
 
-Format = Literal["audacity", "raven", "rttm", "srt", "picture"]
+TimelineFormat = Literal["audacity", "raven", "rttm", "srt", "picture"]
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Which recordings and pictures."""
+
+    files: Positional[tuple[Path, ...]] = ()
+    """Recordings, pictures, folders of them, patterns such as 'clips/*.mp3', or - for wav on stdin."""
+    image: tuple[Path, ...] = ()
+    """The same, as an option."""
+    from_file: Path | None = None
+    """A list of more of them, one a line; - for a list on stdin."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What was named on the command line itself."""
+        return (*self.files, *self.image)
+
+    def check_named(self) -> None:
+        """Check that there is at least one.
+
+        Raises:
+            InputError: there is none.
+        """
+        check(bool(self.paths or self.from_file), "Expected a recording, a picture or a folder of them to label.")
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """Where predictions go.
+
+    Raises:
+        InputError: the options contradict each other.
+    """
+
+    json: bool = False
+    """Print one JSON object a line instead of a table."""
+    output: Path | None = None
+    """File for the answers instead of the screen: .csv, .jsonl or .parquet."""
+    resume: bool = False
+    """Go on with --output: pass over what it holds an answer for."""
+
+    def __post_init__(self) -> None:
+        check(self.output is not None or not self.resume, "--resume goes on with --output; name that file as well.")
+        check(self.output is None or not self.json, "--json and --output: expected one of them; name it .jsonl.")
 
 
 @dataclass(frozen=True)
 class TimelineSettings:
-    """Who is heard when in long recordings.
+    """How timelines are made, and which files of them are written.
 
     Raises:
         InputError: a setting is outside its range.
     """
 
-    timeline: bool = False
-    """Say who is heard when, instead of one answer a recording."""
     timeline_dir: Path | None = None
     """Folder for timelines as other programs read them, and as pictures."""
-    formats: tuple[Format, ...] = ("audacity", "raven", "rttm", "srt", "picture")
+    formats: tuple[TimelineFormat, ...] = ("audacity", "raven", "rttm", "srt", "picture")
     """Which files to write there."""
     hop: float = 0.5
     """Seconds between decisions."""
@@ -37,25 +81,3 @@ class TimelineSettings:
         check(self.min_seconds >= 0, f"--min_seconds: expected 0 or more, received {self.min_seconds:g}.")
         check(0 <= self.above <= 1, f"--above: expected 0 to 1, received {self.above:g}.")
         check(bool(self.formats), "--formats: expected one at least.")
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether timelines are to be made at all."""
-        return self.timeline or self.timeline_dir is not None or self.export_clips is not None
-
-
-@dataclass(frozen=True)
-class LiveSettings:
-    """Answers while the sound is coming in, and what speaks for an answer."""
-
-    microphone: bool = False
-    """Answer to what a microphone hears, until Ctrl-C."""
-    device: str | None = None
-    """Which microphone: a number or a name. By default the system's."""
-    live: bool = False
-    """Take a recording at its own pace, as a microphone would hear it; with - what another program sends."""
-    explain: Path | None = None
-    """Picture (.png) of what speaks for the answer; for several clips a folder of them."""
-
-    def __post_init__(self) -> None:
-        check(self.device is None or self.microphone, "--device names a microphone; give --microphone as well.")

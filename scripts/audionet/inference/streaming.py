@@ -1,11 +1,11 @@
-"""Answers while the sound is still coming in, from a microphone, from another program, or from a file at its own pace.
+"""Predictions while the sound is still coming in: from a microphone, from another program, or from a file at its pace.
 
-    source -> Block: samples, and when they were heard -> the last chunk -> decision every hop, with its latency
+    source -> AudioBlock: samples, and when they were received -> the last chunk -> prediction every hop, with latency
 
-Every source gives the same blocks, so that what is tested on a paced file is what a microphone meets. Where a source
-lost sound, or its clock jumped, the window starts anew behind the gap and the gap is said; times stay those of the
-source. Where scoring cannot keep up, decisions are left out, and those that are made are about sound of two seconds ago
-at most. A stream that ends within a chunk is decided upon once more, by what was heard last.
+Every source gives the same blocks, so that what is tested on a file is what a microphone meets. Where a source lost
+sound, or its clock jumped, the window starts anew behind the gap and the gap is logged; times stay those of the source.
+Where scoring cannot keep up, predictions are left out, and those that are made are about sound of two seconds ago at
+most. A stream that ends between two hops gets one prediction more, of its last chunk.
 """
 
 import math
@@ -20,10 +20,13 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK, Chunk, cut_evenly, filled
+from audionet.console import log
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import Recipe
+from audionet.files import printable
 from audionet.models.classifier import UNKNOWN, Classifier
 from audionet.models.pooling import log_softmax
+from audionet.wording import clock
 
 BLOCK_SECONDS = 0.1
 GAP_SECONDS = 0.05  # clocks of sound cards and computers differ by less over a block
@@ -32,30 +35,30 @@ SWITCH_COST = 1.0  # less than a timeline's, which may look ahead
 
 
 @dataclass(frozen=True)
-class Block:
+class AudioBlock:
     """Some samples as they came in.
 
     Attributes:
         samples: float32, shape (n,), in -1..1.
         start_seconds: of the first one, by the clock of the source.
-        heard_at: when the last one was there, by `time.monotonic`.
+        received_at: when the last one was there, by `time.monotonic`.
     """
 
     samples: np.ndarray
     start_seconds: float
-    heard_at: float
+    received_at: float
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What was heard in the last chunk of a stream.
+class StreamPrediction:
+    """The prediction for the last chunk of a stream.
 
     Attributes:
         start_seconds: where the chunk begins, by the clock of the source.
-        end_seconds: where it ends; what the decision is about.
+        end_seconds: where it ends.
         label: a label, `unknown`, or nothing for silence.
         probability: of that label in the chunk, or of the nearest one; 0 for silence.
-        latency_seconds: from when the last sample was there until the decision was.
+        latency_seconds: from when the last sample was there until the prediction was.
         lost_seconds: how much sound is missing before this chunk.
     """
 
@@ -66,17 +69,26 @@ class Decision:
     latency_seconds: float
     lost_seconds: float = 0.0
 
+    def sentence(self) -> str:
+        """Return the time, the label with its probability or `silence`, and the latency."""
+        what = f"{printable(self.label)}  {self.probability:.1%}" if self.label else "silence"
+        return f"{clock(self.end_seconds, tenths=True)}  {what}  ({self.latency_seconds * 1000:.0f} ms)"
 
-def follow(
-    classifier: Classifier, blocks: Iterable[Block], *, hop_seconds: float, now: Callable[[], float] = time.monotonic
-) -> Iterator[Decision]:
-    """Decide about the last chunk every `hop_seconds`.
+
+def stream_predictions(
+    classifier: Classifier,
+    blocks: Iterable[AudioBlock],
+    *,
+    hop_seconds: float,
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[StreamPrediction]:
+    """Yield a prediction for the last chunk every `hop_seconds`.
 
     Args:
         classifier: one of sound.
         blocks: at the classifier's sample rate, in order.
         hop_seconds: how often, in time of the source.
-        now: the clock that `heard_at` is read from.
+        now: the clock that `received_at` is read from.
 
     Raises:
         InputError: the classifier was trained on ordinary pictures.
@@ -86,7 +98,7 @@ def follow(
     smoother = _Smoother(classifier, SWITCH_COST / hop_seconds)
     classifier.logits([np.zeros((recipe.picture_height, recipe.picture_width, 3), np.uint8)])  # loads the network
     due = lost = 0.0
-    last: Block | None = None
+    last: AudioBlock | None = None
     is_new = False
     for block in blocks:
         missing = block.start_seconds - window.end_seconds if last else 0.0
@@ -98,16 +110,16 @@ def follow(
             due = block.start_seconds + min(hop_seconds, recipe.chunk_seconds)
         window.add(block)
         last, is_new = block, True
-        behind = now() - block.heard_at
+        behind = now() - block.received_at
         if window.end_seconds + GAP_SECONDS / 10 < due:
             continue
         due = max(due + hop_seconds, window.end_seconds - hop_seconds)
         if behind > MOST_BEHIND_SECONDS:
             continue  # the blocks that wait are newer
-        yield _decide(window, smoother, block, now, lost)
+        yield _predict(window, smoother, block, now, lost)
         lost, is_new = 0.0, False
     if last and is_new and window.samples.size >= SHORTEST_SECONDS * recipe.sample_rate_hz:
-        yield _decide(window, smoother, last, now, lost)
+        yield _predict(window, smoother, last, now, lost)
 
 
 class _Window:
@@ -121,7 +133,7 @@ class _Window:
     def restart(self) -> None:
         self.samples = np.empty(0, np.float32)
 
-    def add(self, block: Block) -> None:
+    def add(self, block: AudioBlock) -> None:
         self.samples = np.concatenate([self.samples, block.samples])[-self._recipe.chunk_samples :]
         self.end_seconds = block.start_seconds + len(block.samples) / self._recipe.sample_rate_hz
 
@@ -151,7 +163,7 @@ class _Smoother:
         self._best = np.zeros(1)  # one for all states
 
     def step(self, logits: np.ndarray) -> int:
-        """Take a chunk's logits, shape (labels,), and return a label's number; that behind the last is unknown."""
+        """Take a chunk's logits, shape (labels,), and return the state: a label's index; behind the last, unknown."""
         weights = log_softmax(logits.astype(np.float64))
         if open_set := self.classifier.open_set:
             lacking = open_set.threshold(1) - open_set.chunk_scores(logits[None])[0]
@@ -161,7 +173,9 @@ class _Smoother:
         return int(self._best.argmax())
 
 
-def _decide(window: _Window, smoother: _Smoother, block: Block, now: Callable[[], float], lost: float) -> Decision:
+def _predict(
+    window: _Window, smoother: _Smoother, block: AudioBlock, now: Callable[[], float], lost: float
+) -> StreamPrediction:
     label, probability = "", 0.0
     if window.is_silent:
         smoother.restart()
@@ -173,21 +187,21 @@ def _decide(window: _Window, smoother: _Smoother, block: Block, now: Callable[[]
         is_known = state < len(classifier.labels)
         label = classifier.labels[state] if is_known else UNKNOWN
         probability = float(probabilities[state] if is_known else probabilities.max())
-    return Decision(
-        window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.heard_at), lost
+    return StreamPrediction(
+        window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.received_at), lost
     )
 
 
 # Sources
 
 
-def paced(
+def file_blocks(
     path: Path,
     *,
     sample_rate_hz: int,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
-) -> Iterator[Block]:
+) -> Iterator[AudioBlock]:
     """Yield a recording's blocks when a microphone would have delivered them; `STDIN` sets its own pace.
 
     Raises:
@@ -202,15 +216,15 @@ def paced(
         start_seconds = done / sample_rate_hz
         done += len(samples)
         if path == decoding.STDIN:
-            yield Block(samples, start_seconds, now())
+            yield AudioBlock(samples, start_seconds, now())
             continue
-        heard_at = begun + done / sample_rate_hz
-        sleep(max(0.0, heard_at - now()))
-        yield Block(samples, start_seconds, heard_at)
+        received_at = begun + done / sample_rate_hz
+        sleep(max(0.0, received_at - now()))
+        yield AudioBlock(samples, start_seconds, received_at)
 
 
-def microphone(*, sample_rate_hz: int, device: str | None = None) -> Iterator[Block]:
-    """Yield what a microphone hears, until the generator is closed or the device goes away.
+def microphone_blocks(*, sample_rate_hz: int, device: str | None = None) -> Iterator[AudioBlock]:
+    """Yield what a microphone records, until the generator is closed or the device goes away.
 
     Args:
         sample_rate_hz: that the sound is to have; the device is asked for it, and else resampled by the system.
@@ -221,7 +235,7 @@ def microphone(*, sample_rate_hz: int, device: str | None = None) -> Iterator[Bl
         RecordingError: the device stopped.
     """
     sounddevice = _sounddevice()
-    heard: queue.Queue[Block | None] = queue.Queue()
+    received: queue.Queue[AudioBlock | None] = queue.Queue()
     frames = 0
     first_at: float | None = None
 
@@ -234,7 +248,7 @@ def microphone(*, sample_rate_hz: int, device: str | None = None) -> Iterator[Bl
         is_gap = by_clock - counted > (GAP_SECONDS if status else MOST_BEHIND_SECONDS)
         start = by_clock if is_gap else counted
         frames = round(start * sample_rate_hz) + count
-        heard.put(Block(samples[:, 0].copy(), start, time.monotonic()))
+        received.put(AudioBlock(samples[:, 0].copy(), start, time.monotonic()))
 
     chosen = int(device) if device is not None and device.isdecimal() else device
     try:
@@ -245,9 +259,9 @@ def microphone(*, sample_rate_hz: int, device: str | None = None) -> Iterator[Bl
             channels=1,
             dtype="float32",
             callback=keep,
-            finished_callback=lambda: heard.put(None),
+            finished_callback=lambda: received.put(None),
         ):
-            while (block := heard.get()) is not None:
+            while (block := received.get()) is not None:
                 yield block
     except (sounddevice.PortAudioError, ValueError) as error:
         raise InputError(
@@ -270,8 +284,29 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def latencies(seconds: Iterable[float]) -> str:
-    """Say how long decisions, at least one, took: `latency 45 ms in the middle, 80 ms at most, of 120 decisions`."""
+def latency_summary(seconds: Iterable[float]) -> str:
+    """Word how long predictions, at least one, took: `latency 45 ms in the middle, 80 ms at most, of 120 decisions`."""
     sorted_ms = sorted(1000 * one for one in seconds)
     middle = sorted_ms[math.floor((len(sorted_ms) - 1) / 2)]
     return f"latency {middle:.0f} ms in the middle, {sorted_ms[-1]:.0f} ms at most, of {len(sorted_ms)} decisions"
+
+
+def print_stream(classifier: Classifier, blocks: Iterable[AudioBlock], *, name: str, hop_seconds: float) -> bool:
+    """Print the predictions for a source as they are made, log their latencies, and return whether it could be read."""
+    log(f"Listening to {name}.")
+    latencies: list[float] = []
+    try:
+        for prediction in stream_predictions(classifier, blocks, hop_seconds=hop_seconds):
+            latencies.append(prediction.latency_seconds)
+            if prediction.lost_seconds:
+                log(f"{prediction.lost_seconds:.1f} s of sound are missing before {clock(prediction.end_seconds)}.")
+            print(prediction.sentence(), flush=True)
+    except RecordingError as error:
+        log(f"Set aside: {error}")
+        return False
+    finally:  # also when the user ends it
+        if latencies:
+            log(f"{name}: {latency_summary(latencies)}.")
+    if not latencies:
+        log(f"{name} is too short for a decision.")
+    return True

@@ -1,14 +1,14 @@
-"""Who is heard when in a long recording: chunks that overlap, one decision for each moment, spans.
+"""Which label is where in a long recording: chunks that overlap, scores for each hop, the likeliest path, spans.
 
-    chunks every hop -> logits -> mean over the chunks that cover a moment -> the likeliest path -> spans -> Span
+    chunks every hop -> logits -> mean over the chunks that cover a hop -> likeliest path -> Span
 
-The path is that of a hidden Markov model whose states are the labels and `unknown`. A label's weight at a moment is its
-log-probability there; unknown weighs as much as the likeliest label where the best of the chunks that cover the moment
+The path is that of a hidden Markov model whose states are the labels and `unknown`. A label's weight in a hop is its
+log-probability there; unknown weighs as much as the likeliest label where the best of the chunks that cover the hop
 just reaches the threshold, more below it and less above. The best one, because a chunk in which two voices change over
-is like neither. Each change of state costs `SWITCH_COST`, so that one odd chunk makes no turn of its own. Silence is
+is like neither. Each change of state costs `SWITCH_COST`, so that one odd chunk makes no span of its own. Silence is
 cut out by level, at a finer step than the hop.
 
-Chosen on two conversations of half an hour, put together from 12 voices as `bench_timeline.py` does it, by a classifier
+Chosen on two conversations of half an hour, put together from 12 voices as `bench.py` does it, by a classifier
 that was trained on 80 s of each. Diarization errors, all voices known: 4.0 % with a majority over 1 s, 2.7 % with this
 path, both without unknown and with silence to the nearest hop; 2.1 % with unknown and with silence as it is now, 8.2 %
 where the mean chunk decides about unknown. With three voices not trained on: 8.4 %, and 20 % judging whole spans.
@@ -51,7 +51,7 @@ class Span:
         end_seconds: the same.
         kind: `known`, `unknown` or `silence`.
         label: the label, or `unknown`, or nothing for silence.
-        nearest: the likeliest label of what is heard, known or not; nothing for silence.
+        nearest: the likeliest label, known or not; nothing for silence.
         probability: of the nearest label, the geometric mean over the span; None for silence.
         score: how much likelier it is of its nearest label than of anybody, as a logarithm, the mean over the span;
             None where that is not known.
@@ -73,7 +73,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What is heard in a recording, from beginning to end.
+    """The spans of a recording, from beginning to end.
 
     Attributes:
         path: the recording.
@@ -86,13 +86,13 @@ class Timeline:
     spans: tuple[Span, ...]
 
     @property
-    def heard(self) -> list[Span]:
-        """The spans that are not silence."""
+    def non_silent_spans(self) -> list[Span]:
+        """The spans that are known or unknown."""
         return [span for span in self.spans if span.kind != "silence"]
 
 
-class Listener:
-    """Takes a recording's samples as they pass, and notes levels.
+class LevelMeter:
+    """Passes a recording's blocks on, and measures their levels.
 
     Args:
         blocks: float32 samples, each block of shape (n,).
@@ -138,7 +138,9 @@ def make_timeline(
     min_seconds: float = MIN_SECONDS,
     on_seconds: Callable[[float], object] | None = None,
 ) -> Timeline:
-    """Say who is heard when. Memory grows with the number of hops and labels alone.
+    """Divide a recording into spans of one label, of unknown or of silence.
+
+    Memory grows with the number of hops and labels alone.
 
     Args:
         classifier: one of sound.
@@ -153,47 +155,51 @@ def make_timeline(
     """
     recipe = classifier.recipe_for(path)
     blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
-    listener = Listener(blocks, sample_rate_hz=recipe.sample_rate_hz)
+    level_meter = LevelMeter(blocks, sample_rate_hz=recipe.sample_rate_hz)
     hop_seconds = min(hop_seconds, recipe.chunk_seconds)
     chunks = chunks_of(
-        listener,
+        level_meter,
         name=path,
         sample_rate_hz=recipe.sample_rate_hz,
         chunk_seconds=recipe.chunk_seconds,
         hop_seconds=hop_seconds,
         padding=recipe.padding,
     )
-    numbers: list[int] = []
+    first_hops: list[int] = []
     logits: list[np.ndarray] = []
     for batch, of_batch in classifier.logits_of(chunks):
-        numbers += [chunk.index for chunk in batch]
+        first_hops += [chunk.index for chunk in batch]
         logits.append(of_batch)
         if on_seconds:
             on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
-    hops = math.ceil(listener.seconds / hop_seconds)
-    moments = Moments.gather(classifier, np.concatenate(logits), np.array(numbers), hops=hops, hop_seconds=hop_seconds)
-    spans = find_spans(moments, silent_steps(listener.levels), seconds=listener.seconds, min_seconds=min_seconds)
+    hops = math.ceil(level_meter.seconds / hop_seconds)
+    hop_scores = HopScores.from_chunks(
+        classifier, np.concatenate(logits), np.array(first_hops), hops=hops, hop_seconds=hop_seconds
+    )
+    spans = find_spans(
+        hop_scores, silent_steps(level_meter.levels), seconds=level_meter.seconds, min_seconds=min_seconds
+    )
     if not any(span.kind != "silence" for span in spans):
         raise RecordingError(f"{printable(path)} holds nothing longer than {min_seconds:g} s; lower --min_seconds.")
-    return Timeline(path, listener.seconds, tuple(spans))
+    return Timeline(path, level_meter.seconds, tuple(spans))
 
 
 def over_hops(
-    combine: np.ufunc, values: np.ndarray, numbers: np.ndarray, *, hops: int, hops_a_chunk: int, start: float = 0.0
+    combine: np.ufunc, values: np.ndarray, first_hops: np.ndarray, *, hops: int, hops_a_chunk: int, start: float = 0.0
 ) -> np.ndarray:
     """Combine the values of all chunks that cover a hop, shape (hops, width).
 
     Args:
         combine: what makes one value of two, such as `np.add`.
         values: shape (chunks, width).
-        numbers: int, shape (chunks,), ascending: the hop that each chunk begins with.
+        first_hops: int, shape (chunks,), ascending: the hop that each chunk begins with.
         hops: how many there are.
         hops_a_chunk: how many a chunk covers.
         start: what a hop has that no chunk covers.
     """
     combined = np.full((hops, values.shape[1]), start)
     for later in range(hops_a_chunk):
-        covered = numbers + later
+        covered = first_hops + later
         inside = covered < hops
         # No hop comes up twice, since no two chunks begin with the same one.
         combined[covered[inside]] = combine(combined[covered[inside]], values[inside])
@@ -201,8 +207,8 @@ def over_hops(
 
 
 @dataclass(frozen=True)
-class Moments:
-    """What is known of each hop.
+class HopScores:
+    """Logits and open-set scores of each hop.
 
     Attributes:
         labels: of the classifier.
@@ -220,24 +226,25 @@ class Moments:
     hop_seconds: float
 
     @classmethod
-    def gather(
-        cls, classifier: Classifier, logits: np.ndarray, numbers: np.ndarray, *, hops: int, hop_seconds: float
-    ) -> "Moments":
-        """Bring chunks together by the hops that they cover.
+    def from_chunks(
+        cls, classifier: Classifier, logits: np.ndarray, first_hops: np.ndarray, *, hops: int, hop_seconds: float
+    ) -> "HopScores":
+        """Combine the chunks that cover each hop.
 
         Args:
             classifier: that scored them.
             logits: float32, shape (chunks, labels).
-            numbers: int, shape (chunks,), ascending: the hop that each chunk begins with; silent ones may be missing.
+            first_hops: int, shape (chunks,), ascending: the hop that each chunk begins with; silent ones may be left
+                out.
             hops: how many there are.
             hop_seconds: how long each is.
         """
         open_set = classifier.open_set
-        many = round(classifier.recipe_for("The sound").chunk_seconds / hop_seconds)
+        hops_a_chunk = round(classifier.recipe_for("The sound").chunk_seconds / hop_seconds)
         scores = open_set.chunk_scores(logits)[:, None] if open_set else np.empty((len(logits), 0))
-        counts = over_hops(np.add, np.ones((len(logits), 1)), numbers, hops=hops, hops_a_chunk=many)
-        sums = over_hops(np.add, logits, numbers, hops=hops, hops_a_chunk=many)
-        best = over_hops(np.fmax, scores, numbers, hops=hops, hops_a_chunk=many, start=np.nan)
+        counts = over_hops(np.add, np.ones((len(logits), 1)), first_hops, hops=hops, hops_a_chunk=hops_a_chunk)
+        sums = over_hops(np.add, logits, first_hops, hops=hops, hops_a_chunk=hops_a_chunk)
+        best = over_hops(np.fmax, scores, first_hops, hops=hops, hops_a_chunk=hops_a_chunk, start=np.nan)
         return cls(
             labels=classifier.labels,
             logits=(sums / np.maximum(counts, 1)).astype(np.float32),
@@ -326,11 +333,11 @@ SILENT = -1
 
 
 def find_spans(
-    moments: Moments, is_silent: np.ndarray, *, seconds: float, min_seconds: float = MIN_SECONDS
+    hop_scores: HopScores, is_silent: np.ndarray, *, seconds: float, min_seconds: float = MIN_SECONDS
 ) -> list[Span]:
-    """Turn what is known of each hop, and which steps are silent, into spans without gaps."""
-    path = likeliest_path(moments.weights(), switch_cost=SWITCH_COST / moments.hop_seconds)
-    hop_of_step = ((np.arange(len(is_silent)) + 0.5) * STEP_SECONDS / moments.hop_seconds).astype(int)
+    """Turn the scores of each hop, and which steps are silent, into spans without gaps."""
+    path = likeliest_path(hop_scores.weights(), switch_cost=SWITCH_COST / hop_scores.hop_seconds)
+    hop_of_step = ((np.arange(len(is_silent)) + 0.5) * STEP_SECONDS / hop_scores.hop_seconds).astype(int)
     states = np.where(is_silent, SILENT, path[np.minimum(hop_of_step, len(path) - 1)])
     states = without_short_runs(states, round(min_seconds / STEP_SECONDS))
     spans = []
@@ -340,7 +347,7 @@ def find_spans(
         if state == SILENT:
             spans.append(Span(start_seconds, end_seconds, "silence"))
         else:
-            spans.append(moments.span(start_seconds, end_seconds, state))
+            spans.append(hop_scores.span(start_seconds, end_seconds, state))
     return spans
 
 
@@ -356,8 +363,8 @@ def without_short_runs(states: np.ndarray, steps: int) -> np.ndarray:
             return np.repeat([state for state, _ in lengths], [length for _, length in lengths])
         _, place = min(short)
         beside = lengths[max(0, place - 1) : place] + lengths[place + 1 : place + 2]
-        heard = [run for run in beside if run[0] != SILENT]
-        lengths[place][0] = max(heard, key=lambda run: run[1])[0] if heard else SILENT
+        sounding = [run for run in beside if run[0] != SILENT]
+        lengths[place][0] = max(sounding, key=lambda run: run[1])[0] if sounding else SILENT
         lengths = _merged(lengths)
 
 

@@ -1,4 +1,4 @@
-"""Pictures for people: a recording's spectrogram from beginning to end, with who is heard when below it.
+"""Pictures for people: a recording's spectrogram from beginning to end, with its labelled spans below it.
 
 A long recording is broken into rows, as a text is into lines. Every span carries its label where there is room, so that
 colours are not all that tells labels apart; unknown is hatched, and silence is left open.
@@ -19,6 +19,7 @@ from audionet.features.spectrogram import mel_filters, power_spectra
 from audionet.files import whole_file
 from audionet.inference.timeline import Span, Timeline
 from audionet.reports.figures import shorten
+from audionet.wording import clock
 
 TICKS = {5: 1, 10: 2, 20: 5, 30: 5, 60: 10, 120: 20, 300: 60, 600: 120, 900: 180, 1800: 300, 3600: 600}
 """Seconds between ticks, by the seconds of a row."""
@@ -39,7 +40,7 @@ def write_overview(path: Path, timeline: Timeline, recipe: Recipe) -> None:
 
     Args:
         path: where to.
-        timeline: who is heard when.
+        timeline: of a recording.
         recipe: whose frequencies are shown, and whose effects the sound goes through.
     """
     row_seconds = next((each for each in TICKS if timeline.seconds <= each * MOST_ROWS), None)
@@ -47,7 +48,7 @@ def write_overview(path: Path, timeline: Timeline, recipe: Recipe) -> None:
     rows = max(1, math.ceil(timeline.seconds / row_seconds))
     column_seconds = row_seconds / COLUMNS_A_ROW
     levels = long_spectrogram(timeline.path, recipe, column_seconds=column_seconds)
-    colours = _colours({span.label for span in timeline.heard if span.kind == "known"})
+    colours = _colours({span.label for span in timeline.non_silent_spans if span.kind == "known"})
     with figure_of(height_inches=rows * ROW_INCHES + 1.0) as figure:
         panels = figure.subplots(
             2 * rows, 1, squeeze=False, gridspec_kw={"height_ratios": [3, 1] * rows, "hspace": 0.02}
@@ -140,8 +141,8 @@ def _draw_spans(panel: Any, spans: Iterable[Span], begin: float, end: float, col
 def _draw_legend(figure: Any, timeline: Timeline, colours: dict[str, Any]) -> None:
     from matplotlib.patches import Patch
 
-    heard = {label: sum(span.seconds for span in timeline.heard if span.label == label) for label in colours}
-    names = {label: f"{shorten(label)} {clock(heard[label])}" for label in colours}
+    seconds = {label: sum(span.seconds for span in timeline.spans if span.label == label) for label in colours}
+    names = {label: f"{shorten(label)} {clock(seconds[label])}" for label in colours}
     patches = [Patch(facecolor=colour, alpha=0.7, label=names[label]) for label, colour in colours.items()]
     unknown = sum(span.seconds for span in timeline.spans if span.kind == "unknown")
     if unknown:
@@ -150,14 +151,6 @@ def _draw_legend(figure: Any, timeline: Timeline, colours: dict[str, Any]) -> No
         )
     figure.suptitle(f"{shorten(timeline.path.name, 60)}, {clock(timeline.seconds)}", size=11, x=0.01, ha="left")
     figure.legend(handles=patches[:40], loc="outside lower left", ncols=8, frameon=False, fontsize=8)
-
-
-def clock(seconds: float, *, tenths: bool = False) -> str:
-    """Return seconds as a clock shows them: 0:07, 12:30 or 1:02:03."""
-    whole, rest = divmod(round(seconds * 10), 10) if tenths else (round(seconds), 0)
-    hours, minutes = divmod(whole // 60, 60)
-    text = f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-    return f"{text}.{rest}" if tenths else text
 
 
 def _colours(labels: Iterable[str]) -> dict[str, Any]:

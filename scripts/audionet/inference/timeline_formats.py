@@ -30,7 +30,8 @@ def audacity_labels(timeline: Timeline, _: Recipe) -> str:
     Source: the Audacity manual, "Importing and Exporting Labels".
     """
     return "".join(
-        f"{span.start_seconds:.6f}\t{span.end_seconds:.6f}\t{printable(span.label)}\n" for span in timeline.heard
+        f"{span.start_seconds:.6f}\t{span.end_seconds:.6f}\t{printable(span.label)}\n"
+        for span in timeline.non_silent_spans
     )
 
 
@@ -40,7 +41,7 @@ def raven_table(timeline: Timeline, recipe: Recipe) -> str:
     Source: the Raven Pro user's manual, "Selection tables".
     """
     lines = ["\t".join(RAVEN_COLUMNS)]
-    for number, span in enumerate(timeline.heard, start=1):
+    for number, span in enumerate(timeline.non_silent_spans, start=1):
         cells = [number, "Spectrogram 1", 1, f"{span.start_seconds:.3f}", f"{span.end_seconds:.3f}"]
         cells += [f"{recipe.low_hz:.1f}", f"{recipe.high_hz:.1f}", printable(span.label), _number(span.probability)]
         lines.append("\t".join(map(str, [*cells, _number(span.score)])))
@@ -56,13 +57,13 @@ def rttm(timeline: Timeline, _: Recipe | None = None) -> str:
     return "".join(
         f"SPEAKER {file} 1 {span.start_seconds:.3f} {span.seconds:.3f} <NA> <NA> {_token(span.label)} "
         f"{_number(span.probability)} <NA>\n"
-        for span in timeline.heard
+        for span in timeline.non_silent_spans
     )
 
 
 def srt(timeline: Timeline, _: Recipe) -> str:
     """Return subtitles in SubRip's format: number, times, label."""
-    cues = enumerate(timeline.heard, start=1)
+    cues = enumerate(timeline.non_silent_spans, start=1)
     return "\n".join(
         f"{number}\n{_clock(span.start_seconds)} --> {_clock(span.end_seconds)}\n{printable(span.label)}\n"
         for number, span in cues
@@ -82,7 +83,7 @@ def write_labels(timeline: Timeline, stem: Path, formats: Iterable[str], *, reci
     """Write a timeline in each of some formats, whole or not at all, and return the files.
 
     Args:
-        timeline: who is heard when.
+        timeline: of a recording.
         stem: the files' path without a suffix.
         formats: names in `WRITERS`.
         recipe: whose frequencies were looked at.
