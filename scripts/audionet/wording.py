@@ -1,10 +1,22 @@
 """Phrases for messages."""
 
+from collections.abc import Sequence
 
-def named_list(noun: str, names: list[str], most: int = 10) -> str:
-    """Return `labels a, b and 3 more`."""
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return `a, b and 3 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
+    return ", ".join(names[:most]) + more
+
+
+def named_list(noun: str, names: Sequence[str], most: int = 10) -> str:
+    """Return `labels a, b and 3 more`."""
+    return f"{noun}{'s' if len(names) > 1 else ''} {listed(names, most)}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 label` or `3 labels`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def clock(seconds: float, *, tenths: bool = False) -> str:

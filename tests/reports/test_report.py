@@ -15,8 +15,9 @@ from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.evaluation.leakage import LeakAudit
 from audionet.reports import figures
 from audionet.reports.elements import ExampleClip, Mistake, sound_uri, table
-from audionet.reports.report import Report, card_of, render, write_report
-from audionet.reports.sections import pick_mistakes
+from audionet.reports.report import Report, render, write_report
+from audionet.reports.sections.clips import pick_mistakes
+from audionet.reports.sections.model_card import card_of
 
 NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
 LABELS = ("alice", NASTY, "carol")
@@ -61,7 +62,7 @@ def mistake(label: str = "alice") -> Mistake:
     return Mistake(f"{label}/1.mp3", label, NASTY, 0.91, 14.0, picture, tone(440, 2.0), RATE_HZ)
 
 
-def heard(label: str = "alice") -> ExampleClip:
+def example_clip(label: str = "alice") -> ExampleClip:
     return ExampleClip(f"{label}/1.mp3", label, mistake().picture, tone(440, 2.0), RATE_HZ)
 
 
@@ -99,7 +100,7 @@ def full_report(labels=LABELS, **changes) -> Report:
         "data_audit": data_audit(labels),
         "leak_audit": leak_audit(),
         "mistakes": (mistake(), mistake("carol")),
-        "heard": (heard(), heard(NASTY)),
+        "example_clips": (example_clip(), example_clip(NASTY)),
         "card": card_of(about(), labels),
     }
     return Report(**report | changes)
@@ -136,9 +137,11 @@ def test_an_empty_report_says_why_each_section_is_left_out():
     assert "no score to believe" in page
 
 
-@pytest.mark.parametrize("lacking", ["evaluation", "training", "data_audit", "leak_audit", "mistakes", "heard", "card"])
+@pytest.mark.parametrize(
+    "lacking", ["evaluation", "training", "data_audit", "leak_audit", "mistakes", "example_clips", "card"]
+)
 def test_whatever_is_lacking_the_rest_is_there(lacking):
-    page = render(full_report(**{lacking: () if lacking in ("mistakes", "heard") else None}))
+    page = render(full_report(**{lacking: () if lacking in ("mistakes", "example_clips") else None}))
     assert "Not in this report" in headings(page)
     assert len(headings(page)) >= 5
 

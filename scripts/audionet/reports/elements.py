@@ -16,21 +16,30 @@ from audionet.reports.figures import Figure
 
 Json = Mapping[str, Any]
 
+LEVELS = ("recording", "chunk")
+NOT_TESTED = "no recordings were tested"
+
 MOST_ROWS = 2_000  # of a table; the JSON has them all
-
 MOST_OPEN_ROWS = 12
-
 NARROW_CHARACTERS = 48  # of a table that has room beside a figure
 
 LARGEST_PICTURE = 448  # pixels
-
 PICTURE_QUALITY = 85
-
+LONGEST_CLIP_SECONDS = 10
 MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
-class LeftOutError(Exception):
-    """A section has nothing to show; its text says why."""
+@dataclass(frozen=True)
+class LeftOut:
+    """A section with nothing to show.
+
+    Attributes:
+        name: of the section.
+        reason: why there is nothing to show.
+    """
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -158,16 +167,9 @@ def _data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def needed(evaluation: Json | None) -> Json:
-    """Return the evaluation, or raise where there is none."""
-    if not evaluation:
-        raise LeftOutError("no recordings were tested")
-    return evaluation
-
-
-def why(evaluation: Json, name: str, otherwise: str) -> str:
+def missing_reason(evaluation: Json, name: str, otherwise: str) -> str:
     """Return the reason that the evaluation gives for a number that it lacks."""
-    return (evaluation.get("not_computed") or {}).get(name, otherwise)
+    return str((evaluation.get("not_computed") or {}).get(name, otherwise))
 
 
 def table(
@@ -205,6 +207,3 @@ def range_text(low: float, high: float) -> str:
 def signed(value: float) -> str:
     """Return a whole number with a proper minus sign."""
     return f"{value:.0f}".replace("-", "−")
-
-
-LONGEST_CLIP_SECONDS = 10

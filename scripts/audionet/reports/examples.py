@@ -15,8 +15,9 @@ from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.models.classifier import Classifier
 from audionet.reports.elements import ExampleClip, Mistake
-from audionet.reports.report import Report, card_of, write_report
-from audionet.reports.sections import pick_mistakes
+from audionet.reports.report import Report, write_report
+from audionet.reports.sections.clips import pick_mistakes
+from audionet.reports.sections.model_card import card_of
 
 MOST_HEARD = 2  # labels that are shown as sound and as picture
 
@@ -42,7 +43,7 @@ def report_test(
         training=_metrics_of(model),
         data_audit=DataAudit.from_json(heard) if heard else None,
         mistakes=mistakes_of(evaluation["recordings"], classifier, sources),
-        heard=example_clips_of(classifier, sources),
+        example_clips=example_clips_of(classifier, sources),
         card=card_of(classifier.about, classifier.labels),
     )
     write_report(path, report)

@@ -13,7 +13,7 @@ from audionet.export.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.classifier import Classifier
 from audionet.models.head import Head
-from audionet.reports.report import card_of
+from audionet.reports.sections.model_card import card_of
 
 _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 

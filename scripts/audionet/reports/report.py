@@ -10,30 +10,27 @@ hold any characters.
 What a report lacks is left out of the page, with a line that says why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.leakage import LeakAudit
 from audionet.files import printable, write_text
-from audionet.reports import sections
-from audionet.reports.elements import ExampleClip, Json, LeftOutError, Mistake, ModelCard, Section, decimal, percent
+from audionet.reports.elements import ExampleClip, Json, LeftOut, Mistake, ModelCard, Section, decimal, percent
+from audionet.reports.sections.calibration import calibration_section
+from audionet.reports.sections.clips import examples_section, mistakes_section
+from audionet.reports.sections.data_audit import data_section
+from audionet.reports.sections.labels import labels_section
+from audionet.reports.sections.leakage import leak_section
+from audionet.reports.sections.model_card import card_section
+from audionet.reports.sections.open_set import open_set_section
+from audionet.reports.sections.robustness import robustness_section
+from audionet.reports.sections.training import training_section
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
 TEMPLATE_NAME = "report.html.j2"
-MOST_NAMED_LABELS = 12
-
-USES = (
-    "Sorting and searching recordings like those it was trained on, where a person looks at what matters.",
-    "It knows its labels and nothing else. What it scored here says little of other rooms, microphones or languages.",
-)
-NEVER = (
-    "Identifying people who have not agreed to it. A voice is personal data.",
-    "Decisions about security or access: a voice can be copied, played back and synthesised.",
-    "Decisions about somebody's work, health, credit or freedom, or as evidence of who said something.",
-)
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,8 @@ class Report:
             `accuracy` and `log_loss`.
         data_audit: of the recordings; by default the evaluation's own.
         leak_audit: of the split; by default the training run's own.
-        mistakes: the worst first, as `sections.pick_mistakes` ranks them.
-        heard: some clips, to show how the classifier takes sound in.
+        mistakes: the worst first, as `clips.pick_mistakes` ranks them.
+        example_clips: some clips, with the pictures that the classifier sees.
         card: the model card.
     """
 
@@ -61,7 +58,7 @@ class Report:
     data_audit: DataAudit | None = None
     leak_audit: LeakAudit | None = None
     mistakes: tuple[Mistake, ...] = ()
-    heard: tuple[ExampleClip, ...] = ()
+    example_clips: tuple[ExampleClip, ...] = ()
     card: ModelCard | None = None
 
 
@@ -83,7 +80,7 @@ def render(report: Report) -> str:
     """Return the page as HTML."""
     import jinja2  # for this alone
 
-    shown, left_out = _sections(report)
+    sections = _sections(report)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([TEMPLATES, STATIC]),
         autoescape=True,
@@ -93,67 +90,27 @@ def render(report: Report) -> str:
     )
     environment.filters["printable"] = printable
     return environment.get_template(TEMPLATE_NAME).render(
-        report=report, verdict=_verdict(report), headline=_headline(report), sections=shown, left_out=left_out
+        report=report,
+        verdict=_verdict(report),
+        headline=_headline(report),
+        sections=[one for one in sections if isinstance(one, Section)],
+        left_out=[one for one in sections if isinstance(one, LeftOut)],
     )
 
 
-def card_of(about: Json, labels: Sequence[str], *, more: Sequence[tuple[str, str]] = ()) -> ModelCard:
-    """Return the model card of a classifier.
-
-    Args:
-        about: the classifier's `about`, of which `backbone` and `training` are used.
-        labels: the classifier's.
-        more: further facts, such as the minutes that it was trained on.
-    """
-    backbone, training = about.get("backbone", {}), about.get("training", {})
-    weights = backbone.get("weights", {})
-    facts = [
-        ("Labels", f"{len(labels)}: {_listed(labels)}"),
-        ("Trained on", _sizes(training.get("sides", {}))),
-        ("Network", " ".join(filter(None, [backbone.get("architecture"), weights.get("note")]))),
-        ("Read at", training.get("bottleneck") or backbone.get("bottleneck")),
-        ("Weights from", weights.get("origin")),
-        ("Licence of the weights", weights.get("licence") or ("not stated by their source" if weights else "")),
-        ("Top layer", training.get("trainer")),
-        ("Temperature", f"{training['temperature']:.2f}" if "temperature" in training else ""),
-        *more,
+def _sections(report: Report) -> list[Section | LeftOut]:
+    return [
+        labels_section(report.evaluation),
+        mistakes_section(report.mistakes, report.evaluation),
+        examples_section(report.example_clips),
+        calibration_section(report.evaluation),
+        open_set_section(report.evaluation),
+        robustness_section(report.evaluation),
+        leak_section(_leak_audit(report), report.evaluation),
+        data_section(_data_audit(report)),
+        training_section(report.training),
+        card_section(report.card),
     ]
-    return ModelCard(tuple((name, str(text)) for name, text in facts if text), USES, NEVER)
-
-
-def _sizes(sides: Json) -> str:
-    learnt = [sides[side] for side in ("training", "validation") if side in sides]
-    recordings, chunks = (sum(side[key] for side in learnt) for key in ("recordings", "chunks"))
-    return f"{recordings} recordings, {chunks} chunks" if learnt else ""
-
-
-def _listed(labels: Sequence[str]) -> str:
-    shown = ", ".join(map(printable, labels[:MOST_NAMED_LABELS]))
-    return f"{shown} and {len(labels) - MOST_NAMED_LABELS} more" if len(labels) > MOST_NAMED_LABELS else shown
-
-
-def _sections(report: Report) -> tuple[list[Section], list[tuple[str, str]]]:
-    """Return the sections that there are, and the names of the others with the reason why there are not."""
-    evaluation = report.evaluation
-    builders = {
-        "Label by label": lambda: sections.labels_section(evaluation),
-        "The worst mistakes": lambda: sections.mistakes_section(report.mistakes, evaluation),
-        "How it hears": lambda: sections.heard_section(report.heard),
-        "Calibration": lambda: sections.calibration_section(evaluation),
-        "Known or unknown": lambda: sections.open_set_section(evaluation),
-        "Robustness sweep": lambda: sections.sweep_section(evaluation),
-        "Leak audit": lambda: sections.leak_section(_leak_audit(report), evaluation),
-        "Data audit": lambda: sections.data_section(_data_audit(report)),
-        "Training": lambda: sections.training_section(report.training),
-        "Model card": lambda: sections.card_section(report.card),
-    }
-    shown, left_out = [], []
-    for name, build in builders.items():
-        try:
-            shown.append(build())
-        except LeftOutError as reason:
-            left_out.append((name, str(reason)))
-    return shown, left_out
 
 
 def _data_audit(report: Report) -> DataAudit | None:

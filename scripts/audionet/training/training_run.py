@@ -31,7 +31,8 @@ from audionet.models.backbones.backbone import Backbone
 from audionet.models.classifier import KIND, Classifier
 from audionet.models.similarity import Similarity
 from audionet.reports.examples import example_clips_of, mistakes_of
-from audionet.reports.report import Report, card_of, write_report
+from audionet.reports.report import Report, write_report
+from audionet.reports.sections.model_card import card_of
 from audionet.training.cross_validation import CrossValidation, score_held_out
 from audionet.training.model_selection import Attempt, Choice
 from audionet.training.similarity_fitting import fit_similarity
@@ -137,7 +138,7 @@ class TrainingRun:
             training=self.metrics,
             data_audit=data_audit,
             mistakes=mistakes_of(evaluation.get("recordings", ()), self.classifier, self.tested.sources),
-            heard=example_clips_of(self.classifier, self.tested.sources),
+            example_clips=example_clips_of(self.classifier, self.tested.sources),
             card=card_of(self.classifier.about, self.classifier.labels),
         )
         write_report(path, report)

@@ -1,0 +1,1 @@
+"""The sections of a report: numbers in; words, plots, tables and clips out, ready for the template."""

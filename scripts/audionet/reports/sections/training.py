@@ -1,0 +1,53 @@
+"""Section of a report: how the head was trained and what else was tried."""
+
+from audionet.files import printable
+from audionet.reports import figures
+from audionet.reports.elements import Json, LeftOut, Section, decimal, percent, table
+from audionet.reports.figures import Figure
+
+NAME = "Training"
+
+
+def training_section(training: Json | None) -> Section | LeftOut:
+    """Show how the top layer was trained and what else was tried."""
+    if not training:
+        return LeftOut(NAME, "nothing is known of the training run")
+    section = Section("training", "How it was trained")
+    for curve in training.get("curves") or []:
+        section.figures += _curve_plots(curve)
+    attempts = training.get("attempts") or []
+    if attempts:
+        columns = ("Top layer", "Read at", "Decay", "Steps", "Validation", "Temperature")
+        rows = [
+            (
+                *(str(row["trainer"]), str(row["bottleneck"]), f"{row.get('l2', 0):g}", str(row.get("steps", ""))),
+                *(percent(row.get("validation_accuracy")), decimal(row.get("temperature"), 2)),
+            )
+            for row in attempts
+        ]
+        caption = (
+            "Everything that was tried; the first was kept unless another was better by more than a standard error"
+        )
+        section.tables.append(table(caption, columns, rows))
+    if not section.figures and not section.tables:
+        return LeftOut(NAME, "the training run left neither curves nor attempts")
+    if not section.figures:
+        is_solved = training.get("trainer", "softmax") != "softmax"
+        reason = "this top layer is solved in one step" if is_solved else "they were not kept"
+        section.lines.append(f"There are no learning curves: {reason}.")
+    return section
+
+
+def _curve_plots(curve: Json) -> list[tuple[Figure, str]]:
+    plots = []
+    for key, ylabel in (("accuracy", "Accuracy"), ("log_loss", "Log loss")):
+        series = {side: curve[side][key] for side in ("training", "validation") if curve.get(side)}
+        if not series or len(curve["steps"]) < 2:
+            continue
+        ends = ", ".join(f"{side} {values[-1]:.3f}" for side, values in series.items())
+        caption = f"{ylabel} of {printable(curve['name'])} while it was trained."
+        alt = f"{caption} After {curve['steps'][-1]} steps: {ends}."
+        is_share = key == "accuracy"
+        plot = figures.curves(curve["steps"], series, ylabel=ylabel.lower(), is_share=is_share, alt=alt)
+        plots.append((plot, caption))
+    return plots
