@@ -15,7 +15,7 @@ MODEL ?= tf_files/retrained_model
 PORT ?= 8000
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
 	@echo
 	@echo 'Start with: make demo'
 
@@ -69,23 +69,27 @@ app: setup ## Open the page to listen, teach and predict: make app MODEL=folder 
 	@$(RUN) scripts/app.py --model '$(MODEL)' --port '$(PORT)'
 
 bench: setup $(VENV)/tested ## Measure speed against the classic way: make bench BENCH=--full
-	$(RUN) scripts/bench.py $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
+	$(RUN) scripts/bench.py speed $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
 
 bench-accuracy: setup ## Compare accuracies, in noise too: make bench-accuracy AUDIO=folder
-	$(RUN) scripts/bench_accuracy.py --audio_dir '$(AUDIO)' $(BENCH)
+	$(RUN) scripts/bench.py accuracy --audio_dir '$(AUDIO)' $(BENCH)
 
-bench-unknown: setup ## Measure how well strangers are refused: make bench-unknown AUDIO=folder
-	$(RUN) scripts/bench_unknown.py --audio_dir '$(AUDIO)' $(BENCH)
+bench-open-set: setup ## Measure how well unknown labels are refused: make bench-open-set AUDIO=folder
+	$(RUN) scripts/bench.py open-set --audio_dir '$(AUDIO)' $(BENCH)
 
-bench-verify: setup ## Measure how well unheard voices are told apart: make bench-verify AUDIO=folder
-	$(RUN) scripts/bench_verify.py --audio_dir '$(AUDIO)' $(BENCH)
+bench-verification: setup ## Measure comparisons of labels not trained on: make bench-verification AUDIO=folder
+	$(RUN) scripts/bench.py verification --audio_dir '$(AUDIO)' $(BENCH)
 
-bench-timeline: setup ## Measure who-spoke-when on a long conversation: make bench-timeline AUDIO=folder
+bench-diarization: setup ## Measure the error rate of a long timeline: make bench-diarization AUDIO=folder
 	$(RUN) -m pip install --quiet -r tests/requirements-timeline.txt
-	$(RUN) scripts/bench_timeline.py --audio_dir '$(AUDIO)' $(BENCH)
+	$(RUN) scripts/bench.py diarization --audio_dir '$(AUDIO)' $(BENCH)
 
 bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes AUDIO=folder
-	$(RUN) scripts/bench_recipes.py $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
+	$(RUN) scripts/bench.py recipes $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
+
+bench-unknown: bench-open-set
+bench-verify: bench-verification
+bench-timeline: bench-diarization
 
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto

@@ -1,59 +1,101 @@
-"""A benchmark of timelines: a long conversation whose truth is known, and how much of it is given to the wrong voice.
+"""The error rate of timelines, on a long conversation whose truth is known.
 
-    recordings held out -> turns in random order -> conversation.mp3, conversation.rttm -> timeline -> error rate
+    recordings held out -> conversation.mp3, conversation.truth.rttm -> timeline -> error rate
 
-Turns are cut anywhere out of the recordings, so that their chunks are none that a test of chunks would have heard; a
-conversation much longer than the recordings repeats their sound. Labels that are left out of training are strangers:
-their turns are `unknown` in the truth.
+Labels may be held out of training: their turns are `unknown` in the truth.
 """
 
 import importlib.util
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import soundfile
-
-from audionet.audio import decoding
+from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError
-from audionet.features.recipes import Recipe
-from audionet.files import whole_file
-from audionet.inference.timeline import Span, Timeline, make_timeline
+from audionet.files import printable, whole_folder, write_text
+from audionet.inference import timeline_formats
+from audionet.inference.timeline import Timeline, make_timeline
 from audionet.models.classifier import UNKNOWN, Classifier
-from audionet.training.settings import HoldoutSettings
-from audionet.training.training_data import gather_training_data
+from audionet.parallel import process_pool
 from audionet.training.training_run import finish
-from benchmarks.accuracy import DefaultTraining
+from benchmarks.default_training import DefaultTraining, load_network
+from benchmarks.options import DiarizationOptions
+from benchmarks.recording_holdout import dataset_of, split_by_name
+from benchmarks.synthetic_conversation import write_conversation
 
-TURN_SECONDS = (3.0, 30.0)  # the shortest and the longest, evenly spread over their logarithms
-PAUSE_SECONDS = (0.3, 3.0)
-PAUSE_SHARE = 0.3  # of turns that a pause follows
 COLLAR_SECONDS = 0.25  # on either side of each change, as the NIST evaluations leave it out
 
 
-def train_without(
-    dataset: Dataset,
-    strangers: Sequence[str],
-    *,
-    training: DefaultTraining,
-    bottleneck_dir: Path,
-    holdout: HoldoutSettings,
-) -> Classifier:
-    """Train on all recordings of all labels but the strangers."""
-    examples = tuple(example for example in dataset.examples if example.label not in strangers)
-    labels = tuple(label for label in dataset.labels if label not in strangers)
-    name = f"without {len(strangers)} strangers"  # a split is remembered by the folder's name
-    known = replace(dataset, examples=examples, labels=labels, folder=dataset.folder / name)
-    gathered = gather_training_data(
-        known, training.load(), bottleneck_dir=bottleneck_dir, holdout=replace(holdout, testing_percentage=0)
+@dataclass(frozen=True)
+class MeasuredTimeline:
+    """A timeline, the seconds that it took, loading included, and the memory of its process."""
+
+    timeline: Timeline
+    seconds: float
+    peak_megabytes: float
+
+
+def run(options: DiarizationOptions) -> int:
+    """Train, write a conversation, make its timeline, and print its error rates; return 1 if a recording failed."""
+    if missing := missing_scorer():
+        raise InputError(missing)
+    folder = options.folder
+    dataset, failures = dataset_of(options.audio_dir, folder, group_by=options.group_by)
+    split = split_by_name(dataset, options.test)
+    label_of = {example.recording: example.label for example in split.tested}
+    unknown = sorted(set(label_of.values()))[: options.held_out]
+    training = DefaultTraining.of(
+        options.architecture,
+        bottleneck_dir=options.bottleneck_dir,
+        holdout=replace(options.holdout, testing_percentage=0),
     )
-    choice = training.choose(gathered)
-    return finish(gathered, choice, training.load(choice.best.bottleneck)).classifier
+    classifier = train_without(split.dataset, unknown, training)
+    spoken = write_conversation(
+        folder / "conversation.mp3",
+        by_label(label_of, options.audio_dir),
+        seconds=options.seconds,
+        seed=options.random_seed,
+        recipe=split.recipe,
+    )
+    truth = with_unknown(spoken, unknown)
+    write_text(folder / "conversation.truth.rttm", timeline_formats.rttm(truth))
+    with whole_folder(folder / "timeline_model") as model:
+        classifier.save(model)
+    with process_pool(1) as pool:  # so that the memory is its own, and not that of training
+        measured = pool.submit(measure, folder / "timeline_model", truth.path, hop_seconds=options.hop).result()
+    found = measured.timeline
+    timeline_formats.write_labels(found, folder / "conversation", timeline_formats.WRITERS, recipe=split.recipe)
+    rates = error_rates(truth, found)
+    print_result(rates, truth, measured)
+    options.write(
+        folder,
+        "timeline",
+        {
+            "rates": rates,
+            "seconds": measured.seconds,
+            "peak_megabytes": measured.peak_megabytes,
+            "strangers": unknown,
+        },
+    )
+    print(f"Conversation, truth, timeline, classifier: {printable(folder)}")
+    return EXIT_FAILED if failures else 0
+
+
+def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTraining) -> Classifier:
+    """Train on all recordings of all labels but the unknown ones."""
+    examples = tuple(example for example in dataset.examples if example.label not in unknown)
+    labels = tuple(label for label in dataset.labels if label not in unknown)
+    folder = dataset.folder / f"without {len(unknown)} labels"  # the split is remembered by the folder's name
+    training_data = training.gather(replace(dataset, examples=examples, labels=labels, folder=folder))
+    choice = training.choose(training_data)
+    return finish(
+        training_data, choice, load_network(training.backbone.architecture, choice.best.bottleneck)
+    ).classifier
 
 
 def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]]:
@@ -69,99 +111,19 @@ def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]
     }
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A stretch of one recording, or a pause.
-
-    Attributes:
-        label: who speaks; None for a pause.
-        start: in samples of the recording.
-        samples: how many.
-    """
-
-    label: str | None
-    start: int
-    samples: int
-
-
-def plan_turns(
-    lengths: Mapping[str, int], *, seconds: float, sample_rate_hz: int, rng: np.random.Generator
-) -> Iterator[Turn]:
-    """Yield turns and pauses until a conversation is long enough; nobody has two turns in a row.
-
-    Args:
-        lengths: of each label's sound, in samples; of two labels at least.
-        seconds: how long the conversation is to be.
-        sample_rate_hz: of the samples.
-        rng: decides who speaks when, and for how long.
-    """
-    left = round(seconds * sample_rate_hz)
-    before: str | None = None
-    while left > 0:
-        label = str(rng.choice([name for name in lengths if name != before]))
-        wanted = round(np.exp(rng.uniform(*np.log(TURN_SECONDS))) * sample_rate_hz)
-        samples = min(wanted, lengths[label], left)
-        yield Turn(label, int(rng.integers(lengths[label] - samples + 1)), samples)
-        before = label
-        left -= samples
-        if left > 0 and rng.random() < PAUSE_SHARE:
-            pause = min(round(rng.uniform(*PAUSE_SECONDS) * sample_rate_hz), left)
-            yield Turn(None, 0, pause)
-            left -= pause
-
-
-def write_conversation(
-    path: Path, recordings: Mapping[str, Iterable[Path]], *, seconds: float, seed: int, recipe: Recipe
-) -> Timeline:
-    """Write a conversation as mp3 and return who speaks when.
-
-    Args:
-        path: where to, as mp3.
-        recordings: that each label's turns are cut out of.
-        seconds: how long it is to be.
-        seed: another seed, another conversation.
-        recipe: whose sample rate it gets.
-
-    Raises:
-        InputError: there are fewer than two labels.
-    """
-    if len(recordings) < 2:
-        raise InputError(f"A conversation takes two labels at least, received {len(recordings)}; hold out others.")
-    rate_hz = recipe.sample_rate_hz
-    sounds = {
-        label: np.concatenate([block for each in paths for block in decoding.read_blocks(each, sample_rate_hz=rate_hz)])
-        for label, paths in recordings.items()
-    }
-    lengths = {label: len(sound) for label, sound in sounds.items()}
-    at = 0
-    spans = []
-    with whole_file(path) as scratch, soundfile.SoundFile(scratch, "w", rate_hz, 1, format="MP3") as file:
-        rng = np.random.default_rng(seed)
-        for turn in plan_turns(lengths, seconds=seconds, sample_rate_hz=rate_hz, rng=rng):
-            place = at / rate_hz, (at + turn.samples) / rate_hz
-            if turn.label is None:
-                file.write(np.zeros(turn.samples, np.float32))
-                spans.append(Span(*place, "silence"))
-            else:
-                file.write(sounds[turn.label][turn.start : turn.start + turn.samples])
-                spans.append(Span(*place, "known", turn.label, turn.label))
-            at += turn.samples
-    return Timeline(path, at / rate_hz, tuple(spans))
-
-
-def with_strangers(truth: Timeline, strangers: Sequence[str]) -> Timeline:
-    """Call the turns of strangers unknown."""
-    spans = [replace(span, kind="unknown", label=UNKNOWN) if span.label in strangers else span for span in truth.spans]
+def with_unknown(truth: Timeline, unknown: Sequence[str]) -> Timeline:
+    """Call the turns of unknown labels so."""
+    spans = [replace(span, kind="unknown", label=UNKNOWN) if span.label in unknown else span for span in truth.spans]
     return replace(truth, spans=tuple(spans))
 
 
-def measure(model: Path, path: Path, *, hop_seconds: float) -> tuple[Timeline, float, float]:
-    """Return a recording's timeline, the seconds that it took, loading included, and the process's memory in MB."""
+def measure(model: Path, path: Path, *, hop_seconds: float) -> MeasuredTimeline:
+    """Load a classifier, make a recording's timeline, and return it with what it took."""
     begun = time.perf_counter()
     timeline = make_timeline(Classifier.load(model), path, hop_seconds=hop_seconds)
     seconds = time.perf_counter() - begun
     unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
-    return timeline, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return MeasuredTimeline(timeline, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
 def missing_scorer() -> str:
@@ -179,32 +141,42 @@ def error_rates(truth: Timeline, found: Timeline) -> dict[str, dict[str, float]]
     Returns:
         dict: by kind, `error_rate`, `missed`, `false_alarm`, `confusion`, and `seconds` that were judged.
     """
-    from pyannote.core import Annotation, Segment
+    from pyannote.core import Segment
+    from pyannote.core import Timeline as Regions
     from pyannote.metrics.identification import IdentificationErrorRate
 
-    def annotation(timeline: Timeline) -> Annotation:
-        annotated = Annotation(uri=timeline.path.stem)
-        for span in timeline.non_silent_spans:
-            annotated[Segment(span.start_seconds, span.end_seconds)] = span.label
-        return annotated
-
-    whole = Segment(0.0, max(truth.seconds, found.seconds))
+    judged = Regions([Segment(0.0, max(truth.seconds, found.seconds))])
     rates = {}
     for kind, collar in (("strict", 0.0), ("with_collar", 2 * COLLAR_SECONDS)):
         metric = IdentificationErrorRate(collar=collar)  # it wants the width of both sides together
-        parts = metric(annotation(truth), annotation(found), uem=_as_timeline(whole), detailed=True)
+        parts = metric(_annotation(truth), _annotation(found), uem=judged, detailed=True)
         total = parts["total"]
         rates[kind] = {
-            "error_rate": parts["identification error rate"],
-            "missed": parts["missed detection"] / total,
-            "false_alarm": parts["false alarm"] / total,
-            "confusion": parts["confusion"] / total,
-            "seconds": total,
+            "error_rate": float(parts["identification error rate"]),
+            "missed": float(parts["missed detection"] / total),
+            "false_alarm": float(parts["false alarm"] / total),
+            "confusion": float(parts["confusion"] / total),
+            "seconds": float(total),
         }
-    return {kind: {name: float(value) for name, value in rate.items()} for kind, rate in rates.items()}
+    return rates
 
 
-def _as_timeline(segment: object) -> object:
-    from pyannote.core import Timeline as Segments
+def _annotation(timeline: Timeline) -> Any:
+    from pyannote.core import Annotation, Segment
 
-    return Segments([segment])
+    annotated = Annotation(uri=timeline.path.stem)
+    for span in timeline.non_silent_spans:
+        annotated[Segment(span.start_seconds, span.end_seconds)] = span.label
+    return annotated
+
+
+def print_result(rates: Mapping[str, Mapping[str, float]], truth: Timeline, measured: MeasuredTimeline) -> None:
+    """Print error rates, and what the timeline took, to stdout."""
+    for kind, rate in rates.items():
+        parts = [f"{name.replace('_', ' ')} {share:.2%}" for name, share in rate.items() if name != "seconds"]
+        print(f"{kind.replace('_', ' ')}: {', '.join(parts)}")
+    found = measured.timeline
+    print(
+        f"{len(truth.non_silent_spans)} turns, {len(found.non_silent_spans)} spans; {found.seconds:.0f} s in "
+        f"{measured.seconds:.0f} s and {measured.peak_megabytes:.0f} MB"
+    )

@@ -1,17 +1,23 @@
-"""Options that benchmarks have in common, and where they write what they found."""
+"""The options of every benchmark, and where each writes its results. Imports no NumPy, so that --help is quick."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+from tyro.conf import arg
+
+from audionet.cli import TF_FILES
+from audionet.errors import check
+from audionet.features.recipes import find_recipe
 from audionet.files import printable, write_json, write_text
+from audionet.models.backbones.settings import Engine
 from audionet.training.settings import HoldoutSettings
-
-TF_FILES = Path(__file__).resolve().parents[2] / "tf_files"
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class TrainingBenchmarkOptions:
     """Options of every benchmark that trains."""
 
     group_by: str = "recording"
@@ -31,8 +37,8 @@ class BenchOptions:
         """How recordings are held out, as in training."""
         return HoldoutSettings(random_seed=self.random_seed, group_by=self.group_by)
 
-    def write(self, folder: Path, name: str, result: Mapping, document: str = "") -> None:
-        """Write what was found as `name`.json, and a Markdown document of it as `name`.md, and say where.
+    def write(self, folder: Path, name: str, result: Mapping[str, Any], document: str = "") -> None:
+        """Write a result as `name`.json, and a Markdown document of it as `name`.md, and print where.
 
         Args:
             folder: where to.
@@ -49,7 +55,7 @@ class BenchOptions:
 
 
 @dataclass(frozen=True)
-class FolderBenchOptions(BenchOptions):
+class FolderBenchmarkOptions(TrainingBenchmarkOptions):
     """Options of every benchmark on a folder of recordings."""
 
     audio_dir: Path = TF_FILES / "data_audio"
@@ -59,3 +65,173 @@ class FolderBenchOptions(BenchOptions):
     def folder(self) -> Path:
         """Where pictures of these recordings are, and results."""
         return self.output_dir / self.audio_dir.resolve().name
+
+
+@dataclass(frozen=True)
+class AccuracyOptions(FolderBenchmarkOptions):
+    """Compare networks with the tutorial's way and with a speaker encoder, on recordings held out of training.
+
+    Networks are trained as retrain.py trains them by default. Recordings held out are scored clean and under noises,
+    codecs and rooms. The speaker encoder is Resemblyzer, where it is installed: pip install -r
+    tests/requirements-bench.txt.
+    """
+
+    test: str | None = None
+    """Hold out the recordings whose file name matches this regular expression, such as ^04."""
+    folds: int = 5
+    """Without --test: hold out every recording once, in as many trials."""
+    architectures: str = "efficientnet_lite0"
+    """Pretrained networks, with commas between."""
+    baselines: Annotated[bool, arg(aliases=["--peers"])] = True
+    """Whether to compare with cepstra and with Resemblyzer."""
+
+    def __post_init__(self) -> None:
+        check(self.folds >= 2, f"--folds: expected 2 or more, received {self.folds}.")
+
+
+@dataclass(frozen=True)
+class OpenSetOptions(FolderBenchmarkOptions):
+    """Measure how well clips of unknown labels are refused: some labels are held out of training altogether.
+
+    There must be four labels or more. Everything is trained as retrain.py trains it by default.
+    """
+
+    held_out: int | None = None
+    """How many labels to hold out altogether. By default a third."""
+    draws: int = 6
+    """How often, other labels each time."""
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network."""
+
+    def __post_init__(self) -> None:
+        check(self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
+
+
+@dataclass(frozen=True)
+class VerificationOptions(FolderBenchmarkOptions):
+    """Measure how well two clips of labels held out of training are told to be of the same label or not.
+
+    There must be five labels or more. Everything is trained as retrain.py trains it by default, on the labels that are
+    not held out. A speaker encoder is given the very same chunks: pip install -r tests/requirements-bench.txt.
+    """
+
+    held_out: int | None = None
+    """How many labels to hold out altogether. By default a third, and two at least."""
+    draws: int | None = None
+    """How often, other labels each time. By default until each was held out."""
+    baselines: Annotated[bool, arg(aliases=["--peers"])] = True
+    """Compare with a speaker encoder, where it is installed."""
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network."""
+
+    def __post_init__(self) -> None:
+        check(self.draws is None or self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
+        check(self.held_out is None or self.held_out >= 2, f"--held_out: expected 2 or more, received {self.held_out}.")
+
+
+@dataclass(frozen=True)
+class DiarizationOptions(FolderBenchmarkOptions):
+    """Measure the error rate of the timeline of a long conversation, made of recordings held out of training.
+
+    The error rates are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
+    """
+
+    test: str = "^04"
+    """The conversation is made of the recordings whose file name matches this regular expression."""
+    seconds: float = 10_800
+    """How long the conversation is."""
+    held_out: Annotated[int, arg(aliases=["--strangers"])] = 0
+    """How many labels to hold out altogether; the classifier should call them unknown."""
+    hop: float = 0.5
+    """Seconds between decisions."""
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network."""
+
+    def __post_init__(self) -> None:
+        check(self.seconds >= 60, f"--seconds: expected 60 or more, received {self.seconds:g}.")
+        check(self.held_out >= 0, f"--held_out: expected 0 or more, received {self.held_out}.")
+        check(self.hop > 0, f"--hop: expected more than 0, received {self.hop:g}.")
+
+
+@dataclass(frozen=True)
+class RecipesOptions(TrainingBenchmarkOptions):
+    """Compare recipes: accuracy, time and size, on words spoken by espeak-ng or on a folder of recordings.
+
+    The words are said by many speakers, none of whom is both trained on and tested. Nothing is taken from a cache, so
+    that times are honest; it takes minutes.
+    """
+
+    audio_dir: Path | None = None
+    """Folder of recordings, one subfolder a label. By default words are spoken."""
+    recipes: str = "default,audionet,audionet_chromagram,cnvrg,simple_audio,efficientnet"
+    """Recipes, with commas between."""
+    test: str | None = None
+    """Hold out the recordings whose file name matches this regular expression. By default a fifth of the groups."""
+    speakers: int = 60
+    """How many speakers say the words."""
+    takes: int = 5
+    """How often each says a word."""
+
+    def __post_init__(self) -> None:
+        for name in ("speakers", "takes"):
+            check(getattr(self, name) >= 1, f"--{name}: expected 1 or more, received {getattr(self, name)}.")
+        for name in self.names:
+            find_recipe(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The recipes, one by one."""
+        return [name.strip() for name in self.recipes.split(",")]
+
+
+@dataclass(frozen=True)
+class SpeedOptions:
+    """Measure how fast each step is, against the tutorial's way and bare libraries, and how time and memory scale.
+
+    Rivals take turns, each in a process of its own, on recordings and pictures that are made for it. With --audio_dir,
+    recordings of yours are drawn and labelled instead.
+    """
+
+    audio_dir: Path | None = None
+    """Folder of recordings of yours, one subfolder a label. By default some are made."""
+    full: bool = False
+    """Take sizes at which start-up no longer counts: hours of sound, ten thousand recordings, 100,000 pictures."""
+    long_minutes: float | None = None
+    """Minutes of sound in long mp3s."""
+    short_recordings: int | None = None
+    """How many wavs of one second."""
+    pictures: int | None = None
+    """How many pictures to compute bottlenecks of."""
+    cached_pictures: int | None = None
+    """How many bottlenecks the cache holds."""
+    training_steps: int | None = None
+    """How many steps softmax is trained for."""
+    labelled_pictures: int | None = None
+    """How many pictures to label."""
+    labelled_minutes: float | None = None
+    """Minutes of mp3 to label."""
+    classic_pictures: int | None = None
+    """How many pictures the tutorial's way gets, which would take hours for all."""
+    steps: str = ""
+    """Measure the steps alone whose name matches this regular expression."""
+    rounds: int = 3
+    """How often each competitor gets its turn."""
+    scaling: Annotated[bool, arg(aliases=["--growth"])] = True
+    """Whether to measure how time and memory scale, at a hundredth, a tenth and the whole of each size."""
+    scaling_rounds: Annotated[int, arg(aliases=["--growth_rounds"])] = 1
+    """How often each size gets its turn."""
+    engine: Engine = "auto"
+    """What runs networks in our way."""
+    output_dir: Path = TF_FILES / "bench" / "speed"
+    """Folder for tables, plot, and everything made to measure with. It is safe to delete."""
+
+    def __post_init__(self) -> None:
+        counts = ("short_recordings", "pictures", "cached_pictures", "labelled_pictures", "classic_pictures")
+        for name in (*counts, "long_minutes", "labelled_minutes", "training_steps", "rounds", "scaling_rounds"):
+            least = 4 if name in counts else 0.1 if name.endswith("minutes") else 1
+            value = getattr(self, name)
+            check(value is None or value >= least, f"--{name}: expected {least} or more, received {value}.")
+        try:
+            re.compile(self.steps)
+        except re.error as error:
+            check(False, f"--steps: expected a regular expression, received {self.steps!r} ({error}).")

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +21,41 @@ from audionet.data.splits import split
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.classifier import Answer, Classifier
-from audionet.tables import Table
+from audionet.tables import Table, markdown, print_tables
 from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
-from benchmarks.accuracy import dataset_of, groups_by_name
+from benchmarks import synthetic_speech
+from benchmarks.options import RecipesOptions
+from benchmarks.recording_holdout import dataset_of, groups_by_name
 
 QUIETEST = 1e-30  # a probability, whose logarithm is finite
 COLUMNS = ("recipe", "clips right", "chunks right", "chunk s", "training s", "size MB", "ms a clip", "chosen")
 
 
-def contest(
+def run(options: RecipesOptions) -> int:
+    """Compare the recipes, print the table and write it."""
+    audio_dir = options.audio_dir or options.output_dir / "spoken" / "words"
+    if options.audio_dir is None:
+        synthetic_speech.speak_words(
+            audio_dir, speakers=options.speakers, takes=options.takes, seed=options.random_seed
+        )
+    result = compare(
+        audio_dir,
+        options.names,
+        folder=options.output_dir / "recipes",
+        group_by=options.group_by,
+        test=options.test,
+        seed=options.random_seed,
+    )
+    shown, about = tables(result), introduction(result)
+    print_tables(shown, about)
+    options.write(options.output_dir / audio_dir.resolve().name, "recipes", result, markdown(shown, about))
+    return 0
+
+
+def compare(
     audio_dir: Path, recipes: Sequence[str], *, folder: Path, group_by: str, test: str | None, seed: int = 0
-) -> dict:
-    """Let recipes compete on a folder of recordings.
+) -> dict[str, Any]:
+    """Draw, train and score by each recipe on a folder of recordings.
 
     Args:
         audio_dir: recordings, one subfolder a label.
@@ -51,7 +75,7 @@ def contest(
     """
     chosen = [find_recipe(name) for name in recipes]
     tested: frozenset[str] | None = None
-    rows: list[dict] = []
+    rows: list[dict[str, Any]] = []
     labels: tuple[str, ...] = ()
     count = 0
     for recipe in chosen:
@@ -62,25 +86,25 @@ def contest(
             if tested is None:
                 tested = _held_out(dataset, test, seed)
             known = tuple(example for example in dataset.examples if example.recording not in tested)
-            course = Trainer(
+            trainer = Trainer(
                 replace(dataset, examples=known),
                 _settings(recipe, group_by=group_by, seed=seed),
                 bottleneck_dir=Path(scratch) / "bottlenecks",
             )
-            learned = course.learn(course.material)
+            trained = trainer.learn(trainer.material)
             seconds = time.perf_counter() - start
             labels, count = dataset.labels, len({example.recording for example in known})
-            rows.append(_row(recipe, learned, seconds, dataset, tested, audio_dir))
+            rows.append(_row(recipe, trained, seconds, dataset, tested, audio_dir))
             log("  ".join(_cells(rows[-1])))
     return {"labels": list(labels), "trained_on": count, "recordings": len(tested or ()), "recipes": rows}
 
 
-def tables(result: Mapping) -> dict[str, Table]:
-    """Return the table of a result of `contest` by its title."""
+def tables(result: Mapping[str, Any]) -> dict[str, Table]:
+    """Return the table of a result of `compare` by its title."""
     return {"Recipes": (COLUMNS, [_cells(row) for row in result["recipes"]])}
 
 
-def introduction(result: Mapping) -> str:
+def introduction(result: Mapping[str, Any]) -> str:
     """Return what must be known to read the table."""
     return (
         f"{len(result['labels'])} labels, {result['trained_on']} recordings trained on, {result['recordings']} others "
@@ -91,8 +115,8 @@ def introduction(result: Mapping) -> str:
 
 def _held_out(dataset: Dataset, test: str | None, seed: int) -> frozenset[str]:
     if test is None:
-        sides = split(dataset.examples, testing_percentage=20, validation_percentage=20, seed=seed)
-        groups = {group for group, side in sides.items() if side == "testing"}
+        splits = split(dataset.examples, testing_percentage=20, validation_percentage=20, seed=seed)
+        groups = {group for group, split_name in splits.items() if split_name == "testing"}
     else:
         groups = groups_by_name(dataset, test)
     return frozenset(example.recording for example in dataset.examples if example.group in groups)
@@ -106,16 +130,16 @@ def _settings(recipe: Recipe, *, group_by: str, seed: int) -> TrainingSettings:
 
 
 def _row(
-    recipe: Recipe, learned: TrainedModel, seconds: float, dataset: Dataset, tested: frozenset[str], audio_dir: Path
-) -> dict:
-    material, best = learned.material, learned.choice.best
+    recipe: Recipe, trained: TrainedModel, seconds: float, dataset: Dataset, tested: frozenset[str], audio_dir: Path
+) -> dict[str, Any]:
+    training_data, best = trained.material, trained.choice.best
     classifier = Classifier(
-        labels=material.labels,
+        labels=training_data.labels,
         recipe=recipe,
-        head=learned.choice.head,
-        graph=learned.backbone.graph,
-        about={"backbone": learned.backbone.describe()},
-        open_set=learned.choice.open_set,
+        head=trained.choice.head,
+        graph=trained.backbone.graph,
+        about={"backbone": trained.backbone.describe()},
+        open_set=trained.choice.open_set,
     )
     chunks: dict[str, list[Example]] = defaultdict(list)
     for example in dataset.examples:
@@ -130,12 +154,12 @@ def _row(
         scored.append(_scored(of_it, answer))
     return {
         "name": recipe.name,
-        **accuracies(scored, material.labels),
+        **accuracies(scored, training_data.labels),
         "chunk_seconds": recipe.chunk_seconds,
         "training_seconds": seconds,
         "size_bytes": _size(classifier),
         "seconds_per_recording": float(np.median(times)),
-        "chosen": f"{best.trainer} on {learned.backbone.architecture} {learned.backbone.bottleneck}",
+        "chosen": f"{best.trainer} on {trained.backbone.architecture} {trained.backbone.bottleneck}",
     }
 
 
@@ -151,7 +175,7 @@ def _size(classifier: Classifier) -> int:
         return sum(path.stat().st_size for path in Path(scratch).iterdir())
 
 
-def _cells(row: Mapping) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         row["name"],
         *(_with_interval(row[level]) for level in ("recording", "chunk")),
@@ -163,6 +187,6 @@ def _cells(row: Mapping) -> list[str]:
     ]
 
 
-def _with_interval(score: Mapping) -> str:
+def _with_interval(score: Mapping[str, Any]) -> str:
     low, high = score["ci95"] or (0.0, 1.0)
     return f"{score['accuracy']:.1%} ({low:.0%}-{high:.0%})"

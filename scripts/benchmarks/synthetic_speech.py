@@ -103,13 +103,14 @@ def spoken(utterance: _Utterance) -> np.ndarray:
         *("-s", str(round(words_a_minute * rng.uniform(0.85, 1.15)))),
     )
     samples, rate_hz = soundfile.read(io.BytesIO(wav), dtype="float32")
-    heard = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
-    voice = soxr.resample(samples[heard[0] : heard[-1] + 1], rate_hz, RATE_HZ)[:RATE_HZ]
+    audible = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
+    voice = soxr.resample(samples[audible[0] : audible[-1] + 1], rate_hz, RATE_HZ)[:RATE_HZ]
     start = rng.integers(RATE_HZ - len(voice) + 1)
     clip = np.zeros(RATE_HZ, np.float32)
     clip[start : start + len(voice)] = voice
     noisy = add_noise(clip, snr_db=rng.uniform(10, 30), rng=rng, color=COLORS[rng.integers(len(COLORS))])
-    return (noisy / np.abs(noisy).max() * 10 ** (rng.uniform(-20, -1) / 20)).astype(np.float32)
+    scaled: np.ndarray = noisy / np.abs(noisy).max() * 10 ** (rng.uniform(-20, -1) / 20)
+    return scaled.astype(np.float32)
 
 
 def _run_espeak(*arguments: str) -> bytes:

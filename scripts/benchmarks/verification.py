@@ -1,106 +1,110 @@
-"""How well clips of labels that nobody trained on are told apart: whether two are of the same one.
+"""How well clips of labels held out of training are told to be of the same label or of two.
 
-    all labels -> draws: which are left out -> the space is fitted on the others -> clips of those left out, compared
+    all labels -> draws: which are held out -> the space is fitted on the others -> clips of those held out, compared
 
-Every recording of a label left out is enrolled by itself, and every other one of those left out is compared with it,
+Every recording of a label held out is enrolled by itself, and every other one of those held out is compared with it,
 chunk by chunk and as a whole, so that no recording is compared with a prototype that it had a part in. A speaker
 encoder, which was trained on thousands of other voices, is given the very same comparisons.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from audionet.console import progress_bar
+from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset, Example
 from audionet.errors import InputError
 from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
-from audionet.models.backbones.backbone import Backbone
+from audionet.parallel import process_pool
 from audionet.tables import print_table
-from audionet.training.model_selection import Choice
-from audionet.training.settings import HoldoutSettings
 from audionet.training.similarity_fitting import Trials, fit_space
-from audionet.training.training_data import TrainingData, gather_training_data
-from benchmarks.open_set import Draw, material_of
+from audionet.training.training_data import TrainingData
+from benchmarks.accuracy.feature_extractors import speaker_encoders
+from benchmarks.default_training import DefaultTraining
+from benchmarks.label_holdout import Draw, draws_of, mean_of, train_draws, with_range
+from benchmarks.options import VerificationOptions
+from benchmarks.recording_holdout import dataset_of
 
-OURS = "AudioNet"
+AUDIONET = "AudioNet"
 LEVELS = ("chunk", "recording")
 RATES = ("eer", "auroc")
+
+
+def run(options: VerificationOptions) -> int:
+    """Draw, train, compare, print and write the result; return 1 if any recording had to be set aside."""
+    dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
+    held_out = options.held_out or max(2, len(dataset.labels) // 3)
+    count = options.draws or -(-len(dataset.labels) // held_out)
+    draws = draws_of(dataset.labels, held_out=held_out, count=count, seed=options.random_seed)
+    training = DefaultTraining.of(options.architecture, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
+    with process_pool(os.cpu_count() or 1) as pool:
+        encoders = speaker_encoders(options.bottleneck_dir, pool, dataset.recipe) if options.baselines else {}
+        result = measure(dataset, draws, training, encoders)
+    print_result(result)
+    options.write(options.folder, "verify", result)
+    return EXIT_FAILED if failures else 0
 
 
 def measure(
     dataset: Dataset,
     draws: Sequence[Draw],
-    *,
-    backbone: Backbone,
-    choose: Callable[[TrainingData], Choice],
-    bottleneck_dir: Path,
-    holdout: HoldoutSettings,
-    peers: Mapping[str, Callable[[Sequence[Example]], np.ndarray]] | None = None,
-) -> dict:
-    """Compare the recordings of the labels that each draw leaves out.
+    training: DefaultTraining,
+    encoders: Mapping[str, Callable[[Sequence[Example]], np.ndarray]],
+) -> dict[str, Any]:
+    """Compare the recordings of the labels that each draw holds out.
 
     Args:
         dataset: all labels.
         draws: at least one.
-        backbone: the network, read at every tap that may be chosen.
-        choose: chooses the bottleneck, as in training.
-        bottleneck_dir: the cache.
-        holdout: what is held out of the other labels.
-        peers: by name, what gives vectors of chunks, shape (n, dimension), to be compared by their cosine.
+        training: how the bottleneck is chosen.
+        encoders: by name, what gives vectors of chunks, shape (n, dimension), to be compared by their cosine.
 
     Returns:
         dict: `labels`; `draws`, a list of `left_out`, `bottleneck`, `n_same` and `n_other` by level, `chunk` or
         `recording`, and `systems`; `mean` of these over the draws. `systems` has by name and level `eer` and `auroc`.
 
     Raises:
-        InputError: a draw leaves out nothing that could be the same or another.
+        InputError: a draw holds out nothing that could be the same or another.
     """
-    collect = partial(gather_training_data, backbone=backbone, bottleneck_dir=bottleneck_dir, holdout=holdout)
     label_of = {example.recording: example.label for example in dataset.examples}
     found = []
-    with progress_bar(total=len(draws), description="Comparing", unit="draws") as bar:
-        for draw in draws:
-            material = material_of(dataset, draw, collect)
-            bottleneck = choose(material).best.bottleneck
-            heard = material.impostor_examples
-            places = {OURS: _places(material, bottleneck)}
-            places |= {name: _unit(vectors_of(heard)) for name, vectors_of in (peers or {}).items()}
-            labels = np.array([label_of[example.recording] for example in heard])
-            recordings = np.array([example.recording for example in heard])
-            found.append(
-                {"left_out": list(draw.unknown), "bottleneck": bottleneck, **_told(places, labels, recordings)}
-            )
-            bar.update()
-    systems = {
-        name: {
-            level: {rate: float(np.mean([one["systems"][name][level][rate] for one in found])) for rate in RATES}
-            for level in LEVELS
-        }
-        for name in found[0]["systems"]
-    }
-    return {"labels": list(dataset.labels), "draws": found, "mean": systems}
+    for draw, training_data, choice in train_draws(dataset, draws, training):
+        unknown = training_data.impostor_examples
+        embeddings = {AUDIONET: _embed_unknown(training_data, choice.best.bottleneck)}
+        embeddings |= {name: _unit(encode(unknown)) for name, encode in encoders.items()}
+        labels = np.array([label_of[example.recording] for example in unknown])
+        recordings = np.array([example.recording for example in unknown])
+        found.append(
+            {
+                "left_out": list(draw.unknown),
+                "bottleneck": choice.best.bottleneck,
+                **_compared(embeddings, labels, recordings),
+            }
+        )
+    return {"labels": list(dataset.labels), "draws": found, "mean": mean_of([one["systems"] for one in found])}
 
 
-def _places(material: TrainingData, bottleneck: str) -> np.ndarray:
-    """Return where the chunks of labels left out lie in a space that is fitted on the others, as in training."""
-    rows, numbers, _ = material.take_for_training(material.rows_of(("training", "validation")), bottleneck=bottleneck)
-    space = fit_space(rows, numbers, np.arange(len(numbers)))
-    everyone = np.arange(len(material.impostor_examples))
-    return space.places(material.take_impostors(everyone, bottleneck=bottleneck)[everyone])
+def _embed_unknown(training_data: TrainingData, bottleneck: str) -> np.ndarray:
+    """Return where the chunks of labels held out lie in a space that is fitted on the others, as in training."""
+    trained_on = training_data.rows_of(("training", "validation"))
+    rows, label_ids, _ = training_data.take_for_training(trained_on, bottleneck=bottleneck)
+    space = fit_space(rows, label_ids, np.arange(len(label_ids)))
+    everyone = np.arange(len(training_data.impostor_examples))
+    return space.places(training_data.take_impostors(everyone, bottleneck=bottleneck)[everyone])
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    lengths: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / lengths.clip(1e-9)
 
 
-def _told(places: Mapping[str, np.ndarray], labels: np.ndarray, recordings: np.ndarray) -> dict:
+def _compared(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, recordings: np.ndarray) -> dict[str, Any]:
     """Return how many comparisons there are, and how each system does."""
     systems = {}
-    for name, of_system in places.items():
+    for name, of_system in embeddings.items():
         trials = Trials()
         trials.add(of_system, labels, recordings)
         by_level = dict(zip(LEVELS, (trials.by_chunk, trials.by_recording), strict=True))
@@ -116,18 +120,25 @@ def _rates(cosines: Mapping[bool, Sequence[float]]) -> dict[str, float]:
     curve = detection_curve(np.array(cosines[True]), np.array(cosines[False]))
     if curve is None:
         raise InputError(
-            "--held_out: labels that are left out are compared with each other, and here nothing is the same or "
-            "nothing is another. Leave out two labels or more, with two recordings each."
+            "--held_out: labels held out are compared with each other, and here nothing is the same or "
+            "nothing is another. Hold out two labels or more, with two recordings each."
         )
     return {"eer": equal_error_rate(curve), "auroc": auroc(curve)}
 
 
-def print_measured(result: Mapping) -> None:
+def print_result(result: Mapping[str, Any]) -> None:
     """Print what `measure` found to stdout."""
-    draws, mean = result["draws"], result["mean"]
-    headings = [f"{name}, {level}s" for name in mean for level in LEVELS]
+    draws, systems = result["draws"], list(result["mean"])
+    headings = [f"{name}, {level}s" for name in systems for level in LEVELS]
     rows = [
-        [words, *(_with_range(result, name, level, rate) for name in mean for level in LEVELS)]
+        [
+            words,
+            *(
+                with_range([draw["systems"][name][level][rate] for draw in draws])
+                for name in systems
+                for level in LEVELS
+            ),
+        ]
         for rate, words in zip(RATES, ("equal error rate", "AUROC"), strict=True)
     ]
     print_table(["", *headings], rows, title="The same or another", numbers=headings)
@@ -135,13 +146,8 @@ def print_measured(result: Mapping) -> None:
         (key, level): sum(draw[key][level] for draw in draws) for key in ("n_same", "n_other") for level in LEVELS
     }
     print(
-        f"Means over {len(draws)} draws of {len(draws[0]['left_out'])} of {len(result['labels'])} labels left out "
+        f"Means over {len(draws)} draws of {len(draws[0]['left_out'])} of {len(result['labels'])} labels held out "
         f"altogether, and the lowest and highest in brackets; by whole recordings {counts['n_same', 'recording']} "
         f"comparisons of the same label and {counts['n_other', 'recording']} of others, by chunk "
         f"{counts['n_same', 'chunk']} and {counts['n_other', 'chunk']}. Each rests on one recording that is enrolled."
     )
-
-
-def _with_range(result: Mapping, name: str, level: str, rate: str) -> str:
-    values = [draw["systems"][name][level][rate] for draw in result["draws"]]
-    return f"{result['mean'][name][level][rate]:.3f} ({min(values):.3f}-{max(values):.3f})"

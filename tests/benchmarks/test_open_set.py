@@ -1,43 +1,21 @@
-"""The benchmark of strangers, with a small network."""
+"""The benchmark of unknown labels, with a small network."""
 
 import json
 import shutil
-from collections import Counter
-from functools import partial
 
 import numpy as np
 import pytest
 from conftest import FakeBackbone
-from hypothesis import given
-from hypothesis import strategies as st
 
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
-from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.training.model_selection import select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from benchmarks import open_set
+from benchmarks.default_training import DefaultTraining
+from benchmarks.label_holdout import draws_of
 
 LABELS = ("alice", "bob", "carol", "dave")
-
-
-@given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 3))
-def test_every_label_is_held_out_about_as_often_as_any_other(held_out, count, seed):
-    labels = [f"label {number}" for number in range(8)]
-    draws = open_set.draws_of(labels, held_out=held_out, count=count, seed=seed)
-    times = Counter(label for draw in draws for label in draw.unknown)
-    assert len(draws) == count
-    assert max(times.values()) - min(times[label] for label in labels) <= 2
-    for draw in draws:
-        assert len(draw.unknown) == held_out
-        assert sorted(draw.unknown + draw.known) == labels
-
-
-@pytest.mark.parametrize("held_out", [0, 2])
-def test_three_labels_must_be_left(held_out):
-    with pytest.raises(InputError, match="--held_out: expected 1 to 1 of 4 labels"):
-        open_set.draws_of(LABELS, held_out=held_out, count=1)
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +25,14 @@ def four_speakers(speakers, tmp_path_factory):
     audio_dir = shutil.copytree(speakers, folder / "audio")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")
     make_pictures(audio_dir, folder / "images", recipe=find_recipe("default"))
-    return read_dataset(folder / "images", folder / "ledger.sqlite")
+    return read_dataset(folder / "images", folder / "pictures.sqlite")
 
 
 @pytest.fixture(scope="module")
 def result(four_speakers, tmp_path_factory):
-    return open_set.measure(
-        four_speakers,
-        open_set.draws_of(LABELS, held_out=1, count=4),
-        backbone=FakeBackbone(),
-        choose=partial(select_model, candidates=["rows"], settings=HeadSettings(head="lda")),
-        bottleneck_dir=tmp_path_factory.mktemp("bottlenecks"),
-        holdout=HoldoutSettings(views=0),
-    )
+    folder = tmp_path_factory.mktemp("bottlenecks")
+    training = DefaultTraining(FakeBackbone(), ("rows",), folder, HoldoutSettings(views=0), HeadSettings(head="lda"))
+    return open_set.measure(four_speakers, draws_of(LABELS, held_out=1, count=4), training)
 
 
 def test_all_recordings_of_a_label_held_out_are_unknown(result):
@@ -67,7 +40,7 @@ def test_all_recordings_of_a_label_held_out_are_unknown(result):
     assert result["n_unknown"] == 4 * 5 and result["n_known"] == 4 * 3
 
 
-def test_a_stranger_with_the_voice_of_a_known_one_is_not_told_apart(result):
+def test_an_unknown_label_with_the_voice_of_a_known_one_is_not_detected(result):
     by_label = {draw["held_out"][0]: draw["score"]["recording"]["auroc"] for draw in result["draws"]}
     assert min(by_label["alice"], by_label["bob"]) > max(by_label["carol"], by_label["dave"])
 
@@ -79,15 +52,15 @@ def test_means_are_those_of_the_draws_and_json_can_hold_all(result):
 
 
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
-    import bench_unknown
+    import bench
 
     monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("benchmarks.accuracy.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("benchmarks.default_training.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")
-    arguments = ["--audio_dir", audio_dir, "--draws", "1", "--output_dir", tmp_path / "out"]
-    assert bench_unknown.main([str(argument) for argument in arguments]) == 1
+    arguments = ["open-set", "--audio_dir", audio_dir, "--draws", "1", "--output_dir", tmp_path / "out"]
+    assert bench.main([str(argument) for argument in arguments]) == 1
     printed = capsys.readouterr()
     assert "Means over 1 draws of 1 of 4 labels" in printed.out
     assert "broken.mp3" in printed.err

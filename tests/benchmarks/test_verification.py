@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,10 +11,11 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.training.model_selection import select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.similarity_fitting import Trials
-from benchmarks import open_set, verification
+from benchmarks import verification
+from benchmarks.default_training import DefaultTraining
+from benchmarks.label_holdout import Draw
 
 LABELS = ("alice", "bob", "carol", "dave", "erin")
 
@@ -32,55 +32,49 @@ def five_speakers(speakers, audio_dir):
 def dataset(speakers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("five")
     make_pictures(five_speakers(speakers, folder / "audio"), folder / "images", recipe=find_recipe("default"))
-    return read_dataset(folder / "images", folder / "ledger.sqlite")
+    return read_dataset(folder / "images", folder / "pictures.sqlite")
 
 
 @pytest.fixture(scope="module")
 def measure(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bottlenecks")
 
-    def measure(*left_out: tuple[str, ...], **peers):
-        draws = [open_set.Draw("", one, tuple(label for label in LABELS if label not in one)) for one in left_out]
-        return verification.measure(
-            dataset,
-            draws,
-            backbone=FakeBackbone(),
-            choose=partial(select_model, candidates=["rows"], settings=HeadSettings(head="lda")),
-            bottleneck_dir=folder,
-            holdout=HoldoutSettings(views=0),
-            peers=peers,
-        )
+    training = DefaultTraining(FakeBackbone(), ("rows",), folder, HoldoutSettings(views=0), HeadSettings(head="lda"))
+
+    def measure(*held_out: tuple[str, ...], **encoders):
+        draws = [Draw(unknown, tuple(label for label in LABELS if label not in unknown)) for unknown in held_out]
+        return verification.measure(dataset, draws, training, encoders)
 
     return measure
 
 
 def test_no_recording_is_compared_with_itself():
     places, recordings = np.eye(4, dtype=np.float32), np.array(["a/1", "a/1", "a/2", "b/1"])
-    trials = Trials()
-    trials.add(places, np.array(["a", "a", "a", "b"]), recordings)
-    assert set(trials.by_chunk[True] + trials.by_chunk[False]) == {0.0}
-    assert {is_same: len(cosines) for is_same, cosines in trials.by_chunk.items()} == {True: 3, False: 5}
-    assert {is_same: len(cosines) for is_same, cosines in trials.by_recording.items()} == {True: 2, False: 4}
+    splits = Trials()
+    splits.add(places, np.array(["a", "a", "a", "b"]), recordings)
+    assert set(splits.by_chunk[True] + splits.by_chunk[False]) == {0.0}
+    assert {is_same: len(cosines) for is_same, cosines in splits.by_chunk.items()} == {True: 3, False: 5}
+    assert {is_same: len(cosines) for is_same, cosines in splits.by_recording.items()} == {True: 2, False: 4}
 
 
-def test_different_voices_are_told_apart_and_one_voice_under_two_names_is_not(measure):
+def test_different_voices_are_another_label_and_one_voice_under_two_names_is_not(measure):
     apart, alike = measure(("alice", "bob"), ("carol", "dave"))["draws"]
     assert apart["systems"]["AudioNet"]["recording"]["eer"] < 0.1
     assert alike["systems"]["AudioNet"]["recording"]["eer"] > 0.3
     assert (apart["n_same"]["recording"], apart["n_other"]["recording"]) == (2 * 5 * 4, 2 * 5 * 5)
 
 
-def test_a_peer_is_given_the_same_chunks(measure, dataset):
-    heard = []
+def test_an_encoder_is_given_the_same_chunks(measure, dataset):
+    encoded = []
 
     def oracle(examples):
-        heard.extend(example.recording for example in examples)
+        encoded.extend(example.recording for example in examples)
         return np.array([[1, 0] if example.recording.startswith("alice") else [0, 1] for example in examples])
 
     result = measure(("alice", "bob"), Oracle=oracle)
     assert result["mean"]["Oracle"]["chunk"] == {"eer": 0, "auroc": 1}
-    assert {name.partition("/")[0] for name in heard} == {"alice", "bob"}
-    assert len(heard) == sum(example.label in ("alice", "bob") for example in dataset.examples)
+    assert {name.partition("/")[0] for name in encoded} == {"alice", "bob"}
+    assert len(encoded) == sum(example.label in ("alice", "bob") for example in dataset.examples)
     assert json.loads(json.dumps(result)) == result
 
 
@@ -91,19 +85,28 @@ def test_means_are_those_of_the_draws(measure):
 
 
 def test_one_label_alone_has_nothing_to_be_compared_with(measure):
-    with pytest.raises(InputError, match="Leave out two labels or more"):
+    with pytest.raises(InputError, match="Hold out two labels or more"):
         measure(("alice",))
 
 
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
-    import bench_verify
+    import bench
 
     monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
-    monkeypatch.setattr("benchmarks.accuracy.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("benchmarks.default_training.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = five_speakers(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")
-    arguments = ["--audio_dir", audio_dir, "--draws", "1", "--no_peers", "--output_dir", tmp_path / "out"]
-    assert bench_verify.main([str(argument) for argument in arguments]) == 1
+    arguments = [
+        "verification",
+        "--audio_dir",
+        audio_dir,
+        "--draws",
+        "1",
+        "--no_peers",
+        "--output_dir",
+        tmp_path / "out",
+    ]
+    assert bench.main([str(argument) for argument in arguments]) == 1
     printed = capsys.readouterr()
     assert "Means over 1 draws of 2 of 5 labels" in printed.out
     assert "broken.mp3" in printed.err

@@ -212,7 +212,8 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.training.settings import HeadSettings, HoldoutSettings
     from audionet.training.training_data import gather_training_data
     from audionet.training.training_run import finish
-    from benchmarks.diarization import error_rates, write_conversation
+    from benchmarks.diarization import error_rates
+    from benchmarks.synthetic_conversation import write_conversation
 
     labels = sorted(folder.name for folder in SAMPLE_AUDIO.iterdir() if folder.is_dir())
     for label in labels:

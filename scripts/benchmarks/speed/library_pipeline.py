@@ -1,6 +1,6 @@
 """What bare libraries take for the same work, without anything that makes it safe or repeatable: the machine's limit.
 
-No ledger, no notes for the audit, no whole-or-nothing writes, no wav beside the picture, one decoder.
+No file cache, no measurements for the audit, no crash-safe writes, no wav beside the picture, one decoder.
 """
 
 import os

@@ -65,18 +65,18 @@ def run_network(image_dir: str, architecture: str, bottleneck: str, image_size: 
 def read_bottlenecks(image_dir: str, bottleneck_dir: str, dimension: int) -> float:
     """List pictures that are known, and bring their cached bottlenecks together; return the seconds that takes."""
     start = time.perf_counter()
-    _known_material(image_dir, bottleneck_dir, dimension)
+    _cached_training_data(image_dir, bottleneck_dir, dimension)
     return time.perf_counter() - start
 
 
 def train(image_dir: str, bottleneck_dir: str, dimension: int, trainer: str, steps: int, batch_size: int) -> float:
     """Train a head on cached bottlenecks; return the seconds, from the first step on."""
-    material = _known_material(image_dir, bottleneck_dir, dimension)
+    training_data = _cached_training_data(image_dir, bottleneck_dir, dimension)
     if trainer == "softmax":
         import keras  # noqa: F401 (a start-up, which the trainer would count otherwise)
-    table = Rows([(material.bottlenecks, np.arange(len(material.numbers)))])
+    table = Rows([(training_data.bottlenecks, np.arange(len(training_data.numbers)))])
     settings = HeadSettings(how_many_training_steps=steps, train_batch_size=batch_size)
-    examples = TrainingSet(table, material.numbers, len(material.labels))
+    examples = TrainingSet(table, training_data.numbers, len(training_data.labels))
     start = time.perf_counter()
     TRAINERS[trainer](examples, settings)
     return time.perf_counter() - start
@@ -92,7 +92,7 @@ def ask_for_help() -> float:
     return max(seconds)
 
 
-def _known_material(image_dir: str, bottleneck_dir: str, dimension: int) -> TrainingData:
+def _cached_training_data(image_dir: str, bottleneck_dir: str, dimension: int) -> TrainingData:
     dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     backbone = MadeBackbone(dimension)
     return gather_training_data(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How time and memory of each step grow with what there is to do: measured at 1, 10 and 100 times as much.
+"""How time and memory of each step scale with what there is to do: measured at 1, 10 and 100 times as much.
 
 A cost that is in proportion to the work has an exponent of 1, one that does not depend on it of 0. What a process takes
 to start weighs on the smallest size, so that the exponent of time is also given for the last tenfold alone.
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.steps import OURS, cold, drawing, labelling, training, warm
-from benchmarks.speed.timing import Contestant, script, spread, take_turns
-from benchmarks.speed.workload import Workshop
+from benchmarks.speed.timing import Competitor, script, spread, take_turns
+from benchmarks.speed.workload import Workload
 
 TENFOLDS = (100, 10, 1)  # what the full size is divided by
 PIECE_SECONDS = 30.0  # of a recording to draw
@@ -30,62 +30,62 @@ def fitted(sizes: Sequence[float], costs: Sequence[float]) -> dict[str, float]:
     return {"exponent": exponent(sizes, costs), "last_exponent": exponent(sizes[-2:], costs[-2:])}
 
 
-def draw_pieces(workshop: Workshop, share: int) -> Contestant:
+def draw_pieces(workload: Workload, share: int) -> Competitor:
     """Draw mp3s of half a minute, or of the user's."""
-    if workshop.audio_dir:
-        whole = workshop.long_recordings
+    if workload.audio_dir:
+        whole = workload.long_recordings
     else:
-        count = max(1, round(60 * workshop.sizes.long_minutes / PIECE_SECONDS))
-        whole = workshop.recordings("piece", count, seconds=PIECE_SECONDS, suffix=".mp3")
-    source = _share(workshop, whole, share)
-    return drawing(source, workshop.output("ours"), workshop.seconds_of(source))
+        count = max(1, round(60 * workload.sizes.long_minutes / PIECE_SECONDS))
+        whole = workload.recordings("piece", count, seconds=PIECE_SECONDS, suffix=".mp3")
+    source = _share(workload, whole, share)
+    return drawing(source, workload.output("ours"), workload.seconds_of(source))
 
 
-def draw_short(workshop: Workshop, share: int) -> Contestant:
+def draw_short(workload: Workload, share: int) -> Competitor:
     """Draw wavs of one second."""
-    source = _share(workshop, workshop.short_recordings, share)
-    return drawing(source, workshop.output("ours"), sum(workshop.drawn(source)[1].recordings.values()))
+    source = _share(workload, workload.short_recordings, share)
+    return drawing(source, workload.output("ours"), sum(workload.drawn(source)[1].recordings.values()))
 
 
-def draw_nothing(workshop: Workshop, share: int) -> Contestant:
+def draw_nothing(workload: Workload, share: int) -> Competitor:
     """Draw wavs of one second that are drawn already."""
-    source = _share(workshop, workshop.short_recordings, share)
-    image_dir, tally = workshop.drawn(source)
+    source = _share(workload, workload.short_recordings, share)
+    image_dir, tally = workload.drawn(source)
     command = script("data_maker.py", "--audio_dir", source, "--image_dir", image_dir, "--no-keep_wav")
-    return Contestant(OURS, sum(tally.recordings.values()), command)
+    return Competitor(OURS, sum(tally.recordings.values()), command)
 
 
-def compute(workshop: Workshop, share: int) -> Contestant:
+def compute(workload: Workload, share: int) -> Competitor:
     """Compute bottlenecks of the default network."""
-    source = workshop.part(workshop.pictures, _divided(workshop.sizes.pictures, share))
-    return cold(workshop, source, "efficientnet_lite0", None, name=OURS)
+    source = workload.part(workload.pictures, _divided(workload.sizes.pictures, share))
+    return cold(workload, source, "efficientnet_lite0", None, name=OURS)
 
 
-def read(workshop: Workshop, share: int) -> Contestant:
+def read(workload: Workload, share: int) -> Competitor:
     """Read bottlenecks from the cache."""
-    return warm(workshop, _divided(workshop.sizes.cached_pictures, share))
+    return warm(workload, _divided(workload.sizes.cached_pictures, share))
 
 
-def train(workshop: Workshop, share: int, trainer: str) -> Contestant:
+def train(workload: Workload, share: int, trainer: str) -> Competitor:
     """Train on cached bottlenecks; for softmax, the steps stay as many."""
-    count = _divided(workshop.sizes.cached_pictures, share)
-    return replace(training(workshop, count, trainer), units=count)
+    count = _divided(workload.sizes.cached_pictures, share)
+    return replace(training(workload, count, trainer), units=count)
 
 
-def label_pictures(workshop: Workshop, share: int) -> Contestant:
+def label_pictures(workload: Workload, share: int) -> Competitor:
     """Label pictures in one load."""
-    count = _divided(workshop.sizes.labelled_pictures, share)
-    return labelling(workshop, workshop.part(workshop.pictures, count), count)
+    count = _divided(workload.sizes.labelled_pictures, share)
+    return labelling(workload, workload.part(workload.pictures, count), count)
 
 
-def label_sound(workshop: Workshop, share: int) -> Contestant:
+def label_sound(workload: Workload, share: int) -> Competitor:
     """Label one long mp3."""
-    seconds = 60 * workshop.sizes.labelled_minutes / share
-    source = workshop.recordings("hour", 1, seconds=seconds, suffix=".mp3")
-    return labelling(workshop, source, seconds)
+    seconds = 60 * workload.sizes.labelled_minutes / share
+    source = workload.recordings("hour", 1, seconds=seconds, suffix=".mp3")
+    return labelling(workload, source, seconds)
 
 
-GROWING: Mapping[str, tuple[str, Callable[[Workshop, int], Contestant]]] = {
+SCALED_STEPS: Mapping[str, tuple[str, Callable[[Workload, int], Competitor]]] = {
     "draw mp3s": ("seconds of sound", draw_pieces),
     "draw wavs of 1 s": ("recordings", draw_short),
     "draw with nothing to do": ("recordings", draw_nothing),
@@ -99,18 +99,18 @@ GROWING: Mapping[str, tuple[str, Callable[[Workshop, int], Contestant]]] = {
 """By name: what is counted, and what is run at a share of the full size."""
 
 
-def measure_growth(name: str, workshop: Workshop, *, rounds: int) -> dict[str, Any]:
+def measure_scaling(name: str, workload: Workload, *, rounds: int) -> dict[str, Any]:
     """Measure a step at a hundredth, a tenth and the whole of its size.
 
     Returns:
         dict: `name`, `unit`, `sizes`, `seconds` and `peak_bytes` at each, and `time` and `memory`, as `fitted` gives.
     """
-    unit, contestant_at = GROWING[name]
-    rungs = [replace(contestant_at(workshop, share), name=f"1/{share}") for share in TENFOLDS]
-    timings = take_turns(rungs, rounds=rounds, watch_memory=True)
-    sizes = [rung.units for rung in rungs]
-    seconds = [spread([timing.seconds for timing in timings[rung.name]])["median"] for rung in rungs]
-    peak_bytes = [spread([timing.peak_bytes for timing in timings[rung.name]])["median"] for rung in rungs]
+    unit, competitor_at = SCALED_STEPS[name]
+    scaled = [replace(competitor_at(workload, share), name=f"1/{share}") for share in TENFOLDS]
+    timings = take_turns(scaled, rounds=rounds, watch_memory=True)
+    sizes = [each.units for each in scaled]
+    seconds = [spread([timing.seconds for timing in timings[each.name]])["median"] for each in scaled]
+    peak_bytes = [spread([timing.peak_bytes for timing in timings[each.name]])["median"] for each in scaled]
     return {
         "name": name,
         "unit": unit,
@@ -122,8 +122,8 @@ def measure_growth(name: str, workshop: Workshop, *, rounds: int) -> dict[str, A
     }
 
 
-def _share(workshop: Workshop, source: Path, share: int) -> Path:
-    return workshop.part(source, max(1, workshop.count(source) // share))
+def _share(workload: Workload, source: Path, share: int) -> Path:
+    return workload.part(source, max(1, workload.count(source) // share))
 
 
 def _divided(size: int, share: int) -> int:

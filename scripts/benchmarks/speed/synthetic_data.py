@@ -113,7 +113,8 @@ def sound(number: int, seconds: float, *, rate_hz: int) -> np.ndarray:
     glide_hz = rng.uniform(100, 2000) + rng.uniform(20, 80) * np.sin(2 * np.pi * rng.uniform(0.2, 2) * moments)
     tone = 0.3 * np.sin(2 * np.pi * np.cumsum(glide_hz) / rate_hz)
     loudness = 0.55 - 0.45 * np.cos(2 * np.pi * rng.uniform(2, 5) * moments)
-    return np.clip(loudness * (hiss + tone), -1, 1).astype(np.float32)
+    mixed: np.ndarray = loudness * (hiss + tone)
+    return mixed.clip(-1, 1).astype(np.float32)
 
 
 def _write_recording(folder: Path, number: int, *, seconds: float, suffix: str) -> None:
@@ -127,7 +128,7 @@ def _write_recording(folder: Path, number: int, *, seconds: float, suffix: str) 
 def _is_made(folder: Path, **about: object) -> bool:
     """Tell whether a folder was filled with just this before."""
     try:
-        return json.loads((folder / MADE_NAME).read_text()) == about
+        return bool(json.loads((folder / MADE_NAME).read_text()) == about)
     except (OSError, ValueError):
         return False
 

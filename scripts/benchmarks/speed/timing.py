@@ -34,7 +34,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Competitor:
     """One way to do a step.
 
     Attributes:
@@ -57,7 +57,7 @@ class Step:
     """What is to be done, the unit that it is counted in, and who does it."""
 
     unit: str
-    contestants: tuple[Contestant, ...]
+    competitors: tuple[Competitor, ...]
 
 
 def script(name: str, *arguments: object) -> tuple[str, ...]:
@@ -74,19 +74,19 @@ def job(work: Callable[..., object], **arguments: object) -> tuple[str, ...]:
     return sys.executable, "-c", program, json.dumps(arguments, default=str)
 
 
-def run_timed(contestant: Contestant, *, watch_memory: bool = False) -> Timing:
-    """Run a contestant once.
+def run_timed(competitor: Competitor, *, watch_memory: bool = False) -> Timing:
+    """Run a competitor once.
 
     Raises:
         AudioNetError: its command failed.
         InputError: `psutil`, which watches the memory, is not installed.
     """
-    contestant.prepare()
+    competitor.prepare()
     paths = [PACKAGE_PARENT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         start = time.perf_counter()
-        process = subprocess.Popen(contestant.command, stdout=output, stderr=messages, env=environment)
+        process = subprocess.Popen(competitor.command, stdout=output, stderr=messages, env=environment)
         try:
             peak_bytes = _watch(process) if watch_memory else 0
             status = process.wait()
@@ -99,20 +99,20 @@ def run_timed(contestant: Contestant, *, watch_memory: bool = False) -> Timing:
         messages.seek(0)
         if status:
             last = messages.read().decode(errors="replace")[-LAST_WORDS:]
-            raise AudioNetError(f"{contestant.name} failed with status {status}:\n{last}")
-        return Timing(json.loads(output.read().splitlines()[-1]) if contestant.has_clock else seconds, peak_bytes)
+            raise AudioNetError(f"{competitor.name} failed with status {status}:\n{last}")
+        return Timing(json.loads(output.read().splitlines()[-1]) if competitor.has_clock else seconds, peak_bytes)
 
 
 def take_turns(
-    contestants: Sequence[Contestant], *, rounds: int, watch_memory: bool = False
+    competitors: Sequence[Competitor], *, rounds: int, watch_memory: bool = False
 ) -> dict[str, list[Timing]]:
-    """Run contestants in turn, ours, theirs, ours, theirs; return their timings by name, as many as rounds."""
-    timings: dict[str, list[Timing]] = {contestant.name: [] for contestant in contestants}
+    """Run competitors in turn, ours, theirs, ours, theirs; return their timings by name, as many as rounds."""
+    timings: dict[str, list[Timing]] = {competitor.name: [] for competitor in competitors}
     for number in range(1, rounds + 1):
-        for contestant in contestants:
-            timing = run_timed(contestant, watch_memory=watch_memory)
-            timings[contestant.name].append(timing)
-            log(f"  round {number}: {contestant.name} {timing.seconds:.2f} s")
+        for competitor in competitors:
+            timing = run_timed(competitor, watch_memory=watch_memory)
+            timings[competitor.name].append(timing)
+            log(f"  round {number}: {competitor.name} {timing.seconds:.2f} s")
     return timings
 
 
@@ -126,7 +126,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     return spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
 
 
-def _watch(process: subprocess.Popen) -> int:
+def _watch(process: subprocess.Popen[bytes]) -> int:
     try:
         import psutil
     except ImportError as error:
@@ -151,4 +151,4 @@ def _watch(process: subprocess.Popen) -> int:
 def _own_bytes(process: "psutil.Process") -> int:  # type: ignore[name-defined] # noqa: F821
     """Return the memory of a process without what files are mapped to, which the system takes back when it needs to."""
     memory = process.memory_info()
-    return memory.rss - getattr(memory, "shared", 0)
+    return int(memory.rss) - int(getattr(memory, "shared", 0))

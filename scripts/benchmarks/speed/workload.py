@@ -16,7 +16,7 @@ from audionet.features.recipes import find_recipe
 from audionet.files import printable, walk_files, write_bytes
 from audionet.models.backbones.backbone import load_backbone
 from benchmarks.speed import pipeline_steps, synthetic_data
-from benchmarks.speed.timing import Contestant, run_timed, script
+from benchmarks.speed.timing import Competitor, run_timed, script
 
 DIMENSION = 1280  # of the bottlenecks of the classic layer of the default network
 LONG_SECONDS = 300.0  # of a long recording, about
@@ -66,7 +66,7 @@ FULL_SIZES = Sizes(
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Workload:
     """A folder for all that is made; it is safe to delete.
 
     Attributes:
@@ -183,7 +183,7 @@ class Workshop:
                 *("--output_labels", folder / "labels.txt", "--report", folder / "report.html"),
                 *("--summaries_dir", folder / "summaries"),
             )
-            run_timed(Contestant(f"training with {head}", 1, command))
+            run_timed(Competitor(f"training with {head}", 1, command))
         return folder
 
     def output(self, name: str) -> Path:

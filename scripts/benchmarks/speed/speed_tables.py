@@ -1,8 +1,9 @@
-"""Speeds and growth as tables, and as a plot."""
+"""Speed and scaling as tables, and as a plot."""
 
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from audionet.evaluation.runs import versions
 from audionet.files import whole_file
@@ -20,13 +21,13 @@ def machine() -> dict[str, str]:
     return {"processor": _processor(), "memory_gib": f"{psutil.virtual_memory().total / 2**30:.0f}", **versions()}
 
 
-def tables(result: Mapping) -> dict[str, Table]:
-    """Return the tables of a result by title: `steps` of `speed.measure`, and `growth` of `growth.measure_growth`."""
+def tables(result: Mapping[str, Any]) -> dict[str, Table]:
+    """Return the tables of a result by title: `steps` of `steps.measure`, and `growth` of `scaling.measure_scaling`."""
     found = {"Speed": speeds(result["steps"])}
-    return found | ({"Growth": growth(result["growth"])} if result["growth"] else {})
+    return found | ({"Scaling": scaling(result["growth"])} if result["growth"] else {})
 
 
-def speeds(steps: Sequence[Mapping]) -> Table:
+def speeds(steps: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table with a row for each step: what we do in a second, and how many times as fast that is."""
     columns = ["step", "unit", "ours, a second", "ours, s", "classic, a second", "ours / classic", "ours / others"]
     return columns, [
@@ -43,7 +44,7 @@ def speeds(steps: Sequence[Mapping]) -> Table:
     ]
 
 
-def growth(rows: Sequence[Mapping]) -> Table:
+def scaling(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table with a row for each step: seconds and memory at three sizes, and the exponents."""
     columns = ["step", "sizes", "seconds", "exponent", "of the last tenfold", "memory, MiB", "exponent of memory"]
     return columns, [
@@ -60,7 +61,7 @@ def growth(rows: Sequence[Mapping]) -> Table:
     ]
 
 
-def introduction(result: Mapping) -> str:
+def introduction(result: Mapping[str, Any]) -> str:
     """Return what must be known to read the tables."""
     about = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
     return (
@@ -69,7 +70,7 @@ def introduction(result: Mapping) -> str:
     )
 
 
-def draw(result: Mapping, path: Path) -> None:
+def plot(result: Mapping[str, Any], path: Path) -> None:
     """Draw how many times as fast as the classic way each step is, and how time and memory grow, as a png."""
     from matplotlib.figure import Figure
 
@@ -102,7 +103,7 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _ratio(ratio: Mapping) -> str:
+def _ratio(ratio: Mapping[str, Any]) -> str:
     return f"x{_figure(ratio['median'])} ({_figure(ratio['low'])}-{_figure(ratio['high'])})"
 
 

@@ -1,7 +1,7 @@
-"""What transfer learning is compared with: averaged cepstra, and a network that was made to tell voices apart.
+"""What transfer learning is compared with: averaged cepstra, and a network that was trained to tell voices apart.
 
-Each listener takes sounds of equal length and gives a vector for each, so that the cache keeps them like bottlenecks.
-A logistic regression tells the vectors apart. It is a softmax layer too.
+Each takes sounds of equal length and gives a vector for each, so that the cache keeps them like bottlenecks. A logistic
+regression classifies the vectors. It is a softmax layer too.
 """
 
 import functools
@@ -19,7 +19,8 @@ from audionet.models.head import Head
 from audionet.training.head_trainers import moments
 from audionet.training.training_data import TrainingData
 
-RESEMBLYZER = "0.1.4"
+SPEAKER_ENCODER = "Resemblyzer"
+RESEMBLYZER_VERSION = "0.1.4"
 QUIETEST_DBFS = -30  # Resemblyzer turns up what is quieter
 CEPSTRA = 20
 FRAME_SECONDS = 0.01
@@ -36,6 +37,11 @@ class Cepstra:
     architecture: str = "mfcc"
     fingerprint: str = "1"
     dimension: int = 2 * CEPSTRA
+
+    @property
+    def slices(self) -> dict[str, tuple[int, int]]:
+        """All of it is one part."""
+        return {self.architecture: (0, self.dimension)}
 
     def __call__(self, sounds: np.ndarray) -> np.ndarray:
         """Map float32 sounds of shape (n, samples) to float32 vectors of shape (n, 40)."""
@@ -65,8 +71,13 @@ class Resemblyzer:
     """
 
     architecture: str = "resemblyzer"
-    fingerprint: str = RESEMBLYZER
+    fingerprint: str = RESEMBLYZER_VERSION
     dimension: int = 256
+
+    @property
+    def slices(self) -> dict[str, tuple[int, int]]:
+        """All of it is one part."""
+        return {self.architecture: (0, self.dimension)}
 
     def __call__(self, sounds: np.ndarray) -> np.ndarray:
         """Map float32 sounds at 16 kHz of shape (n, samples) to float32 vectors of shape (n, 256)."""
@@ -83,11 +94,12 @@ class Resemblyzer:
             parts += [mel[part] for part in mel_slices]
         with torch.no_grad():
             embedded = encoder(torch.from_numpy(np.array(parts))).numpy()
-        means = embedded.reshape(len(sounds), len(mel_slices), -1).mean(axis=1)
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        means: np.ndarray = embedded.reshape(len(sounds), len(mel_slices), -1).mean(axis=1)
+        lengths: np.ndarray = np.linalg.norm(means, axis=1, keepdims=True)
+        return means / lengths
 
 
-def missing_peer() -> str | None:
+def missing_encoder() -> str | None:
     """Return a sentence about why Resemblyzer cannot be compared with, or None if it is there."""
     try:
         _import_quietly("resemblyzer")
@@ -111,20 +123,20 @@ def _import_quietly(name: str) -> Any:
         return importlib.import_module(name)
 
 
-def regress(material: TrainingData, *, bottleneck: str, standardised: bool) -> Head:
+def train_regression(training_data: TrainingData, *, bottleneck: str, standardised: bool) -> Head:
     """Train scikit-learn's logistic regression as it comes, on training and validation recordings.
 
     Args:
-        material: with one vector a chunk.
+        training_data: with one vector a chunk.
         bottleneck: the name of its only part.
         standardised: whether to bring columns to one scale first. Those of an embedding made for angles have theirs.
     """
     from sklearn.linear_model import LogisticRegression  # a second, which only this takes
 
-    rows, numbers = material.take(("training", "validation"), bottleneck=bottleneck, views=True)
+    rows, label_ids = training_data.take(("training", "validation"), bottleneck=bottleneck, views=True)
     mean, scale = moments(rows) if standardised else (np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
     model = LogisticRegression(max_iter=5000)
-    model.fit((rows[:].astype(np.float32) - mean) / scale, numbers)
+    model.fit((rows[:].astype(np.float32) - mean) / scale, label_ids)
     weights, biases = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two labels: scikit-learn keeps the second's alone
         weights, biases = np.hstack([0 * weights, weights]), np.array([0, biases[0]])

@@ -1,13 +1,14 @@
-"""The outcome of a benchmark as tables."""
+"""The result of the accuracy benchmark as tables."""
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from audionet.tables import Table
 
 
-def tables(result: Mapping) -> dict[str, Table]:
-    """Return the tables of a result of `benchmark.benchmark` by title, each with its columns and rows."""
+def tables(result: Mapping[str, Any]) -> dict[str, Table]:
+    """Return the tables of a result of `benchmark.measure` by title, each with its columns and rows."""
     return {
         "Systems": summary(result),
         "Accuracy of chunks": accuracies(result, "chunk"),
@@ -15,13 +16,13 @@ def tables(result: Mapping) -> dict[str, Table]:
     }
 
 
-def summary(result: Mapping) -> Table:
+def summary(result: Mapping[str, Any]) -> Table:
     """Return a table with a row for each system: its errors, its speed, what was chosen."""
-    peer = next((system for system in result["systems"] if system["name"] == result["peer"]), None)
+    encoder = next((system for system in result["systems"] if system["name"] == result["peer"]), None)
     columns = [
         "system",
         "errors",
-        "behind the peer in",
+        "behind the speaker encoder in",
         "recordings, at worst",
         "training s",
         "chunks/s in batches",
@@ -32,10 +33,10 @@ def summary(result: Mapping) -> Table:
         [
             system["name"],
             f"{system['errors']:.3f}",
-            f"{len(system['behind'])} of {len(result['conditions'])}" if peer and system is not peer else "",
+            f"{len(system['behind'])} of {len(result['conditions'])}" if encoder and system is not encoder else "",
             f"{min(scores['recording']['accuracy'] for scores in system['conditions'].values()):.3f}",
             *(
-                _beside(system[name], peer and peer[name])
+                _beside(system[name], encoder and encoder[name])
                 for name in ("training_seconds", "chunks_per_second", "single_chunks_per_second")
             ),
             _chosen(system["choices"]),
@@ -45,11 +46,11 @@ def summary(result: Mapping) -> Table:
     return columns, rows
 
 
-def accuracies(result: Mapping, level: str) -> Table:
+def accuracies(result: Mapping[str, Any], level: str) -> Table:
     """Return a table with a row for each condition and a column for each system.
 
     Args:
-        result: of `benchmark.benchmark`.
+        result: of `benchmark.measure`.
         level: `chunk` or `recording`.
     """
     columns = ["condition", *(system["name"] for system in result["systems"])]
@@ -60,7 +61,7 @@ def accuracies(result: Mapping, level: str) -> Table:
     return columns, rows
 
 
-def introduction(result: Mapping) -> str:
+def introduction(result: Mapping[str, Any]) -> str:
     """Return what must be known to read the tables."""
     missing = "".join(f" {name} is left out: {reason}." for name, reason in result["skipped"].items())
     return (
@@ -71,16 +72,16 @@ def introduction(result: Mapping) -> str:
     )
 
 
-def _with_interval(score: Mapping) -> str:
+def _with_interval(score: Mapping[str, Any]) -> str:
     interval = score["ci95"]
     return f"{score['accuracy']:.3f}" + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval else "")
 
 
-def _beside(value: float, of_peer: float | None) -> str:
-    return f"{value:.1f}" + (f" (x{value / of_peer:.2f})" if of_peer else "")
+def _beside(value: float, of_encoder: float | None) -> str:
+    return f"{value:.1f}" + (f" (x{value / of_encoder:.2f})" if of_encoder else "")
 
 
-def _chosen(choices: Mapping[str, Mapping]) -> str:
+def _chosen(choices: Mapping[str, Mapping[str, Any]]) -> str:
     counts = Counter(f"{choice['trainer']} on {choice['bottleneck']}" for choice in choices.values())
     several = len(choices) > 1
     return "; ".join(f"{words} ({count} of {len(choices)})" if several else words for words, count in counts.items())

@@ -1,11 +1,11 @@
-"""Chunks held out, as the benchmark hears them: clean, and disturbed in ways that views know and do not know.
+"""Chunks held out, clean and altered: by noise, filters, rooms and codecs, some of kinds that augmented views have.
 
-What is random depends on the sound, the condition and the seed alone, so that every system hears the same samples,
-whatever its pictures look like and whoever else is in the folder.
+What is random depends on the sound, the condition and the seed alone, so that every system is given the same samples,
+whatever its pictures look like and whatever else is in the folder.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ def _room(rt60_seconds: float) -> Alter:
     )
 
 
-PEER_CONDITIONS: Mapping[str, Alter] = {
+SUMMED_CONDITIONS: Mapping[str, Alter] = {
     "clean": lambda sound, at: sound,
     "white noise 20 dB": _noise(20),
     "white noise 10 dB": _noise(10),
@@ -50,7 +50,7 @@ PEER_CONDITIONS: Mapping[str, Alter] = {
     "EQ and noise 15 dB": lambda sound, at: _noise(15)(_equalizer(8)(sound, at), at),
     "GSM": _codec("gsm"),
 }
-"""Those that the peer was measured under first; their errors are added up."""
+"""Their errors are added up: those that the speaker encoder was measured under first."""
 
 OTHER_CONDITIONS: Mapping[str, Alter] = {
     "pink noise 15 dB": _noise(15, "pink"),
@@ -74,7 +74,7 @@ OTHER_CONDITIONS: Mapping[str, Alter] = {
 }
 """The last four are of kinds that no view has."""
 
-CONDITIONS = {**PEER_CONDITIONS, **OTHER_CONDITIONS}
+CONDITIONS = {**SUMMED_CONDITIONS, **OTHER_CONDITIONS}
 _CODECS = {
     "GSM": "gsm",
     "mu-law": "mu_law",
@@ -85,7 +85,7 @@ _CODECS = {
 
 
 @dataclass(frozen=True)
-class Disturbed:
+class AlteredChunk:
     """A chunk under a condition, yet to be made.
 
     Attributes:
@@ -109,33 +109,32 @@ class Disturbed:
         return sha256_of("/".join(map(str, ("disturbed", *parts))).encode())
 
 
-Item = View | Disturbed
+Item = View | AlteredChunk
 
 
-def possible_conditions() -> tuple[dict[str, Alter], dict[str, str]]:
+def available_conditions() -> tuple[dict[str, Alter], dict[str, str]]:
     """Return the conditions that this machine can make, and the reason by name for each of the others."""
     missing = missing_codecs()
     skipped = {name: missing[codec] for name, codec in _CODECS.items() if codec in missing}
     return {name: alter for name, alter in CONDITIONS.items() if name not in skipped}, skipped
 
 
-def disturb(chunks: Sequence[ChunkFile], condition: str, *, seed: int, recipe: Recipe) -> list[Disturbed]:
+def apply_condition(chunks: Sequence[ChunkFile], condition: str, *, seed: int, recipe: Recipe) -> list[AlteredChunk]:
     """Return chunks under a condition; babble is mixed of those of other labels."""
     return [
-        Disturbed(chunk, condition, seed, tuple(_strangers(chunk, chunks, seed)) if condition == BABBLE else (), recipe)
+        AlteredChunk(chunk, condition, seed, _babblers(chunk, chunks, seed) if condition == BABBLE else (), recipe)
         for chunk in chunks
     ]
 
 
-def _strangers(chunk: ChunkFile, chunks: Sequence[ChunkFile], seed: int) -> Iterator[ChunkFile]:
+def _babblers(chunk: ChunkFile, chunks: Sequence[ChunkFile], seed: int) -> tuple[ChunkFile, ...]:
     others = sorted((other for other in chunks if other.label != chunk.label), key=lambda other: other.sha256)
     rng = np.random.default_rng(int(sha256_of(f"{seed}/{chunk.sha256}".encode())[:16], 16))
-    for number in rng.permutation(len(others))[:BABBLERS]:
-        yield others[number]
+    return tuple(others[place] for place in rng.permutation(len(others))[:BABBLERS])
 
 
 def as_sound(item: Item) -> np.ndarray:
-    """Return the samples of a view or of a disturbed chunk, float32, shape (chunk_samples,).
+    """Return the samples of a view or of an altered chunk, float32, shape (chunk_samples,).
 
     Raises:
         PictureError: a chunk's wav cannot be read.
@@ -150,14 +149,15 @@ def as_sound(item: Item) -> np.ndarray:
 
 
 def as_picture(item: Item, *, height: int, width: int) -> np.ndarray:
-    """Return the picture of a view or of a disturbed chunk, uint8, shape (height, width, 3).
+    """Return the picture of a view or of an altered chunk, uint8, shape (height, width, 3).
 
     Raises:
         PictureError: a chunk's wav cannot be read.
     """
     picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
-    return fit_pictures([picture], height=height, width=width)[0]
+    (fitted,) = fit_pictures([picture], height=height, width=width)
+    return fitted
 
 
-def _sound_key(item: Disturbed, samples: np.ndarray) -> str:
+def _sound_key(item: AlteredChunk, samples: np.ndarray) -> str:
     return hashlib.sha256(f"{item.condition}/{item.seed}/".encode() + samples.tobytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Accuracy under noise, codecs and rooms: networks beside baselines."""

@@ -1,0 +1,154 @@
+"""From a chunk to a vector, by way of a picture or of its samples, with a cache for all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet.console import log
+from audionet.data.augmentation import ChunkFile, plan_views
+from audionet.data.dataset import Example
+from audionet.data.splits import SPLITS
+from audionet.data.splits import split as assign_splits
+from audionet.errors import InputError
+from audionet.features.recipes import Recipe
+from audionet.models.bottleneck_cache import BottleneckCache, bottlenecks_of
+from audionet.training.settings import HoldoutSettings
+from audionet.training.training_data import TrainingData, gather_training_data
+from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Resemblyzer, missing_encoder
+from benchmarks.accuracy.test_conditions import Item, apply_condition, as_picture, as_sound
+from benchmarks.recording_holdout import TrainTestSplit
+
+
+class FeatureExtractor:
+    """A way from a chunk to a vector, with a cache.
+
+    Args:
+        model: maps a batch of pictures, or of sounds, to vectors.
+        bottleneck_dir: the cache.
+        pool: processes that prepare what the model takes.
+    """
+
+    prepare: Callable[[Item], np.ndarray]
+
+    def __init__(self, model: Any, bottleneck_dir: Path, pool: Executor):
+        self.model = model
+        self._bottleneck_dir = bottleneck_dir
+        self._pool = pool
+
+    @property
+    def slices(self) -> Mapping[str, tuple[int, int]]:
+        """First column and the one behind the last, by part of the vector."""
+        slices: Mapping[str, tuple[int, int]] = self.model.slices
+        return slices
+
+    @cached_property
+    def cache(self) -> BottleneckCache:
+        """Return the cache; opening it reads all that is in it."""
+        return BottleneckCache(self._bottleneck_dir, self.model)
+
+    def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
+        """Return what there is to train on."""
+        raise NotImplementedError
+
+    def vectors(self, items: Sequence[Item]) -> np.ndarray:
+        """Return the vectors of items, float16, shape (n, dimension).
+
+        Raises:
+            InputError: a chunk cannot be read.
+        """
+        vectors, failures = self.cache.compute([item.key for item in items], items, self.prepare, executor=self._pool)
+        if failures:
+            raise InputError(f"{next(iter(failures.values()))} Delete the folder of the benchmark and start again.")
+        return vectors
+
+    def compute(self, items: Sequence[Item], *, in_parallel: bool = True) -> np.ndarray:
+        """Return the vectors of items without the cache, to see how long it takes, on all cores or in one process."""
+        prepared = self._pool.map(self.prepare, items) if in_parallel else map(self.prepare, items)
+        return bottlenecks_of(self.model, np.stack(list(prepared)))
+
+
+class PictureFeatureExtractor(FeatureExtractor):
+    """A network that takes pictures."""
+
+    def __init__(self, model: Any, bottleneck_dir: Path, pool: Executor):
+        super().__init__(model, bottleneck_dir, pool)
+        self.prepare = partial(as_picture, height=model.height, width=model.width)
+
+    def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
+        """Return what retrain.py would train on."""
+        return gather_training_data(split.dataset, self.model, bottleneck_dir=self._bottleneck_dir, holdout=holdout)
+
+    def with_model(self, model: Any) -> "PictureFeatureExtractor":
+        """Return another network with the same cache."""
+        return PictureFeatureExtractor(model, self._bottleneck_dir, self._pool)
+
+
+class SoundFeatureExtractor(FeatureExtractor):
+    """A model that takes samples."""
+
+    prepare = staticmethod(as_sound)
+
+    def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
+        """Return the same chunks and views in the same splits as `gather_training_data` would."""
+        dataset, recipe = split.dataset, split.recipe
+        sides = assign_splits(
+            dataset.examples,
+            testing_percentage=holdout.testing_percentage,
+            validation_percentage=holdout.validation_percentage,
+            seed=holdout.random_seed,
+        )
+        side_of_row = np.array([sides[example.group] for example in dataset.examples])
+        chunks = chunk_files(dataset.examples)
+        planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
+        return TrainingData(
+            labels=dataset.labels,
+            recipe=recipe,
+            examples=dataset.examples,
+            numbers=np.array([dataset.labels.index(example.label) for example in dataset.examples]),
+            bottlenecks=self.vectors(apply_condition(chunks, "clean", seed=0, recipe=recipe)),
+            rows={side: np.flatnonzero(side_of_row == side) for side in SPLITS},
+            views=self.vectors([view for views in planned for view in views]),
+            view_rows=np.repeat(np.arange(len(chunks)), holdout.views),
+            view_numbers=np.tile(np.arange(holdout.views), len(chunks)),
+            folds=np.zeros(len(dataset.examples), int),
+            impostors=np.empty((0, self.model.dimension), np.float16),
+            impostor_examples=(),
+            impostor_rows={side: np.empty(0, int) for side in SPLITS},
+            impostor_folds=np.empty(0, int),
+            slices=self.slices,
+            failures={},
+        )
+
+
+def chunk_files(examples: Sequence[Example]) -> list[ChunkFile]:
+    """Return the sound behind each picture."""
+    return [
+        ChunkFile(example.path.with_suffix(".wav"), example.seconds, example.sha256, example.label)
+        for example in examples
+    ]
+
+
+def speaker_encoders(
+    bottleneck_dir: Path, pool: Executor, recipe: Recipe | None
+) -> dict[str, Callable[[Sequence[Example]], np.ndarray]]:
+    """Return what gives vectors of pictures' sounds by encoders that were made to tell voices apart, if installed.
+
+    Args:
+        bottleneck_dir: the cache.
+        pool: processes that prepare sounds.
+        recipe: of the pictures.
+    """
+    if missing := missing_encoder():
+        log(missing)
+        return {}
+    assert recipe is not None  # the pictures were drawn of recordings
+    encoder = SoundFeatureExtractor(Resemblyzer(), bottleneck_dir, pool)
+
+    def encode(examples: Sequence[Example]) -> np.ndarray:
+        return encoder.vectors(apply_condition(chunk_files(examples), "clean", seed=0, recipe=recipe))
+
+    return {SPEAKER_ENCODER: encode}

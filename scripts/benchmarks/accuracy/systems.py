@@ -1,0 +1,171 @@
+"""What accuracy is compared between: networks, trained by default and in the classic way, and baselines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet.console import log
+from audionet.features.recipes import Recipe
+from audionet.models.backbones.architectures import find_architecture
+from audionet.models.backbones.backbone import Backbone, loader_of
+from audionet.models.backbones.settings import BackboneSettings
+from audionet.models.backbones.taps import candidate_bottlenecks, union_of
+from audionet.models.bottleneck_cache import Rows
+from audionet.models.head import Head
+from audionet.training.model_selection import select_model
+from audionet.training.settings import HeadSettings, HoldoutSettings
+from audionet.training.training_data import TrainingData
+from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Cepstra, Resemblyzer, missing_encoder, train_regression
+from benchmarks.accuracy.feature_extractors import FeatureExtractor, PictureFeatureExtractor, SoundFeatureExtractor
+from benchmarks.recording_holdout import TrainTestSplit
+
+
+@dataclass(frozen=True)
+class TrainedSystem:
+    """A head, the part of the vector that it takes, how it was chosen, as JSON, and what a classifier would extract.
+
+    Attributes:
+        head: the head.
+        bottleneck: the part of the vector that it takes.
+        choice: `trainer`, `bottleneck` and more, as JSON.
+    """
+
+    head: Head
+    bottleneck: str
+    choice: dict[str, Any]
+
+    def logits(self, vectors: np.ndarray, slices: Mapping[str, tuple[int, int]]) -> np.ndarray:
+        """Return the logits of vectors with all parts, shape (n, labels)."""
+        columns = [slices[part] for part in self.bottleneck.split("+")]
+        return self.head.logits(Rows([(vectors, np.arange(len(vectors)))], columns))
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to classify chunks.
+
+    Attributes:
+        name: for a table.
+        extractor: what gives it vectors.
+        views: how many of the augmented views it is trained on.
+    """
+
+    name: str
+    extractor: FeatureExtractor
+    views: int
+
+    def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
+        """Return what there is to train it on."""
+        return with_views(self.extractor.gather(split, holdout), self.views)
+
+    def train(self, training_data: TrainingData) -> TrainedSystem:
+        """Train a head."""
+        raise NotImplementedError
+
+    def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
+        """Return the extractor as a classifier would have it, cut off behind the bottleneck that was chosen."""
+        return self.extractor
+
+
+@dataclass(frozen=True)
+class NetworkSystem(System):
+    """A network that is trained as retrain.py trains it.
+
+    Attributes:
+        extractor: the network, read at every candidate.
+        load: loads the network, read at the bottleneck given.
+        candidates: bottlenecks to choose from.
+        settings: of the head.
+    """
+
+    extractor: PictureFeatureExtractor
+    load: Callable[..., Backbone]
+    candidates: Sequence[str]
+    settings: HeadSettings
+
+    def train(self, training_data: TrainingData) -> TrainedSystem:
+        """Choose the bottleneck and train a head."""
+        choice = select_model(training_data, candidates=self.candidates, settings=self.settings)
+        attempts = [asdict(attempt) for attempt in choice.attempts]
+        return TrainedSystem(choice.head, choice.best.bottleneck, {**asdict(choice.best), "attempts": attempts})
+
+    def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
+        """Return the network, cut off behind the bottleneck."""
+        return self.extractor.with_model(self.load(bottleneck=bottleneck))
+
+
+@dataclass(frozen=True)
+class RegressionSystem(System):
+    """A logistic regression on vectors, standardised or as they are."""
+
+    standardised: bool
+
+    def train(self, training_data: TrainingData) -> TrainedSystem:
+        """Train the regression."""
+        (bottleneck,) = training_data.slices
+        head = train_regression(training_data, bottleneck=bottleneck, standardised=self.standardised)
+        return TrainedSystem(head, bottleneck, {"trainer": "regression", "bottleneck": bottleneck})
+
+
+def systems_of(
+    architectures: Sequence[str], *, bottleneck_dir: Path, pool: Executor, recipe: Recipe, views: int, baselines: bool
+) -> list[System]:
+    """Return each architecture as retrain.py would train it and in the classic way, and what they are compared with.
+
+    Args:
+        architectures: names of networks.
+        bottleneck_dir: the cache.
+        pool: processes that draw.
+        recipe: of the pictures.
+        views: of each training picture.
+        baselines: whether to add cepstra and the speaker encoder, the latter where it is installed.
+    """
+    systems: list[System] = []
+    for name in architectures:
+        systems += _networks(name, bottleneck_dir, pool, views)
+    if not baselines:
+        return systems
+    cepstra = SoundFeatureExtractor(Cepstra(recipe), bottleneck_dir, pool)
+    systems.append(RegressionSystem("MFCC", cepstra, views=0, standardised=True))
+    if missing := missing_encoder():
+        log(missing)
+        return systems
+    encoder = SoundFeatureExtractor(Resemblyzer(), bottleneck_dir, pool)
+    return [
+        *systems,
+        RegressionSystem(SPEAKER_ENCODER, encoder, views=1, standardised=False),
+        RegressionSystem(f"{SPEAKER_ENCODER}, {views} views", encoder, views=views, standardised=False),
+    ]
+
+
+def _networks(name: str, bottleneck_dir: Path, pool: Executor, views: int) -> list[System]:
+    candidates = candidate_bottlenecks(name)
+    load, load_classic = (
+        loader_of(BackboneSettings(architecture=name), of_sound=of_sound) for of_sound in (True, False)
+    )
+    extractor = classic = PictureFeatureExtractor(
+        load(bottleneck=union_of([*candidates, "classic"])), bottleneck_dir, pool
+    )
+    log(extractor.model.sentence())
+    if (extractor.model.height, extractor.model.width) != (find_architecture(name).image_size,) * 2:
+        classic = extractor.with_model(load_classic(bottleneck="classic"))
+    softmax = HeadSettings(head="softmax")
+    return [
+        NetworkSystem(name, extractor, views, load, candidates, HeadSettings()),
+        NetworkSystem(f"{name}, classic", classic, 0, load_classic, ["classic"], softmax),
+    ]
+
+
+def with_views(training_data: TrainingData, count: int) -> TrainingData:
+    """Keep the first views of each picture."""
+    kept = training_data.view_numbers < count
+    return replace(
+        training_data,
+        views=training_data.views[kept],
+        view_rows=training_data.view_rows[kept],
+        view_numbers=training_data.view_numbers[kept],
+    )
