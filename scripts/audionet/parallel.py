@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,12 @@ from typing import TypeVar
 import threadpoolctl
 
 from audionet.console import progress_bar
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
+
+GROUPS_AHEAD = 4  # for each process, so that none waits and little is held
+CRASHED = "a decoder crashed on it; remove it or convert it to wav"
 
 PRELOADED = ["audionet.features.spectrogram", "audionet.audio.decoding", "scipy.fft", "scipy.sparse", "scipy.ndimage"]
 """What every worker needs, however late it is imported elsewhere."""
@@ -49,57 +55,89 @@ def _start() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-JOBS_AHEAD = 4  # for each process, so that none waits and little is held
-
-Task = TypeVar("Task")
-
-Done = TypeVar("Done")
-
-
 def side_by_side(
     work: Callable[[Task], Done], tasks: Sequence[Task], *, description: str, jobs: int | None
 ) -> Iterator[tuple[Task, Done | str]]:
-    """Yield each task with what became of it, in order, done by processes; a crash of one costs that task alone."""
-    jobs = min(jobs or os.cpu_count() or 1, len(tasks))
-    crashed: list[Task] = []
+    """Yield each task with what `work` made of it, in order, as `run_groups` does, under a progress bar."""
     with progress_bar(total=len(tasks), description=description, unit="recordings") as bar:
-        with process_pool(jobs) as pool:
-            for task, future in _ahead(pool, work, tasks, JOBS_AHEAD * jobs):
-                try:
-                    done = future.result()
-                except BrokenProcessPool:
-                    crashed.append(task)
-                    continue
-                yield task, done
-                bar.update()
-        for task in crashed:
-            # A decoder crashed and took its neighbours along. Alone, each one shows whether it was the cause.
-            with process_pool(1) as pool:
-                try:
-                    yield task, pool.submit(work, task).result()
-                except BrokenProcessPool:
-                    yield task, "a decoder crashed on it; remove it or convert it to wav"
-            bar.update()
+        for group in run_groups(work, [[task] for task in tasks], jobs=jobs, in_order=True):
+            yield from group
+            bar.update(len(group))
 
 
-def _ahead(
-    pool: ProcessPoolExecutor, work: Callable[[Task], Done], tasks: Sequence[Task], count: int
-) -> Iterator[tuple[Task, Future]]:
-    waiting = iter(tasks)
-    under_way = [(task, _submitted(pool, work, task)) for task in islice(waiting, count)]
-    try:
-        while under_way:
-            yield under_way.pop(0)
-            under_way.extend((task, _submitted(pool, work, task)) for task in islice(waiting, 1))
-    finally:
-        for _, future in under_way:
-            future.cancel()
+def run_groups(
+    work: Callable[[Task], Done], groups: Sequence[Sequence[Task]], *, jobs: int | None, in_order: bool
+) -> Iterator[list[tuple[Task, Done | str]]]:
+    """Let processes do tasks and yield them with what became of each, a group at a time; a crash costs one task alone.
+
+    When a process crashes, the groups under way are done again with a process for each task, which shows which one was
+    the cause, and the others go on as before.
+
+    Args:
+        work: what to do; it must be picklable.
+        groups: tasks that are handed over together, since handing over may cost more than doing one.
+        jobs: how many processes, by default one a core.
+        in_order: whether groups are yielded in their order, or each as soon as it is done.
+
+    Yields:
+        The tasks of a group, or of a part of one after a crash, each with its result, or `CRASHED` in its place.
+    """
+    waiting = deque(groups)
+    jobs = jobs or os.cpu_count() or 1
+    while waiting:
+        with process_pool(min(jobs, len(waiting))) as pool:
+            under_way: dict[Future[list[Done]], Sequence[Task]] = {}
+            try:
+                _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
+                while under_way:
+                    group, future = _take_done(under_way, in_order)
+                    try:
+                        yield list(zip(group, future.result(), strict=True))
+                    except BrokenProcessPool:
+                        for task in group:
+                            yield [(task, _done_alone(work, task))]
+                    _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _submitted(pool: ProcessPoolExecutor, work: Callable[[Task], Done], task: Task) -> Future:
-    try:
-        return pool.submit(work, task)
-    except BrokenProcessPool as error:
-        refused: Future = Future()
-        refused.set_exception(error)
-        return refused
+def _submit_ahead(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Task], Done],
+    waiting: deque[Sequence[Task]],
+    under_way: dict[Future[list[Done]], Sequence[Task]],
+    most: int,
+) -> None:
+    while waiting and len(under_way) < most:
+        try:
+            future = pool.submit(_do_group, work, waiting[0])
+        except BrokenProcessPool:
+            return  # the groups under way will say so, and a new pool takes over after them
+        under_way[future] = waiting.popleft()
+
+
+def _take_done(
+    under_way: dict[Future[list[Done]], Sequence[Task]], in_order: bool
+) -> tuple[Sequence[Task], Future[list[Done]]]:
+    if not in_order:
+        wait(under_way, return_when=FIRST_COMPLETED)
+    future = next(future for future in under_way if in_order or future.done())
+    return under_way.pop(future), future
+
+
+def _do_group(work: Callable[[Task], Done], group: Sequence[Task]) -> list[Done]:
+    parent = os.getppid()
+    done = []
+    for task in group:
+        if os.getppid() != parent:  # killed: whoever starts the work again must not find us at it
+            break
+        done.append(work(task))
+    return done
+
+
+def _done_alone(work: Callable[[Task], Done], task: Task) -> Done | str:
+    with process_pool(1) as pool:
+        try:
+            return pool.submit(work, task).result()
+        except BrokenProcessPool:
+            return CRASHED

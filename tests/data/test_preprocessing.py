@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, write_sound
 
+from audionet import parallel
 from audionet.audio.chunks import read_chunks
 from audionet.data import preprocessing
-from audionet.data.preprocessing import PictureTally, make_pictures, pictures_for
+from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_for
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg, read_about, read_picture
 from audionet.features.recipes import find_recipe
@@ -28,7 +29,7 @@ RECIPE = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_wi
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     """Starting processes takes longer than drawing a few small pictures does."""
-    monkeypatch.setattr(preprocessing, "process_pool", lambda jobs: ThreadPoolExecutor(1))
+    monkeypatch.setattr(parallel, "process_pool", lambda jobs: ThreadPoolExecutor(1))
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def image_dir(tmp_path) -> Path:
     return tmp_path / "images"
 
 
-def make(audio_dir: Path, image_dir: Path, recipe=RECIPE, **options) -> PictureTally:
+def make(audio_dir: Path, image_dir: Path, recipe=RECIPE, **options) -> PreprocessingResult:
     return make_pictures(audio_dir, image_dir, recipe=recipe, jobs=1, **options)
 
 
@@ -48,8 +49,8 @@ def moments(image_dir: Path) -> dict[str, int]:
     return {name: (image_dir / name).stat().st_mtime_ns for name in jpgs(image_dir)}
 
 
-def adds_up(tally: PictureTally, found: int) -> bool:
-    return tally.recordings_made + tally.recordings_kept + len(tally.failures) == found
+def adds_up(result: PreprocessingResult, found: int) -> bool:
+    return result.recordings_made + result.recordings_kept + len(result.failures) == found
 
 
 # What is made
@@ -94,7 +95,7 @@ def test_nested_folders_and_suffixes_of_any_case_are_kept(tmp_path, image_dir):
 
 
 def test_any_number_of_processes_gives_the_same_pictures(audio_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(preprocessing, "process_pool", process_pool)
+    monkeypatch.setattr(parallel, "process_pool", process_pool)
     monkeypatch.setattr(preprocessing, "GROUP_BYTES", 1)
     for jobs in (1, 3):
         make_pictures(audio_dir, tmp_path / str(jobs), recipe=RECIPE, jobs=jobs)
@@ -103,14 +104,14 @@ def test_any_number_of_processes_gives_the_same_pictures(audio_dir, tmp_path, mo
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
 
 
-def test_the_tally_adds_up_and_tells_seconds_and_chunks(audio_dir, image_dir):
+def test_the_counts_add_up_and_tells_seconds_and_chunks(audio_dir, image_dir):
     (audio_dir / "alice" / "text.mp3").write_text("no sound")
     (audio_dir / "alice" / "notes.txt").write_text("not even meant to be sound")
-    tally = make(audio_dir, image_dir)
-    assert adds_up(tally, found=5)
-    assert tally.recordings == {"alice": 2, "bob": 2}
-    assert tally.chunks == {"alice": 4, "bob": 4}
-    assert tally.sound_seconds == pytest.approx({"alice": 4.0, "bob": 4.0})
+    result = make(audio_dir, image_dir)
+    assert adds_up(result, found=5)
+    assert result.recordings == {"alice": 2, "bob": 2}
+    assert result.chunks == {"alice": 4, "bob": 4}
+    assert result.sound_seconds == pytest.approx({"alice": 4.0, "bob": 4.0})
 
 
 # Names
@@ -176,9 +177,9 @@ def test_long_names_that_differ_at_the_end_stay_apart(tmp_path, image_dir):
 def test_a_second_run_makes_nothing_again(audio_dir, image_dir):
     make(audio_dir, image_dir)
     before = moments(image_dir)
-    tally = make(audio_dir, image_dir)
-    assert (tally.recordings_made, tally.recordings_kept) == (0, 4)
-    assert tally.chunks == {"alice": 4, "bob": 4}
+    result = make(audio_dir, image_dir)
+    assert (result.recordings_made, result.recordings_kept) == (0, 4)
+    assert result.chunks == {"alice": 4, "bob": 4}
     assert moments(image_dir) == before
 
 
@@ -186,8 +187,8 @@ def test_only_a_new_recording_is_drawn(audio_dir, image_dir):
     make(audio_dir, image_dir)
     before = moments(image_dir)
     write_sound(audio_dir / "bob" / "2.wav", tone(700))
-    tally = make(audio_dir, image_dir)
-    assert (tally.recordings_made, tally.recordings_kept) == (1, 4)
+    result = make(audio_dir, image_dir)
+    assert (result.recordings_made, result.recordings_kept) == (1, 4)
     assert before.items() <= moments(image_dir).items()
 
 
@@ -195,8 +196,8 @@ def test_a_changed_recording_is_drawn_again_and_sheds_what_it_lost(audio_dir, im
     make(audio_dir, image_dir)
     old = (image_dir / "bob/1_00000.jpg").read_bytes()
     write_sound(audio_dir / "bob" / "1.wav", tone(3000))
-    tally = make(audio_dir, image_dir)
-    assert (tally.recordings_made, tally.recordings_kept, tally.pictures_removed) == (1, 3, 1)
+    result = make(audio_dir, image_dir)
+    assert (result.recordings_made, result.recordings_kept, result.pictures_removed) == (1, 3, 1)
     assert (image_dir / "bob/1_00000.jpg").read_bytes() != old
     assert not (image_dir / "bob/1_00001.wav").exists()
 
@@ -219,8 +220,8 @@ def test_a_label_taken_away_takes_its_folder_with_it(audio_dir, image_dir):
 def test_another_recipe_draws_everything_again(audio_dir, image_dir):
     make(audio_dir, image_dir)
     other = find_recipe("three_windows", chunk_seconds=2.0)
-    tally = make(audio_dir, image_dir, recipe=other)
-    assert (tally.recordings_made, tally.pictures_removed) == (4, 4)
+    result = make(audio_dir, image_dir, recipe=other)
+    assert (result.recordings_made, result.pictures_removed) == (4, 4)
     recipes = [read_about((image_dir / name).read_bytes())["recipe"]["drawing"] for name in jpgs(image_dir)]
     assert recipes == ["log_mel_3"] * 4
 
@@ -256,19 +257,17 @@ def test_what_a_person_put_among_the_pictures_stays(audio_dir, image_dir):
 
 
 def test_a_run_that_stops_loses_nothing_that_was_finished(audio_dir, image_dir, monkeypatch):
-    make_all = preprocessing._make_all
-
-    def stops_after_two(*arguments):
-        yield from itertools.islice(make_all(*arguments), 2)
+    def stops_after_two(*arguments, **options):
+        yield from itertools.islice(parallel.run_groups(*arguments, **options), 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preprocessing, "_make_all", stops_after_two)
+    monkeypatch.setattr(preprocessing, "run_groups", stops_after_two)
     monkeypatch.setattr(preprocessing, "GROUP_BYTES", 1)  # each recording is a group of its own
     with pytest.raises(KeyboardInterrupt):
         make(audio_dir, image_dir)
     monkeypatch.undo()
-    tally = make(audio_dir, image_dir)
-    assert (tally.recordings_made, tally.recordings_kept) == (2, 2)
+    result = make(audio_dir, image_dir)
+    assert (result.recordings_made, result.recordings_kept) == (2, 2)
 
 
 def test_a_killed_run_leaves_only_whole_pictures_and_the_next_one_goes_on(tmp_path, image_dir):
@@ -294,9 +293,9 @@ def test_a_killed_run_leaves_only_whole_pictures_and_the_next_one_goes_on(tmp_pa
     run.wait()
     for name in jpgs(image_dir):
         read_picture(image_dir / name)
-    tally = make(tmp_path / "audio", image_dir, recipe=find_recipe("default"))
-    assert adds_up(tally, found=20)
-    assert tally.chunks == {"alice": 40}
+    result = make(tmp_path / "audio", image_dir, recipe=find_recipe("default"))
+    assert adds_up(result, found=20)
+    assert result.chunks == {"alice": 40}
     assert len(jpgs(image_dir)) == 40
 
 
@@ -335,9 +334,9 @@ def test_a_vanished_audio_folder_takes_no_picture_with_it(audio_dir, image_dir):
 
 def test_an_empty_label_folder_is_named_and_the_rest_go_on(audio_dir, image_dir):
     (audio_dir / "carol").mkdir()
-    tally = make(audio_dir, image_dir)
-    assert "holds no recording" in tally.failures["carol"]
-    assert tally.recordings_made == 4
+    result = make(audio_dir, image_dir)
+    assert "holds no recording" in result.failures["carol"]
+    assert result.recordings_made == 4
 
 
 BAD_RECORDINGS = {
@@ -357,11 +356,11 @@ BAD_RECORDINGS = {
 def test_every_bad_recording_is_named_and_counted_and_the_rest_go_on(audio_dir, image_dir):
     for name, spoil in BAD_RECORDINGS.items():
         spoil(audio_dir / "bob" / name)
-    tally = make(audio_dir, image_dir)
-    assert set(tally.failures) == {f"bob/{name}" for name in BAD_RECORDINGS}
-    assert all(reason.isprintable() for reason in tally.failures.values())
-    assert tally.recordings_made == 4
-    assert adds_up(tally, found=4 + len(BAD_RECORDINGS))
+    result = make(audio_dir, image_dir)
+    assert set(result.failures) == {f"bob/{name}" for name in BAD_RECORDINGS}
+    assert all(reason.isprintable() for reason in result.failures.values())
+    assert result.recordings_made == 4
+    assert adds_up(result, found=4 + len(BAD_RECORDINGS))
     assert len(jpgs(image_dir)) == 8
 
 
@@ -376,8 +375,8 @@ def test_a_bad_recording_is_tried_again_once_it_is_mended(audio_dir, image_dir):
     bad.write_text("no sound")
     assert len(make(audio_dir, image_dir).failures) == 1
     write_sound(bad, tone(400))
-    tally = make(audio_dir, image_dir)
-    assert (tally.failures, tally.recordings_made) == ({}, 1)
+    result = make(audio_dir, image_dir)
+    assert (result.failures, result.recordings_made) == ({}, 1)
 
 
 def test_a_decoder_that_crashes_takes_no_neighbour_along(audio_dir, image_dir, tmp_path):
@@ -411,9 +410,9 @@ def test_a_link_that_leads_back_up_is_not_followed_for_ever(audio_dir, image_dir
 @pytest.mark.parametrize("place", ["data_image", "alice/pictures"])
 def test_our_own_folder_inside_the_input_is_no_label(audio_dir, place):
     make(audio_dir, audio_dir / place)
-    tally = make(audio_dir, audio_dir / place)
-    assert (tally.recordings_made, tally.recordings_kept, tally.failures) == (0, 4, {})
-    assert set(tally.chunks) == {"alice", "bob"}
+    result = make(audio_dir, audio_dir / place)
+    assert (result.recordings_made, result.recordings_kept, result.failures) == (0, 4, {})
+    assert set(result.chunks) == {"alice", "bob"}
 
 
 @pytest.mark.parametrize("kind", ["bottlenecks", "classifier", "summaries"])

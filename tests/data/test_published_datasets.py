@@ -57,8 +57,8 @@ def test_a_recording_is_named_by_its_label_its_fold_and_its_file(urban, esc):
 
 
 def test_a_published_data_set_is_drawn_by_label(urban, tmp_path):
-    tally = make_pictures(urban, tmp_path / "images", recipe=RECIPE)
-    assert tally.recordings == {"dog_bark": 6, "siren": 6}
+    result = make_pictures(urban, tmp_path / "images", recipe=RECIPE)
+    assert result.recordings == {"dog_bark": 6, "siren": 6}
     assert (tmp_path / "images" / "dog_bark" / "fold1" / "100-0-0-0_00000.jpg").is_file()
     again = make_pictures(urban, tmp_path / "images", recipe=RECIPE)
     assert (again.recordings_made, again.recordings_kept) == (0, 12)
@@ -79,9 +79,9 @@ def test_recordings_in_no_fold_cannot_be_grouped_by_it(drawn, tmp_path):
 
 def test_a_file_that_the_table_names_and_that_is_missing_is_set_aside(urban, tmp_path):
     (urban / "audio" / "fold3" / "300-0-0-1.wav").unlink()
-    tally = make_pictures(urban, tmp_path / "images", recipe=RECIPE)
-    assert tally.recordings_made == 11
-    assert tally.failures == {"dog_bark/fold3/300-0-0-1.wav": "it cannot be read (No such file or directory)"}
+    result = make_pictures(urban, tmp_path / "images", recipe=RECIPE)
+    assert result.recordings_made == 11
+    assert result.failures == {"dog_bark/fold3/300-0-0-1.wav": "it cannot be read (No such file or directory)"}
 
 
 def test_a_published_data_set_may_be_trained_on_at_once(esc):

@@ -20,7 +20,6 @@ from audionet.evaluation.runs import read_runs
 from audionet.evaluation.scoring import score_sources
 from audionet.features.image_io import encode_jpg
 from audionet.models.classifier import Classifier
-from audionet.parallel import side_by_side
 from audionet.reports import examples
 from audionet.training.openset_fitting import Clips, fit_open_set
 
@@ -420,20 +419,6 @@ class TestFolders:
         classifier.recipe = None
         with pytest.raises(InputError, match="--image_dir"):
             score_sources(classifier, test_set.find_audio(spoken))
-
-    def test_a_crash_costs_one_recording(self, tmp_path):
-        tasks = [str(number) for number in range(6)]
-        done = dict(side_by_side(_crash_on_three, tasks, description="Crashing", jobs=2))
-        assert "crashed" in done.pop("3")
-        assert done == {task: task.upper() for task in tasks if task != "3"}
-
-
-def _crash_on_three(task: str) -> str:
-    if task == "3":
-        import os
-
-        os._exit(1)
-    return task.upper()
 
 
 @pytest.mark.slow

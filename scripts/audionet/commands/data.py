@@ -64,29 +64,32 @@ def make_data(options: DataMakerOptions) -> int:
     from audionet.data.preprocessing import make_pictures
     from audionet.evaluation.data_audit import audit_data  # half a second that --help should not wait for
 
-    tally = make_pictures(
+    result = make_pictures(
         options.audio_dir,
         options.image_dir,
         recipe=options.chosen_recipe(),
         jobs=options.jobs,
         keep_wav=options.keep_wav,
     )
-    for recording, reason in tally.failures.items():
+    for recording, reason in result.failures.items():
         log(f"Set aside: {printable(recording)}: {reason}")
-    for label, pictures in sorted(tally.chunks.items()):
-        minutes = tally.sound_seconds[label] / 60
-        print(f"{printable(label)}: {tally.recordings[label]} recordings, {minutes:.1f} minutes, {pictures} pictures")
-    if tally.recordings_made or tally.pictures_removed:
-        audit = audit_data(tally.notes, {recording: Path(recording).parts[0] for recording in tally.notes})
+    for label, pictures in sorted(result.chunks.items()):
+        minutes = result.sound_seconds[label] / 60
+        print(f"{printable(label)}: {result.recordings[label]} recordings, {minutes:.1f} minutes, {pictures} pictures")
+    if result.recordings_made or result.pictures_removed:
+        audit = audit_data(
+            result.chunk_stats, {recording: Path(recording).parts[0] for recording in result.chunk_stats}
+        )
         for fact in audit.facts:
             print(fact)
         for warning in audit.warnings:
             log(f"Note: {warning}")
     print(
-        f"{tally.recordings_made} recordings drawn, {tally.recordings_kept} unchanged, {len(tally.failures)} failed, "
-        f"{tally.pictures_removed} old pictures removed. Pictures: {printable(options.image_dir)}"
+        f"{result.recordings_made} recordings drawn, {result.recordings_kept} unchanged, "
+        f"{len(result.failures)} failed, {result.pictures_removed} old pictures removed. "
+        f"Pictures: {printable(options.image_dir)}"
     )
-    return EXIT_FAILED if tally.failures else 0
+    return EXIT_FAILED if result.failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:

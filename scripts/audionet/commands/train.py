@@ -56,7 +56,7 @@ def retrain(options: RetrainOptions) -> int:
     """Train, save and say how good it is; return 1 if any picture had to be set aside."""
     # NumPy, Pillow and the networks, which --help should not wait for.
     from audionet.data.dataset import read_dataset
-    from audionet.data.preprocessing import notes_of, pictures_for
+    from audionet.data.preprocessing import pictures_for, read_chunk_stats
     from audionet.evaluation import runs, summary
     from audionet.training import trainer, training_data, training_run
     from audionet.training.cross_validation import cross_validate
@@ -83,7 +83,7 @@ def retrain(options: RetrainOptions) -> int:
         course = trainer.Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir)
     with watch.stage("training"):
         learned = course.learn(course.material, summaries_dir=options.summaries_dir)
-    notes = notes_of(image_dir)
+    notes = read_chunk_stats(image_dir)
     with watch.stage("testing"):
         run = training_run.finish(
             learned.material,

@@ -3,7 +3,7 @@
     audio_dir/alice/monday.mp3  ->  image_dir/alice/monday_00000.jpg   (and monday_00000.wav, for listening)
     audio_dir/alice/old/a.flac  ->  image_dir/alice/old/a_00000.jpg
 
-or a data set as it is published, which `layouts` knows:
+or a data set as it is published, which `published_datasets` knows:
 
     audio_dir/audio/fold5/1.wav ->  image_dir/dog_bark/fold5/1_00000.jpg
 
@@ -15,11 +15,9 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from audionet.audio import decoding
 from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure_chunk_and_level
@@ -44,30 +42,31 @@ from audionet.files import (
     walk_files,
     write_bytes,
 )
-from audionet.parallel import process_pool
+from audionet.parallel import run_groups
 
 KIND = "pictures"
-LEDGER_NAME = "ledger.sqlite"
+CACHE_NAME = "ledger.sqlite"
 LONGEST_STEM_BYTES = 200  # leaves room for the chunk's number within the 255 bytes that file systems allow
 GROUP_BYTES = 4_000_000  # small recordings go to a process together, since handing over costs more than drawing one
+MOST_IN_GROUP = 64
 
 
 @dataclass
-class PictureTally:
+class PreprocessingResult:
     """What `make_pictures` did. The recordings made, kept and failed add up to those found."""
 
     recordings_made: int = 0
     recordings_kept: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     """Reason by recording, or by label for a label without any."""
-    chunks: Counter = field(default_factory=Counter)
+    chunks: Counter[str] = field(default_factory=Counter)
     """Pictures by label, those kept included."""
-    recordings: Counter = field(default_factory=Counter)
+    recordings: Counter[str] = field(default_factory=Counter)
     """Good recordings by label."""
-    sound_seconds: Counter = field(default_factory=Counter)
+    sound_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds of sound in them by label."""
-    notes: dict[str, list[ChunkStats]] = field(default_factory=dict)
-    """What was noted of each chunk of them, by recording."""
+    chunk_stats: dict[str, list[ChunkStats]] = field(default_factory=dict)
+    """What `measure_chunk` returned for each chunk of them, by recording."""
     pictures_removed: int = 0
 
 
@@ -78,6 +77,19 @@ class _Task:
     target: Path  # relative to image_dir, without the chunk's number and suffix
     stamp: FileStamp
 
+    def outputs(self, index: int) -> tuple[str, str]:
+        """Return the names of a chunk's jpg and wav below image_dir."""
+        return f"{self.target}_{index:05d}.jpg", f"{self.target}_{index:05d}.wav"
+
+
+class _Made(TypedDict):
+    """What was made of a recording, as the cache holds it."""
+
+    target: str
+    chunks: list[int]
+    seconds: float
+    notes: list[ChunkStats]
+
 
 def make_pictures(
     audio_dir: Path,
@@ -87,7 +99,7 @@ def make_pictures(
     labels: Sequence[Path] | None = None,
     jobs: int | None = None,
     keep_wav: bool = True,
-) -> PictureTally:
+) -> PreprocessingResult:
     """Bring `image_dir` up to date with the recordings in `audio_dir`.
 
     Args:
@@ -103,50 +115,39 @@ def make_pictures(
     """
     check_effects(recipe.sox_effects)
     recordings = _list_recordings(audio_dir, labels)
-    _claim(image_dir, audio_dir, recipe)
-    with FileCache(
-        image_dir / LEDGER_NAME, context=f"{recipe.fingerprint} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
-    ) as ledger:
-        tally = PictureTally()
-        expected: set[str] = set()  # pictures
-        good: set[str] = set()  # recordings
-        tasks = []
-        known = ledger.recall_all()
+    _mark_as_pictures(image_dir, audio_dir, recipe)
+    result = PreprocessingResult()
+    context = f"{recipe.fingerprint} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
+    with FileCache(image_dir / CACHE_NAME, context=context) as cache:
         on_disk = set(map(name_below(image_dir), walk_files(image_dir)))
-        for task in _plan(recordings, tally):
-            stamp, made = known.get(task.recording, (None, {}))
-            if stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
-                tally.recordings_kept += 1
-                _count(tally, task, made, expected)
-                good.add(task.recording)
-            else:
-                tasks.append(task)
-        for group in _make_all(tasks, image_dir, recipe, jobs, keep_wav):
-            finished = []
-            for task, made in group:
-                if isinstance(made, str):
-                    tally.failures[task.recording] = made
-                    continue
-                tally.recordings_made += 1
-                _count(tally, task, made, expected)
-                good.add(task.recording)
-                finished.append((task.recording, task.stamp, made))
-            ledger.note(finished)  # at once, so that a killed run loses no group that was finished
+        plan = list(_plan(recordings, result.failures))
+        made = _unchanged(plan, cache, on_disk, keep_wav)
+        result.recordings_kept = len(made)
+        tasks = [task for task in plan if task not in made]
+        for group in _draw_all(tasks, _Drawer(image_dir, recipe, keep_wav), jobs):
+            drawn = {task: one for task, one in group if not isinstance(one, str)}
+            result.failures |= {task.recording: one for task, one in group if isinstance(one, str)}
+            # At once, so that a killed run loses no group that was finished.
+            cache.note((task.recording, task.stamp, one) for task, one in drawn.items())
+            result.recordings_made += len(drawn)
+            made |= drawn
+        expected = {task.outputs(index)[0] for task, one in made.items() for index in one["chunks"]}
         if tasks or any(name.endswith(".jpg") and name not in expected for name in on_disk):
-            tally.pictures_removed = _remove_strangers(image_dir, expected)
+            result.pictures_removed = _remove_outdated(image_dir, expected)
         if not keep_wav:
             for jpg in expected:
                 (image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
-        ledger.forget(ledger.known_paths() - good)
-    return tally
+        cache.forget(cache.known_paths() - {task.recording for task in made})
+    _count(result, made)
+    return result
 
 
-def notes_of(image_dir: Path) -> dict[str, list[ChunkStats]]:
-    """Return what was noted of each recording's chunks when `image_dir` was made; empty for ordinary pictures."""
-    if not (image_dir / LEDGER_NAME).is_file():
+def read_chunk_stats(image_dir: Path) -> dict[str, list[ChunkStats]]:
+    """Return the statistics of chunks by recording, taken when `image_dir` was made; empty for ordinary pictures."""
+    if not (image_dir / CACHE_NAME).is_file():
         return {}
-    with FileCache(image_dir / LEDGER_NAME) as ledger:
-        return {recording: made["notes"] for recording, made in ledger.values().items() if made.get("notes")}
+    with FileCache(image_dir / CACHE_NAME) as cache:
+        return {recording: made["notes"] for recording, made in cache.values().items() if made.get("notes")}
 
 
 def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path, dict[str, str]]:
@@ -196,10 +197,10 @@ def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, labels: Sequence[
     """Draw recordings, and return the reason by recording for each that failed."""
     source = audio_dir if labels is None else labels[0]
     log(f"{printable(source)} holds recordings; their pictures are in {printable(target)}.")
-    tally = make_pictures(audio_dir, target, recipe=recipe, labels=labels)
-    for recording, reason in tally.failures.items():
+    result = make_pictures(audio_dir, target, recipe=recipe, labels=labels)
+    for recording, reason in result.failures.items():
         log(f"Set aside: {printable(recording)}: {reason}")
-    return tally.failures
+    return result.failures
 
 
 def _place_beside(audio_dir: Path, recipe: Recipe | None) -> tuple[Path, Recipe | None]:
@@ -220,7 +221,7 @@ def _place_beside(audio_dir: Path, recipe: Recipe | None) -> tuple[Path, Recipe 
     return next((place for place in places if not place.exists()), places[-1]), None
 
 
-def _claim(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
+def _mark_as_pictures(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
     mark = read_mark(image_dir)
     is_ours = mark is not None and mark["kind"] == KIND
     if image_dir.exists() and not is_ours and (not image_dir.is_dir() or any(image_dir.iterdir())):
@@ -239,22 +240,22 @@ def _list_recordings(audio_dir: Path, labels: Sequence[Path] | None) -> dict[str
     Raises:
         InputError: there is no label folder, or a published data set has a table that cannot be read.
     """
-    layout = find_published_dataset(audio_dir) if labels is None else None
-    if layout is None:
+    published = find_published_dataset(audio_dir) if labels is None else None
+    if published is None:
         labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
         name_of = name_below(audio_dir)
         return {label.name: {name_of(path): path for path in decoding.find_recordings(label)} for label in labels}
     by_label: dict[str, dict[str, Path]] = {}
-    for recording, path in listed_recordings(audio_dir, layout).items():
+    for recording, path in listed_recordings(audio_dir, published).items():
         by_label.setdefault(Path(recording).parts[0], {})[recording] = path
     return by_label
 
 
-def _plan(recordings: Mapping[str, Mapping[str, Path]], tally: PictureTally) -> Iterator[_Task]:
-    """Yield what would have to be done if nothing had been done yet, and count what cannot be done."""
+def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]) -> Iterator[_Task]:
+    """Yield what would have to be done if nothing had been done yet, and add what cannot be done to `failures`."""
     for label, files in recordings.items():
         if not files:
-            tally.failures[label] = "the label folder holds no recording; add some or remove the folder"
+            failures[label] = "the label folder holds no recording; add some or remove the folder"
         names = set(map(Path, files))
         stems = Counter(name.with_suffix("") for name in names)
         for recording, path in files.items():
@@ -265,7 +266,7 @@ def _plan(recordings: Mapping[str, Mapping[str, Path]], tally: PictureTally) -> 
             try:
                 stamp = file_stamp(path)
             except OSError as error:
-                tally.failures[recording] = f"it cannot be read ({error.strerror})"
+                failures[recording] = f"it cannot be read ({error.strerror})"
                 continue
             yield _Task(path, recording, Path(recording).with_name(_shortened(name)), stamp)
 
@@ -277,78 +278,48 @@ def _shortened(name: str) -> str:
     return f"{encoded[: LONGEST_STEM_BYTES - 17].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
-def _outputs(task: _Task, index: int) -> tuple[str, str]:
-    stem = f"{task.target}_{index:05d}"
-    return f"{stem}.jpg", f"{stem}.wav"
-
-
-def _is_complete(task: _Task, made: dict, on_disk: set[str], keep_wav: bool) -> bool:
+def _is_complete(task: _Task, made: _Made, on_disk: set[str], keep_wav: bool) -> bool:
     if made["target"] != str(task.target):
         return False
-    outputs = (_outputs(task, index) for index in made["chunks"])
+    outputs = map(task.outputs, made["chunks"])
     return all(jpg in on_disk and (wav in on_disk or not keep_wav) for jpg, wav in outputs)
 
 
-def _count(tally: PictureTally, task: _Task, made: dict, expected: set[str]) -> None:
-    label = Path(task.recording).parts[0]
-    tally.recordings[label] += 1
-    tally.chunks[label] += len(made["chunks"])
-    tally.sound_seconds[label] += made["seconds"]
-    tally.notes[task.recording] = made["notes"]
-    expected.update(_outputs(task, index)[0] for index in made["chunks"])
+def _unchanged(plan: Sequence[_Task], cache: FileCache, on_disk: set[str], keep_wav: bool) -> dict[_Task, _Made]:
+    cached = cache.recall_all()
+    unchanged = {}
+    for task in plan:
+        stamp, made = cached.get(task.recording, (None, None))
+        if made is not None and stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
+            unchanged[task] = made
+    return unchanged
 
 
-def _make_all(
-    tasks: list[_Task], image_dir: Path, recipe: Recipe, jobs: int | None, keep_wav: bool
-) -> Iterator[list[tuple[_Task, dict | str]]]:
+def _count(result: PreprocessingResult, made: Mapping[_Task, _Made]) -> None:
+    for task, one in made.items():
+        label = Path(task.recording).parts[0]
+        result.recordings[label] += 1
+        result.chunks[label] += len(one["chunks"])
+        result.sound_seconds[label] = result.sound_seconds.get(label, 0.0) + one["seconds"]
+        result.chunk_stats[task.recording] = one["notes"]
+
+
+def _draw_all(
+    tasks: Sequence[_Task], drawer: "_Drawer", jobs: int | None
+) -> Iterator[Sequence[tuple[_Task, _Made | str]]]:
     """Yield groups of tasks, each task with what was made of it or why nothing was, in order of completion."""
-    if not tasks:
-        return
     groups = _grouped(sorted(tasks, key=lambda task: task.stamp[0], reverse=True))
-    work = (image_dir, recipe, keep_wav)
-    total = sum(task.stamp[0] for task in tasks)
-    crashed = []
-    with progress_bar(total=total, description="Drawing", unit="B") as bar:
-        with process_pool(min(jobs or os.cpu_count() or 1, len(groups))) as pool:
-            for group, future in _completed(pool, groups, work):
-                try:
-                    yield list(zip(group, future.result(), strict=True))
-                except BrokenProcessPool:
-                    crashed.extend(group)
-                    continue
-                bar.update(sum(task.stamp[0] for task in group))
-        for task in crashed:
-            # A decoder crashed and took its neighbours along. Alone, each one shows whether it was the cause.
-            with process_pool(1) as pool:
-                try:
-                    yield [(task, pool.submit(_make_group, [task], *work).result()[0])]
-                except BrokenProcessPool:
-                    yield [(task, "a decoder crashed on it; remove it or convert it to wav")]
-            bar.update(task.stamp[0])
+    with progress_bar(total=sum(task.stamp[0] for task in tasks), description="Drawing", unit="B") as bar:
+        for group in run_groups(drawer.draw, groups, jobs=jobs, in_order=False):
+            yield group
+            bar.update(sum(task.stamp[0] for task, _ in group))
 
 
-def _completed(pool: ProcessPoolExecutor, groups: list[list[_Task]], work: tuple) -> Iterator[tuple[list, Future]]:
-    futures: dict[Future, list[_Task]] = {}
-    try:
-        for group in groups:
-            try:
-                futures[pool.submit(_make_group, group, *work)] = group
-            except BrokenProcessPool as error:
-                refused: Future = Future()
-                refused.set_exception(error)
-                futures[refused] = group
-        for future in as_completed(futures):
-            yield futures[future], future
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-def _grouped(tasks: list[_Task]) -> list[list[_Task]]:
+def _grouped(tasks: Sequence[_Task]) -> list[list[_Task]]:
     groups: list[list[_Task]] = []
     room = 0
     for task in tasks:
-        if room < task.stamp[0] or len(groups[-1]) >= 64:
+        if room < task.stamp[0] or len(groups[-1]) >= MOST_IN_GROUP:
             groups.append([])
             room = GROUP_BYTES
         groups[-1].append(task)
@@ -356,52 +327,48 @@ def _grouped(tasks: list[_Task]) -> list[list[_Task]]:
     return groups
 
 
-def _make_group(tasks: list[_Task], image_dir: Path, recipe: Recipe, keep_wav: bool) -> list[dict | str]:
-    parent = os.getppid()
-    made: list[dict | str] = []
-    for task in tasks:
-        if os.getppid() != parent:  # killed: whoever starts the work again must not find us at it
-            break
-        made.append(_make_or_explain(task, image_dir, recipe, keep_wav))
-    return made
+@dataclass(frozen=True)
+class _Drawer:
+    image_dir: Path
+    recipe: Recipe
+    keep_wav: bool
+
+    def draw(self, task: _Task) -> _Made | str:
+        """Write the pictures of a recording, and return what was made or the reason why nothing was."""
+        try:
+            return self._draw(task)
+        except RecordingError as error:
+            return str(error)
+        except OSError as error:
+            if disk_is_full(error):
+                raise
+            return f"{printable(error.filename or task.source)}: {error.strerror}"
+
+    def _draw(self, task: _Task) -> _Made:
+        made = _Made(target=str(task.target), chunks=[], seconds=0.0, notes=[])
+        recipe_json = self.recipe.to_json()
+        for chunk in chunks_by_recipe(task.source, self.recipe):
+            jpg, wav = (self.image_dir / name for name in task.outputs(chunk.index))
+            stats, level_dbfs = measure_chunk_and_level(chunk)
+            about = {
+                "recording": task.recording,
+                "offset_seconds": round(chunk.offset_seconds, 6),
+                "seconds": round(chunk.seconds, 6),
+                "level_dbfs": level_dbfs,
+                "recipe": recipe_json,
+            }
+            content = encode_jpg(draw(chunk.samples, self.recipe), quality=self.recipe.jpg_quality, about=about)
+            if self.keep_wav:
+                write_wav(wav, chunk.samples, sample_rate_hz=self.recipe.sample_rate_hz)
+            write_bytes(jpg, content)
+            made["chunks"].append(chunk.index)
+            made["seconds"] += chunk.seconds
+            made["notes"].append(stats)
+        return made
 
 
-def _make_or_explain(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict | str:
-    try:
-        return _make(task, image_dir, recipe, keep_wav)
-    except RecordingError as error:
-        return str(error)
-    except OSError as error:
-        if disk_is_full(error):
-            raise
-        return f"{printable(error.filename or task.source)}: {error.strerror}"
-
-
-def _make(task: _Task, image_dir: Path, recipe: Recipe, keep_wav: bool) -> dict:
-    made: dict[str, Any] = {"target": str(task.target), "chunks": [], "seconds": 0.0, "notes": []}
-    recipe_json = recipe.to_json()
-    for chunk in chunks_by_recipe(task.source, recipe):
-        jpg, wav = (image_dir / name for name in _outputs(task, chunk.index))
-        note, level_dbfs = measure_chunk_and_level(chunk)
-        about = {
-            "recording": task.recording,
-            "offset_seconds": round(chunk.offset_seconds, 6),
-            "seconds": round(chunk.seconds, 6),
-            "level_dbfs": level_dbfs,
-            "recipe": recipe_json,
-        }
-        content = encode_jpg(draw(chunk.samples, recipe), quality=recipe.jpg_quality, about=about)
-        if keep_wav:
-            write_wav(wav, chunk.samples, sample_rate_hz=recipe.sample_rate_hz)
-        write_bytes(jpg, content)
-        made["chunks"].append(chunk.index)
-        made["seconds"] += chunk.seconds
-        made["notes"].append(note)
-    return made
-
-
-def _remove_strangers(image_dir: Path, expected: set[str]) -> int:
-    """Remove pictures of ours that no recording stands behind any more; what a person put there stays."""
+def _remove_outdated(image_dir: Path, expected: set[str]) -> int:
+    """Remove pictures of ours whose recording or chunk is gone; what a person put there stays."""
     removed = 0
     name_of = name_below(image_dir)
     for path in list(walk_files(image_dir)):

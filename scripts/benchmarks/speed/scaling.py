@@ -50,9 +50,9 @@ def draw_short(workload: Workload, share: int) -> Competitor:
 def draw_nothing(workload: Workload, share: int) -> Competitor:
     """Draw wavs of one second that are drawn already."""
     source = _share(workload, workload.short_recordings, share)
-    image_dir, tally = workload.drawn(source)
+    image_dir, result = workload.drawn(source)
     command = script("data_maker.py", "--audio_dir", source, "--image_dir", image_dir, "--no-keep_wav")
-    return Competitor(OURS, sum(tally.recordings.values()), command)
+    return Competitor(OURS, sum(result.recordings.values()), command)
 
 
 def compute(workload: Workload, share: int) -> Competitor:

@@ -10,7 +10,7 @@ from typing import Any
 
 from audionet.audio.decoding import find_recordings
 from audionet.console import log
-from audionet.data.preprocessing import PictureTally, make_pictures
+from audionet.data.preprocessing import PreprocessingResult, make_pictures
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import find_recipe
 from audionet.files import printable, walk_files, write_bytes
@@ -87,10 +87,10 @@ class Workload:
         if self.audio_dir is None:
             count = max(2, round(60 * self.sizes.long_minutes / LONG_SECONDS))
             return self.recordings("long", count, seconds=60 * self.sizes.long_minutes / count, suffix=".mp3")
-        tally = make_pictures(self.audio_dir, self.folder / "user_image", recipe=find_recipe("default"))
-        for recording, reason in tally.failures.items():
+        result = make_pictures(self.audio_dir, self.folder / "user_image", recipe=find_recipe("default"))
+        for recording, reason in result.failures.items():
             log(f"Set aside: {printable(recording)}: {reason}")
-        good = [self.audio_dir / recording for recording in sorted(tally.notes)]
+        good = [self.audio_dir / recording for recording in sorted(result.chunk_stats)]
         synthetic_data.link_files(good, self.audio_dir, self.folder / "user")
         return self.folder / "user"
 
@@ -129,9 +129,10 @@ class Workload:
 
     def shortest(self, source: Path, seconds: float) -> tuple[Path, float]:
         """Return links to the shortest recordings of a folder that make up some seconds of sound, and their seconds."""
-        tally = self.drawn(source)[1]
+        result = self.drawn(source)[1]
         lengths = {
-            recording: sum(note["measures"]["seconds"] for note in notes) for recording, notes in tally.notes.items()
+            recording: sum(stats["measures"]["seconds"] for stats in chunks)
+            for recording, chunks in result.chunk_stats.items()
         }
         chosen: list[str] = []
         for recording in sorted(lengths, key=lambda name: lengths[name]):
@@ -141,7 +142,7 @@ class Workload:
         synthetic_data.link_files([source / recording for recording in chosen], source, folder)
         return folder, sum(lengths[name] for name in chosen)
 
-    def drawn(self, source: Path) -> tuple[Path, PictureTally]:
+    def drawn(self, source: Path) -> tuple[Path, PreprocessingResult]:
         """Return the pictures of a folder of recordings, without wavs, and what was found there."""
         image_dir = self.folder / f"{source.name}_image"
         return image_dir, make_pictures(source, image_dir, recipe=find_recipe("default"), keep_wav=False)

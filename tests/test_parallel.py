@@ -1,0 +1,63 @@
+import importlib
+import os
+import time
+
+import pytest
+
+from audionet import parallel
+from audionet.parallel import CRASHED, PRELOADED, run_groups, side_by_side
+
+
+def upper_but_crash_on_three(task: str) -> str:
+    if task == "3":
+        os._exit(1)
+    return task.upper()
+
+
+def sleep_and_return(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def fail_on_two(task: int) -> int:
+    if task == 2:
+        raise OSError(28, "No space left on device")
+    return task
+
+
+@pytest.mark.parametrize("module", PRELOADED)
+def test_what_workers_preload_can_be_imported(module):
+    importlib.import_module(module)
+
+
+def test_a_crash_costs_one_task_and_leaves_the_order(monkeypatch):
+    monkeypatch.setattr(parallel, "GROUPS_AHEAD", 2)
+    tasks = [str(number) for number in range(20)]
+    done = list(side_by_side(upper_but_crash_on_three, tasks, description="Crashing", jobs=2))
+    assert [task for task, _ in done] == tasks
+    assert dict(done) == {task: CRASHED if task == "3" else task.upper() for task in tasks}
+
+
+def test_a_crash_within_a_group_costs_one_task_of_it():
+    groups = [["1", "2"], ["3", "4"], ["5"]]
+    done = [pair for group in run_groups(upper_but_crash_on_three, groups, jobs=1, in_order=False) for pair in group]
+    assert sorted(done) == [("1", "1"), ("2", "2"), ("3", CRASHED), ("4", "4"), ("5", "5")]
+
+
+def test_groups_come_in_their_order_or_as_they_are_done():
+    groups = [[1.0], [0.0], [0.01]]
+    in_order = run_groups(sleep_and_return, groups, jobs=2, in_order=True)
+    assert [group[0][1] for group in in_order] == [1.0, 0.0, 0.01]
+    as_done = run_groups(sleep_and_return, groups, jobs=2, in_order=False)
+    assert next(as_done) == [(0.0, 0.0)]
+    as_done.close()
+
+
+def test_an_error_of_the_work_ends_it():
+    with pytest.raises(OSError, match="No space"):
+        list(run_groups(fail_on_two, [[number] for number in range(50)], jobs=1, in_order=True))
+
+
+def test_no_task_starts_no_process(monkeypatch):
+    monkeypatch.setattr(parallel, "process_pool", None)
+    assert list(side_by_side(fail_on_two, [], description="Nothing", jobs=None)) == []
