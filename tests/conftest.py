@@ -23,6 +23,8 @@ RATE_HZ = 16_000
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+pytest_plugins = ["app_client"]
+
 hypothesis.settings.register_profile("suite", deadline=None, database=None, max_examples=50, derandomize=True)
 hypothesis.settings.load_profile("suite")
 

@@ -9,11 +9,11 @@ import soundfile
 
 pytest.importorskip("selenium", reason="selenium is not installed: make test installs it")
 
+from app_client import served
 from browsing import SIZES, open_browser, requested, show, width_needed
 from conftest import SAMPLE_AUDIO, names_below, tone, voice, write_sound
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
-from test_routes import served
 
 pytestmark = pytest.mark.slow
 

@@ -12,12 +12,8 @@ from audionet.app.sandbox import CrashError, Limits, OvertimeError, SandboxedWor
 from audionet.errors import RecordingError
 
 
-def double(*, number: int) -> int:
+def double(number: int) -> int:
     return 2 * number
-
-
-def process_id() -> int:
-    return os.getpid()
 
 
 def die() -> None:
@@ -51,37 +47,31 @@ def write_much() -> str:
     return "written"
 
 
-TASKS = {
-    task.__name__: task
-    for task in (double, process_id, die, sleep_with_a_child, find_fault, stumble, fill_memory, write_much)
-}
-
-
 @pytest.fixture(scope="module")
-def apart():
-    with SandboxedWorker(TASKS, Limits(seconds=2.0, file_bytes=1 << 20)) as apart:
-        yield apart
+def worker():
+    with SandboxedWorker(Limits(seconds=2.0, file_bytes=1 << 20)) as worker:
+        yield worker
 
 
-def test_work_is_done_in_one_other_process(apart):
-    assert apart.do("double", number=21) == 42
-    assert apart.do("process_id") == apart.do("process_id") == apart.process_id != os.getpid()
+def test_work_is_done_in_one_other_process(worker):
+    assert worker.run(double, number=21) == 42
+    assert worker.run(os.getpid) == worker.run(os.getpid) != os.getpid()
 
 
-def test_a_crash_ends_only_its_own_work(apart):
+def test_a_crash_ends_only_its_own_work(worker):
     with pytest.raises(CrashError, match="ended the process"):
-        apart.do("die")
-    assert apart.do("double", number=2) == 4
+        worker.run(die)
+    assert worker.run(double, number=2) == 4
 
 
-def test_work_that_takes_too_long_is_ended_with_its_children_and_its_scratch(apart, tmp_path):
+def test_work_that_takes_too_long_is_ended_with_its_children_and_its_scratch(worker, tmp_path):
     with pytest.raises(OvertimeError, match="longer than 2 s"):
-        apart.do("sleep_with_a_child", note=str(tmp_path / "child"))
+        worker.run(sleep_with_a_child, note=str(tmp_path / "child"))
     child = int((tmp_path / "child").read_text())
     while is_running(child):  # until the system has got round to it
         time.sleep(0.01)
-    assert not list(apart.scratch.iterdir())
-    assert apart.do("double", number=3) == 6
+    assert not list(worker.scratch.iterdir())
+    assert worker.run(double, number=3) == 6
 
 
 def is_running(process: int) -> bool:
@@ -94,26 +84,26 @@ def is_running(process: int) -> bool:
 @pytest.mark.parametrize(
     ("task", "kind", "words"),
     [
-        ("find_fault", RecordingError, "This is silent."),
-        ("stumble", RuntimeError, "ZeroDivisionError: a fault of ours"),
-        ("fill_memory", CrashError, "more memory"),
+        (find_fault, RecordingError, "This is silent."),
+        (stumble, RuntimeError, "ZeroDivisionError: a fault of ours"),
+        (fill_memory, CrashError, "more memory"),
     ],
 )
-def test_a_fault_is_told_and_the_process_goes_on(apart, task, kind, words):
-    before = apart.do("process_id")
+def test_a_fault_is_told_and_the_process_goes_on(worker, task, kind, words):
+    before = worker.run(os.getpid)
     with pytest.raises(kind, match=words):
-        apart.do(task)
-    assert apart.do("process_id") == before
+        worker.run(task)
+    assert worker.run(os.getpid) == before
 
 
-def test_a_file_beyond_its_limit_cannot_be_written(apart):
-    assert apart.do("write_much") == "File too large"
+def test_a_file_beyond_its_limit_cannot_be_written(worker):
+    assert worker.run(write_much) == "File too large"
 
 
-def test_many_who_ask_at_once_all_get_their_own_answer(apart):
+def test_many_who_ask_at_once_all_get_their_own_answer(worker):
     answers = {}
     threads = [
-        threading.Thread(target=lambda number=number: answers.update({number: apart.do("double", number=number)}))
+        threading.Thread(target=lambda number=number: answers.update({number: worker.run(double, number)}))
         for number in range(20)
     ]
     for thread in threads:
@@ -124,7 +114,7 @@ def test_many_who_ask_at_once_all_get_their_own_answer(apart):
 
 
 def test_closing_removes_everything():
-    apart = SandboxedWorker(TASKS, Limits())
-    process = apart.do("process_id")
-    apart.close()
-    assert not apart.scratch.exists() and not is_running(process)
+    worker = SandboxedWorker(Limits())
+    process = worker.run(os.getpid)
+    worker.close()
+    assert not worker.scratch.exists() and not is_running(process)

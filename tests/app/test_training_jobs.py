@@ -2,27 +2,27 @@ import json
 
 import pytest
 
-from audionet.app.training_jobs import TrainingJob, check_teachable, held_out_arguments, outcome_in_words
+from audionet.app.training_jobs import TrainingJob, check_trainable, outcome_in_words, split_arguments
 from audionet.app.users import RefusedError
 
 
 def test_bars_of_a_training_become_words_and_a_share():
-    lesson = TrainingJob()
+    job = TrainingJob()
     seen = []
     for line in ("Drawing:  25%|##5  | 1/4", "Drawing: 100%|#####| 4/4", "Bottlenecks:   0%| | 0/9", "some words"):
-        lesson.note(line)
-        seen.append((lesson.words, lesson.share))
+        job.read_line(line)
+        seen.append((job.words, job.share))
     looking = "Looking at the pictures"
     drawing = "Drawing pictures of the clips"
     assert seen == [(drawing, 0.25), (drawing, None), (looking, 0.0), (looking, 0.0)]
-    lesson.note("Bottlenecks: 100%|####| 9/9")
-    assert (lesson.words, lesson.share) == ("Training and measuring", None)
+    job.read_line("Bottlenecks: 100%|####| 9/9")
+    assert (job.words, job.share) == ("Training and measuring", None)
 
 
 @pytest.mark.parametrize("labels", [{}, {"alice": ["001.wav"]}, {"alice": ["001.wav"], "_unknown_": ["001.wav"]}])
 def test_one_label_is_nothing_to_tell_apart(labels):
     with pytest.raises(RefusedError, match="two labels or more"):
-        check_teachable(labels)
+        check_trainable(labels)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_one_label_is_nothing_to_tell_apart(labels):
 )
 def test_few_clips_are_all_used_for_training(fewest, options):
     labels = {"alice": ["clip"] * fewest, "bob": ["clip"] * 9, "_unknown_": []}
-    assert " ".join(held_out_arguments(labels)) == options
+    assert " ".join(split_arguments(labels)) == options
 
 
 def test_an_outcome_is_told_with_its_doubt(tmp_path):

@@ -1,11 +1,11 @@
-"""Who may come in, and with how much: the checks that every request passes before anything reads it.
+"""Access: the checks that every request passes before a route reads it.
 
-    loopback   by default the page is for this machine alone; a name that leads here from elsewhere is turned away
-    origin     other pages in the same browser may not ask in the visitor's name
-    token      where the page is open to other machines, only who knows the token comes in
-    size       a body larger than it may be is not read to its end, one that trickles in is given up
+    loopback   by default the page is for this machine alone; requests under another host name are refused (403)
+    origin     pages of other sites in the same browser may not send requests (403)
+    token      where the page is open to other machines, requests need the token (401)
+    size       a body that is larger than it may be (413) or takes too long to arrive (408) is not read to its end
 
-Every answer tells the browser to ask nobody else for anything.
+Every answer tells the browser to load nothing from elsewhere.
 """
 
 import contextlib
@@ -23,9 +23,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_COOKIE = "audionet_token"
-VISITOR_COOKIE = "audionet_visitor"
+USER_COOKIE = "audionet_visitor"
 YEAR_SECONDS = 365 * 24 * 3600
-POURED_SECONDS = 10.0  # for what a client goes on sending although it will be refused
+SHORTEST_SECRET = 32  # characters
+DRAIN_SECONDS = 10.0  # for what a client goes on sending although it will be refused
 CLOSE = {"connection": "close"}
 OPEN_PATHS = frozenset({"/health"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -44,11 +45,11 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class AccessRules:
-    """What the gate lets in.
+    """Which requests are let in.
 
     Attributes:
         host: the address that the page is served at.
-        token: what a visitor must know, or None where everybody on this machine may come in.
+        token: what a user must know, or None where everybody on this machine may use the page.
         most_bytes: of a body.
         body_seconds: that a body may take to arrive.
     """
@@ -63,8 +64,8 @@ class AccessMiddleware:
     """The checks, as a layer around the application.
 
     Args:
-        app: what lies behind the gate.
-        rules: what it lets in.
+        app: the application.
+        rules: which requests it gets.
     """
 
     def __init__(self, app: ASGIApp, rules: AccessRules):
@@ -72,36 +73,28 @@ class AccessMiddleware:
         self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that may not come in; let the others pass, with a secret for each new visitor."""
+        """Refuse a request or pass it on, with the user's secret in its state: that of the cookie, or a new one."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         cookies = cookies_of(headers.get("cookie", ""))
-        query = QueryParams(scope["query_string"])
-        refusal = self._refusal(scope, headers, cookies, query)
-        secret = cookies.get(VISITOR_COOKIE, "")
-        is_new = len(secret) < 32
-        scope.setdefault("state", {})["visitor_secret"] = secret = secrets.token_urlsafe(32) if is_new else secret
+        refusal = self._refusal(scope, headers, cookies, QueryParams(scope["query_string"]))
+        secret = cookies.get(USER_COOKIE, "")
+        is_new = len(secret) < SHORTEST_SECRET
+        secret = secrets.token_urlsafe(32) if is_new else secret
+        scope.setdefault("state", {})["user_secret"] = secret
         body = _Body(receive, self._rules)
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answered = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    answered.setdefault(name, value)
-                if is_new and refusal is None and answered.get("content-type", "").startswith("text/html"):
-                    answered.append("set-cookie", cookie_text(VISITOR_COOKIE, secret))
-            await send(message)
-
+        new_cookie = cookie_text(USER_COOKIE, secret) if is_new and refusal is None else None
+        answer = _Answer(send, new_cookie=new_cookie)
         if refusal is not None:
-            await body.pour_away()
-            await refusal(scope, receive, send_with_headers)
+            await body.drain()
+            await refusal(scope, receive, answer.send)
             return
-        await self._app(scope, body.receive, send_with_headers)
+        await self._app(scope, body.receive, answer.send)
 
     def _refusal(self, scope: Scope, headers: Headers, cookies: dict[str, str], query: QueryParams) -> Response | None:
-        """Return the answer to who may not come in, or None."""
+        """Return the answer to a request that is refused, or None."""
         rules = self._rules
         if is_loopback(rules.host) and host_name(headers.get("host", "")) not in LOOPBACK_NAMES:
             return problem(403, "This page is for this machine alone. Open it at http://127.0.0.1 with its port.")
@@ -114,7 +107,7 @@ class AccessMiddleware:
             return None
         given = headers.get("authorization", "").removeprefix("Bearer ").strip()
         if "token" in query and _is_same(query["token"], rules.token):
-            return _come_in(scope, rules.token)
+            return _redirect_with_cookie(scope, rules.token)
         if _is_same(given, rules.token) or _is_same(cookies.get(TOKEN_COOKIE, ""), rules.token):
             return None
         return problem(
@@ -125,21 +118,38 @@ class AccessMiddleware:
         )
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """Sends an answer with the headers that every answer has."""
+
+    downstream: Send
+    new_cookie: str | None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            if self.new_cookie and headers.get("content-type", "").startswith("text/html"):
+                headers.append("set-cookie", self.new_cookie)
+        await self.downstream(message)
+
+
 class _Body:
-    """A body that is read only so far and waited for only so long."""
+    """A request's body, read up to a size and a moment."""
 
     def __init__(self, receive: Receive, rules: AccessRules):
         self._receive = receive
         self._rules = rules
         self._bytes = 0
         self._is_whole = False
-        self._last_moment = time.monotonic() + rules.body_seconds
+        self._deadline = time.monotonic() + rules.body_seconds
 
     async def receive(self) -> Message:
         if self._is_whole:
             return await self._receive()
         try:
-            with anyio.fail_after(max(0.0, self._last_moment - time.monotonic())):
+            with anyio.fail_after(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(
@@ -151,18 +161,18 @@ class _Body:
             raise HTTPException(413, _too_large(self._rules.most_bytes), CLOSE)
         return message
 
-    async def pour_away(self) -> None:
-        """Read what follows, so that a client that sends first and listens later hears the answer."""
-        with contextlib.suppress(HTTPException, TimeoutError), anyio.fail_after(POURED_SECONDS):
+    async def drain(self) -> None:
+        """Read and drop what follows, so that a client that sends everything before it reads gets the answer."""
+        with contextlib.suppress(HTTPException, TimeoutError), anyio.fail_after(DRAIN_SECONDS):
             while not self._is_whole:
                 self._bytes = 0
                 if (await self.receive())["type"] == "http.disconnect":
                     return
 
 
-def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return the answer to a request that cannot be met: a JSON object whose `detail` says why and what to do."""
-    return JSONResponse({"detail": sentence}, status, headers)
+    return JSONResponse({"detail": detail}, status, headers)
 
 
 def is_loopback(host: str) -> bool:
@@ -195,7 +205,7 @@ def cookie_text(name: str, value: str) -> str:
 
 
 def _is_own_page(scope: Scope, headers: Headers) -> bool:
-    """Tell whether a request that changes or computes something was sent by a program or by our own page."""
+    """Tell whether a request reads only, or was sent by a program or by our own page."""
     if scope["method"] in ("GET", "HEAD"):
         return True
     origin = headers.get("origin")
@@ -206,8 +216,8 @@ def _is_same(given: str, token: str) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def _come_in(scope: Scope, token: str) -> Response:
-    """Keep the token in a cookie and take it out of the address, where others could read it."""
+def _redirect_with_cookie(scope: Scope, token: str) -> Response:
+    """Put the token into a cookie and take it out of the address, where others could read it."""
     response = RedirectResponse("/" + scope["path"].lstrip("/"), 303)
     response.headers.append("set-cookie", cookie_text(TOKEN_COOKIE, token))
     return response

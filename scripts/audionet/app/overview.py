@@ -1,11 +1,11 @@
-"""A whole sound at a glance: how loud and how high it is at a few thousand moments, whatever its length.
+"""The overview of a whole recording: loudness and mel spectrogram in at most a few thousand columns.
 
-    glance = Glance()
+    overview = Overview()
     for block in read_blocks(path, sample_rate_hz=RATE_HZ):
-        glance.add(block)
-    glance.loudness(), glance.spectrogram()
+        overview.add(block)
+    overview.loudness(), overview.spectrogram()
 
-Memory does not grow with the sound: where there are too many moments, every two become one.
+Memory does not grow with the recording: where there are too many columns, every two become one.
 """
 
 import functools
@@ -15,8 +15,8 @@ import numpy as np
 from audionet.features.spectrogram import decibels, mel_filters, power_spectra
 
 RATE_HZ = 16_000
-MOST_MOMENTS = 2048
-FINEST_SAMPLES = 128  # 8 ms, half of what an eye tells apart in a plot of a second
+MOST_COLUMNS = 2048
+FINEST_SAMPLES = 128  # 8 ms, half of what can be told apart in a plot of one second
 PIECE_SAMPLES = 65_536  # 4 s, so that the seams between pieces are too few to be seen
 WINDOW_SAMPLES = 1024
 BANDS = 96
@@ -24,62 +24,62 @@ RANGE_DB = 70.0
 
 
 class Overview:
-    """Gathers the moments of a sound, block by block.
+    """Gathers loudness and spectrogram of a recording, block by block.
 
     Attributes:
-        samples: how many there were so far.
+        samples: how many were added so far.
     """
 
     def __init__(self) -> None:
         self.samples = 0
-        self._moment_samples = FINEST_SAMPLES
-        self._rest = np.empty(0, np.float32)
+        self._column_samples = FINEST_SAMPLES
+        self._pending = np.empty(0, np.float32)
         self._peaks = np.empty(0, np.float32)
         self._power = np.empty((0, BANDS), np.float32)
 
     @property
     def seconds(self) -> float:
-        """How long the sound was so far."""
+        """Length of what was added so far."""
         return self.samples / RATE_HZ
 
     def add(self, block: np.ndarray) -> None:
-        """Take in the next samples, float32, shape (n,), in -1..1, at `RATE_HZ`."""
+        """Add the next samples, float32, shape (n,), in -1..1, at `RATE_HZ`."""
         self.samples += len(block)
-        self._rest = np.concatenate([self._rest, block])
-        while len(self._rest) >= (piece := max(PIECE_SAMPLES, self._moment_samples)):
-            self._measure(self._rest[:piece])
-            self._rest = self._rest[piece:]
+        self._pending = np.concatenate([self._pending, block])
+        while len(self._pending) >= (piece := max(PIECE_SAMPLES, self._column_samples)):
+            self._measure(self._pending[:piece])
+            self._pending = self._pending[piece:]
 
     def loudness(self) -> np.ndarray:
-        """Return the highest sample of each moment, float32, shape (moments,), in 0..1."""
+        """Return the peak of each column, float32, shape (columns,), in 0..1."""
         return self._whole()[0]
 
     def spectrogram(self) -> np.ndarray:
-        """Return the mel spectrogram, uint8, shape (BANDS, moments); the lowest band is the last row."""
+        """Return the mel spectrogram, uint8, shape (BANDS, columns); the lowest band is the last row."""
         return np.round(255 * decibels(self._whole()[1].T, RANGE_DB)[::-1]).astype(np.uint8)
 
     def _whole(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the moments so far and those of the samples that do not fill a piece yet."""
-        if not len(self._rest):
+        """Return peaks and power of all samples, those that do not fill a piece yet included."""
+        if not len(self._pending):
             return self._peaks, self._power
-        peaks, power = self._moments_of(self._rest)
+        peaks, power = self._columns_of(self._pending)
         return np.concatenate([self._peaks, peaks]), np.concatenate([self._power, power])
 
     def _measure(self, samples: np.ndarray) -> None:
-        peaks, power = self._moments_of(samples)
+        peaks, power = self._columns_of(samples)
         self._peaks = np.concatenate([self._peaks, peaks])
         self._power = np.concatenate([self._power, power])
-        while len(self._peaks) > MOST_MOMENTS:
+        while len(self._peaks) > MOST_COLUMNS:
             even = len(self._peaks) // 2 * 2
             self._peaks = self._peaks[:even].reshape(-1, 2).max(axis=1)
             self._power = self._power[:even].reshape(-1, 2, BANDS).mean(axis=1)
-            self._moment_samples *= 2
+            self._column_samples *= 2
 
-    def _moments_of(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        moments = max(1, len(samples) // self._moment_samples)
-        edges = np.arange(moments) * len(samples) // moments
+    def _columns_of(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        columns = max(1, len(samples) // self._column_samples)
+        edges = np.arange(columns) * len(samples) // columns
         peaks = np.maximum.reduceat(np.abs(samples), edges)
-        return peaks.clip(0, 1), power_spectra(samples, WINDOW_SAMPLES, moments) @ _filters()
+        return peaks.clip(0, 1), power_spectra(samples, WINDOW_SAMPLES, columns) @ _filters()
 
 
 @functools.cache

@@ -1,11 +1,10 @@
-"""A process apart, for work on files of strangers: whatever a file does there ends only the work on that file.
+"""A separate process for untrusted files: a file that crashes the decoder ends the work on that file and nothing else.
 
-    with Apart(tasks.TASKS, limits) as apart:
-        apart.do("predict", path=path)
+    with SandboxedWorker(limits) as worker:
+        worker.run(worker_tasks.predict, path=path, ...)
 
-The process does one thing at a time. It may use so much memory, write files of such a size and take so long; beyond
-that, or where it dies of a file, the caller is told so, the process is replaced, and with it go its children and
-whatever lay in its scratch folder.
+The process runs one task at a time, within limits of memory, file size and time. Where a task exceeds them or crashes,
+the caller gets an error and the process is replaced; its children and its temporary files go with it.
 """
 
 import contextlib
@@ -21,20 +20,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
 from audionet.parallel import importing_context
 
-Task = Callable[..., Any]
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 class CrashError(AudioNetError):
-    """The process died of its work."""
+    """The process died while it ran a task."""
 
 
 class OvertimeError(AudioNetError):
-    """The work took too long and was ended."""
+    """A task took too long and was ended."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Limits:
     """What the process may use.
 
     Attributes:
-        seconds: for one piece of work.
-        memory_bytes: of addresses, its own and of each child; what OpenVINO reserves counts.
-        file_bytes: of any one file that it writes.
+        seconds: for one task.
+        memory_bytes: of address space, for itself and for each child; what OpenVINO reserves counts.
+        file_bytes: for any one file that it writes.
     """
 
     seconds: float = 60.0
@@ -52,22 +52,37 @@ class Limits:
     file_bytes: int = 1 << 29
 
 
+@dataclass(frozen=True)
+class _Call(Generic[Result]):
+    task: Callable[..., Result]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Returned(Generic[Result]):
+    result: Result
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: AudioNetError | RuntimeError
+
+
 class SandboxedWorker:
-    """A process apart that does named tasks, one at a time.
+    """A separate process that runs tasks, one at a time.
 
     Args:
-        tasks: functions of a module's top level, by name; arguments and results are plain values.
         limits: what the process may use.
 
     Attributes:
-        scratch: the folder for its temporary files, which are gone when it ends before its time.
+        scratch: the folder for its temporary files, which is emptied when the process is replaced.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], limits: Limits):
-        self._tasks = dict(tasks)
+    def __init__(self, limits: Limits):
         self._limits = limits
         self._turn = threading.Lock()
-        self.scratch = Path(tempfile.mkdtemp(prefix="audionet-apart-"))
+        self.scratch = Path(tempfile.mkdtemp(prefix="audionet-sandbox-"))
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -77,43 +92,42 @@ class SandboxedWorker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def process_id(self) -> int | None:
-        """The process at work or waiting for work, if there is one."""
-        return self._process.pid if self._process else None
+    def run(self, task: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Run a task and return what it returns.
 
-    def do(self, task: str, **arguments: Any) -> Any:
-        """Do a task and return what it returns.
+        Args:
+            task: a function at the top level of a module; it, its arguments and its result can be pickled.
+            args: its arguments by place.
+            kwargs: its arguments by name.
 
         Raises:
             AudioNetError: the task raised it.
             OvertimeError: it took longer than the limit.
             CrashError: the process died.
-            RuntimeError: the task has a fault of its own; the text is its traceback.
+            RuntimeError: the task raised anything else; the text is its traceback.
         """
+        outcome: _Returned[Result] | _Raised
         with self._turn:
             pipe = self._pipe or self._start()
             try:
-                pipe.send((task, arguments))
+                pipe.send(_Call(task, args, kwargs))
                 if not pipe.poll(self._limits.seconds):
                     self._stop()
                     raise OvertimeError(
                         f"This took longer than {self._limits.seconds:.0f} s and was ended. Send something shorter."
                     )
-                outcome, value = pipe.recv()
+                outcome = pipe.recv()
             except (EOFError, OSError) as error:
                 self._stop()
                 raise CrashError("Reading this file ended the process that read it. Send another file.") from error
-        if outcome == "fault":
-            raise value
-        if outcome == "bug":
-            raise RuntimeError(value)
-        return value
+        if isinstance(outcome, _Raised):
+            raise outcome.error
+        return outcome.result
 
     def close(self) -> None:
-        """End the process, at work or not, and remove its scratch folder."""
+        """End the process, busy or idle, and remove its scratch folder."""
         if self._process:
-            self._process.kill()  # so that whoever waits for it hands over the turn
+            self._process.kill()  # so that the thread that waits for it releases the lock
         with self._turn:
             self._stop()
             shutil.rmtree(self.scratch, ignore_errors=True)
@@ -123,7 +137,7 @@ class SandboxedWorker:
         self.scratch.mkdir(exist_ok=True)
         ours, theirs = context.Pipe()
         process = context.Process(  # type: ignore[attr-defined]
-            target=_work, args=(theirs, self._tasks, self._limits, str(self.scratch)), daemon=True
+            target=_serve, args=(theirs, self._limits, str(self.scratch)), daemon=True
         )
         process.start()
         theirs.close()
@@ -144,7 +158,7 @@ class SandboxedWorker:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _work(pipe: Connection, tasks: Mapping[str, Task], limits: Limits, scratch: str) -> None:
+def _serve(pipe: Connection, limits: Limits, scratch: str) -> None:
     os.setsid()  # a group of its own, so that it can be ended together with its children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
@@ -157,17 +171,17 @@ def _work(pipe: Connection, tasks: Mapping[str, Task], limits: Limits, scratch: 
         with contextlib.suppress(ValueError, OSError):  # macOS does not know all of them
             resource.setrlimit(kind, (most, most))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file too large is an error of the writer
-    with contextlib.suppress(EOFError, OSError):  # whoever asked has gone
+    with contextlib.suppress(EOFError, OSError):  # the parent has gone
         while True:
-            pipe.send(_outcome(tasks, *pipe.recv()))
+            pipe.send(_outcome_of(pipe.recv()))
 
 
-def _outcome(tasks: Mapping[str, Task], task: str, arguments: Mapping[str, Any]) -> tuple[str, Any]:
+def _outcome_of(call: _Call[Result]) -> _Returned[Result] | _Raised:
     try:
-        return "value", tasks[task](**arguments)
+        return _Returned(call.task(*call.args, **call.kwargs))
     except AudioNetError as error:
-        return "fault", error
+        return _Raised(error)
     except MemoryError:
-        return "fault", CrashError("This file needs more memory than it may have. Send a smaller one.")
-    except BaseException:  # noqa: BLE001 (the one asking tells it; this process goes on)
-        return "bug", traceback.format_exc()
+        return _Raised(CrashError("This file needs more memory than it may have. Send a smaller one."))
+    except BaseException:  # noqa: BLE001 (the caller reports it; this process goes on)
+        return _Raised(RuntimeError(traceback.format_exc()))

@@ -6,7 +6,7 @@ import webbrowser
 
 import uvicorn
 
-from audionet.app.routes import make_app
+from audionet.app.application import make_app
 from audionet.app.state import AppSettings
 from audionet.errors import InputError
 

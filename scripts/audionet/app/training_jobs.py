@@ -1,4 +1,4 @@
-"""Training for a visitor: retrain.py in a process of its own, watched while it runs, and its outcome in plain words."""
+"""Training on a user's clips: in a process of its own, followed while it runs, and its outcome in words."""
 
 import asyncio
 import contextlib
@@ -8,19 +8,22 @@ import re
 import shutil
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from audionet.app.users import STRANGERS, RefusedError, User
+from audionet.app.users import RefusedError, User
 from audionet.console import WATCHED
+from audionet.data.dataset import UNKNOWN_LABEL
+from audionet.parallel import PACKAGE_PARENT
 
-SCRIPTS = Path(__file__).resolve().parent.parent.parent
+TRAIN = "import sys; from audionet.commands.train import main; sys.exit(main())"
 LONGEST_SECONDS = 3600
-NICENESS = 5  # lets those who only ask for a label go first
-BAR = re.compile(r"(\w+): +(\d+)%")
-WORDS = {"Drawing": "Drawing pictures of the clips", "Bottlenecks": "Looking at the pictures"}
+NICENESS = 5  # so that requests for a label go first
+PROGRESS_BAR = re.compile(r"(\w+): +(\d+)%")
+STEP_WORDS = {"Drawing": "Drawing pictures of the clips", "Bottlenecks": "Looking at the pictures"}
 LAST_WORDS = "Training and measuring"
 WELL_MEASURED = 20  # recordings held out, from which on a share of them says something
 RECORDINGS_TO_MEASURE = 3
@@ -33,7 +36,7 @@ class TrainingJob:
     Attributes:
         state: `waiting`, `running`, `done` or `failed`.
         words: what is being done, or what came of it, for a person.
-        share: of the present step that is done, 0..1, or None where nobody can tell.
+        share: of the present step that is done, 0..1, or None where that is not known.
         model: key of the classifier that came of it.
     """
 
@@ -44,49 +47,49 @@ class TrainingJob:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether it has ended."""
         return self.state in ("done", "failed")
 
-    def note(self, line: str) -> None:
-        """Take note of a line that the training wrote."""
-        if bar := BAR.search(line):
+    def read_line(self, line: str) -> None:
+        """Update words and share by a line that the training wrote, if it is a progress bar."""
+        if bar := PROGRESS_BAR.search(line):
             step, percent = bar[1], int(bar[2])
-            done = percent == 100
-            self.words = LAST_WORDS if done and step == "Bottlenecks" else WORDS.get(step, step)
-            self.share = None if done else percent / 100
+            is_done = percent == 100
+            self.words = LAST_WORDS if is_done and step == "Bottlenecks" else STEP_WORDS.get(step, step)
+            self.share = None if is_done else percent / 100
 
 
 class TrainingQueue:
-    """Trains one visitor's clips after the other's."""
+    """Runs the users' training jobs, one at a time."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task] = set()
-        self._lessons: dict[Path, TrainingJob] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: dict[Path, TrainingJob] = {}
 
-    def lesson_of(self, visitor: User) -> TrainingJob | None:
-        """Return the visitor's training that runs or was the last to run."""
-        return self._lessons.get(visitor.folder)
+    def job_of(self, user: User) -> TrainingJob | None:
+        """Return the user's training that runs or was the last to run."""
+        return self._jobs.get(user.folder)
 
-    def forget(self, visitor: User) -> None:
-        """Forget the visitor's last training."""
-        self._lessons.pop(visitor.folder, None)
+    def remove_job(self, user: User) -> None:
+        """Forget the user's last training."""
+        self._jobs.pop(user.folder, None)
 
-    def begin(self, visitor: User) -> TrainingJob:
-        """Begin to train on the visitor's clips.
+    def start(self, user: User) -> TrainingJob:
+        """Start to train on the user's clips, as soon as no other training runs.
 
         Raises:
             RefusedError: there is too little to train on, or a training of theirs runs already.
         """
-        check_teachable(visitor.labels())
-        last = self.lesson_of(visitor)
+        check_trainable(user.clips_by_label())
+        last = self.job_of(user)
         if last and not last.is_over:
             raise RefusedError("A training of yours runs already. Wait for its end.")
-        lesson = self._lessons[visitor.folder] = TrainingJob()
-        task = asyncio.create_task(self._teach(visitor, lesson))
+        job = self._jobs[user.folder] = TrainingJob()
+        task = asyncio.create_task(self._run(user, job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return lesson
+        return job
 
     async def close(self) -> None:
         """End what runs."""
@@ -94,13 +97,13 @@ class TrainingQueue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _teach(self, visitor: User, lesson: TrainingJob) -> None:
+    async def _run(self, user: User, job: TrainingJob) -> None:
         async with self._turn:
-            lesson.state, lesson.words = "running", "Starting"
-            place = visitor.new_model()
+            job.state, job.words = "running", "Starting"
+            place = user.new_model()
             try:
                 with anyio.fail_after(LONGEST_SECONDS):
-                    fault = await _train(visitor, place, lesson)
+                    fault = await _train(user, place, job)
             except TimeoutError:
                 fault = f"Training took longer than {LONGEST_SECONDS // 60} minutes and was ended."
             except asyncio.CancelledError:
@@ -108,37 +111,37 @@ class TrainingQueue:
                 raise
             if fault:
                 shutil.rmtree(place, ignore_errors=True)
-                lesson.state, lesson.words = "failed", fault
+                job.state, job.words = "failed", fault
                 return
-            lesson.model = f"mine/{place.name}"
-            visitor.choose_model(lesson.model)
-            lesson.words = outcome_in_words(place / "retrained_model")
-            lesson.state, lesson.share = "done", 1.0
+            job.model = f"mine/{place.name}"
+            user.choose_model(job.model)
+            job.words = outcome_in_words(place / "retrained_model")
+            job.state, job.share = "done", 1.0
 
 
-def check_teachable(labels: dict[str, list[str]]) -> None:
+def check_trainable(clips_by_label: Mapping[str, Sequence[str]]) -> None:
     """Raise unless there is enough to train on.
 
     Raises:
         RefusedError: fewer than two labels have clips.
     """
-    taught = [label for label, clips in labels.items() if clips and label != STRANGERS]
-    if len(taught) < 2:
+    labels = [label for label, clips in clips_by_label.items() if clips and label != UNKNOWN_LABEL]
+    if len(labels) < 2:
         raise RefusedError(
-            f"Expected clips of two labels or more, received {len(taught)}. A classifier tells one thing from another: "
+            f"Expected clips of two labels or more, received {len(labels)}. A classifier tells one thing from another: "
             "add a second label with clips of its own."
         )
 
 
-def held_out_arguments(labels: dict[str, list[str]]) -> list[str]:
-    """Return the options of retrain.py for clips too few to hold some back: training comes first, then choosing."""
-    fewest = min(len(clips) for label, clips in labels.items() if label != STRANGERS)
-    sides = ("testing", "validation")[: max(0, RECORDINGS_TO_MEASURE - fewest)]
-    return [part for side in sides for part in (f"--{side}_percentage", "0")]
+def split_arguments(clips_by_label: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the options of a training that leave splits empty for which there are too few clips, testing first."""
+    fewest = min(len(clips) for label, clips in clips_by_label.items() if label != UNKNOWN_LABEL)
+    empty_splits = ("testing", "validation")[: max(0, RECORDINGS_TO_MEASURE - fewest)]
+    return [part for split in empty_splits for part in (f"--{split}_percentage", "0")]
 
 
 def outcome_in_words(folder: Path) -> str:
-    """Return what a training came to, honestly and in plain words."""
+    """Return in plain words how good the classifier in a folder is, and how sure that is."""
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     recording = metrics.get("recording") or {}
     if recording.get("accuracy") is None:
@@ -155,43 +158,52 @@ def outcome_in_words(folder: Path) -> str:
     return words
 
 
-async def _train(visitor: User, place: Path, lesson: TrainingJob) -> str:
-    """Run retrain.py, and return why it failed, or nothing."""
-    folders = {
-        "image_dir": visitor.audio_dir,
-        "bottleneck_dir": visitor.folder / "bottlenecks",
-        "summaries_dir": place / "training_summaries",
-        "output_model": place / "retrained_model",
-        "output_graph": place / "retrained_graph.pb",
-        "output_labels": place / "retrained_labels.txt",
-        "report": place / "report.html",
-        "runs_dir": visitor.runs_dir,
-    }
-    arguments = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
-    arguments += held_out_arguments(visitor.labels())
+async def _train(user: User, place: Path, job: TrainingJob) -> str:
+    """Train, and return why it failed, or nothing."""
+    python_path = os.pathsep.join(filter(None, [PACKAGE_PARENT, os.environ.get("PYTHONPATH")]))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SCRIPTS / "retrain.py"), *arguments),
-        env={**os.environ, WATCHED: "1"},
+        *(sys.executable, "-c", TRAIN, *_arguments(user, place)),
+        env={**os.environ, "PYTHONPATH": python_path, "PYTHONSAFEPATH": "1", WATCHED: "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-    last = ""
     try:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PGRP, process.pid, NICENESS)
         assert process.stderr is not None  # it is a pipe
-        rest = ""
-        while block := await process.stderr.read(4096):
-            *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
-            for line in filter(str.strip, lines):
-                lesson.note(line)
-                last = last if BAR.search(line) else line
+        last_line = await _follow(process.stderr, job)
         status = await process.wait()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     if (place / "retrained_model").is_dir():  # a status of 1 may only mean that some clips were set aside
         return ""
-    return last.removeprefix("Error: ") or f"Training ended with status {status}."
+    return last_line.removeprefix("Error: ") or f"Training ended with status {status}."
+
+
+def _arguments(user: User, place: Path) -> list[str]:
+    paths = {
+        "image_dir": user.audio_dir,
+        "bottleneck_dir": user.folder / "bottlenecks",
+        "summaries_dir": place / "training_summaries",
+        "output_model": place / "retrained_model",
+        "output_graph": place / "retrained_graph.pb",
+        "output_labels": place / "retrained_labels.txt",
+        "report": place / "report.html",
+        "runs_dir": user.runs_dir,
+    }
+    arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
+    return arguments + split_arguments(user.clips_by_label())
+
+
+async def _follow(stderr: asyncio.StreamReader, job: TrainingJob) -> str:
+    """Read what a training writes to its end, keep the job up to date, and return the last line but for bars."""
+    last_line = rest = ""
+    while block := await stderr.read(4096):
+        *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
+        for line in filter(str.strip, lines):
+            job.read_line(line)
+            last_line = last_line if PROGRESS_BAR.search(line) else line
+    return last_line

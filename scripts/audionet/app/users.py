@@ -1,14 +1,14 @@
-"""Who uses the page, and what is theirs: the clips that they taught, and the classifiers made of them.
+"""Users of the page, told apart by a cookie, and what is theirs: clips, and the classifiers trained on them.
 
     taught_dir/
-        5f0c2ab1.../                    a visitor, named after a hash of the secret that only their browser holds
+        5f0c2ab1.../                    a user: the hash of the secret in their browser's cookie
             data_audio/<label>/001.wav  their clips
             models/20261121-093012-000000/  a classifier of theirs, with its report
             runs/                       records of its training
             model.json                  which classifier they use
 
-Nobody sees what is another's. A label may be any name that a folder can have; nothing that a visitor types or sends
-names a file outside their own folder.
+No user can see or change what is another's. A label may be any name that a folder can have; nothing that a user types
+or sends names a file outside their own folder.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError
 from audionet.files import mark_folder, printable, read_mark, whole_file, write_json
 from audionet.models.classifier import ABOUT_NAME, UNKNOWN, read_enrolled
 
 KIND = "taught"
 CHOICE_NAME = "model.json"
-STRANGERS = "_unknown_"
 LONGEST_LABEL_BYTES = 200
 CLIP_NAME = re.compile(r"\d{3,6}\.wav")
 MODEL_NAME = re.compile(r"\d{8}-\d{6}-\d{6}")
@@ -36,16 +36,16 @@ MOMENT = "%Y%m%d-%H%M%S-%f"
 
 
 class RefusedError(AudioNetError):
-    """Something that a visitor asks for and cannot have."""
+    """A request that breaks a rule: a limit, a label that cannot be one, a training that runs already."""
 
 
 class MissingError(AudioNetError):
-    """Something that is not there, or not the visitor's."""
+    """Something that is not there, or not the user's."""
 
 
 @dataclass(frozen=True)
-class Allowance:
-    """What one visitor may keep.
+class Quota:
+    """What one user may keep.
 
     Attributes:
         clips: of all labels together.
@@ -60,11 +60,11 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier that a visitor may use.
+    """A classifier that a user may choose.
 
     Attributes:
-        key: what the page calls it.
-        name: what a person calls it.
+        key: what identifies it in forms and in `model.json`.
+        name: what the page shows.
         folder: where it is.
     """
 
@@ -73,7 +73,7 @@ class Model:
     folder: Path
 
     def labels(self) -> list[str]:
-        """Return its labels, trained and added, none where there is no classifier."""
+        """Return its labels, trained and enrolled ones; none where there is no classifier."""
         try:
             trained = json.loads((self.folder / ABOUT_NAME).read_text("utf-8"))["labels"]
             return [*trained, *read_enrolled(self.folder)]
@@ -82,23 +82,23 @@ class Model:
 
 
 class User:
-    """One visitor's folder.
+    """One user's folder.
 
     Args:
-        secret: what only their browser holds.
-        taught_dir: the folder of all visitors.
-        allowance: what they may keep.
+        secret: of the cookie that only their browser holds.
+        taught_dir: the folder of all users.
+        quota: what they may keep.
     """
 
-    def __init__(self, secret: str, *, taught_dir: Path, allowance: Allowance | None = None):
+    def __init__(self, secret: str, *, taught_dir: Path, quota: Quota | None = None):
         self._taught_dir = taught_dir
-        self._allowance = allowance or Allowance()
+        self._quota = quota or Quota()
         self.folder = taught_dir / hashlib.sha256(secret.encode()).hexdigest()[:32]
         self.audio_dir = self.folder / "data_audio"
         self.runs_dir = self.folder / "runs"
 
-    def labels(self) -> dict[str, list[str]]:
-        """Return the names of clips by label, sorted."""
+    def clips_by_label(self) -> dict[str, list[str]]:
+        """Return the names of the clips of each label, sorted."""
         if not self.audio_dir.is_dir():
             return {}
         return {
@@ -107,32 +107,32 @@ class User:
             if folder.is_dir() and not folder.name.startswith(".")
         }
 
-    def keep_clip(self, label: str, sound: Path) -> str:
+    def add_clip(self, label: str, wav: Path) -> str:
         """Keep a copy of a wav file as the next clip of a label, and return its name.
 
         Raises:
             RefusedError: the label cannot be one, or there are too many labels or clips.
         """
         label = checked_label(label)
-        labels = self.labels()
-        if sum(map(len, labels.values())) >= self._allowance.clips:
-            raise RefusedError(f"There are {self._allowance.clips} clips, which is the most. Remove some first.")
-        if label not in labels and len(labels) >= self._allowance.labels:
+        labels = self.clips_by_label()
+        if sum(map(len, labels.values())) >= self._quota.clips:
+            raise RefusedError(f"There are {self._quota.clips} clips, which is the most. Remove some first.")
+        if label not in labels and len(labels) >= self._quota.labels:
             raise RefusedError(f"There are {len(labels)} labels, which is the most. Remove one first.")
         number = max((int(Path(name).stem) for name in labels.get(label, ())), default=0) + 1
-        self._claim()
+        self._make_folder()
         name = f"{number:03d}.wav"
         with whole_file(self.audio_dir / label / name) as scratch:
-            shutil.copyfile(sound, scratch)
+            shutil.copyfile(wav, scratch)
         return name
 
     def clip(self, label: str, name: str) -> Path:
         """Return a clip's file.
 
         Raises:
-            MissingError: there is no such clip of this visitor's.
+            MissingError: there is no such clip of this user's.
         """
-        if name not in self.labels().get(label, ()):
+        if name not in self.clips_by_label().get(label, ()):
             raise MissingError("There is no such clip.")
         return self.audio_dir / label / name
 
@@ -140,15 +140,15 @@ class User:
         """Remove a clip, and its label with the last one.
 
         Raises:
-            MissingError: there is no such clip of this visitor's.
+            MissingError: there is no such clip of this user's.
         """
         clip = self.clip(label, name)
         clip.unlink(missing_ok=True)
-        if not self.labels().get(label):
+        if not self.clips_by_label().get(label):
             shutil.rmtree(clip.parent, ignore_errors=True)
 
     def models(self) -> Iterator[Model]:
-        """Yield the visitor's own classifiers, the newest first."""
+        """Yield the user's own classifiers, the newest first."""
         folder = self.folder / "models"
         for place in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
             if MODEL_NAME.fullmatch(place.name) and (place / "retrained_model" / ABOUT_NAME).is_file():
@@ -156,15 +156,15 @@ class User:
                 yield Model(f"mine/{place.name}", f"Taught {moment:%d %b %H:%M}", place / "retrained_model")
 
     def new_model(self) -> Path:
-        """Return the folder for what the next training makes, and let go of the oldest."""
-        for old in list(self.models())[self._allowance.models - 1 :]:
+        """Return a new folder for the next classifier, and remove the oldest beyond the quota."""
+        for old in list(self.models())[self._quota.models - 1 :]:
             shutil.rmtree(old.folder.parent, ignore_errors=True)
         place = self.folder / "models" / datetime.now().strftime(MOMENT)
         place.mkdir(parents=True)
         return place
 
     def chosen_model(self) -> str:
-        """Return the key of the classifier that the visitor chose, or nothing."""
+        """Return the key of the classifier that the user chose, or nothing."""
         try:
             return str(json.loads((self.folder / CHOICE_NAME).read_text("utf-8"))["model"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -172,16 +172,16 @@ class User:
 
     def choose_model(self, key: str) -> None:
         """Use the classifier of this key from now on."""
-        self._claim()
+        self._make_folder()
         write_json(self.folder / CHOICE_NAME, {"model": key})
 
-    def _claim(self) -> None:
+    def _make_folder(self) -> None:
         if read_mark(self._taught_dir) is None:
             mark_folder(self._taught_dir, KIND)
         self.folder.mkdir(exist_ok=True)
 
-    def forget(self) -> None:
-        """Remove everything of this visitor's."""
+    def remove_all(self) -> None:
+        """Remove everything of this user's."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -203,7 +203,7 @@ def checked_label(text: str) -> str:
         raise RefusedError(f"This label is longer than {LONGEST_LABEL_BYTES} bytes. Choose a shorter one.")
     if label.casefold() == UNKNOWN:
         raise RefusedError(
-            f"{label} is what a classifier says of strangers. Choose another label; {STRANGERS} holds strangers to "
-            "learn from."
+            f"{label} is what a classifier answers for unknown clips. Choose another label; {UNKNOWN_LABEL} holds "
+            "unknown clips to train on."
         )
     return label

@@ -3,7 +3,7 @@ import { recordWith } from "./recorder.js";
 
 const WATCH_MILLISECONDS = 700;
 const cards = find("#cards");
-const strangers = document.body.dataset.strangers;
+const { unknownLabel } = document.body.dataset;
 const named = new Set(); // labels that were typed and have no clip yet
 let labels = {};
 
@@ -15,7 +15,7 @@ function show(taught) {
   const wanted = [...Object.keys(labels), ...named];
   for (const card of [...cards.children]) if (!wanted.includes(card.dataset.label)) card.remove();
   for (const label of wanted) fill(cardOf(label), labels[label] || []);
-  const ready = Object.entries(labels).filter(([label, clips]) => clips.length && label !== strangers).length;
+  const ready = Object.entries(labels).filter(([label, clips]) => clips.length && label !== unknownLabel).length;
   const few = Object.values(labels).some((clips) => clips.length < 3);
   const busy = taught.lesson && ["waiting", "running"].includes(taught.lesson.state);
   find("#train").disabled = ready < 2 || busy;
@@ -29,7 +29,7 @@ function show(taught) {
 function showExtras() {
   const select = find("#extra");
   const kept = select.value;
-  const offered = Object.keys(labels).filter((label) => labels[label].length && label !== strangers);
+  const offered = Object.keys(labels).filter((label) => labels[label].length && label !== unknownLabel);
   select.replaceChildren(...offered.map((label) => new Option(label, label, false, label === kept)));
   find("#extend-button").disabled = !offered.length;
 }

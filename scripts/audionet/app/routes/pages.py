@@ -1,0 +1,117 @@
+"""The pages that people look at, and the choice of the classifier on them."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+
+from audionet.app.routes.dependencies import StateDep, UserDep, health_of
+from audionet.app.schemas import Health
+from audionet.app.state import AppState
+from audionet.app.users import MissingError, User
+from audionet.data.dataset import UNKNOWN_LABEL
+from audionet.evaluation import runs
+from audionet.files import printable
+
+# A report has its style, its pictures and its sounds inside, and no script; shown here it is held to that.
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+TEMPLATES = Jinja2Templates(Path(__file__).parent.parent / "templates")
+TEMPLATES.env.filters["printable"] = printable
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run on the page Runs.
+
+    Attributes:
+        record: as `runs.write_run` wrote it.
+        report: the file of its report, or None where that is gone.
+    """
+
+    record: Mapping[str, Any]
+    report: Path | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its row of the table, as long as `runs.COLUMNS`."""
+        return runs.rows_of([self.record])[0]
+
+
+@router.get("/", include_in_schema=False)
+async def listen(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
+    """Show the page Listen."""
+    names = [f"{path.parent.name} {path.stem}" for path in state.examples]
+    return _page(request, state, user, "listen", examples=names)
+
+
+@router.get("/image", include_in_schema=False)
+async def image(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
+    """Show the page Image."""
+    return _page(request, state, user, "image")
+
+
+@router.get("/teach", include_in_schema=False)
+async def teach(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
+    """Show the page Teach."""
+    return _page(request, state, user, "teach", unknown_label=UNKNOWN_LABEL)
+
+
+@router.get("/runs", include_in_schema=False)
+async def list_runs(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
+    """Show the page Runs."""
+    return _page(request, state, user, "runs", columns=runs.COLUMNS, runs=list(runs_of(user, state)))
+
+
+@router.get("/runs/{run}/report", include_in_schema=False)
+async def report(state: StateDep, user: UserDep, run: str) -> HTMLResponse:
+    """Show the report of a run."""
+    for listed in runs_of(user, state):
+        if listed.record.get("id") == run and listed.report:
+            headers = {"content-security-policy": REPORT_POLICY}
+            return HTMLResponse(await asyncio.to_thread(listed.report.read_text, "utf-8"), headers=headers)
+    raise MissingError("There is no report of such a run.")
+
+
+@router.get("/api", include_in_schema=False)
+async def api(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
+    """Show the page API."""
+    address = str(request.base_url).rstrip("/")
+    return _page(request, state, user, "api", schema=request.app.openapi(), address=address)
+
+
+@router.post("/model", tags=["page"])
+async def use_model(state: StateDep, user: UserDep, model: Annotated[str, Form()]) -> Health:
+    """Choose the classifier that answers this visitor from now on."""
+    chosen = state.model(user, model)
+    user.choose_model(chosen.key)
+    return health_of(chosen, state)
+
+
+def runs_of(user: User, state: AppState) -> Iterator[ListedRun]:
+    """Yield the runs that a user may see, the newest first."""
+    seen: set[str] = set()
+    for runs_dir in (user.runs_dir, state.settings.runs_dir):
+        for record in reversed(runs.read_runs(runs_dir)[0]):
+            place = str((record.get("arguments") or {}).get("report") or "")
+            is_latest = place not in seen  # a later run has overwritten what an earlier one wrote to the same place
+            seen.add(place)
+            yield ListedRun(record, Path(place) if place and is_latest and Path(place).is_file() else None)
+
+
+def _page(request: Request, state: AppState, user: User, name: str, **more: Any) -> HTMLResponse:
+    model = state.model(user)
+    common = {
+        "here": name,
+        "model": model,
+        "models": state.models(user),
+        "labels": model.labels(),
+        "settings": state.settings,
+    }
+    return TEMPLATES.TemplateResponse(request, f"{name}.html.j2", {**common, **more})

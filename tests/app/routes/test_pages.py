@@ -1,0 +1,49 @@
+import json
+import re
+
+import pytest
+from app_client import another_user, client_of, predict
+
+
+@pytest.mark.parametrize("path", ["/", "/image", "/teach", "/runs", "/api"])
+def test_every_page_asks_nobody_else_for_anything(client, path):
+    response = client.get(path)
+    assert response.status_code == 200
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    sources = re.findall(r"(?:src|href|action)=\"([^\"]+)\"", response.text)
+    assert sources and all(source.startswith(("/", "#")) and not source.startswith("//") for source in sources)
+
+
+def test_a_classifier_of_another_user_cannot_be_chosen(client, app_settings):
+    with another_user(client):
+        assert client.post("/model", data={"model": "served"}).json()["status"] == "ok"
+        for key in ("mine/20260101-000000-000000", "../../x", "/etc"):
+            assert client.post("/model", data={"model": key}).status_code == 404
+
+
+def test_runs_are_listed_with_their_reports(client, app_settings, tmp_path):
+    report = tmp_path / "report.html"
+    report.write_text("<h1>How good it is</h1>")
+    app_settings.runs_dir.mkdir(exist_ok=True)
+    for number in (1, 2):
+        run = {
+            "id": f"20260101-00000{number}-aaaa",
+            "format": 1,
+            "started": f"2026-01-01T00:00:0{number}+00:00",
+            "arguments": {"report": str(report)},
+        }
+        (app_settings.runs_dir / f"{run['id']}.json").write_text(json.dumps(run))
+    listed = client.get("/runs").text
+    assert listed.count("/report") == 1, "the second run has overwritten the report of the first"
+    shown = client.get("/runs/20260101-000002-aaaa/report")
+    assert "How good it is" in shown.text and shown.headers["content-security-policy"].startswith("sandbox")
+    assert client.get("/runs/20260101-000001-aaaa/report").status_code == 404
+
+
+def test_without_a_classifier_the_page_opens_and_says_what_to_do(app_settings, clip, tmp_path):
+    with client_of(app_settings, model=tmp_path / "nothing") as client:
+        assert "There is no classifier yet" in client.get("/").text
+        response = predict(client, clip)
+        assert response.status_code == 409 and "make train" in response.json()["detail"]
+        assert client.get("/health").json()["status"] == "no model"

@@ -1,0 +1,11 @@
+import json
+
+from app_client import client_of
+
+
+def test_the_classifier_of_an_earlier_run_can_be_chosen(app_settings, saved, tmp_path):
+    for number, folder in enumerate((tmp_path / "gone", saved / "retrained_model")):
+        run = {"format": 1, "started": f"2026-01-0{number + 1}", "arguments": {"output_model": str(folder)}}
+        (tmp_path / f"{number}.json").write_text(json.dumps(run))
+    with client_of(app_settings, model=tmp_path / "nothing", runs_dir=tmp_path) as client:
+        assert client.get("/health").json()["labels"] == ["alice", "bob", "carol"]
