@@ -56,3 +56,13 @@ def test_the_token_in_the_address_is_kept_in_a_cookie_and_taken_out_of_the_addre
 def test_nobody_is_led_to_another_site_by_the_token(open_client):
     answer = open_client.get("http://lab.example//evil.example/?token=a-good-token", follow_redirects=False)
     assert answer.headers["location"] == "/evil.example/"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/examples/0", "/openapi.json", "/static/page.css", "/predict", "/nowhere"]
+)
+def test_head_is_answered_as_get_is_but_without_the_body(client, path):
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    for name in ("content-type", "content-length", "content-security-policy"):
+        assert head.headers[name] == got.headers[name]

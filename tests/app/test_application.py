@@ -1,4 +1,10 @@
+import dataclasses
+
 import pytest
+from app_client import HOME
+from fastapi.testclient import TestClient
+
+from audionet.app.application import make_app
 
 
 @pytest.mark.parametrize(
@@ -23,3 +29,13 @@ def test_the_interface_describes_itself(client):
     assert {"200", "400", "401", "413", "422", "503", "504"} <= set(operation["responses"])
     assert {"label", "probability", "labels"} <= set(schema["components"]["schemas"]["Prediction"]["required"])
     assert "multipart/form-data" in operation["requestBody"]["content"]
+
+
+def test_a_fault_of_the_program_is_answered_in_json_too(app_settings, tmp_path, capsys):
+    (tmp_path / "file").write_text("where a folder should be")
+    app = make_app(dataclasses.replace(app_settings, taught_dir=tmp_path / "file"))
+    with TestClient(app, base_url=HOME, raise_server_exceptions=False) as client:
+        response = client.post("/model", data={"model": "served"})
+    assert response.status_code == 500 and "fault of this program" in response.json()["detail"]
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert str(tmp_path) in capsys.readouterr().err and str(tmp_path) not in response.text

@@ -5,7 +5,7 @@
     token      where the page is open to other machines, requests need the token (401)
     size       a body that is larger than it may be (413) or takes too long to arrive (408) is not read to its end
 
-Every answer tells the browser to load nothing from elsewhere.
+Every answer tells the browser to load nothing from elsewhere. HEAD is answered as GET is, without the body.
 """
 
 import contextlib
@@ -86,11 +86,13 @@ class AccessMiddleware:
         scope.setdefault("state", {})["user_secret"] = secret
         body = _Body(receive, self._rules)
         new_cookie = cookie_text(USER_COOKIE, secret) if is_new and refusal is None else None
-        answer = _Answer(send, new_cookie=new_cookie)
+        answer = _Answer(send, is_head=scope["method"] == "HEAD", new_cookie=new_cookie)
         if refusal is not None:
             await body.drain()
             await refusal(scope, receive, answer.send)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
         await self._app(scope, body.receive, answer.send)
 
     def _refusal(self, scope: Scope, headers: Headers, cookies: dict[str, str], query: QueryParams) -> Response | None:
@@ -120,9 +122,10 @@ class AccessMiddleware:
 
 @dataclass(frozen=True)
 class _Answer:
-    """Sends an answer with the headers that every answer has."""
+    """Sends an answer with the headers that every answer has; to HEAD, without a body."""
 
     downstream: Send
+    is_head: bool
     new_cookie: str | None
 
     async def send(self, message: Message) -> None:
@@ -132,6 +135,8 @@ class _Answer:
                 headers.setdefault(name, value)
             if self.new_cookie and headers.get("content-type", "").startswith("text/html"):
                 headers.append("set-cookie", self.new_cookie)
+        elif self.is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self.downstream(message)
 
 

@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from audionet.app import worker_tasks
-from audionet.app.access import AccessMiddleware, AccessRules, problem
+from audionet.app.access import HEADERS, AccessMiddleware, AccessRules, problem
 from audionet.app.request_queue import BusyError
 from audionet.app.routes import classifier, pages, teach
 from audionet.app.routes.dependencies import PROBLEMS
@@ -64,7 +64,8 @@ def make_app(settings: AppSettings) -> FastAPI:
     app.add_exception_handler(BusyError, _on_busy)
     app.add_exception_handler(RequestValidationError, _on_wrong_fields)
     app.add_exception_handler(HTTPException, _on_status)
-    app.add_exception_handler(RuntimeError, _on_bug)
+    app.add_exception_handler(RuntimeError, _on_bug)  # of a worker's task
+    app.add_exception_handler(Exception, _on_bug)
     app.add_middleware(AccessMiddleware, rules=AccessRules(settings.host, settings.token, settings.most_bytes))
     return app
 
@@ -100,4 +101,5 @@ async def _on_status(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     log(str(error))
-    return problem(500, "A fault of this program, not of yours. The window that it runs in says more.")
+    # With the headers, since what nobody expects is answered outside the access checks, which add them otherwise.
+    return problem(500, "A fault of this program, not of yours. The window that it runs in says more.", HEADERS)
