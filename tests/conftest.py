@@ -107,7 +107,7 @@ class FakeBackbone:
 
     architecture: str = "fake"
     bottleneck: str = "rows"
-    fingerprint: str = "0123456789abcdef"
+    digest: str = "0123456789abcdef"
     height: int = 32
     width: int = 32
     pictures_seen: int = field(default=0, compare=False)
@@ -133,8 +133,8 @@ class FakeBackbone:
         return "Backbone fake: made for tests."
 
     def describe(self) -> dict:
-        names = ("architecture", "bottleneck", "fingerprint", "height", "width", "dimension")
-        return {name: getattr(self, name) for name in names}
+        names = ("architecture", "bottleneck", "height", "width", "dimension")
+        return {**{name: getattr(self, name) for name in names}, "fingerprint": self.digest}
 
 
 @pytest.fixture

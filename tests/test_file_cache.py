@@ -13,62 +13,62 @@ def path(tmp_path):
 
 
 def recalled(path, context=""):
-    with FileCache(path, context=context) as ledger:
-        return ledger.recall_all()
+    with FileCache(path, context=context) as cache:
+        return cache.items()
 
 
 def test_what_is_noted_is_recalled_by_the_next_run(path):
-    with FileCache(path) as ledger:
-        ledger.note([ENTRY])
+    with FileCache(path) as cache:
+        cache.put([ENTRY])
     assert recalled(path) == {"a.mp3": ((10, 20), {"chunks": [0, 1]})}
 
 
 def test_a_later_note_takes_the_place_of_an_earlier_one(path):
-    with FileCache(path) as ledger:
-        ledger.note([ENTRY])
-        ledger.note([("a.mp3", (11, 21), "new")])
+    with FileCache(path) as cache:
+        cache.put([ENTRY])
+        cache.put([("a.mp3", (11, 21), "new")])
     assert recalled(path) == {"a.mp3": ((11, 21), "new")}
 
 
 def test_what_was_noted_in_another_context_is_known_but_not_recalled(path):
-    with FileCache(path, context="old recipe") as ledger:
-        ledger.note([ENTRY])
-    with FileCache(path, context="new recipe") as ledger:
-        assert ledger.recall_all() == {}
-        assert ledger.known_paths() == {"a.mp3"}
+    with FileCache(path, context="old recipe") as cache:
+        cache.put([ENTRY])
+    with FileCache(path, context="new recipe") as cache:
+        assert cache.items() == {}
+        assert cache.paths() == {"a.mp3"}
 
 
 def test_what_is_forgotten_is_gone(path):
-    with FileCache(path) as ledger:
-        ledger.note([ENTRY])
-        ledger.forget(["a.mp3"])
+    with FileCache(path) as cache:
+        cache.put([ENTRY])
+        cache.remove(["a.mp3"])
     assert recalled(path) == {}
 
 
 def test_a_note_is_kept_though_the_run_is_killed_right_after(path):
-    ledger = FileCache(path)
-    ledger.note([ENTRY])
+    cache = FileCache(path)
+    cache.put([ENTRY])
     assert "a.mp3" in recalled(path)  # the first one was never closed
-    ledger.close()
+    cache.close()
 
 
 def test_entries_are_noted_together_or_not_at_all(path):
-    with FileCache(path) as ledger:
+    with FileCache(path) as cache:
         with pytest.raises(TypeError, match="not JSON serializable"):
-            ledger.note([ENTRY, ("b.mp3", (1, 2), object())])
-        assert ledger.recall_all() == {}
+            cache.put([ENTRY, ("b.mp3", (1, 2), object())])
+        assert cache.items() == {}
 
 
 def test_a_path_may_hold_any_bytes(path):
     name = os.fsdecode(b"it's \"\n-\xff.mp3")
-    with FileCache(path) as ledger:
-        ledger.note([(name, (1, 2), None)])
+    with FileCache(path) as cache:
+        cache.put([(name, (1, 2), None)])
     assert set(recalled(path)) == {name}
 
 
 def fill_and_damage(path, damage):
-    with FileCache(path) as ledger:
-        ledger.note([(f"{number}.mp3", (1, 2), "x" * 500) for number in range(1000)])
+    with FileCache(path) as cache:
+        cache.put([(f"{number}.mp3", (1, 2), "x" * 500) for number in range(1000)])
     content = path.read_bytes()
     path.write_bytes(damage(content))
 
@@ -85,9 +85,9 @@ def fill_and_damage(path, damage):
 )
 def test_a_damaged_ledger_is_started_anew(path, damage):
     fill_and_damage(path, damage)
-    with FileCache(path) as ledger:
-        ledger.recall_all()
-        ledger.note([ENTRY])
+    with FileCache(path) as cache:
+        cache.items()
+        cache.put([ENTRY])
     assert recalled(path)["a.mp3"] == ((10, 20), {"chunks": [0, 1]})
 
 

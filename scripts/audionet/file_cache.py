@@ -1,7 +1,7 @@
-"""What is known of each file, so that nothing that has not changed is read again.
+"""A cache on disk of what was computed from files, so that no file that has not changed is read again.
 
-A ledger is a small SQLite file. It maps a path to a JSON value together with the file's size and modification time, and
-forgets the value when either differs. A ledger is only a memory: damaged or deleted, it is started anew.
+It is a small SQLite file that maps a path to a JSON value together with the file's size and modification time; a value
+is out of date when either differs. Damaged or deleted, it is started anew.
 """
 
 import errno
@@ -30,37 +30,37 @@ def file_stamp(path: Path) -> FileStamp:
 
 
 class FileCache:
-    """A dictionary on disk from a file's path to a JSON value, valid while the file's stamp is the same.
+    """A mapping on disk from a file's path to a JSON value, valid while the file's stamp is the same.
 
     Args:
         path: the SQLite file; made if it is not there.
-        context: anything the values depend on besides the file, such as a recipe's fingerprint. Values noted in
-            another context are not recalled.
+        context: anything the values depend on besides the file, such as a recipe's digest. `items` leaves out values
+            of another context.
     """
 
     def __init__(self, path: Path, *, context: str = ""):
         self._context = context
         self._connection = _open(path)
 
-    def recall_all(self) -> dict[str, tuple[FileStamp, Any]]:
-        """Return every path noted in this context with its stamp and value."""
+    def items(self) -> dict[str, tuple[FileStamp, Any]]:
+        """Return every path of this context with its stamp and value."""
         rows = self._connection.execute(
             "SELECT path, size, mtime_ns, value FROM files WHERE context = ?", (self._context,)
         )
         return {os.fsdecode(path): ((size, mtime_ns), json.loads(value)) for path, size, mtime_ns, value in rows}
 
     def values(self) -> dict[str, Any]:
-        """Return every path noted, in any context, with its value."""
+        """Return every path, of any context, with its value."""
         rows = self._connection.execute("SELECT path, value FROM files")
         return {os.fsdecode(path): json.loads(value) for path, value in rows}
 
-    def known_paths(self) -> set[str]:
-        """Return every path noted in any context."""
+    def paths(self) -> set[str]:
+        """Return every path of any context."""
         return {os.fsdecode(path) for (path,) in self._connection.execute("SELECT path FROM files")}
 
-    def note(self, entries: Iterable[tuple[str, FileStamp, object]]) -> None:
-        """Note (path, stamp, value) entries, all or none of them, in place of what was known of those paths."""
-        with _told_as_os_error(), self._connection:
+    def put(self, entries: Iterable[tuple[str, FileStamp, object]]) -> None:
+        """Store (path, stamp, value) entries, all or none of them, in place of those that these paths had."""
+        with _full_disk_as_os_error(), self._connection:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
                 [
@@ -69,8 +69,8 @@ class FileCache:
                 ],
             )
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Forget what was known of `paths`."""
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove the entries of `paths`."""
         with self._connection:
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(os.fsencode(path),) for path in paths])
 
@@ -86,7 +86,7 @@ class FileCache:
 
 
 @contextmanager
-def _told_as_os_error() -> Iterator[None]:
+def _full_disk_as_os_error() -> Iterator[None]:
     """Raise OSError for a full disk, as any other way of writing does."""
     try:
         yield
@@ -111,7 +111,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last notes, never the file
+        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last entries, never the file
         if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("damaged")
         connection.execute(

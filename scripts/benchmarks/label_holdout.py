@@ -83,7 +83,7 @@ def _gather(dataset: Dataset, draw: Draw, training: DefaultTraining) -> Training
     )
     # The split is remembered by the folder's name, and each draw has a split of its own.
     folder = dataset.folder / sha256_of("/".join(draw.unknown).encode("utf-8", "surrogateescape"))[:16]
-    gathered = training.gather(replace(dataset, folder=folder, labels=draw.known, examples=known, impostors=unknown))
+    gathered = training.gather(replace(dataset, folder=folder, labels=draw.known, examples=known, unknown=unknown))
     everyone = np.arange(len(gathered.impostor_examples))
     return replace(gathered, impostor_rows={"training": everyone[:0], "validation": everyone[:0], "testing": everyone})
 

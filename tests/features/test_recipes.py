@@ -42,22 +42,22 @@ def test_a_recipe_from_outside_that_lacks_or_adds_a_setting_is_refused():
 @pytest.mark.parametrize(
     "field", [field.name for field in dataclasses.fields(Recipe) if field.name not in {"name", *NOT_IN_PICTURES}]
 )
-def test_every_setting_of_a_picture_changes_the_fingerprint(field):
+def test_every_setting_of_a_picture_changes_the_digest(field):
     recipe = find_recipe("default")
-    assert dataclasses.replace(recipe, **{field: CHANGES[field]}).fingerprint != recipe.fingerprint
+    assert dataclasses.replace(recipe, **{field: CHANGES[field]}).digest != recipe.digest
 
 
-def test_what_concerns_training_stays_out_of_pictures_and_fingerprints():
+def test_what_concerns_training_stays_out_of_pictures_and_digests():
     recipe = find_recipe("default")
     other = dataclasses.replace(recipe, about="mine", training={"views": 0}, any_pictures=False)
     assert other == recipe
-    assert other.fingerprint == recipe.fingerprint
+    assert other.digest == recipe.digest
     assert not set(NOT_IN_PICTURES) & other.to_json().keys()
 
 
-def test_the_name_does_not_change_the_fingerprint():
+def test_the_name_does_not_change_the_digest():
     recipe = find_recipe("default")
-    assert dataclasses.replace(recipe, name="mine").fingerprint == recipe.fingerprint
+    assert dataclasses.replace(recipe, name="mine").digest == recipe.digest
 
 
 def test_an_unknown_recipe_lists_the_known():
@@ -107,7 +107,7 @@ def test_any_recipe_can_be_drawn_in_any_way_and_keeps_the_rest(name, picture):
 
 def test_the_drawing_that_a_recipe_has_already_changes_nothing_in_it():
     assert find_recipe("audionet", picture="linear") == find_recipe("audionet")
-    assert find_recipe("default", picture="log_mel_3").fingerprint == find_recipe("three_windows").fingerprint
+    assert find_recipe("default", picture="log_mel_3").digest == find_recipe("three_windows").digest
 
 
 def test_windows_keep_their_seconds_at_another_sample_rate():

@@ -39,7 +39,7 @@ def compute(tmp_path, backbone):
 
 @pytest.fixture
 def folder(tmp_path, backbone):
-    return tmp_path / f"fake-{backbone.fingerprint}"
+    return tmp_path / f"fake-{backbone.digest}"
 
 
 def test_bottlenecks_come_in_the_order_of_the_items(compute):
@@ -124,7 +124,7 @@ def test_a_damaged_entry_is_computed_again(compute, backbone, folder, damage):
 
 def test_another_network_shares_nothing(tmp_path, compute):
     compute(range(5))
-    other = FakeBackbone(fingerprint="fedcba9876543210")
+    other = FakeBackbone(digest="fedcba9876543210")
     BottleneckCache(tmp_path, other).compute([key_of(1)], [1], picture_of)
     assert other.pictures_seen == 1
 

@@ -72,8 +72,8 @@ def retrain(options: RetrainOptions) -> int:
     with watch.stage("pictures"):
         recipe = find_recipe(options.recipe) if options.recipe else None
         image_dir, failures = pictures_for(options.image_dir, recipe=recipe)
-    ledger_path = options.bottleneck_dir / training_data.PICTURE_CACHE_NAME
-    dataset = read_dataset(image_dir, ledger_path, group_by=options.holdout.group_by)
+    cache_path = options.bottleneck_dir / training_data.PICTURE_CACHE_NAME
+    dataset = read_dataset(image_dir, cache_path, group_by=options.holdout.group_by)
     if options.holdout.negatives:
         dataset, refused = training_data.with_unknown(dataset, options.holdout.negatives, options.bottleneck_dir)
         failures |= refused

@@ -4,7 +4,7 @@
     image_dir/cats/tom_nohash_1.png     label cats, recording cats/tom: whatever precedes _nohash_ belongs together
     image_dir/yes/ab12_nohash_0_00000.jpg  label yes, recording yes/ab12_nohash_0.wav: speaker ab12 stays together too
     image_dir/cats/stray.png            label cats, a recording of its own
-    image_dir/_unknown_/radio_00000.jpg no label: an impostor, whom a classifier learns to refuse
+    image_dir/_unknown_/radio_00000.jpg unknown: of none of the labels, for the open-set detector
 
 All pictures of a recording are on one side of the split. Otherwise the classifier could score by recognising the
 recording, its room and its microphone, and would disappoint with the next one.
@@ -67,7 +67,7 @@ class Dataset:
         examples: sorted by label and name.
         recipe: what the pictures were drawn by, or None for ordinary pictures.
         failures: reason by picture that cannot be read.
-        impostors: pictures of none of the labels.
+        unknown: pictures of none of the labels.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class Dataset:
     examples: tuple[Example, ...]
     recipe: Recipe | None
     failures: dict[str, str]
-    impostors: tuple[Example, ...] = ()
+    unknown: tuple[Example, ...] = ()
 
 
 def levels_of(examples: Sequence[Example]) -> tuple[float, ...]:
@@ -84,12 +84,12 @@ def levels_of(examples: Sequence[Example]) -> tuple[float, ...]:
     return levels if len(levels) == len(examples) else ()
 
 
-def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recording") -> Dataset:
+def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recording") -> Dataset:
     """List the pictures of every label folder; only what is new or changed since the last time is read.
 
     Args:
         image_dir: a folder with one subfolder a label, each with pictures at any depth.
-        ledger_path: where to remember what was read.
+        cache_path: where to remember what was read.
         group_by: what must not be parted, as `group_rule` reads it.
 
     Raises:
@@ -101,19 +101,19 @@ def read_dataset(image_dir: Path, ledger_path: Path, *, group_by: str = "recordi
     pictures = [(path, folder.name) for folder in folders for path in walk_files(folder) if is_picture(path)]
     labels = tuple(folder.name for folder in folders if folder.name != UNKNOWN_LABEL)
     _check_labels(image_dir, labels, {label for _, label in pictures})
-    examples, recipe, failures = _read_examples(pictures, image_dir, ledger_path, rule)
+    examples, recipe, failures = _read_examples(pictures, image_dir, cache_path, rule)
     known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
-    impostors = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
-    return Dataset(image_dir, labels, known_examples, recipe, failures, impostors)
+    unknown = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
+    return Dataset(image_dir, labels, known_examples, recipe, failures, unknown)
 
 
-def read_impostors(folder: Path, ledger_path: Path, *, recipe: Recipe | None) -> tuple[list[Example], dict[str, str]]:
-    """List the pictures of a folder, at any depth, as impostors: they are of none of the labels.
+def read_unknown(folder: Path, cache_path: Path, *, recipe: Recipe | None) -> tuple[list[Example], dict[str, str]]:
+    """List the pictures of a folder, at any depth, as unknown: of none of the labels.
 
     Args:
         folder: of pictures.
-        ledger_path: where to remember what was read.
-        recipe: of the pictures that they are to be told from, or None for ordinary ones.
+        cache_path: where to remember what was read.
+        recipe: of the pictures of the labels, or None for ordinary ones.
 
     Returns:
         tuple: the examples, and the reason by picture for each that cannot be read.
@@ -122,13 +122,13 @@ def read_impostors(folder: Path, ledger_path: Path, *, recipe: Recipe | None) ->
         InputError: there is no picture, or they were drawn by another recipe.
     """
     pictures = [(path, UNKNOWN_LABEL) for path in walk_files(folder) if is_picture(path)]
-    examples, found, failures = _read_examples(pictures, folder, ledger_path, lambda recording: recording)
+    examples, found, failures = _read_examples(pictures, folder, cache_path, lambda recording: recording)
     if not examples:
         raise InputError(
             f"--negatives: {printable(folder)} holds nothing that can be read. Put "
             f"{'recordings' if recipe else 'pictures'} of none of the labels there, or name another folder."
         )
-    if (found and found.fingerprint) != (recipe and recipe.fingerprint):
+    if (found and found.digest) != (recipe and recipe.digest):
         raise InputError(
             f"--negatives: {printable(folder)} holds {f'pictures of recipe {found.name}' if found else 'pictures'}, "
             f"which do not compare with {f'those of recipe {recipe.name}' if recipe else 'ordinary ones'}. Name a "
@@ -138,11 +138,11 @@ def read_impostors(folder: Path, ledger_path: Path, *, recipe: Recipe | None) ->
 
 
 def _read_examples(
-    pictures: Sequence[tuple[Path, str]], folder: Path, ledger_path: Path, rule: Callable[[str], str]
+    pictures: Sequence[tuple[Path, str]], folder: Path, cache_path: Path, rule: Callable[[str], str]
 ) -> tuple[list[Example], Recipe | None, dict[str, str]]:
     """Read what pictures say of themselves, and the one recipe that they were drawn by."""
-    with FileCache(ledger_path, context=NO_HASH) as ledger:
-        known, failures = _read_all([path for path, _ in pictures], ledger)
+    with FileCache(cache_path, context=NO_HASH) as cache:
+        known, failures = _read_all([path for path, _ in pictures], cache)
     examples = []
     recipes: dict[str, dict] = {}
     name_of = name_below(folder)
@@ -165,7 +165,7 @@ def _read_examples(
                 level_dbfs=value.get("level_dbfs"),
             )
         )
-    if len({Recipe.from_json(recipe).fingerprint for recipe in recipes.values()}) > 1:
+    if len({Recipe.from_json(recipe).digest for recipe in recipes.values()}) > 1:
         raise InputError(
             f"{printable(folder)} holds pictures of {len(recipes)} recipes, which do not compare. Make them again: "
             "python data_maker.py."
@@ -192,8 +192,8 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
         )
 
 
-def _read_all(paths: list[Path], ledger: FileCache) -> tuple[dict[Path, dict], dict[str, str]]:
-    recalled = ledger.recall_all()
+def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict], dict[str, str]]:
+    recalled = cache.items()
     known: dict[Path, dict] = {}
     failures = {}
     unread: list[tuple[Path, FileStamp]] = []
@@ -217,7 +217,7 @@ def _read_all(paths: list[Path], ledger: FileCache) -> tuple[dict[Path, dict], d
                 continue
             known[path] = value
             notes.append((os.path.abspath(path), stamp, value))
-    ledger.note(notes)
+    cache.put(notes)
     return known, failures
 
 

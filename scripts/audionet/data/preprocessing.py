@@ -117,7 +117,7 @@ def make_pictures(
     recordings = _list_recordings(audio_dir, labels)
     _mark_as_pictures(image_dir, audio_dir, recipe)
     result = PreprocessingResult()
-    context = f"{recipe.fingerprint} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
+    context = f"{recipe.digest} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
     with FileCache(image_dir / CACHE_NAME, context=context) as cache:
         on_disk = set(map(name_below(image_dir), walk_files(image_dir)))
         plan = list(_plan(recordings, result.failures))
@@ -128,7 +128,7 @@ def make_pictures(
             drawn = {task: one for task, one in group if not isinstance(one, str)}
             result.failures |= {task.recording: one for task, one in group if isinstance(one, str)}
             # At once, so that a killed run loses no group that was finished.
-            cache.note((task.recording, task.stamp, one) for task, one in drawn.items())
+            cache.put((task.recording, task.stamp, one) for task, one in drawn.items())
             result.recordings_made += len(drawn)
             made |= drawn
         expected = {task.outputs(index)[0] for task, one in made.items() for index in one["chunks"]}
@@ -137,7 +137,7 @@ def make_pictures(
         if not keep_wav:
             for jpg in expected:
                 (image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
-        cache.forget(cache.known_paths() - {task.recording for task in made})
+        cache.remove(cache.paths() - {task.recording for task in made})
     _count(result, made)
     return result
 
@@ -174,7 +174,7 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
     return target, _made_of(image_dir, target, recipe)
 
 
-def negatives_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
+def unknown_pictures_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
     """Return the folder of pictures of none of the labels: the folder itself, or what is made of its recordings.
 
     Args:
@@ -189,7 +189,7 @@ def negatives_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tu
     # A wav beside a jpg of its name is the sound of a picture that was drawn before.
     if recipe is None or all(path.with_suffix(".jpg").exists() for path in decoding.find_recordings(folder)):
         return folder, {}
-    target = cache_dir / digest_of([str(folder), recipe.fingerprint])
+    target = cache_dir / digest_of([str(folder), recipe.digest])
     return target, _made_of(folder.parent, target, recipe, labels=[folder])
 
 
@@ -286,7 +286,7 @@ def _is_complete(task: _Task, made: _Made, on_disk: set[str], keep_wav: bool) ->
 
 
 def _unchanged(plan: Sequence[_Task], cache: FileCache, on_disk: set[str], keep_wav: bool) -> dict[_Task, _Made]:
-    cached = cache.recall_all()
+    cached = cache.items()
     unchanged = {}
     for task in plan:
         stamp, made = cached.get(task.recording, (None, None))

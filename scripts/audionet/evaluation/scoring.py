@@ -156,7 +156,7 @@ def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
     content = path.read_bytes()
     decode_picture(content, name=printable(path))
     drawn_by = read_about(content).get("recipe")
-    if drawn_by and (recipe is None or Recipe.from_json(drawn_by).fingerprint != recipe.fingerprint):
+    if drawn_by and (recipe is None or Recipe.from_json(drawn_by).digest != recipe.digest):
         raise PictureError(f"{printable(path)} was drawn by another recipe than the classifier's; pass --audio_dir.")
     return content
 

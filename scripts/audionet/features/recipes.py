@@ -1,6 +1,6 @@
 """Recipes: every setting that decides how the picture of a sound looks, and for named ones how to train on it.
 
-A recipe is frozen, travels inside every picture and every classifier as JSON, and has a fingerprint, so that pictures
+A recipe is frozen, travels inside every picture and every classifier as JSON, and has a digest, so that pictures
 made by different recipes can never be mixed up. What concerns training stays behind in the table. To add a recipe, add
 a row to `RECIPES`. Any of them may be drawn in another way: `DRAWINGS` has a row for each.
 """
@@ -145,7 +145,7 @@ class Recipe:
             raise InputError(f"Expected a recipe of this version, received {json.dumps(value)} ({error}).") from error
 
     @property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """16 hexadecimal digits that are the same for recipes that draw the same pictures, whatever their names."""
         settings = self.to_json()
         del settings["name"]

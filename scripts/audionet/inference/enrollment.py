@@ -143,14 +143,14 @@ def similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_
     asked = space.mean_place(classifier.chunk_bottlenecks(clip)[1])
     found = []
     with (
-        FileCache(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as ledger,
+        FileCache(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as cache,
         progress_bar(total=len(among), description="Comparing", unit="clips") as bar,
     ):
-        known = ledger.recall_all()
+        known = cache.items()
         for path in among:
             if not path.samefile(clip):
                 try:
-                    found.append(Neighbour(path, space.probability(asked, _place(path, classifier, ledger, known))))
+                    found.append(Neighbour(path, space.probability(asked, _place(path, classifier, cache, known))))
                 except AudioNetError as error:
                     log(f"Set aside: {error}")
             bar.update()
@@ -158,7 +158,7 @@ def similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_
 
 
 def _place(
-    path: Path, classifier: Classifier, ledger: FileCache, known: Mapping[str, tuple[FileStamp, str]]
+    path: Path, classifier: Classifier, cache: FileCache, known: Mapping[str, tuple[FileStamp, str]]
 ) -> np.ndarray:
     """Return the mean place of a file, remembered or now heard."""
     name, stamp = str(path.resolve()), file_stamp(path)
@@ -166,5 +166,5 @@ def _place(
     if remembered == stamp:
         return np.frombuffer(base64.b64decode(value), "<f2").astype(np.float32)
     place = space_of(classifier).mean_place(classifier.chunk_bottlenecks(path)[1])
-    ledger.note([(name, stamp, base64.b64encode(place.astype("<f2").tobytes()).decode())])
+    cache.put([(name, stamp, base64.b64encode(place.astype("<f2").tobytes()).decode())])
     return place

@@ -38,7 +38,7 @@ class PictureReader(Protocol):
         """The network's name."""
 
     @property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """What stands for the network, its weights and its taps."""
 
     @property
@@ -108,7 +108,7 @@ class BottleneckCache:
 
     def __init__(self, bottleneck_dir: Path, backbone: PictureReader):
         self._backbone = backbone
-        self._folder = bottleneck_dir / f"{backbone.architecture}-{backbone.fingerprint}"
+        self._folder = bottleneck_dir / f"{backbone.architecture}-{backbone.digest}"
         self._row = np.dtype([("key", np.uint8, KEY_BYTES), ("vector", np.float16, backbone.dimension)])
         for folder in (bottleneck_dir, self._folder):
             if read_mark(folder) is None:

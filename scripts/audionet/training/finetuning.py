@@ -99,7 +99,7 @@ def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
         height=size,
         width=size,
         dimension=1,
-        fingerprint=digest_of(["probe", size]),
+        digest=digest_of(["probe", size]),
         slices={PART: (0, 1)},
         weights={"origin": "", "sha256": "", "licence": "", "note": ""},
         graph=graph,
@@ -228,7 +228,7 @@ def fine_tune(
         summaries_dir=summaries_dir,
     )
     last.set_weights([head.weights, head.biases])
-    course.run([backbone.fingerprint, sha256_of(head.weights.tobytes() + head.biases.tobytes()), material.labels])
+    course.run([backbone.digest, sha256_of(head.weights.tobytes() + head.biases.tobytes()), material.labels])
     layers = "all layers" if settings.fine_tune == "all" else f"the last {settings.fine_tune} layers"
     described = {**found.weights, "origin": f"fine-tuned here, from {found.weights['origin']}"}
     return course.outcome(f"fine-tuning of {layers}", backbone.architecture, described)
@@ -426,7 +426,7 @@ class _Training:
             height=height,
             width=width,
             dimension=dimension,
-            fingerprint=digest_of([VERSION, sha256_of(graph)]),
+            digest=digest_of([VERSION, sha256_of(graph)]),
             slices={PART: (0, dimension)},
             weights=weights,
             graph=graph,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
-from audionet.data.dataset import Dataset, Example, read_impostors
-from audionet.data.preprocessing import negatives_for
+from audionet.data.dataset import Dataset, Example, read_unknown
+from audionet.data.preprocessing import unknown_pictures_for
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures, read_picture
@@ -131,12 +131,12 @@ def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tup
     Raises:
         InputError: nothing in the folder can be read, or its pictures do not compare with those of the data set.
     """
-    folder, failures = negatives_for(negatives, dataset.recipe, cache_dir=bottleneck_dir / "negatives")
-    impostors, unreadable = read_impostors(folder, bottleneck_dir / PICTURE_CACHE_NAME, recipe=dataset.recipe)
+    folder, failures = unknown_pictures_for(negatives, dataset.recipe, cache_dir=bottleneck_dir / "negatives")
+    impostors, unreadable = read_unknown(folder, bottleneck_dir / PICTURE_CACHE_NAME, recipe=dataset.recipe)
     return (
         replace(
             dataset,
-            impostors=(*dataset.impostors, *impostors),
+            unknown=(*dataset.unknown, *impostors),
             failures=dataset.failures | unreadable,
         ),
         failures,
@@ -171,7 +171,7 @@ def gather_training_data(
     """
     previous_path = bottleneck_dir / "splits" / f"{split_name(dataset, holdout)}.json"
     sides = split_as_before(dataset.examples, holdout, previous_path)  # before the long work, if it must fail
-    folds = folds_as_before([*dataset.examples, *dataset.impostors], holdout, previous_path)
+    folds = folds_as_before([*dataset.examples, *dataset.unknown], holdout, previous_path)
     for fold in range(holdout.folds):
         sides_without(fold, dataset.examples, folds, holdout)
 
@@ -185,11 +185,9 @@ def gather_training_data(
     good = [row for row in range(len(dataset.examples)) if row not in unreadable]
     examples = tuple(dataset.examples[row] for row in good)
     _check_no_label_lost(dataset.labels, examples)
-    impostors, refused = cache.compute(
-        [example.sha256 for example in dataset.impostors], dataset.impostors, read_fitted
-    )
-    told_apart = [row for row in range(len(dataset.impostors)) if row not in refused]
-    impostor_examples = tuple(dataset.impostors[row] for row in told_apart)
+    impostors, refused = cache.compute([example.sha256 for example in dataset.unknown], dataset.unknown, read_fitted)
+    told_apart = [row for row in range(len(dataset.unknown)) if row not in refused]
+    impostor_examples = tuple(dataset.unknown[row] for row in told_apart)
     sides = split_as_before(examples, holdout, previous_path)
     impostor_sides = split_unknown(impostor_examples, sides, holdout, previous_path)
     folds = folds_as_before([*examples, *impostor_examples], holdout, previous_path)

@@ -35,7 +35,7 @@ class Cepstra:
 
     recipe: Recipe
     architecture: str = "mfcc"
-    fingerprint: str = "1"
+    digest: str = "1"
     dimension: int = 2 * CEPSTRA
 
     @property
@@ -71,7 +71,7 @@ class Resemblyzer:
     """
 
     architecture: str = "resemblyzer"
-    fingerprint: str = RESEMBLYZER_VERSION
+    digest: str = RESEMBLYZER_VERSION
     dimension: int = 256
 
     @property

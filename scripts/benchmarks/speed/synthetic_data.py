@@ -36,7 +36,7 @@ class MadeBackbone:
     width: int = PICTURE_SIDE
 
     @property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """What its cache is named by."""
         return f"{self.dimension:016x}"
 

@@ -208,11 +208,9 @@ def test_a_damaged_graph_is_frozen_again(tmp_path, freezer, suffix):
 
 
 def test_a_fingerprint_changes_with_weights_tap_and_size_only(tmp_path, freezer):
-    same = {load_fake(tmp_path, bottleneck=text, image_size=size).fingerprint for text, size in SAME}
+    same = {load_fake(tmp_path, bottleneck=text, image_size=size).digest for text, size in SAME}
     (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\nother")
-    others = [
-        load_fake(tmp_path, **options).fingerprint for options in ({}, {"bottleneck": "block5"}, {"image_size": 96})
-    ]
+    others = [load_fake(tmp_path, **options).digest for options in ({}, {"bottleneck": "block5"}, {"image_size": 96})]
     assert len(same) == 1
     assert len({*same, *others}) == 4
     assert all(len(fingerprint) == 16 for fingerprint in others)
@@ -317,7 +315,7 @@ def test_bfloat16_is_close_and_has_a_cache_of_its_own(fresh_graphs, pictures, ar
     )
     difference = np.linalg.norm(exact(pictures) - rounded(pictures), axis=1)
     assert (difference > 0).all() and (difference < 0.03 * np.linalg.norm(exact(pictures), axis=1)).all()
-    assert exact.fingerprint != rounded.fingerprint
+    assert exact.digest != rounded.digest
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ network tells sounds apart better than its end, which knows things and animals.
 A network with its weights, its way of normalising pictures and its pooling is frozen into one TensorFlow graph, cut off
 behind the deepest tap in use, which is cached:
 
-    <cache folder>/graphs/<architecture>-<fingerprint>.pb      input `pictures`, output `bottlenecks`
-    <cache folder>/graphs/<architecture>-<fingerprint>.json    its description and sha256
+    <cache folder>/graphs/<architecture>-<digest>.pb      input `pictures`, output `bottlenecks`
+    <cache folder>/graphs/<architecture>-<digest>.json    its description and sha256
 
 OpenVINO runs such a graph on a CPU, without TensorFlow; TensorFlow runs it where there is a GPU or no OpenVINO.
 """
@@ -44,7 +44,7 @@ from audionet.models.backbones.tfhub import find_module
 from audionet.models.backbones.weights import Weights, cache_folder, find_weights
 
 GRAPH_VERSION = 1
-"""Part of every fingerprint; raise it when the same weights and bottleneck come to give other numbers."""
+"""Part of every digest; raise it when the same weights and bottleneck come to give other numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Backbone:
     height: int
     width: int
     dimension: int
-    fingerprint: str
+    digest: str
     slices: Mapping[str, tuple[int, int]]
     weights: Mapping[str, str]
     graph: bytes = field(repr=False)
@@ -115,7 +115,7 @@ class Backbone:
             "height": self.height,
             "width": self.width,
             "dimension": self.dimension,
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.digest,
             "slices": {part: list(columns) for part, columns in self.slices.items()},
             "weights": dict(self.weights),
         }
@@ -165,8 +165,8 @@ def load_backbone(
         _check_size(image_size)
         found = find_weights(row.name, row.sources, weights_file=weights)
         size = pair_of(image_size or row.image_size)
-    graph_fingerprint = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
-    stem = cache_folder() / "graphs" / f"{row.name}-{graph_fingerprint}"
+    graph_digest = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
+    stem = cache_folder() / "graphs" / f"{row.name}-{graph_digest}"
     kept = kept_graph(stem)
     if kept is None:
         with silence_native_stderr():  # it imports TensorFlow and Keras
@@ -180,7 +180,7 @@ def load_backbone(
         height=shape["height"],
         width=shape["width"],
         dimension=sum(shape["dimensions"]),
-        fingerprint=graph_fingerprint if engine != BFLOAT16 else digest_of([graph_fingerprint, engine]),
+        digest=graph_digest if engine != BFLOAT16 else digest_of([graph_digest, engine]),
         slices=slices_of(spec, shape["dimensions"]),
         weights=found.describe(),
         graph=graph,
