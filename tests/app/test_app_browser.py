@@ -82,7 +82,7 @@ def test_a_file_is_labelled_and_can_be_seen_and_heard(browser, address, speakers
     show(browser, address)
     element(browser, "#file").send_keys(str(speakers / "bob" / "0.mp3"))
     assert first_label(browser) == element(browser, "#label").text == "bob"
-    assert "sure" in element(browser, "#sure").text
+    assert "sure" in element(browser, "#probability").text
     assert len(browser.find_elements("css selector", "#bars tr")) == 3
     assert browser.execute_script("return document.querySelector('#spectrogram').naturalWidth") > 100
     seconds = browser.execute_async_script(
@@ -154,11 +154,11 @@ def test_a_wrong_file_is_explained_and_the_next_one_works(browser, address, spea
     (tmp_path / name).write_bytes(b"x" * size)
     show(browser, address)
     element(browser, "#file").send_keys(str(tmp_path / name))
-    fault = wait_for(browser, "#fault")
-    assert name in fault.text and words in fault.text and fault.get_attribute("role") == "alert"
+    error = wait_for(browser, "#error")
+    assert name in error.text and words in error.text and error.get_attribute("role") == "alert"
     element(browser, "#file").send_keys(str(speakers / "alice" / "0.mp3"))
     assert first_label(browser) == "alice"
-    assert not element(browser, "#fault").is_displayed()
+    assert not element(browser, "#error").is_displayed()
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -221,8 +221,8 @@ def test_two_voices_are_taught_and_told_apart(browser, address, taught_dir, tmp_
         wait_for(browser, f'[aria-label="Remove clip 002.wav of {label}"]')
     assert "fewer than three clips" in element(browser, "#need").text
     element(browser, "#train").click()
-    wait_for(browser, "#after, #lesson-words.wrong", seconds=300)
-    assert "nobody knows how good it is" in element(browser, "#lesson-words").text
+    wait_for(browser, "#after, #training-words.wrong", seconds=300)
+    assert "nobody knows how good it is" in element(browser, "#training-words").text
     assert element(browser, "#model option:checked").text.startswith("Taught")
     show(browser, address)
     for label, folder in voices.items():

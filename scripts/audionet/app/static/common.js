@@ -1,19 +1,19 @@
-// What every page uses: asking the server, saying what went wrong, files that are dropped, the choice of classifier.
+// What every page uses: requests, error messages, dropped files, answers, and the choice of the classifier.
 
 export const find = (selector, within = document) => within.querySelector(selector);
 
 const mostBytes = Number(document.body.dataset.mostBytes);
 
-/** Show a fault where everybody sees and hears it, or take the last one away. */
-export function sayFault(sentence) {
-  const place = find("#fault");
+/** Show an error message, which screen readers read out, or remove the last one. */
+export function showError(sentence) {
+  const place = find("#error");
   place.textContent = sentence || "";
   place.hidden = !sentence;
   if (sentence) place.scrollIntoView({ block: "nearest" });
 }
 
-/** Ask the server; its answer is JSON, or a fault that says what to do. */
-export async function ask(path, options = {}) {
+/** Send a request and return the response, or throw an error whose message says what to do. */
+export async function request(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
@@ -26,29 +26,29 @@ export async function ask(path, options = {}) {
 }
 
 /** Send a form with a file. */
-export async function send(path, file, fields = {}) {
+export async function sendFile(path, file, fields = {}) {
   if (file.size > mostBytes) {
     throw new Error(`${file.name} is larger than ${Math.round(mostBytes / 1e6)} MB, which is the most. Cut it, or convert it to mp3.`);
   }
   const form = new FormData();
   form.append("file", file, file.name);
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
-  return ask(path, { method: "POST", body: form });
+  return request(path, { method: "POST", body: form });
 }
 
-/** Do something that may fail, and say so if it does. */
+/** Do something that may fail, and show the error if it does. */
 export async function attempt(work) {
-  sayFault();
+  showError();
   try {
     return await work();
-  } catch (fault) {
-    sayFault(fault.message);
+  } catch (error) {
+    showError(error.message);
     return undefined;
   }
 }
 
 /** Let files be dropped on an element, or anywhere on the page. */
-export function takeDrops(target, zone, take) {
+export function acceptDrops(target, zone, take) {
   let depth = 0;
   target.addEventListener("dragenter", () => zone.classList.toggle("over", ++depth > 0));
   target.addEventListener("dragleave", () => zone.classList.toggle("over", --depth > 0));
@@ -62,23 +62,23 @@ export function takeDrops(target, zone, take) {
   });
 }
 
-export function clock(seconds) {
+export function formatTime(seconds) {
   const whole = Math.floor(seconds);
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   const rest = String(whole % 60).padStart(2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-export const percent = (share) => (share >= 0.9995 ? "100 %" : share >= 0.1 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
+export const formatPercent = (share) => (share >= 0.9995 ? "100 %" : share >= 0.1 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
 
 /** Show the label, its probability and those of the others. */
 export function showAnswer(answer) {
   find("#label").textContent = answer.label;
   find("#label").classList.toggle("unknown", !answer.known);
-  find("#sure").textContent = answer.known ? `${percent(answer.probability)} sure` : "like none of the labels";
-  const doubt = find("#doubt");
-  doubt.hidden = answer.known;
-  doubt.textContent = answer.known ? "" : `Nearest is ${answer.nearest}, but its score, ${answer.score.toFixed(1)}, is below the ${answer.threshold.toFixed(1)} that a known one reaches.`;
+  find("#probability").textContent = answer.known ? `${formatPercent(answer.probability)} sure` : "like none of the labels";
+  const note = find("#note");
+  note.hidden = answer.known;
+  note.textContent = answer.known ? "" : `Nearest is ${answer.nearest}, but its score, ${answer.score.toFixed(1)}, is below the ${answer.threshold.toFixed(1)} that a known one reaches.`;
   const rows = Object.entries(answer.labels).slice(0, 10).map(([label, probability]) => {
     const row = document.createElement("tr");
     const name = document.createElement("th");
@@ -90,7 +90,7 @@ export function showAnswer(answer) {
     bar.ariaHidden = "true";
     bar.style.setProperty("--share", probability);
     const figure = document.createElement("span");
-    figure.textContent = percent(probability);
+    figure.textContent = formatPercent(probability);
     cell.append(bar, figure);
     row.append(name, cell);
     return row;
@@ -102,7 +102,7 @@ const REASON_WORDS = find("#reason-words")?.textContent;
 let explained = null;
 
 /** Offer to explain the answer for a file. */
-export function offerReason(file) {
+export function offerExplanation(file) {
   explained = file;
   find("#reason-words").textContent = REASON_WORDS;
   find("#reason-shown").hidden = true;
@@ -116,22 +116,22 @@ find("#explain")?.addEventListener("click", () =>
     find("#explain").disabled = true;
     find("#reason-words").textContent = "Hiding one part after the other …";
     try {
-      const reason = await (await send("/explain", file)).json();
+      const reason = await (await sendFile("/explain", file)).json();
       if (file !== explained) return;
       find("#reason-words").textContent = reason.sentence;
       find("#reason-picture").src = reason.picture;
       find("#reason-picture").alt = `On the left what was seen, on the right what speaks for it in red and against it in blue. ${reason.sentence}`;
       find("#reason-shown").hidden = false;
       find("#explain").hidden = true;
-    } catch (fault) {
-      if (file === explained) offerReason(file);
-      throw fault;
+    } catch (error) {
+      if (file === explained) offerExplanation(file);
+      throw error;
     }
   }),
 );
 
-/** Say that something is under way, for eyes and ears, or that it is over. */
-export function sayBusy(words) {
+/** Show what is under way, which screen readers read out, or that it is over. */
+export function showBusy(words) {
   const place = find("#busy");
   place.textContent = words || "";
   place.hidden = !words;
@@ -139,19 +139,19 @@ export function sayBusy(words) {
 
 let latest = 0;
 
-/** Ask for the label of a file and show it, unless another file was given meanwhile. */
-export async function label(file, { busy, show }) {
+/** Predict the label of a file and show it, unless another file was given meanwhile. */
+export async function predict(file, { busy, show }) {
   const turn = ++latest;
-  sayFault();
+  showError();
   find("#result").hidden = true;
-  sayBusy(busy);
+  showBusy(busy);
   try {
-    const answer = await (await send("/predict", file, { look: true })).json();
+    const answer = await (await sendFile("/predict", file, { look: true })).json();
     if (turn === latest) show(answer, file);
-  } catch (fault) {
-    if (turn === latest) sayFault(fault.message);
+  } catch (error) {
+    if (turn === latest) showError(error.message);
   } finally {
-    if (turn === latest) sayBusy();
+    if (turn === latest) showBusy();
   }
 }
 
@@ -164,5 +164,5 @@ find("#model")?.addEventListener("change", (event) =>
 
 /** Use another classifier from now on. */
 export function useModel(key) {
-  return ask("/model", { method: "POST", body: new URLSearchParams({ model: key }) });
+  return request("/model", { method: "POST", body: new URLSearchParams({ model: key }) });
 }

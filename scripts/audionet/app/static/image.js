@@ -1,17 +1,17 @@
-import { find, label, offerReason, sayFault, showAnswer, takeDrops } from "./common.js";
+import { acceptDrops, find, offerExplanation, predict, showAnswer, showError } from "./common.js";
 
-const look = (file) => label(file, { busy: `Looking at ${file.name} …`, show });
+const look = (file) => predict(file, { busy: `Looking at ${file.name} …`, show });
 
 function show(answer, file) {
   if (answer.kind !== "picture") {
-    sayFault(`${file.name} is a recording. The page Listen is for those.`);
+    showError(`${file.name} is a recording. The page Listen is for those.`);
     return;
   }
   find("#result").hidden = false;
   find("#picture").src = answer.picture;
   find("#picture").alt = `The picture ${file.name}`;
   showAnswer(answer);
-  offerReason(file);
+  offerExplanation(file);
   find("#result").focus();
 }
 
@@ -20,4 +20,4 @@ find("#file").addEventListener("change", (event) => {
   if (file) look(file);
   event.target.value = "";
 });
-takeDrops(document, find("#drop"), ([file]) => look(file));
+acceptDrops(document, find("#drop"), ([file]) => look(file));

@@ -1,17 +1,17 @@
-import { ask, attempt, clock, find, label, offerReason, percent, sayFault, send, showAnswer, takeDrops } from "./common.js";
+import { acceptDrops, attempt, find, formatPercent, formatTime, offerExplanation, predict, request, sendFile, showAnswer, showError } from "./common.js";
 import { recordWith } from "./recorder.js";
 
 const player = find("#player");
 const plots = find("#plots");
-const head = find("#head");
+const playhead = find("#playhead");
 let length = 0;
 let loudness = [];
 
-const listen = (file) => label(file, { busy: `Listening to ${file.name} …`, show });
+const listen = (file) => predict(file, { busy: `Listening to ${file.name} …`, show });
 
 function show(answer, file) {
   if (answer.kind !== "recording") {
-    sayFault(`${file.name} is a picture. The page Image is for those.`);
+    showError(`${file.name} is a picture. The page Image is for those.`);
     return;
   }
   find("#result").hidden = false;
@@ -19,13 +19,13 @@ function show(answer, file) {
   ({ seconds: length, loudness } = answer);
   find("#spectrogram").src = answer.spectrogram;
   find("#spectrogram").alt = `Spectrogram of ${file.name}: low frequencies at the bottom, time to the right`;
-  find("#length").textContent = clock(length);
+  find("#length").textContent = formatTime(length);
   plots.ariaValueMax = length;
   play(file);
   showSpans(answer.spans);
-  offerReason(file);
+  offerExplanation(file);
   drawWaveform();
-  follow();
+  movePlayhead();
   find("#result").focus({ preventScroll: true });
   find("#result").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
@@ -38,22 +38,22 @@ function play(file) {
   player.onerror = () => {
     // A format that this browser does not play comes back from the server as wav.
     player.onerror = null;
-    attempt(async () => use(await (await send("/sound", file)).blob()));
+    attempt(async () => use(await (await sendFile("/sound", file)).blob()));
   };
   use(file);
 }
 
 function showSpans(spans) {
-  const heard = spans.filter((span) => span.kind !== "silence");
-  const names = [...new Set(heard.filter((span) => span.kind === "known").map((span) => span.label))].sort();
-  find("#timeline").hidden = heard.length < 2;
-  sayWhoIsHeard(heard, names);
+  const audible = spans.filter((span) => span.kind !== "silence");
+  const names = [...new Set(audible.filter((span) => span.kind === "known").map((span) => span.label))].sort();
+  find("#timeline").hidden = audible.length < 2;
+  showWhoIsHeard(audible, names);
   const paint = (element, span) => {
     element.classList.toggle("unknown", span.kind === "unknown");
     element.style.setProperty("--hue", `${(names.indexOf(span.label) * 137.5 + 205) % 360}`);
   };
   find("#strip").replaceChildren(
-    ...heard.map((span) => {
+    ...audible.map((span) => {
       const piece = document.createElement("span");
       paint(piece, span);
       piece.style.left = `${(100 * span.start_seconds) / length}%`;
@@ -63,19 +63,19 @@ function showSpans(spans) {
     }),
   );
   find("#segments").replaceChildren(
-    ...heard.map((span) => {
+    ...audible.map((span) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
       button.type = "button";
       paint(button, span);
       const when = document.createElement("span");
       when.className = "when";
-      when.textContent = `${clock(span.start_seconds)} – ${clock(span.end_seconds)}`;
+      when.textContent = `${formatTime(span.start_seconds)} – ${formatTime(span.end_seconds)}`;
       const who = document.createElement("strong");
       who.textContent = span.label;
       const sure = document.createElement("span");
       sure.className = "quiet";
-      sure.textContent = span.kind === "known" ? percent(span.probability) : `nearest is ${span.nearest}`;
+      sure.textContent = span.kind === "known" ? formatPercent(span.probability) : `nearest is ${span.nearest}`;
       button.append(when, who, sure);
       button.addEventListener("click", () => playFrom(span.start_seconds));
       item.append(button);
@@ -85,24 +85,24 @@ function showSpans(spans) {
 }
 
 /** Where several take turns, one label for the whole says little, and a threshold for one says nothing. */
-function sayWhoIsHeard(heard, names) {
+function showWhoIsHeard(audible, names) {
   if (names.length < 2) return;
-  const seconds = (name) => heard.filter((span) => span.label === name).reduce((sum, span) => sum + span.end_seconds - span.start_seconds, 0);
+  const seconds = (name) => audible.filter((span) => span.label === name).reduce((sum, span) => sum + span.end_seconds - span.start_seconds, 0);
   const heading = find("#label");
   const most = [...names].sort((one, other) => seconds(other) - seconds(one));
   if (heading.classList.contains("unknown")) {
     heading.classList.remove("unknown");
     heading.textContent = `${names.length} labels`;
-    find("#sure").textContent = "taking turns";
+    find("#probability").textContent = "taking turns";
   }
-  find("#doubt").hidden = false;
-  find("#doubt").textContent = `Heard for: ${most.map((name) => `${name} ${clock(seconds(name))}`).join(", ")}. Below is who is heard when.`;
+  find("#note").hidden = false;
+  find("#note").textContent = `Heard for: ${most.map((name) => `${name} ${formatTime(seconds(name))}`).join(", ")}. Below is who is heard when.`;
 }
 
 function playFrom(seconds) {
   player.currentTime = Math.max(0, Math.min(seconds, length));
   player.play().catch(() => {});
-  follow();
+  movePlayhead();
 }
 
 function drawWaveform() {
@@ -122,16 +122,16 @@ function drawWaveform() {
   }
 }
 
-function follow() {
+function movePlayhead() {
   const share = length ? player.currentTime / length : 0;
-  head.style.left = `${100 * Math.min(1, share)}%`;
+  playhead.style.left = `${100 * Math.min(1, share)}%`;
   plots.ariaValueNow = player.currentTime.toFixed(1);
-  plots.ariaValueText = `${clock(player.currentTime)} of ${clock(length)}`;
-  if (!player.paused) requestAnimationFrame(follow);
+  plots.ariaValueText = `${formatTime(player.currentTime)} of ${formatTime(length)}`;
+  if (!player.paused) requestAnimationFrame(movePlayhead);
 }
 
-player.addEventListener("play", follow);
-player.addEventListener("seeked", follow);
+player.addEventListener("play", movePlayhead);
+player.addEventListener("seeked", movePlayhead);
 plots.addEventListener("click", (event) => {
   const box = plots.getBoundingClientRect();
   playFrom(((event.clientX - box.left) / box.width) * length);
@@ -141,7 +141,7 @@ plots.addEventListener("keydown", (event) => {
   const wanted = { Home: 0, End: length }[event.key] ?? (event.key in steps ? player.currentTime + steps[event.key] : null);
   if (wanted !== null) {
     player.currentTime = Math.max(0, Math.min(wanted, length));
-    follow();
+    movePlayhead();
   } else if (event.key === " " || event.key === "Enter") {
     if (player.paused) player.play().catch(() => {});
     else player.pause();
@@ -158,12 +158,12 @@ find("#file").addEventListener("change", (event) => {
   if (file) listen(file);
   event.target.value = "";
 });
-takeDrops(document, find("#drop"), ([file]) => listen(file));
-recordWith(find("#record"), { take: listen, fail: (fault) => sayFault(fault.message) });
+acceptDrops(document, find("#drop"), ([file]) => listen(file));
+recordWith(find("#record"), { take: listen, fail: (error) => showError(error.message) });
 for (const button of document.querySelectorAll(".example")) {
   button.addEventListener("click", () =>
     attempt(async () => {
-      const response = await ask(`/examples/${button.dataset.number}`);
+      const response = await request(`/examples/${button.dataset.number}`);
       const name = /filename="?([^";]+)/.exec(response.headers.get("content-disposition") || "")?.[1] || "example.mp3";
       const blob = await response.blob();
       await listen(new File([blob], name, { type: blob.type }));

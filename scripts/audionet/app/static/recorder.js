@@ -1,7 +1,7 @@
 // Recording from the microphone as plain wav, which every decoder reads. Nothing is smoothed, levelled or left out.
 
 const MOST_SECONDS = 120;
-const NO_TRICKS = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
+const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
 /** Turn a button into one that records: pressed once it begins, pressed again it hands over a file. */
 export function recordWith(button, { take, fail }) {
@@ -13,17 +13,17 @@ export function recordWith(button, { take, fail }) {
     if (!navigator.mediaDevices) throw new Error("The browser lets this page record only over https or on this machine itself. Choose a file instead.");
     let stream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: NO_TRICKS });
-    } catch (fault) {
-      throw new Error(fault.name === "NotFoundError" ? "There is no microphone. Connect one, or choose a file." : "The browser may not use the microphone. Allow it beside the address, or choose a file.");
+      stream = await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED });
+    } catch (error) {
+      throw new Error(error.name === "NotFoundError" ? "There is no microphone. Connect one, or choose a file." : "The browser may not use the microphone. Allow it beside the address, or choose a file.");
     }
     const context = new AudioContext();
-    await context.audioWorklet.addModule("/static/tap.js");
+    await context.audioWorklet.addModule("/static/capture_worklet.js");
     const source = context.createMediaStreamSource(stream);
-    const tap = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0 });
+    const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     const blocks = [];
-    tap.port.onmessage = ({ data }) => blocks.push(data);
-    source.connect(tap);
+    capture.port.onmessage = ({ data }) => blocks.push(data);
+    source.connect(capture);
     const begun = performance.now();
     const timer = setInterval(() => {
       const seconds = (performance.now() - begun) / 1000;
@@ -51,8 +51,8 @@ export function recordWith(button, { take, fail }) {
   button.addEventListener("click", async () => {
     try {
       await (recording ? finish() : begin());
-    } catch (fault) {
-      fail(fault);
+    } catch (error) {
+      fail(error);
     }
   });
 }

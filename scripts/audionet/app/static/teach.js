@@ -1,18 +1,18 @@
-import { ask, attempt, find, sayFault, send, takeDrops } from "./common.js";
+import { acceptDrops, attempt, find, request, sendFile, showError } from "./common.js";
 import { recordWith } from "./recorder.js";
 
 const WATCH_MILLISECONDS = 700;
 const cards = find("#cards");
 const { unknownLabel } = document.body.dataset;
-const named = new Set(); // labels that were typed and have no clip yet
+const typed = new Set(); // labels that were typed and have no clip yet
 let labels = {};
 
-const json = async (path, options) => (await ask(path, options)).json();
+const json = async (path, options) => (await request(path, options)).json();
 
 function show(taught) {
   labels = taught.labels;
-  Object.keys(labels).forEach((label) => named.delete(label));
-  const wanted = [...Object.keys(labels), ...named];
+  Object.keys(labels).forEach((label) => typed.delete(label));
+  const wanted = [...Object.keys(labels), ...typed];
   for (const card of [...cards.children]) if (!wanted.includes(card.dataset.label)) card.remove();
   for (const label of wanted) fill(cardOf(label), labels[label] || []);
   const ready = Object.entries(labels).filter(([label, clips]) => clips.length && label !== unknownLabel).length;
@@ -21,12 +21,12 @@ function show(taught) {
   find("#train").disabled = ready < 2 || busy;
   find("#forget").disabled = busy;
   find("#need").textContent = ready < 2 ? "Two labels with clips are needed." : few ? "With fewer than three clips a label, nobody can say how good it is." : "";
-  showLesson(taught.lesson);
-  showExtras();
+  showTraining(taught.lesson);
+  showLabelsToAdd();
 }
 
 /** Offer the labels that have clips for the classifier in use. */
-function showExtras() {
+function showLabelsToAdd() {
   const select = find("#extra");
   const kept = select.value;
   const offered = Object.keys(labels).filter((label) => labels[label].length && label !== unknownLabel);
@@ -49,8 +49,8 @@ function cardOf(label) {
     input.value = "";
     await add(label, files);
   });
-  takeDrops(card, card, (files) => add(label, files));
-  recordWith(record, { take: (file) => add(label, [file]), fail: (fault) => sayFault(fault.message) });
+  acceptDrops(card, card, (files) => add(label, files));
+  recordWith(record, { take: (file) => add(label, [file]), fail: (error) => showError(error.message) });
   cards.append(card);
   return card;
 }
@@ -82,33 +82,33 @@ function fill(card, clips) {
 }
 
 async function add(label, files) {
-  sayFault();
+  showError();
   const card = cardOf(label);
-  const faults = [];
+  const errors = [];
   for (const [place, file] of files.entries()) {
     find(".count", card).textContent = `Taking in ${place + 1} of ${files.length} …`;
     try {
-      show(await (await send("/teach/clips", file, { label })).json());
-    } catch (fault) {
-      faults.push(fault.message);
+      show(await (await sendFile("/teach/clips", file, { label })).json());
+    } catch (error) {
+      errors.push(error.message);
     }
   }
   fill(card, labels[label] || []);
-  if (faults.length) sayFault(faults.join(" "));
+  if (errors.length) showError(errors.join(" "));
 }
 
-function showLesson(lesson) {
-  find("#lesson").hidden = !lesson;
-  if (!lesson) return;
-  const isOver = ["done", "failed"].includes(lesson.state);
+function showTraining(job) {
+  find("#training").hidden = !job;
+  if (!job) return;
+  const isOver = ["done", "failed"].includes(job.state);
   const bar = find("#progress");
   bar.hidden = isOver;
-  if (lesson.share === null) bar.removeAttribute("value");
-  else bar.value = lesson.share;
-  const words = find("#lesson-words");
-  if (words.textContent !== lesson.words) words.textContent = lesson.words;
-  words.classList.toggle("wrong", lesson.state === "failed");
-  find("#after").hidden = lesson.state !== "done";
+  if (job.share === null) bar.removeAttribute("value");
+  else bar.value = job.share;
+  const words = find("#training-words");
+  if (words.textContent !== job.words) words.textContent = job.words;
+  words.classList.toggle("wrong", job.state === "failed");
+  find("#after").hidden = job.state !== "done";
   if (!isOver) setTimeout(watch, WATCH_MILLISECONDS);
 }
 
@@ -119,13 +119,13 @@ async function watch() {
   const taught = await attempt(() => json("/teach/clips"));
   watching = false;
   if (!taught) return;
-  if (taught.lesson?.state === "done") await showModels();
+  if (taught.lesson?.state === "done") await showModelInUse();
   show(taught);
 }
 
 /** Show at the top which classifier is in use now. */
-async function showModels() {
-  const page = new DOMParser().parseFromString(await (await ask("/teach")).text(), "text/html");
+async function showModelInUse() {
+  const page = new DOMParser().parseFromString(await (await request("/teach")).text(), "text/html");
   find("#model").replaceChildren(...find("#model", page).children);
   find("#extend-model").textContent = find("#extend-model", page).textContent;
 }
@@ -134,8 +134,8 @@ find("#add").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = find("#name").value.trim();
   if (!name) return;
-  sayFault();
-  if (!(name in labels)) named.add(name);
+  showError();
+  if (!(name in labels)) typed.add(name);
   fill(cardOf(name), labels[name] || []);
   find("#name").value = "";
   find(".record", cardOf(name)).focus();
@@ -150,17 +150,17 @@ find("#extend").addEventListener("submit", (event) => {
   attempt(async () => {
     try {
       const health = await json("/teach/label", { method: "POST", body: new URLSearchParams({ label }) });
-      await showModels();
+      await showModelInUse();
       words.textContent = `It knows ${health.labels.join(", ")} now. `;
       const link = document.createElement("a");
       link.href = "/";
       link.textContent = "Try it";
       words.append(link);
-    } catch (fault) {
+    } catch (error) {
       words.hidden = true;
-      throw fault;
+      throw error;
     } finally {
-      showExtras();
+      showLabelsToAdd();
     }
   });
 });
@@ -168,9 +168,9 @@ find("#train").addEventListener("click", () => attempt(async () => show(await js
 find("#forget").addEventListener("click", () => {
   if (!confirm("Remove all your clips and classifiers?")) return;
   attempt(async () => {
-    named.clear();
+    typed.clear();
     show(await json("/teach", { method: "DELETE" }));
-    await showModels();
+    await showModelInUse();
   });
 });
 attempt(async () => show(await json("/teach/clips")));
