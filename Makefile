@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+AUDIONET := $(VENV)/bin/audionet
 export PYTHONDONTWRITEBYTECODE = 1
 
 AUDIO ?= tf_files/data_audio
@@ -21,14 +22,14 @@ help: ## Show this list
 
 setup: $(VENV)/installed sox ## Install everything into .venv, and SoX
 
-$(VENV)/installed: requirements.txt
+$(VENV)/installed: requirements.txt scripts/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet -r requirements.txt
+	$(RUN) -m pip install --quiet -r requirements.txt -e ./scripts
 	@touch $@
 
-$(VENV)/tested: tests/requirements.txt scripts/requirements-export.txt $(VENV)/installed
-	$(RUN) -m pip install --quiet -r tests/requirements.txt
+$(VENV)/tested: tests/requirements.txt $(VENV)/installed
+	$(RUN) -m pip install --quiet -r tests/requirements.txt -e './scripts[export,parquet]'
 	@touch $@
 
 sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfile decodes
@@ -43,30 +44,30 @@ sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfil
 	else echo '  sudo apt-get install sox libsox-fmt-mp3' >&2; fi
 
 demo: setup ## Set up, then data, train and label on the sample speakers
-	@$(RUN) scripts/demo.py
+	@$(AUDIONET) demo
 
 data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
-	$(RUN) scripts/data_maker.py --audio_dir '$(AUDIO)' $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(PICTURE),--picture '$(PICTURE)')
+	$(AUDIONET) data --audio_dir '$(AUDIO)' $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(PICTURE),--picture '$(PICTURE)')
 
 train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 IMAGES=folder
-	$(RUN) scripts/retrain.py $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)') $(if $(IMAGES),--image_dir '$(IMAGES)')
+	$(AUDIONET) train $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)') $(if $(IMAGES),--image_dir '$(IMAGES)')
 
 recipes: setup ## List the recipes
-	@$(RUN) scripts/recipes.py
+	@$(AUDIONET) recipes
 
 label: setup ## Name a clip: make label CLIP=voice.mp3, or IMAGE=spectrogram.jpg
 	@if [ -z '$(CLIP)$(IMAGE)' ]; then echo 'Expected CLIP=voice.mp3 or IMAGE=spectrogram.jpg' >&2; exit 2; fi
-	@$(RUN) scripts/label_image.py $(if $(CLIP),'$(CLIP)') $(if $(IMAGE),'$(IMAGE)')
+	@$(AUDIONET) label $(if $(CLIP),'$(CLIP)') $(if $(IMAGE),'$(IMAGE)')
 
 evaluate: setup ## Score the classifier on other recordings: make evaluate TEST=folder
 	@if [ -z '$(TEST)' ]; then echo 'Expected TEST=folder of recordings, one subfolder a label' >&2; exit 2; fi
-	@$(RUN) scripts/evaluate.py --audio_dir '$(TEST)' --report tf_files/report.html
+	@$(AUDIONET) evaluate --audio_dir '$(TEST)' --report tf_files/report.html
 
 runs: setup ## List all runs
-	@$(RUN) scripts/runs.py
+	@$(AUDIONET) runs
 
-app: setup ## Open the page to listen, teach and predict: make app MODEL=folder PORT=8000
-	@$(RUN) scripts/app.py --model '$(MODEL)' --port '$(PORT)'
+app: setup ## Open the page in the browser: make app MODEL=folder PORT=8000
+	@$(AUDIONET) app --model '$(MODEL)' --port '$(PORT)'
 
 bench: setup $(VENV)/tested ## Measure speed against the classic way: make bench BENCH=--full
 	$(RUN) scripts/bench.py speed $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)

@@ -23,6 +23,8 @@ Words, each used for one thing only:
 
 from typing import TYPE_CHECKING, Any
 
+__version__ = "1.0.0"
+
 if TYPE_CHECKING:
     from audionet.models.classifier import Classifier
 

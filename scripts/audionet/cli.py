@@ -6,6 +6,8 @@ the default and the string below it the help. Flags work with underscores and da
 
 import dataclasses
 import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +28,10 @@ __all__ = [
     "Positional",
     "changed",
     "check",
+    "package_environment",
     "parse_options",
     "run_script",
+    "typed_command",
 ]
 
 Options = TypeVar("Options")
@@ -35,6 +39,9 @@ Options = TypeVar("Options")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 TF_FILES = _CHECKOUT / "tf_files" if (_CHECKOUT / "scripts" / "retrain.py").is_file() else Path("tf_files")
 """Where commands look for files and put them: in the checkout, or else below the folder that the user stands in."""
+
+SCRIPT_NAMES = {"data": "data_maker", "inspect": "inspect_model", "label": "label_image", "train": "retrain"}
+"""Scripts that are not called as their commands are."""
 
 EXIT_FAILED = 1  # the work was begun and something failed
 EXIT_USAGE = 2  # the work could not begin: options or folders
@@ -55,7 +62,7 @@ def run_script(
     Args:
         work: takes the options and returns the exit status.
         options_class: a frozen dataclass that raises InputError for values that cannot work.
-        description: the script's docstring, shown by `--help`.
+        description: the command's docstring, shown by `--help`, with commands as `audionet train`.
         argv: the arguments, by default those of the process.
         defaults: given what was typed, returns what holds for the options that were not; by default their own defaults.
 
@@ -66,15 +73,16 @@ def run_script(
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
+        description = as_typed(description)
         options = parse_options(options_class, description, argv)
         if defaults:
             options = parse_options(options_class, description, argv, default=defaults(options))
         return work(options)
     except InputError as error:
-        log(f"Error: {error}")
+        log(f"Error: {as_typed(str(error))}")
         return EXIT_USAGE
     except AudioNetError as error:
-        log(f"Error: {error}")
+        log(f"Error: {as_typed(str(error))}")
         return EXIT_FAILED
     except BrokenPipeError:
         # Whoever read our output has gone; what is still buffered for it must not raise again at exit.
@@ -92,6 +100,30 @@ def run_script(
     except KeyboardInterrupt:
         log("Interrupted. What was finished is kept; the same command goes on from there.")
         return EXIT_INTERRUPTED
+
+
+def typed_command(command: str) -> str:
+    """Return how to type a command: `audionet train`, or for who runs the scripts, `python scripts/retrain.py`."""
+    program = sys.argv[0].rpartition(" ")[0]
+    if program.endswith("audionet"):  # audionet/__main__.py put it there
+        return f"{program} {command}"
+    script = Path(sys.argv[0]).with_name(f"{SCRIPT_NAMES.get(command, command)}.py")
+    is_script = script.with_name("retrain.py").is_file() and script.is_file()
+    return f"python {shlex.quote(str(script))}" if is_script else f"audionet {command}"
+
+
+def as_typed(text: str) -> str:
+    """Return a help text or a message with its commands as `typed_command` has them."""
+    return re.sub(r"\baudionet ([a-z]+)\b", lambda found: typed_command(found[1]), text)
+
+
+def package_environment() -> dict[str, str]:
+    """Return environment variables with which `python -m audionet` finds this package, installed or not.
+
+    What lies in the folder that the user stands in is not imported, whatever it is called.
+    """
+    folders = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders)), "PYTHONSAFEPATH": "1"}
 
 
 def parse_options(

@@ -10,6 +10,7 @@ from conftest import SCRIPTS
 from hypothesis import given
 from hypothesis import strategies as st
 
+import audionet
 from audionet.errors import InputError
 from audionet.evaluation import runs
 
@@ -42,6 +43,7 @@ def test_a_record_tells_what_was_done(tmp_path):
     written = json.loads(record(tmp_path).read_text())
     assert written["arguments"] == {"image_dir": "pictures", "head": "lda", "random_seed": 3, "taps": ["block3"]}
     assert written["versions"]["numpy"] == np.__version__
+    assert written["versions"]["audionet"] == audionet.__version__
     assert written["data"]["chunks"] == 960
     assert written["started"] == "2001-09-09T01:46:40+00:00"
     assert set(written["seconds"]) == {"bottlenecks", "total"}

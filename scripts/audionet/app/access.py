@@ -114,8 +114,8 @@ class AccessMiddleware:
             return None
         return problem(
             401,
-            "This page wants its token. Open the address that app.py printed, or send the header Authorization: Bearer "
-            "TOKEN.",
+            "This page wants its token. Open the address that audionet app printed, or send the header Authorization: "
+            "Bearer TOKEN.",
             {"www-authenticate": "Bearer"},
         )
 

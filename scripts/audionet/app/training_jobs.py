@@ -15,11 +15,10 @@ from pathlib import Path
 import anyio
 
 from audionet.app.users import RefusedError, User
+from audionet.cli import package_environment
 from audionet.console import WATCHED
 from audionet.data.dataset import UNKNOWN_LABEL
-from audionet.parallel import PACKAGE_PARENT
 
-TRAIN = "import sys; from audionet.commands.train import main; sys.exit(main())"
 LONGEST_SECONDS = 3600
 NICENESS = 5  # so that requests for a label go first
 PROGRESS_BAR = re.compile(r"(\w+): +(\d+)%")
@@ -159,11 +158,10 @@ def outcome_in_words(folder: Path) -> str:
 
 
 async def _train(user: User, place: Path, job: TrainingJob) -> str:
-    """Train, and return why it failed, or nothing."""
-    python_path = os.pathsep.join(filter(None, [PACKAGE_PARENT, os.environ.get("PYTHONPATH")]))
+    """Run `audionet train`, and return why it failed, or nothing."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", TRAIN, *_arguments(user, place)),
-        env={**os.environ, "PYTHONPATH": python_path, "PYTHONSAFEPATH": "1", WATCHED: "1"},
+        *(sys.executable, "-m", "audionet", "train", *_arguments(user, place)),
+        env={**package_environment(), WATCHED: "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -1,8 +1,8 @@
-"""Open a page in the browser to try a classifier, to teach one by voice, and to serve programs over HTTP.
+"""Open a page in the browser to try, train and compare classifiers, and serve programs over HTTP.
 
-    python app.py
-    python app.py --model ../tf_files/retrained_model --port 8080
-    python app.py --host 0.0.0.0 --token "$(openssl rand -hex 16)"
+    audionet app
+    audionet app --model voices/ --port 8080
+    audionet app --host 0.0.0.0 --token "$(openssl rand -hex 16)"
 
 The page is for this machine alone unless --host says otherwise, and then it wants a token. It works offline: nothing
 leaves the machine. Programs send a file to POST /predict; /api describes the rest.
@@ -20,10 +20,10 @@ from audionet.errors import InputError, check
 
 @dataclass(frozen=True)
 class AppOptions:
-    """The command line of app.py."""
+    """The command line of audionet app."""
 
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote. Without one, the page can teach one."""
+    """Classifier folder. Without one, the page can train one."""
     host: str = "127.0.0.1"
     """Address to serve at. Any but the default opens the page to other machines, which need the token."""
     port: int = 8000
@@ -66,8 +66,7 @@ def serve(options: AppOptions) -> int:
         from audionet.app.state import AppSettings
     except ModuleNotFoundError as error:
         raise InputError(
-            f"The page needs the package {error.name}, which is not installed. Type make setup, or pip install -r "
-            "requirements.txt."
+            f"The page needs the package {error.name}, which is not installed: pip install './scripts[app]'."
         ) from error
 
     token = options.token
@@ -93,5 +92,5 @@ def serve(options: AppOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(serve, AppOptions, __doc__, argv)

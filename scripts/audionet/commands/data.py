@@ -1,7 +1,7 @@
 """Turn folders of recordings into folders of spectrogram pictures.
 
-    python data_maker.py --audio_dir ../tf_files/data_audio --image_dir ../tf_files/data_image
-    python data_maker.py --audio_dir ~/podcasts --chunk_seconds 20 --recipe audionet
+    audionet data --audio_dir recordings/ --image_dir pictures/
+    audionet data --audio_dir ~/podcasts --chunk_seconds 20 --recipe audionet
 
 Each subfolder of --audio_dir is a label. Run it again after adding, changing or removing recordings: only what is new
 or changed is done.
@@ -20,7 +20,7 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class DataMakerOptions:
-    """The command line of data_maker.py."""
+    """The command line of audionet data."""
 
     audio_dir: Path = TF_FILES / "data_audio"
     """Folder of recordings, one subfolder a label, in any format that SoX or FFmpeg reads; UrbanSound8K; or ESC-50."""
@@ -93,5 +93,5 @@ def make_data(options: DataMakerOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(make_data, DataMakerOptions, __doc__, argv)

@@ -1,6 +1,6 @@
-"""Run the main job on the sample speakers: draw, train, and name a recording that training never saw.
+"""Train on the four sample speakers, and label a recording that took no part in training.
 
-    python demo.py
+    audionet demo
 
 It types the three commands that a user would, and keeps to tf_files/demo.
 """
@@ -12,55 +12,53 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import run_script
+from audionet.cli import TF_FILES, package_environment, run_script, typed_command
 from audionet.errors import AudioNetError
-
-HOUSE = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """The command line of demo.py."""
+    """The command line of audionet demo."""
 
-    audio_dir: Path = HOUSE / "tf_files/sample_audio"
+    audio_dir: Path = TF_FILES / "sample_audio"
     """Folder of recordings, one subfolder a label."""
-    demo_dir: Path = HOUSE / "tf_files/demo"
+    demo_dir: Path = TF_FILES / "demo"
     """Folder for everything that the demonstration makes."""
     architecture: str = "efficientnet_lite0"
     """Pretrained network."""
 
 
 def demonstrate(options: DemoOptions) -> int:
-    """Run the three steps and say what came of them."""
+    """Draw, train and label, and print where everything is."""
     made = options.demo_dir
     model, image_dir = made / "retrained_model", made / "data_image"
-    print("1. Recordings become pictures of sound.\n")
-    _type("data_maker.py", "--audio_dir", options.audio_dir, "--image_dir", image_dir)
-    print("\n2. A pretrained network looks at the pictures; a new top layer learns the labels.\n")
-    _type(
-        *("retrain.py", "--image_dir", image_dir, "--architecture", options.architecture),
+    print("1. Draw the recordings as pictures.\n")
+    _run("data", "--audio_dir", options.audio_dir, "--image_dir", image_dir)
+    print("\n2. Pass the pictures through a pretrained network, and train a new top layer on what it gives.\n")
+    _run(
+        *("train", "--image_dir", image_dir, "--architecture", options.architecture),
         *("--bottleneck_dir", made / "bottlenecks", "--summaries_dir", made / "training_summaries"),
         *("--output_model", model, "--output_graph", made / "retrained_graph.pb"),
         *("--output_labels", made / "retrained_labels.txt", "--runs_dir", made / "runs"),
         *("--report", made / "report.html"),
     )
-    print("\n3. A recording that training never saw is named.\n")
-    sides = json.loads((model / "split.json").read_text())
-    unseen = next(recording for recording, side in sides.items() if side == "testing")
-    _type("label_image.py", "--model", model, options.audio_dir / unseen)
-    print(f"\nEverything made is in {_short(made)}. Its pictures are worth a look: {_short(image_dir)}")
-    print(f"How it was measured, what to doubt and what was mistaken: {_short(made / 'report.html')}")
+    print("\n3. Label a recording that took no part in training.\n")
+    splits = json.loads((model / "split.json").read_text())
+    held_out = next(recording for recording, split in splits.items() if split == "testing")
+    _run("label", "--model", model, options.audio_dir / held_out)
+    print(f"\nPictures: {_short(image_dir)}")
+    print(f"Report, with scores and mistakes: {_short(made / 'report.html')}")
     print("Next, put folders of your own recordings into tf_files/data_audio and type:\n  make data train")
     return 0
 
 
-def _type(script: str, *arguments: str | Path) -> None:
+def _run(command: str, *arguments: str | Path) -> None:
     """Show a command as a user would type it, and run it."""
-    command = [_short(HOUSE / "scripts" / script), *map(_short, arguments)]
-    print("$ " + shlex.join(["python", *command]), flush=True)
-    outcome = subprocess.run([sys.executable, *command], check=False)
-    if outcome.returncode != 0:
-        raise AudioNetError(f"{script} ended with status {outcome.returncode}; its messages above say why.")
+    typed = list(map(_short, arguments))
+    print(f"$ {typed_command(command)} {shlex.join(typed)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "audionet", command, *typed], env=package_environment(), check=False)
+    if done.returncode != 0:
+        raise AudioNetError(f"audionet {command} ended with status {done.returncode}; its messages above say why.")
 
 
 def _short(argument: str | Path) -> str:
@@ -71,5 +69,5 @@ def _short(argument: str | Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(demonstrate, DemoOptions, __doc__, argv)

@@ -1,10 +1,11 @@
-"""Add a label to a classifier by a few clips, without training; or list or remove those that were added.
+"""Add a label to a classifier by a few clips, without training; list or remove such labels.
 
-    python enroll.py --label carol carol/*.mp3
-    python enroll.py --list
-    python enroll.py --remove carol
+    audionet enroll --label carol carol/*.mp3
+    audionet enroll --list
+    audionet enroll --remove carol
 
-Each recording of the label helps; half a minute in all is good. The trained labels stay as they are to each other.
+Each recording of the label helps; half a minute in all is good. The trained labels keep their probabilities relative to
+each other.
 """
 
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class EnrollOptions:
-    """The command line of enroll.py."""
+    """The command line of audionet enroll."""
 
     clips: Positional[tuple[Path, ...]] = ()
     """Recordings or pictures of the label, or folders of them."""
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
+    """Classifier folder."""
     label: str | None = None
     """Name of the label to add."""
     remove: str | None = None
@@ -58,5 +59,5 @@ def enroll(options: EnrollOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(enroll, EnrollOptions, __doc__, argv)

@@ -1,9 +1,9 @@
-"""Say how good a classifier is, on recordings that it was not trained on.
+"""Score a classifier on recordings that it was not trained on, or compare two.
 
-    python evaluate.py --audio_dir ../tf_files/test_audio
-    python evaluate.py --audio_dir ../tf_files/test_audio --negatives ~/strangers --json a.json --report a.html
-    python evaluate.py --audio_dir ../tf_files/test_audio --sweep
-    python evaluate.py --compare a.json b.json
+    audionet evaluate --audio_dir recordings/
+    audionet evaluate --audio_dir recordings/ --negatives others/ --json a.json --report a.html
+    audionet evaluate --audio_dir recordings/ --sweep
+    audionet evaluate --compare a.json b.json
 
 Each subfolder is a label. One that the classifier does not know, such as _unknown_, counts as unknown.
 """
@@ -18,10 +18,10 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The command line of evaluate.py."""
+    """The command line of audionet evaluate."""
 
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
+    """Classifier folder."""
     audio_dir: Path | None = None
     """Folder of recordings, one subfolder a label."""
     image_dir: Path | None = None
@@ -91,5 +91,5 @@ def evaluate(options: EvaluateOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(evaluate, EvaluateOptions, __doc__, argv)

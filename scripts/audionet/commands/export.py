@@ -1,12 +1,12 @@
 """Write a classifier in a format of another runtime: waveform in, label probabilities out.
 
-    python export.py --format onnx --output ../tf_files/voices.onnx
-    python export.py --format tflite_int8 --output ../tf_files/voices.tflite --audio_dir ../tf_files/data_audio
-    python export.py --format saved_model --input picture --output ../tf_files/voices_saved_model
+    audionet export --format onnx --output voices.onnx
+    audionet export --format tflite_int8 --output voices.tflite --audio_dir recordings/
+    audionet export --format saved_model --input picture --output voices_saved_model
 
 The export is opened by its own runtime and compared with the classifier on recordings that were held out. It is kept
 only if its answers agree. The formats: saved_model, keras, graph, tflite, tflite_int8, onnx and openvino; saved_model
-and openvino are folders. For tflite and onnx: pip install -r scripts/requirements-export.txt.
+and openvino are folders. tflite and onnx need pip install './scripts[export]'.
 """
 
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """The command line of export.py."""
+    """The command line of audionet export."""
 
     format: Literal["saved_model", "keras", "graph", "tflite", "tflite_int8", "onnx", "openvino"]
     """What to write."""
     output: Path
     """File to write, or for saved_model and openvino the folder."""
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
+    """Classifier folder."""
     input: Literal["waveform", "picture"] = "waveform"
     """What it takes: one chunk of sound, mono at the recipe's rate, or its picture, 0 to 1."""
     audio_dir: Path | None = None
@@ -77,5 +77,5 @@ def export(options: ExportOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(export, ExportOptions, __doc__, argv)

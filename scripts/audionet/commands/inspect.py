@@ -1,8 +1,8 @@
-"""Say what a classifier folder holds: labels, recipe, network, weights and their origin, cost, training and thresholds.
+"""Show what a classifier folder holds: labels, recipe, network, weights, training, thresholds.
 
-python inspect_model.py --model ../tf_files/retrained_model
-python inspect_model.py --model ../tf_files/retrained_model --json
-python inspect_model.py --tensorboard ../tf_files/training_summaries/graph
+audionet inspect --model voices/
+audionet inspect --model voices/ --json
+audionet inspect --model voices/ --tensorboard graph/
 """
 
 import json
@@ -15,10 +15,10 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """The command line of inspect_model.py."""
+    """The command line of audionet inspect."""
 
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
+    """Classifier folder."""
     json: bool = False
     """Print one JSON object, with more in it, instead of a table."""
     tensorboard: Path | None = None
@@ -45,5 +45,5 @@ def inspect_model(options: InspectOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(inspect_model, InspectOptions, __doc__, argv)

@@ -1,10 +1,10 @@
 """List the recipes: named, complete settings, from sound to classifier.
 
-    python recipes.py
-    python recipes.py simple_audio
+    audionet recipes
+    audionet recipes simple_audio
 
-A recipe is used by its name: python data_maker.py --recipe NAME, python retrain.py --recipe NAME, or both by
-make data train RECIPE=NAME. To add one, add a row to RECIPES in audionet/recipe.py.
+Data and training take a recipe by its name: --recipe NAME. To add one, add a row to RECIPES in
+audionet/features/recipes.py.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from audionet.tables import print_table
 
 @dataclass(frozen=True)
 class RecipesOptions:
-    """The command line of recipes.py."""
+    """The command line of audionet recipes."""
 
     name: Positional[str | None] = None
     """Show all of this one instead."""
@@ -35,5 +35,5 @@ def show(options: RecipesOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(show, RecipesOptions, __doc__, argv)

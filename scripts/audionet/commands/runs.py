@@ -1,10 +1,10 @@
-"""List the runs that were recorded, the newest last: what was trained on what, and how well it did.
+"""List the recorded runs, the newest last: what was trained on what, and the scores.
 
-    python runs.py
-    python runs.py --last 5
-    python runs.py --json | tail -1
+    audionet runs
+    audionet runs --last 5
+    audionet runs --json | tail -1
 
-Compare two of them with python evaluate.py --compare RUN_A RUN_B.
+Compare two of them with audionet evaluate --compare RUN_A RUN_B.
 """
 
 import json
@@ -19,7 +19,7 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class RunsOptions:
-    """The command line of runs.py."""
+    """The command line of audionet runs."""
 
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records."""
@@ -52,5 +52,5 @@ def list_runs(options: RunsOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(list_runs, RunsOptions, __doc__, argv)

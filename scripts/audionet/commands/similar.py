@@ -1,9 +1,9 @@
 """Find the clips that sound most like one.
 
-    python similar.py voice.mp3 --among ../tf_files/data_audio
-    python similar.py voice.mp3 --among a.mp3 b.mp3 --top_k 3
+    audionet similar voice.mp3 --among recordings/
+    audionet similar voice.mp3 --among a.mp3 b.mp3 --top_k 3
 
-What was heard once is remembered: another question is answered at once.
+What is computed of a file is kept, so that another search is fast.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class SimilarOptions:
-    """The command line of similar.py."""
+    """The command line of audionet similar."""
 
     clips: Positional[tuple[Path, ...]] = ()
     """Recording or picture to compare with, one."""
     among: tuple[Path, ...] = (TF_FILES / "data_audio",)
     """Recordings or pictures, or folders of them, to look among."""
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
+    """Classifier folder."""
     top_k: int = 10
     """How many to show."""
     cache_dir: Path = TF_FILES / "bottlenecks"
@@ -48,5 +48,5 @@ def find_similar(options: SimilarOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(find_similar, SimilarOptions, __doc__, argv)

@@ -1,11 +1,11 @@
 """Train a new top layer on a pretrained network, for folders of pictures or of recordings.
 
-    python retrain.py --image_dir ../tf_files/data_image
-    python retrain.py --image_dir ../tf_files/data_image --architecture inception_v3 --head softmax
-    python retrain.py --image_dir ~/photos --recipe cnvrg --output_model ../tf_files/photo_model
+    audionet train --image_dir pictures/
+    audionet train --image_dir pictures/ --architecture inception_v3 --head softmax
+    audionet train --image_dir ~/photos --recipe cnvrg --output_model photo_model/
 
-Each subfolder of --image_dir is a label. Recordings are held out as a whole, so that the score tells how the next
-recording will fare. A folder of recordings is drawn first, as data_maker.py would.
+Each subfolder of --image_dir is a label. Recordings are held out as a whole, so that the score is that of recordings
+that took no part in training. A folder of recordings is drawn first, as audionet data does.
 """
 
 import os
@@ -22,12 +22,12 @@ from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSet
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """The command line of retrain.py."""
+    """The command line of audionet train."""
 
     image_dir: Path = TF_FILES / "data_image"
     """Folder of pictures, one subfolder a label; or of recordings, which stands for the pictures made of them."""
     recipe: str | None = None
-    """Train as this recipe does, unless other options say otherwise; python recipes.py lists them."""
+    """Train as this recipe does, unless other options say otherwise; the command recipes lists them."""
     bottleneck_dir: Path = TF_FILES / "bottlenecks"
     """Folder of the cache. It is safe to delete."""
     summaries_dir: Path = TF_FILES / "training_summaries"
@@ -105,7 +105,7 @@ def retrain(options: RetrainOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(retrain, RetrainOptions, __doc__, argv, defaults=recipe_defaults)
 
 

@@ -1,9 +1,9 @@
-"""Say whether two clips are of the same voice, bird or machine, whether or not a classifier was trained on it.
+"""Tell whether two clips are of the same voice, bird or machine, trained on or not.
 
-    python verify.py a.mp3 b.mp3
-    python verify.py a.mp3 carol
+    audionet verify a.mp3 b.mp3
+    audionet verify a.mp3 carol
 
-The second may be a label that enroll.py added.
+The second may be a label that audionet enroll added.
 """
 
 import json
@@ -16,12 +16,12 @@ from audionet.errors import check
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """The command line of verify.py."""
+    """The command line of audionet verify."""
 
     clips: Positional[tuple[str, ...]] = ()
     """Recording or picture, and another or an enrolled label."""
     model: Path = TF_FILES / "retrained_model"
-    """Classifier folder that retrain.py wrote."""
+    """Classifier folder."""
     json: bool = False
     """Print a JSON object instead of sentences."""
 
@@ -46,5 +46,5 @@ def verify(options: VerifyOptions) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the script and return its exit status."""
+    """Run the command and return its exit status."""
     return run_script(verify, VerifyOptions, __doc__, argv)

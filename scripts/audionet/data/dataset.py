@@ -168,7 +168,7 @@ def _read_examples(
     if len({Recipe.from_json(recipe).digest for recipe in recipes.values()}) > 1:
         raise InputError(
             f"{printable(folder)} holds pictures of {len(recipes)} recipes, which do not compare. Make them again: "
-            "python data_maker.py."
+            "audionet data."
         )
     return examples, Recipe.from_json(next(iter(recipes.values()))) if recipes else None, failures
 
@@ -177,7 +177,7 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
     if not with_pictures - {UNKNOWN_LABEL}:
         raise InputError(
             f"--image_dir: {printable(image_dir)} holds no picture in any label folder. Make some from recordings with "
-            "python data_maker.py, or put pictures there."
+            "audionet data, or put pictures there."
         )
     without = [printable(label) for label in labels if label not in with_pictures]
     if without:

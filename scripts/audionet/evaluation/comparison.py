@@ -22,8 +22,8 @@ def read_evaluation(name: str, *, runs_dir: Path) -> dict:
     """Return an evaluation that lists its recordings.
 
     Args:
-        name: a JSON file that evaluate.py wrote, a folder with such a file or with a classifier, or the id of a run or
-            its beginning.
+        name: a JSON file that `audionet evaluate` wrote, a folder with such a file or with a classifier, or the id of a
+            run or its beginning.
         runs_dir: the folder of records.
 
     Raises:
@@ -36,16 +36,16 @@ def read_evaluation(name: str, *, runs_dir: Path) -> dict:
         evaluation = find_run(runs_dir, name)
         if evaluation is None:
             raise InputError(
-                f"--compare: expected a JSON file of evaluate.py, a classifier folder or the id of a run, received "
-                f"{printable(name)!r}. python runs.py lists the runs."
+                "--compare: expected a JSON file of audionet evaluate, a classifier folder or the id of a run, "
+                f"received {printable(name)!r}. audionet runs lists the runs."
             )
     else:
         evaluation = _read_json(found)
     evaluation = evaluation.get("scores", evaluation)  # the record of a run
     if not any(row.get("known") for row in evaluation.get("recordings", ())):
         raise InputError(
-            f"--compare: {printable(name)} lists no recordings with their answers. Make it anew with python "
-            "evaluate.py --json FILE."
+            f"--compare: {printable(name)} lists no recordings with their answers. Make it anew with "
+            "audionet evaluate --json FILE."
         )
     return evaluation
 

@@ -11,7 +11,7 @@ A record is one JSON object:
     script         which
     arguments      every option with its value, whether it was given or not
     seed           of everything random
-    versions       of Python, of the libraries whose numbers the outcome rests on, and of this machine's system
+    versions       of this package, of Python, of this machine's system, and of the libraries that compute the numbers
     data           fingerprint, labels, recordings, chunks
     classifier     architecture, bottleneck, head
     seconds        of each stage, and `total`
@@ -30,6 +30,7 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
+from audionet import __version__
 from audionet.errors import InputError
 from audionet.files import MARK_NAME, digest_of, mark_folder, printable, read_mark, write_json
 
@@ -211,8 +212,13 @@ def data_fingerprint(contents: Iterable[tuple[str, str, str]]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of Python, the system and every library that the numbers rest on; None is imported."""
-    found = {"python": platform.python_version(), "system": platform.platform(), "cpu_count": str(os.cpu_count())}
+    """Return the version of this package, Python, the system and every library that the numbers rest on."""
+    found = {
+        "audionet": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpu_count": str(os.cpu_count()),
+    }
     for library in LIBRARIES:
         try:
             found[library] = metadata.version(library)

@@ -28,7 +28,6 @@ from audionet.errors import InputError
 from audionet.files import MARK_NAME, printable
 from audionet.models.backbones.engines import Runner
 
-REQUIREMENTS = "scripts/requirements-export.txt"
 OPSET = 18  # of ONNX
 LABELS_NAME = "labels.txt"
 
@@ -71,7 +70,7 @@ class Format:
 
     Attributes:
         suffix: of its file; empty for a folder.
-        packages: what writing and running it needs besides requirements.txt.
+        packages: what writing and running it needs besides those that all need.
         one_chunk: whether it takes one chunk at a time.
         is_calibrated: whether it is calibrated on chunks.
         tolerance: for its answers.
@@ -97,8 +96,8 @@ def check_packages(name: str) -> None:
     missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
     if missing:
         raise InputError(
-            f"--format {name} needs {' and '.join(missing)}, which is not installed. Type: pip install -r "
-            f"{REQUIREMENTS}"
+            f"--format {name} needs {' and '.join(missing)}, which is not installed. Type: pip install "
+            "'./scripts[export]'."
         )
 
 

@@ -83,7 +83,7 @@ class Recipe:
     about: str = field(default="", compare=False, repr=False)
     """What it is and where it comes from in one line, and behind it a line for each way in which it differs."""
     training: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Options of retrain.py by name, where they are not its defaults."""
+    """Options of `audionet train` by name, where they are not its defaults."""
     any_pictures: bool = field(default=False, compare=False, repr=False)
     """Whether it trains on ordinary pictures too."""
 
@@ -318,12 +318,12 @@ def check_drawn_by(name: str, drawn_by: Recipe | None) -> None:
         takes = ", ".join(recipe.name for recipe in RECIPES.values() if recipe.any_pictures)
         raise InputError(
             f"--recipe: {name} trains on pictures of sound, received ordinary pictures. Choose one of {takes}, or give "
-            "it recordings: python data_maker.py."
+            "it recordings: audionet data."
         )
     if drawn_by is not None and drawn_by.name != name:
         raise InputError(
             f"--recipe: expected pictures drawn by {name}, received pictures drawn by {drawn_by.name}. Draw them "
-            f"again: python data_maker.py --recipe {name}."
+            f"again: audionet data --recipe {name}."
         )
 
 

@@ -6,7 +6,7 @@
         head.npz           weights and biases, what tells known clips from unknown ones, and keys of what was trained on
         fingerprints.npz   of the sound that it was trained on, so that a test can tell that it is another
         metrics.json       the scores of the training run
-        enrolled.npz       labels that enroll.py added, if any: a prototype each
+        enrolled.npz       labels that `audionet enroll` added, if any: a prototype each
 
 Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
 measured is what is served. TensorFlow is not imported where OpenVINO can run the network.
@@ -452,7 +452,7 @@ def _read_about(folder: Path) -> dict:
         kind = (read_mark(folder) or {}).get("kind", "something else")
         raise ClassifierError(
             f"--model: expected a classifier folder with {ABOUT_NAME}, but {printable(folder)} holds {kind}. Name the "
-            "folder that retrain.py wrote."
+            "folder that audionet train wrote."
         ) from error
     except (OSError, ValueError) as error:
         raise ClassifierError(f"{printable(folder / ABOUT_NAME)} is damaged ({error}). {_TRAIN_AGAIN}") from error

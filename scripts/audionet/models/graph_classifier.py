@@ -37,7 +37,7 @@ class GraphClassifier:
         """
         for option, path in (("--graph", graph), ("--labels", labels)):
             if not path.is_file():
-                raise InputError(f"{option}: {printable(path)} is not there. retrain.py writes it: make train.")
+                raise InputError(f"{option}: {printable(path)} is not there. audionet train writes it.")
         try:
             return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes(), engine=engine)
         except WeightsError as error:

@@ -289,6 +289,5 @@ def _check_no_label_lost(labels: Sequence[str], examples: Sequence[Example]) -> 
     lost = [printable(label) for label in labels if label not in {example.label for example in examples}]
     if lost:
         raise InputError(
-            f"No picture of {', '.join(lost)} can be read. Make them again with python data_maker.py, or remove the "
-            "folder."
+            f"No picture of {', '.join(lost)} can be read. Make them again with audionet data, or remove the folder."
         )

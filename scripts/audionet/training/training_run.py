@@ -5,15 +5,16 @@ cross-validation, after which the classifier is trained on all; or they are in a
 """
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from audionet import __version__
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import ChunkStats
+from audionet.cli import typed_command
 from audionet.data.dataset import Example
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
@@ -146,8 +147,7 @@ class TrainingRun:
     def closing_lines(self, folder: Path) -> list[str]:
         """Return the last lines on screen: the score, where the classifier is, and what to type next."""
         clip = shlex.quote(str(self.example_clip or ("CLIP.mp3" if self.classifier.recipe else "PICTURE.jpg")))
-        script = Path(sys.argv[0]).with_name("label_image.py")
-        command = f"python {shlex.quote(str(script))} --model {shlex.quote(str(folder))} {clip}"
+        command = f"{typed_command('label')} --model {shlex.quote(str(folder))} {clip}"
         open_set = self.classifier.open_set
         refusal = [open_set.sentence()] if open_set else []
         return [
@@ -225,7 +225,7 @@ def finish(
         recipe=material.recipe,
         head=choice.head,
         graph=backbone.graph,
-        about={"backbone": backbone.describe(), "training": training},
+        about={"audionet_version": __version__, "backbone": backbone.describe(), "training": training},
         open_set=choice.open_set,
         similarity=_similarity_of(material, choice.best.bottleneck),
         training_keys=content_keys(example.path for example in learned_from),

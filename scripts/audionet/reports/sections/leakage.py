@@ -46,7 +46,7 @@ def _add_training_sound(section: Section, evaluation: Json) -> None:
     if trained_on:
         section.warnings.append(
             f"The classifier was trained on sound that was tested here, so the score is too good: {len(trained_on)} of "
-            f"{len(evaluation['recordings'])} recordings. Leave them out: evaluate.py --exclude_training."
+            f"{len(evaluation['recordings'])} recordings. Leave them out: audionet evaluate --exclude_training."
         )
         rows = [(sentence,) for sentence in (shared or map(printable, trained_on))][:MOST_SHARED]
         section.tables.append(table("Tested and trained on", ("Which",), rows))

@@ -16,7 +16,7 @@ def robustness_section(evaluation: Json | None) -> Section | LeftOut:
     rows = evaluation.get("sweep") or []
     level = next((level for level in reversed(LEVELS) if any(_scores(row, level) for row in rows)), "")
     if not level:
-        return LeftOut(NAME, "none was asked for; evaluate.py --sweep makes one")
+        return LeftOut(NAME, "none was asked for; audionet evaluate --sweep makes one")
     able = [(_condition(row), _scores(row, level)) for row in rows if _scores(row, level)]
     clean = next((scores["accuracy"] for name, scores in able if name == "clean"), None)
     worst, least = min(((name, scores["accuracy"]) for name, scores in able), key=lambda each: each[1])
