@@ -238,7 +238,7 @@ def test_an_empty_label_folder_is_an_error_that_names_it(image_dir, read):
 
 def test_folders_without_any_picture_say_how_to_make_some(tmp_path):
     (tmp_path / "images" / "cats").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"holds no picture .* python data_maker\.py"):
+    with pytest.raises(InputError, match=r"holds no picture .* audionet data"):
         read_dataset(tmp_path / "images", tmp_path / "ledger.sqlite")
 
 

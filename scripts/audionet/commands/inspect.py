@@ -1,8 +1,10 @@
 """Show what a classifier folder holds: labels, recipe, network, weights, training, thresholds.
 
-audionet inspect --model voices/
-audionet inspect --model voices/ --json
-audionet inspect --model voices/ --tensorboard graph/
+    audionet inspect --model voices/
+    audionet inspect --model voices/ --json
+    audionet inspect --model voices/ --tensorboard graph/
+
+The JSON has more in it than the table.
 """
 
 import json
