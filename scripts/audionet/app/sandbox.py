@@ -8,6 +8,7 @@ the caller gets an error and the process is replaced; its children and its tempo
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import resource
@@ -16,11 +17,11 @@ import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
 from audionet.parallel import importing_context
@@ -50,13 +51,6 @@ class Limits:
     seconds: float = 60.0
     memory_bytes: int = 4 << 30
     file_bytes: int = 1 << 29
-
-
-@dataclass(frozen=True)
-class _Call(Generic[Result]):
-    task: Callable[..., Result]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ class SandboxedWorker:
         with self._turn:
             pipe = self._pipe or self._start()
             try:
-                pipe.send(_Call(task, args, kwargs))
+                pipe.send(functools.partial(task, *args, **kwargs))
                 if not pipe.poll(self._limits.seconds):
                     self._stop()
                     raise OvertimeError(
@@ -176,9 +170,9 @@ def _serve(pipe: Connection, limits: Limits, scratch: str) -> None:
             pipe.send(_outcome_of(pipe.recv()))
 
 
-def _outcome_of(call: _Call[Result]) -> _Returned[Result] | _Raised:
+def _outcome_of(call: Callable[[], Result]) -> _Returned[Result] | _Raised:
     try:
-        return _Returned(call.task(*call.args, **call.kwargs))
+        return _Returned(call())
     except AudioNetError as error:
         return _Raised(error)
     except MemoryError:

@@ -57,14 +57,6 @@ class AppState:
 
     Args:
         settings: what the page works with.
-
-    Attributes:
-        settings: the same.
-        worker: the process that reads uploads.
-        queue: of the requests that wait for it.
-        training: the queue of training jobs.
-        uploads_dir: where uploads lie while they are worked on.
-        examples: recordings to try.
     """
 
     def __init__(self, settings: AppSettings):
