@@ -45,6 +45,13 @@ def noise(seconds: float = 1.0, *, seed: int = 0, level: float = 0.1) -> np.ndar
     return np.random.default_rng(seed).normal(0, level, round(seconds * RATE_HZ)).astype(np.float32)
 
 
+def babbling(seed: int = 0, count: int = RATE_HZ) -> np.ndarray:
+    """Return noise in bursts, as uneven as speech."""
+    rng = np.random.default_rng(seed)
+    loudness = np.repeat(rng.uniform(0, 0.2, count // 800 + 1), 800)[:count]
+    return (rng.standard_normal(count) * loudness).clip(-1, 1).astype(np.float32)
+
+
 def voice(speaker: str, *, seed: int, seconds: float = 4.0) -> np.ndarray:
     """Return something voiced: pulses at a wandering pitch, coloured by the resonances of a speaker."""
     pitch_hz, *resonances_hz = SPEAKERS[speaker]

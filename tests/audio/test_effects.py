@@ -1,24 +1,10 @@
 import numpy as np
 import pytest
+from conftest import RATE_HZ, babbling, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet.audio import codecs, effects
-from audionet.audio.codecs import CODECS, Codec, missing_codecs, through_codec
-from audionet.evaluation.robustness import SWEEP, Circumstances
-
-RATE_HZ = 16_000
-
-
-def tone(hertz: float, *, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
-    return (amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)).astype(np.float32)
-
-
-def babbling(seed: int = 0, count: int = RATE_HZ) -> np.ndarray:
-    """Noise in bursts, as uneven as speech."""
-    rng = np.random.default_rng(seed)
-    loudness = np.repeat(rng.uniform(0, 0.2, count // 800 + 1), 800)[:count]
-    return (rng.standard_normal(count) * loudness).clip(-1, 1).astype(np.float32)
+from audionet.audio import effects
 
 
 def rms_db(samples: np.ndarray) -> float:
@@ -35,36 +21,6 @@ def share_db(samples: np.ndarray, low_hz: float, high_hz: float) -> float:
     power = np.abs(np.fft.rfft(samples)) ** 2
     hertz = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
     return float(10 * np.log10(power[(hertz >= low_hz) & (hertz < high_hz)].sum() / power.sum()))
-
-
-def at(seed: int = 0) -> Circumstances:
-    return Circumstances(RATE_HZ, np.random.default_rng(seed), [babbling(7), babbling(8, 5_000)])
-
-
-@pytest.mark.parametrize("condition", SWEEP, ids=lambda condition: condition.name)
-class TestEveryCondition:
-    def test_gives_finite_float32(self, condition):
-        altered = condition.alter(babbling(), at())
-        assert altered.dtype == np.float32 and altered.ndim == 1 and np.isfinite(altered).all()
-
-    def test_gives_the_same_for_the_same_generator(self, condition):
-        np.testing.assert_array_equal(condition.alter(babbling(), at(3)), condition.alter(babbling(), at(3)))
-
-    def test_leaves_its_input_alone(self, condition):
-        samples = babbling()
-        condition.alter(samples, at())
-        np.testing.assert_array_equal(samples, babbling())
-
-    @pytest.mark.parametrize("count", [0, 1, 2, 100])
-    def test_bears_the_shortest_clips(self, condition, count):
-        assert np.isfinite(condition.alter(babbling()[:count], at())).all()
-
-    def test_bears_silence(self, condition):
-        assert np.isfinite(condition.alter(np.zeros(4_000, np.float32), at())).all()
-
-
-def test_names_of_conditions_are_their_own():
-    assert len({condition.name for condition in SWEEP}) == len(SWEEP)
 
 
 @given(snr_db=st.floats(-10, 40), seed=st.integers(0, 99), color=st.sampled_from(["white", "pink", "brown"]))
@@ -224,46 +180,3 @@ def test_pitch_moves_pitch_alone(semitones):
     higher = effects.change_pitch(tone(1_000), sample_rate_hz=RATE_HZ, semitones=semitones)
     assert len(higher) == RATE_HZ
     assert loudest_hz(higher) == pytest.approx(1_000 * 2 ** (semitones / 12), rel=0.01)
-
-
-@given(count=st.integers(0, 300), seed=st.integers(0, 9))
-def test_a_crop_is_a_part_of_the_clip(count, seed):
-    samples = np.arange(200, dtype=np.float32)
-    part = effects.crop(samples, count=count, rng=np.random.default_rng(seed))
-    assert len(part) == min(count, 200)
-    assert (np.diff(part) == 1).all()
-
-
-@pytest.mark.parametrize("codec", CODECS)
-class TestEveryCodec:
-    @pytest.fixture(autouse=True)
-    def need(self, codec):
-        if codec in missing_codecs():
-            pytest.skip(missing_codecs()[codec])
-
-    @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
-    def test_keeps_length_and_place(self, codec, seconds):
-        samples = babbling(count=round(seconds * RATE_HZ))
-        samples = effects.telephone_band(samples, sample_rate_hz=RATE_HZ)
-        coded = through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec)
-        assert len(coded) == len(samples)
-        lags = np.fft.irfft(np.fft.rfft(coded, 2 * len(samples)) * np.fft.rfft(samples, 2 * len(samples)).conj())
-        assert abs((lags.argmax() + len(samples)) % (2 * len(samples)) - len(samples)) <= 2
-
-    def test_does_not_clip_what_is_loud(self, codec):
-        coded = through_codec(tone(500, amplitude=3.0), sample_rate_hz=RATE_HZ, codec=codec)
-        assert 0.5 < np.abs(coded[RATE_HZ // 4 : -RATE_HZ // 4]).max() < 1.2
-
-    def test_changes_something(self, codec):
-        samples = babbling()
-        assert not np.array_equal(through_codec(samples, sample_rate_hz=RATE_HZ, codec=codec), samples)
-
-
-def test_a_codec_that_is_missing_is_named_with_its_reason(monkeypatch):
-    made_up = Codec("of the future", 8_000, "WAV", "TELEPATHY")
-    monkeypatch.setattr(codecs, "CODECS", {"telepathy": made_up})
-    missing_codecs.cache_clear()
-    try:
-        assert "libsndfile" in missing_codecs()["telepathy"]
-    finally:
-        missing_codecs.cache_clear()

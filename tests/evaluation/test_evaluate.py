@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
-from audionet.evaluation import comparison, summary, test_set
+from audionet.evaluation import comparison, robustness, summary, test_set
 from audionet.evaluation.evaluate import ScoredRecording, accuracies, evaluate
 from audionet.evaluation.evaluate_folder import evaluate_folder
 from audionet.evaluation.leakage import content_key, content_keys
-from audionet.evaluation.robustness import SWEEP, Circumstances, altered_clips, sweep
+from audionet.evaluation.robustness import SWEEP, ConditionContext, altered_clips, sweep
 from audionet.evaluation.runs import read_runs
 from audionet.evaluation.scoring import score_sources
 from audionet.features.image_io import encode_jpg
@@ -313,13 +313,13 @@ class TestAlteredClips:
 
     @pytest.mark.parametrize("condition", SWEEP, ids=lambda condition: condition.name)
     def test_no_condition_leaves_nothing(self, condition):
-        at = Circumstances(1_600, np.random.default_rng(0))
+        at = ConditionContext(1_600, np.random.default_rng(0))
         clips = altered_clips(self.SOUNDS, condition, at, chunk_samples=1_600)
         assert len(clips) >= 2 and all(0 < len(clip) <= 1_600 for clip in clips)
 
     def test_short_clips_are_cut_from_the_chunks(self):
         condition = next(one for one in SWEEP if one.clip_seconds == 0.5)
-        clips = altered_clips(self.SOUNDS, condition, Circumstances(1_600, None), chunk_samples=1_600)
+        clips = altered_clips(self.SOUNDS, condition, ConditionContext(1_600, None), chunk_samples=1_600)
         assert [len(clip) for clip in clips] == [800, 800, 800, 800, 800]
 
 
@@ -431,7 +431,7 @@ class TestSweep:
             assert condition["recording"]["n"] == 6 and 0 <= condition["chunk"]["accuracy"] <= 1
 
     def test_a_codec_that_is_missing_is_skipped_with_its_reason(self, classifier, spoken, monkeypatch):
-        monkeypatch.setattr(test_set, "missing_codecs", lambda: {"gsm": "it is not there"})
+        monkeypatch.setattr(robustness, "missing_codecs", lambda: {"gsm": "it is not there"})
         assert sweep(classifier, test_set.find_audio(spoken))[1] == {"codec gsm": "it is not there"}
 
     def test_clean_is_what_evaluation_says(self, classifier, spoken):

@@ -8,11 +8,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from audionet.audio.effects import (
-    HEADROOM,
-    _exactly,
-    _float32,
-)
+from audionet.audio.effects import as_float32, fit_length
+
+HEADROOM = 0.95  # of full scale, left before a codec
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,13 @@ def through_codec(samples: np.ndarray, *, sample_rate_hz: int, codec: str) -> np
         soundfile.LibsndfileError: this machine's libsndfile lacks the codec, as `missing_codecs` would have told.
     """
     if not len(samples):
-        return _float32(samples)
+        return as_float32(samples)
     row = CODECS[codec]
     loudness = np.abs(samples).max()
-    fitting = _float32(samples * min(1, HEADROOM / max(loudness, 1e-12)))
+    fitting = as_float32(samples * min(1, HEADROOM / max(loudness, 1e-12)))
     sent = soxr.resample(fitting, sample_rate_hz, row.sample_rate_hz)
     received = _encoded_and_decoded(sent, row)
-    return _exactly(soxr.resample(received, row.sample_rate_hz, sample_rate_hz), len(samples))
+    return fit_length(soxr.resample(received, row.sample_rate_hz, sample_rate_hz), len(samples))
 
 
 @functools.cache
@@ -100,4 +98,4 @@ def _encoded_and_decoded(samples: np.ndarray, row: Codec) -> np.ndarray:
         decoded = soxr.resample(decoded, rate_hz, row.sample_rate_hz)
     if row.container == "MP3" and len(decoded) > len(samples):
         decoded = decoded[MP3_DELAY_SAMPLES:]
-    return _exactly(decoded, len(samples))
+    return fit_length(decoded, len(samples))

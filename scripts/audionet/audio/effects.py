@@ -6,15 +6,12 @@ the `rng` that is passed in, so that the same generator gives the same result. N
 clips: what becomes of a clip does not depend on its neighbours.
 
 Levels are relative to the clip's own root mean square, so pass the sound alone, without the zeros that fill a chunk.
-Results may exceed full scale, except where a file or a recorder would have clipped them, as `through_codec` and
-`amplify` do.
+Results may exceed full scale, except where a recorder would have clipped them, as `amplify` does.
 
     noise       add_noise, add_babble, add_swelling_noise, add_tones, colored_noise
     channel     equalize, low_pass, high_pass, telephone_band, reverberate, reflect
     level       amplify, clip, overdrive, quantize
-    time        lose_packets, change_speed, change_tempo, change_pitch, crop
-    codec       through_codec; CODECS names them, missing_codecs tells which this machine lacks
-    sweep       SWEEP: named conditions of several strengths, for evaluate.py
+    time        lose_packets, change_speed, change_tempo, change_pitch
 """
 
 import functools
@@ -32,7 +29,6 @@ Color = Literal["white", "pink", "brown"]
 COLORS: dict[Color, int] = {"white": 0, "pink": 1, "brown": 2}
 DEEPEST_HZ = 50  # below, coloured noise rises no further: microphones and loudspeakers carry none of it
 BABBLERS = 6  # enough that no single voice can be followed
-HEADROOM = 0.95  # of full scale, left before a codec
 PITCH_RATIO = 2 ** (1 / 12)  # of a semitone
 
 
@@ -65,7 +61,7 @@ def add_babble(
     """
     audible = [other for other in others if _rms(other) > 0]
     if not audible or not len(samples):
-        return _float32(samples)
+        return as_float32(samples)
     murmur = np.zeros(len(samples))
     for number in rng.integers(len(audible), size=BABBLERS):
         other = audible[number]
@@ -130,7 +126,7 @@ def colored_noise(count: int, *, color: Color, rng: np.random.Generator) -> np.n
         spectrum = scipy.fft.rfft(noise) * bins ** (-COLORS[color] / 2)
         spectrum[0] = 0
         noise = scipy.fft.irfft(spectrum, count)
-    return _float32(noise / max(_rms(noise), 1e-12))
+    return as_float32(noise / max(_rms(noise), 1e-12))
 
 
 # Channel
@@ -146,7 +142,7 @@ def equalize(samples: np.ndarray, *, sample_rate_hz: int, depth_db: float, rng: 
         rng: draws 4 to 10 gains, spread evenly over the octaves from 50 Hz upwards.
     """
     if not len(samples):
-        return _float32(samples)
+        return as_float32(samples)
     knots = int(rng.integers(4, 11))
     knots_hz = np.geomspace(50, sample_rate_hz / 2, knots)
     gains_db = rng.uniform(-depth_db, depth_db, knots)
@@ -155,7 +151,7 @@ def equalize(samples: np.ndarray, *, sample_rate_hz: int, depth_db: float, rng: 
     hertz = scipy.fft.rfftfreq(size, 1 / sample_rate_hz)
     curve_db = np.interp(np.log(np.maximum(hertz, 1)), np.log(knots_hz), gains_db)
     spectrum = scipy.fft.rfft(samples, size) * (10 ** (curve_db / 20)).astype(np.float32)
-    return _float32(scipy.fft.irfft(spectrum, size)[: len(samples)])
+    return as_float32(scipy.fft.irfft(spectrum, size)[: len(samples)])
 
 
 def low_pass(samples: np.ndarray, *, sample_rate_hz: int, cutoff_hz: float) -> np.ndarray:
@@ -199,7 +195,7 @@ def reverberate(
     like white noise under an exponential.
     """
     if not len(samples):
-        return _float32(samples)
+        return as_float32(samples)
     seconds = np.arange(max(2, round(rt60_seconds * sample_rate_hz))) / sample_rate_hz
     response = rng.standard_normal(len(seconds)) * 10 ** (-3 * seconds / rt60_seconds)  # -60 dB is a thousandth
     if damping:
@@ -212,7 +208,7 @@ def reverberate(
     response *= 10 ** (-direct_db / 20) / np.sqrt(np.square(response).sum())
     response[0] = 1
     wet = scipy.signal.oaconvolve(samples, response.astype(np.float32))[: len(samples)]
-    return _float32(wet * (_rms(samples) / max(_rms(wet), 1e-12)))
+    return as_float32(wet * (_rms(samples) / max(_rms(wet), 1e-12)))
 
 
 def reflect(samples: np.ndarray, *, sample_rate_hz: int, delay_seconds: float, gain_db: float) -> np.ndarray:
@@ -220,7 +216,7 @@ def reflect(samples: np.ndarray, *, sample_rate_hz: int, delay_seconds: float, g
     delayed = np.zeros(len(samples), np.float32)
     delay = round(delay_seconds * sample_rate_hz)
     delayed[delay:] = samples[: max(0, len(samples) - delay)]
-    return _float32(samples + 10 ** (gain_db / 20) * delayed)
+    return as_float32(samples + 10 ** (gain_db / 20) * delayed)
 
 
 # Level
@@ -228,7 +224,7 @@ def reflect(samples: np.ndarray, *, sample_rate_hz: int, delay_seconds: float, g
 
 def amplify(samples: np.ndarray, *, gain_db: float) -> np.ndarray:
     """Turn a clip up or down, as a recorder would: rounded to 16 bits and clipped at full scale."""
-    return _float32(np.clip(np.round(samples * 10 ** (gain_db / 20) * 32768), -32768, 32767) / 32768)
+    return as_float32(np.clip(np.round(samples * 10 ** (gain_db / 20) * 32768), -32768, 32767) / 32768)
 
 
 def clip(samples: np.ndarray, *, share: float) -> np.ndarray:
@@ -239,9 +235,9 @@ def clip(samples: np.ndarray, *, share: float) -> np.ndarray:
         share: of its samples that are cut, 0 to 1.
     """
     if not len(samples):
-        return _float32(samples)
+        return as_float32(samples)
     ceiling = np.quantile(np.abs(samples), 1 - share)
-    return _float32(np.clip(samples, -ceiling, ceiling))
+    return as_float32(np.clip(samples, -ceiling, ceiling))
 
 
 def overdrive(samples: np.ndarray, *, gain_db: float) -> np.ndarray:
@@ -253,15 +249,15 @@ def overdrive(samples: np.ndarray, *, gain_db: float) -> np.ndarray:
     """
     peak = np.abs(samples).max(initial=0)
     if peak == 0:
-        return _float32(samples)
+        return as_float32(samples)
     gain = 10 ** (gain_db / 20)
-    return _float32(np.tanh(gain * samples / peak) * peak / np.tanh(gain))
+    return as_float32(np.tanh(gain * samples / peak) * peak / np.tanh(gain))
 
 
 def quantize(samples: np.ndarray, *, levels: int) -> np.ndarray:
     """Round a clip to so many levels between its loudest sample and the opposite."""
     step = 2 * np.abs(samples).max(initial=0) / (levels - 1)
-    return _float32(np.round(samples / step) * step) if step else _float32(samples)
+    return as_float32(np.round(samples / step) * step) if step else as_float32(samples)
 
 
 # Time
@@ -281,7 +277,7 @@ def lose_packets(
     """
     packet = max(1, round(packet_seconds * sample_rate_hz))
     arrived = rng.random(-(-len(samples) // packet)) >= share
-    return _float32(samples * np.repeat(arrived, packet)[: len(samples)])
+    return as_float32(samples * np.repeat(arrived, packet)[: len(samples)])
 
 
 def change_speed(samples: np.ndarray, *, factor: float) -> np.ndarray:
@@ -293,7 +289,7 @@ def change_speed(samples: np.ndarray, *, factor: float) -> np.ndarray:
     count = round(len(samples) / factor)
     if not count:
         return np.empty(0, np.float32)
-    return _exactly(soxr.resample(_float32(samples), factor, 1.0), count)
+    return fit_length(soxr.resample(as_float32(samples), factor, 1.0), count)
 
 
 def change_tempo(samples: np.ndarray, *, sample_rate_hz: int, factor: float) -> np.ndarray:
@@ -307,7 +303,7 @@ def change_tempo(samples: np.ndarray, *, sample_rate_hz: int, factor: float) -> 
     count = round(len(samples) / factor)
     window = 2 ** round(np.log2(sample_rate_hz * 0.04))  # about 40 ms: several periods of a voice
     if factor == 1 or len(samples) < 2 * window:
-        return _exactly(_float32(samples), count)
+        return fit_length(as_float32(samples), count)
     hop = window // 4
     _, _, spectra = scipy.signal.stft(samples, nperseg=window, noverlap=window - hop)
     moments = np.arange(0, spectra.shape[1] - 1, factor)
@@ -319,40 +315,31 @@ def change_tempo(samples: np.ndarray, *, sample_rate_hz: int, factor: float) -> 
     steps = np.concatenate([phases[:, :1], advance[:, before[:-1]]], axis=1)
     mixed = (1 - share) * sizes[:, before] + share * sizes[:, before + 1]
     _, stretched = scipy.signal.istft(mixed * np.exp(1j * steps.cumsum(axis=1)), nperseg=window, noverlap=window - hop)
-    return _exactly(_float32(stretched), count)
+    return fit_length(as_float32(stretched), count)
 
 
 def change_pitch(samples: np.ndarray, *, sample_rate_hz: int, semitones: float) -> np.ndarray:
     """Raise or lower a clip's pitch, resonances included, at the same length."""
     factor = PITCH_RATIO**semitones
     slower = change_tempo(samples, sample_rate_hz=sample_rate_hz, factor=1 / factor)
-    return _exactly(change_speed(slower, factor=factor), len(samples))
+    return fit_length(change_speed(slower, factor=factor), len(samples))
 
 
-def crop(samples: np.ndarray, *, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Keep `count` samples in a row: those in the middle or, given `rng`, any; a shorter clip stays whole."""
-    spare = len(samples) - count
-    if spare <= 0:
-        return _float32(samples)
-    start = spare // 2 if rng is None else int(rng.integers(spare + 1))
-    return _float32(samples[start : start + count])
-
-
-# Codecs
+# Parts of the above
 
 
 def _add(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """Add noise at a level; silence has none to be measured against and stays silent."""
     loudness = _rms(noise)
     if loudness == 0:
-        return _float32(samples)
-    return _float32(samples + noise * (_rms(samples) / loudness * 10 ** (-snr_db / 20)))
+        return as_float32(samples)
+    return as_float32(samples + noise * (_rms(samples) / loudness * 10 ** (-snr_db / 20)))
 
 
 def _filtered(samples: np.ndarray, sample_rate_hz: int, kind: str, cutoff_hz: float) -> np.ndarray:
     if not len(samples) or cutoff_hz >= sample_rate_hz / 2:
-        return _float32(samples)
-    return _float32(scipy.signal.sosfilt(_butterworth(kind, cutoff_hz, sample_rate_hz), samples))
+        return as_float32(samples)
+    return as_float32(scipy.signal.sosfilt(_butterworth(kind, cutoff_hz, sample_rate_hz), samples))
 
 
 @functools.lru_cache(maxsize=64)
@@ -364,9 +351,11 @@ def _rms(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
 
 
-def _exactly(samples: np.ndarray, count: int) -> np.ndarray:
-    return _float32(np.pad(samples[:count], (0, max(0, count - len(samples)))))
+def fit_length(samples: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` samples, float32: what is beyond is cut off, what is missing is zero."""
+    return as_float32(np.pad(samples[:count], (0, max(0, count - len(samples)))))
 
 
-def _float32(samples: np.ndarray) -> np.ndarray:
+def as_float32(samples: np.ndarray) -> np.ndarray:
+    """Return samples as float32, without a copy where they are."""
     return np.asarray(samples, np.float32)

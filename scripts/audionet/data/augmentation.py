@@ -1,8 +1,8 @@
 """Augmented views: the same chunk as another microphone, room, line or street would have delivered it.
 
-A head that has only met clean sound takes the noise for the voice. Each chunk is therefore also shown as a few views,
-whose bottlenecks are cached like any other. They are broad on purpose: not made for one benchmark, and each the same
-again for the same chunk, number and seed. The kinds take turns:
+A head that is trained on clean sound alone takes the noise for the voice. Each chunk is therefore trained on as a few
+views too, whose bottlenecks are cached like any other. They are broad on purpose: not made for one benchmark, and each
+the same again for the same chunk, number and seed. The kinds take turns:
 
     1  sometimes faster or slower; another frequency response, and white noise
     2  a room, sometimes distortion; another frequency response, sometimes white noise, and sometimes a codec
@@ -16,7 +16,7 @@ lines. Source of the covers: D. Park et al., "SpecAugment", Interspeech 2019.
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -33,13 +33,11 @@ from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
 
 VERSION = 3  # goes up by one when views come out otherwise
-NEEDS_OTHERS = 3  # the number, among the kinds, of the one that mixes in other chunks
 BABBLERS = 6
 EQUALIZER_DB = 8.0
 SPEED_RANGE = 0.12  # as a logarithm: a tenth or so faster or slower
 TEMPO_RANGE = 0.25  # the same at one pitch
 PITCH_SEMITONES = 2.0
-MASKED = 4  # the number, among the kinds, of the one whose picture is masked
 WIDEST_MASK = 0.15  # of the picture's height, and of its width
 TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm", "opus")
 COLORS: tuple[effects.Color, ...] = ("white", "pink", "brown")
@@ -63,12 +61,27 @@ class ChunkFile:
 
 
 @dataclass(frozen=True)
+class ViewKind:
+    """One kind of views.
+
+    Attributes:
+        alter: takes samples, their rate, other chunks and a generator, gives the altered samples.
+        needs_others: whether it mixes in other chunks.
+        is_masked: whether a band and a stretch of its picture are covered.
+    """
+
+    alter: Callable[[np.ndarray, int, Sequence[np.ndarray], np.random.Generator], np.ndarray]
+    needs_others: bool = False
+    is_masked: bool = False
+
+
+@dataclass(frozen=True)
 class View:
     """A view that is yet to be made.
 
     Attributes:
         chunk: of what.
-        number: which view, from 0; it decides the kind.
+        number: which view of the chunk, from 0; it decides the kind.
         seed: another seed, another view.
         others: chunks of other labels to mix in, where the kind needs them.
         recipe: how to draw it.
@@ -79,6 +92,11 @@ class View:
     seed: int
     others: tuple[ChunkFile, ...]
     recipe: Recipe
+
+    @property
+    def kind(self) -> ViewKind:
+        """What is done to the chunk."""
+        return kind_of(self.number)
 
     @property
     def key(self) -> str:
@@ -98,20 +116,21 @@ def plan_views(chunks: Sequence[ChunkFile], *, count: int, seed: int, recipe: Re
     """
     ring = sorted(chunks, key=lambda chunk: chunk.sha256)
     places = [chunk.sha256 for chunk in ring]
-
-    def others_of(chunk: ChunkFile, number: int) -> tuple[ChunkFile, ...]:
-        if number % len(KINDS) != NEEDS_OTHERS:
-            return ()
-        # Whoever follows on the ring is the same after most additions, so that cached views stay valid.
-        start = bisect.bisect(places, sha256_of(f"{seed}/{number}/{chunk.sha256}".encode()))
-        strangers = (
-            other for step in range(len(ring)) if (other := ring[(start + step) % len(ring)]).label != chunk.label
-        )
-        return tuple(islice(strangers, BABBLERS))
-
     return [
-        [View(chunk, number, seed, others_of(chunk, number), recipe) for number in range(count)] for chunk in chunks
+        [View(chunk, number, seed, _others(chunk, number, seed, ring, places), recipe) for number in range(count)]
+        for chunk in chunks
     ]
+
+
+def _others(
+    chunk: ChunkFile, number: int, seed: int, ring: Sequence[ChunkFile], places: Sequence[str]
+) -> tuple[ChunkFile, ...]:
+    if not kind_of(number).needs_others:
+        return ()
+    # Whoever follows on the ring is the same after most additions, so that cached views stay valid.
+    start = bisect.bisect(places, sha256_of(f"{seed}/{number}/{chunk.sha256}".encode()))
+    following = (ring[(start + step) % len(ring)] for step in range(len(ring)))
+    return tuple(islice((other for other in following if other.label != chunk.label), BABBLERS))
 
 
 def draw_view(view: View) -> np.ndarray:
@@ -121,9 +140,7 @@ def draw_view(view: View) -> np.ndarray:
         PictureError: a chunk's wav cannot be read.
     """
     picture = served_picture(sound_of(view), view.recipe)
-    if view.number % len(KINDS) != MASKED:
-        return picture
-    return mask(picture, rng=np.random.default_rng(int(view.key[16:32], 16)))
+    return mask(picture, rng=np.random.default_rng(int(view.key[16:32], 16))) if view.kind.is_masked else picture
 
 
 def sound_of(view: View) -> np.ndarray:
@@ -135,7 +152,7 @@ def sound_of(view: View) -> np.ndarray:
     recipe = view.recipe
     altered = make_view(
         read_chunk(view.chunk, recipe),
-        number=view.number,
+        kind=view.kind,
         sample_rate_hz=recipe.sample_rate_hz,
         others=[read_chunk(other, recipe) for other in view.others],
         rng=np.random.default_rng(int(view.key[:16], 16)),
@@ -159,7 +176,7 @@ def mask(picture: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
 
 
 def read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
-    """Return the samples of a chunk without repetition, float32, shape (n,).
+    """Return the sound of a chunk, float32, shape (n,).
 
     Raises:
         PictureError: the wav cannot be read.
@@ -172,13 +189,13 @@ def read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
 
 
 def make_view(
-    samples: np.ndarray, *, number: int, sample_rate_hz: int, others: Sequence[np.ndarray], rng: np.random.Generator
+    samples: np.ndarray, *, kind: ViewKind, sample_rate_hz: int, others: Sequence[np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
     """Return one view of a chunk.
 
     Args:
         samples: float32, shape (n,), in -1..1.
-        number: which view, from 0; it decides the kind.
+        kind: what is done to it.
         sample_rate_hz: of the samples.
         others: other chunks of the training recordings, which babble is mixed of.
         rng: decides everything else.
@@ -186,7 +203,7 @@ def make_view(
     Returns:
         float32, in -1..1, about as many; a change of speed changes the number.
     """
-    view = KINDS[number % len(KINDS)](samples, sample_rate_hz, others, rng)
+    view = kind.alter(samples, sample_rate_hz, others, rng)
     peak = float(np.abs(view).max())
     return (view / peak * 0.99 if peak > 0.99 else view).astype(np.float32)
 
@@ -236,7 +253,19 @@ def _voice(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np
     return _equalized(view, rate, rng)
 
 
-KINDS = (_microphone, _hall, _line, _street, _voice)
+KINDS = (
+    ViewKind(_microphone),
+    ViewKind(_hall),
+    ViewKind(_line),
+    ViewKind(_street, needs_others=True),
+    ViewKind(_voice, is_masked=True),
+)
+"""They take turns in this order."""
+
+
+def kind_of(number: int) -> ViewKind:
+    """Return the kind of a chunk's view, counted from 0."""
+    return KINDS[number % len(KINDS)]
 
 
 def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,42 +1,20 @@
 """Robustness: accuracy under noise, rooms, codecs and other conditions."""
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from audionet.audio import decoding
+from audionet.audio import decoding, effects
 from audionet.audio.chunks import SILENCE_PEAK, cut
 from audionet.audio.codecs import missing_codecs, through_codec
-from audionet.audio.effects import (
-    _float32,
-    add_babble,
-    add_noise,
-    add_swelling_noise,
-    add_tones,
-    amplify,
-    change_speed,
-    change_tempo,
-    clip,
-    equalize,
-    lose_packets,
-    low_pass,
-    overdrive,
-    reverberate,
-    telephone_band,
-)
 from audionet.audio.measurements import level_dbfs
 from audionet.errors import InputError, RecordingError
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
-from audionet.evaluation.scoring import (
-    drawn_jpg,
-    read_source_chunks,
-)
-from audionet.evaluation.test_set import (
-    Source,
-)
+from audionet.evaluation.scoring import drawn_jpg, read_source_chunks
+from audionet.evaluation.test_set import Source
 from audionet.features.image_io import decode_picture
 from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
@@ -45,8 +23,8 @@ from audionet.parallel import side_by_side
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What a condition may draw upon.
+class ConditionContext:
+    """What a condition needs besides the clip.
 
     Attributes:
         sample_rate_hz: of the clip.
@@ -59,7 +37,8 @@ class Circumstances:
     others: Sequence[np.ndarray] = ()
 
 
-Alter = Callable[[np.ndarray, Circumstances], np.ndarray]
+Alter = Callable[[np.ndarray, ConditionContext], np.ndarray]
+"""Takes a clip, gives the altered clip, which may be of another length."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +46,9 @@ class Condition:
     """One column of the sweep.
 
     Attributes:
-        family: what is done, such as `white noise`.
+        family: what is done, such as `white noise`; one of `EFFECTS`, or `codec`.
         level: how much of it, for a table, such as `10 dB`.
-        strength: the same as a number, for a plot; None where there is no more or less.
-        alter: takes a clip and its circumstances, gives the altered clip, which may be of another length.
+        strength: the same as a number, for the effect and a plot; None where there is no more or less.
         codec: the codec that it needs, if any.
         clip_seconds: cut recordings into clips of this length first; None for chunks as they are.
         changes_length: alter a recording as a whole and cut it then.
@@ -79,7 +57,6 @@ class Condition:
     family: str
     level: str
     strength: float | None
-    alter: Alter
     codec: str | None = None
     clip_seconds: float | None = None
     changes_length: bool = False
@@ -89,64 +66,70 @@ class Condition:
         """Family and level, which no other condition has."""
         return f"{self.family} {self.level}".strip()
 
-
-def _with(function: Callable[..., np.ndarray], **settings: object) -> Alter:
-    """Settle a function's settings; the rest of what it takes comes from the circumstances."""
-    rest = [name for name in inspect.signature(function).parameters if name in Circumstances.__annotations__]
-
-    def alter(samples: np.ndarray, at: Circumstances) -> np.ndarray:
-        return function(samples, **settings, **{name: getattr(at, name) for name in rest})
-
-    return alter
+    def alter(self, samples: np.ndarray, context: ConditionContext) -> np.ndarray:
+        """Return a clip, float32, shape (n,), under this condition; it may be of another length."""
+        if self.codec is not None:
+            return through_codec(samples, sample_rate_hz=context.sample_rate_hz, codec=self.codec)
+        return EFFECTS[self.family](samples, self.strength or 0.0, context)
 
 
-def _equalize_and_add_noise(
-    samples: np.ndarray, *, sample_rate_hz: int, depth_db: float, snr_db: float, rng: np.random.Generator
-) -> np.ndarray:
-    equalized = equalize(samples, sample_rate_hz=sample_rate_hz, depth_db=depth_db, rng=rng)
-    return add_noise(equalized, snr_db=snr_db, rng=rng)
+EFFECTS: Mapping[str, Callable[[np.ndarray, float, ConditionContext], np.ndarray]] = {
+    "clean": lambda clip, _, at: effects.as_float32(clip),
+    "white noise": lambda clip, snr_db, at: effects.add_noise(clip, snr_db=snr_db, rng=at.rng),
+    "pink noise": lambda clip, snr_db, at: effects.add_noise(clip, snr_db=snr_db, rng=at.rng, color="pink"),
+    "babble": lambda clip, snr_db, at: effects.add_babble(clip, snr_db=snr_db, others=at.others, rng=at.rng),
+    "swelling noise": lambda clip, snr_db, at: effects.add_swelling_noise(
+        clip, sample_rate_hz=at.sample_rate_hz, snr_db=snr_db, rng=at.rng
+    ),
+    "tones": lambda clip, snr_db, at: effects.add_tones(
+        clip, sample_rate_hz=at.sample_rate_hz, snr_db=snr_db, rng=at.rng
+    ),
+    "random EQ": lambda clip, depth_db, at: effects.equalize(
+        clip, sample_rate_hz=at.sample_rate_hz, depth_db=depth_db, rng=at.rng
+    ),
+    "random EQ ±8 dB and white noise": lambda clip, snr_db, at: effects.add_noise(
+        effects.equalize(clip, sample_rate_hz=at.sample_rate_hz, depth_db=8, rng=at.rng), snr_db=snr_db, rng=at.rng
+    ),
+    "low-pass": lambda clip, hertz, at: effects.low_pass(clip, sample_rate_hz=at.sample_rate_hz, cutoff_hz=hertz),
+    "telephone band": lambda clip, _, at: effects.telephone_band(clip, sample_rate_hz=at.sample_rate_hz),
+    "room": lambda clip, seconds, at: effects.reverberate(
+        clip, sample_rate_hz=at.sample_rate_hz, rt60_seconds=seconds, rng=at.rng
+    ),
+    "gain": lambda clip, gain_db, at: effects.amplify(clip, gain_db=gain_db),
+    "clipping": lambda clip, share, at: effects.clip(clip, share=share),
+    "overdrive": lambda clip, gain_db, at: effects.overdrive(clip, gain_db=gain_db),
+    "packets lost": lambda clip, share, at: effects.lose_packets(
+        clip, sample_rate_hz=at.sample_rate_hz, share=share, rng=at.rng
+    ),
+    "speed": lambda clip, factor, at: effects.change_speed(clip, factor=factor),
+    "tempo": lambda clip, factor, at: effects.change_tempo(clip, sample_rate_hz=at.sample_rate_hz, factor=factor),
+    "short clips": lambda clip, _, at: effects.as_float32(clip),
+}
+"""What is done by family, given a clip, the strength and the context."""
 
-
-def _sweep() -> Iterator[Condition]:
-    yield Condition("clean", "", None, _with(_float32))
-    for color in ("white", "pink"):
-        for snr_db in (20, 10, 5, 0):
-            yield Condition(f"{color} noise", f"{snr_db} dB", snr_db, _with(add_noise, color=color, snr_db=snr_db))
-    for snr_db in (20, 10, 5):
-        yield Condition("babble", f"{snr_db} dB", snr_db, _with(add_babble, snr_db=snr_db))
-    yield Condition("swelling noise", "10 dB", 10, _with(add_swelling_noise, snr_db=10))
-    yield Condition("tones", "10 dB", 10, _with(add_tones, snr_db=10))
-    for depth_db in (4, 8, 12):
-        yield Condition("random EQ", f"±{depth_db} dB", depth_db, _with(equalize, depth_db=depth_db))
-    both = _with(_equalize_and_add_noise, depth_db=8, snr_db=15)
-    yield Condition("random EQ ±8 dB and white noise", "15 dB", 15, both)
-    for cutoff_hz in (4_000, 2_000):
-        yield Condition("low-pass", f"{cutoff_hz / 1000:g} kHz", cutoff_hz, _with(low_pass, cutoff_hz=cutoff_hz))
-    yield Condition("telephone band", "", None, _with(telephone_band))
-    for rt60_seconds in (0.3, 0.6, 1.2):
-        room = _with(reverberate, rt60_seconds=rt60_seconds)
-        yield Condition("room", f"{rt60_seconds:g} s", rt60_seconds, room)
-    for codec in ("gsm", "mu_law", "adpcm", "mp3_24", "mp3_16", "opus"):
-        yield Condition("codec", codec, None, _with(through_codec, codec=codec), codec=codec)
-    for gain_db in (-40, -20, 20):
-        yield Condition("gain", f"{gain_db:+d} dB", gain_db, _with(amplify, gain_db=gain_db))
-    for share in (0.01, 0.05, 0.2):
-        yield Condition("clipping", f"{share:.0%}", share, _with(clip, share=share))
-    yield Condition("overdrive", "20 dB", 20, _with(overdrive, gain_db=20))
-    yield Condition("packets lost", "15%", 0.15, _with(lose_packets, share=0.15))
-    for factor in (0.9, 0.95, 1.05, 1.1):
-        yield Condition("speed", f"×{factor:g}", factor, _with(change_speed, factor=factor), changes_length=True)
-    for factor in (0.8, 1.25):
-        yield Condition("tempo", f"×{factor:g}", factor, _with(change_tempo, factor=factor), changes_length=True)
-    for seconds in (1.0, 0.5, 0.25):
-        yield Condition("short clips", f"{seconds:g} s", seconds, _with(_float32), clip_seconds=seconds)
-
-
-SWEEP = tuple(_sweep())
-
+SWEEP = (
+    Condition("clean", "", None),
+    *(Condition("white noise", f"{snr_db} dB", snr_db) for snr_db in (20, 10, 5, 0)),
+    *(Condition("pink noise", f"{snr_db} dB", snr_db) for snr_db in (20, 10, 5, 0)),
+    *(Condition("babble", f"{snr_db} dB", snr_db) for snr_db in (20, 10, 5)),
+    Condition("swelling noise", "10 dB", 10),
+    Condition("tones", "10 dB", 10),
+    *(Condition("random EQ", f"±{depth_db} dB", depth_db) for depth_db in (4, 8, 12)),
+    Condition("random EQ ±8 dB and white noise", "15 dB", 15),
+    *(Condition("low-pass", f"{hertz / 1000:g} kHz", hertz) for hertz in (4_000, 2_000)),
+    Condition("telephone band", "", None),
+    *(Condition("room", f"{seconds:g} s", seconds) for seconds in (0.3, 0.6, 1.2)),
+    *(Condition("codec", name, None, codec=name) for name in ("gsm", "mu_law", "adpcm", "mp3_24", "mp3_16", "opus")),
+    *(Condition("gain", f"{gain_db:+d} dB", gain_db) for gain_db in (-40, -20, 20)),
+    *(Condition("clipping", f"{share:.0%}", share) for share in (0.01, 0.05, 0.2)),
+    Condition("overdrive", "20 dB", 20),
+    Condition("packets lost", "15%", 0.15),
+    *(Condition("speed", f"×{factor:g}", factor, changes_length=True) for factor in (0.9, 0.95, 1.05, 1.1)),
+    *(Condition("tempo", f"×{factor:g}", factor, changes_length=True) for factor in (0.8, 1.25)),
+    *(Condition("short clips", f"{seconds:g} s", seconds, clip_seconds=seconds) for seconds in (1.0, 0.5, 0.25)),
+)
 
 SWEPT_CHUNKS = 20  # of each recording: 40 s of 2 s chunks
-
 BABBLE_CLIPS = 12
 
 
@@ -160,7 +143,7 @@ class _Swept:
 
 def sweep(
     classifier: Classifier, sources: Sequence[Source], *, jobs: int | None = None, seed: int = 0
-) -> tuple[list[dict], dict[str, str]]:
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Score recordings under every condition there is, the first 20 chunks of each.
 
     Args:
@@ -207,7 +190,9 @@ def sweep(
     return [_summary(condition, scored[condition.name], classifier.labels, seed) for condition in conditions], skipped
 
 
-def _summary(condition: Condition, scored: Sequence[ScoredRecording], labels: Sequence[str], seed: int) -> dict:
+def _summary(
+    condition: Condition, scored: Sequence[ScoredRecording], labels: Sequence[str], seed: int
+) -> dict[str, Any]:
     return {
         "name": condition.name,
         "family": condition.family,
@@ -243,12 +228,12 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
     drawn = {}
     for name in task.conditions:
         key = sha256_of(f"{name}/{task.source.recording}".encode("utf-8", "surrogateescape"))
-        at = Circumstances(recipe.sample_rate_hz, np.random.default_rng(int(key[:16], 16)), task.babble)
-        clips = altered_clips(sounds, by_name[name], at, chunk_samples=recipe.chunk_samples)
+        context = ConditionContext(recipe.sample_rate_hz, np.random.default_rng(int(key[:16], 16)), task.babble)
+        clips = altered_clips(sounds, by_name[name], context, chunk_samples=recipe.chunk_samples)
         drawn[name] = [
             (
                 drawn_jpg(np.resize(clip, recipe.chunk_samples), recipe),
-                level_dbfs(clip, sample_rate_hz=at.sample_rate_hz),
+                level_dbfs(clip, sample_rate_hz=recipe.sample_rate_hz),
             )
             for clip in clips
         ]
@@ -256,23 +241,23 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
 
 
 def altered_clips(
-    sounds: Sequence[np.ndarray], condition: Condition, at: Circumstances, *, chunk_samples: int
+    sounds: Sequence[np.ndarray], condition: Condition, context: ConditionContext, *, chunk_samples: int
 ) -> list[np.ndarray]:
-    """Return a recording's chunks under a condition, without the repetition that fills a short one.
+    """Return a recording's chunks under a condition, without what fills a short one.
 
     Args:
         sounds: its chunks, float32, each of shape (n,).
         condition: what to do to them.
-        at: the circumstances.
+        context: what it needs besides.
         chunk_samples: length of a chunk.
     """
     if condition.clip_seconds:
-        length = min(round(condition.clip_seconds * at.sample_rate_hz), chunk_samples)
-        return [condition.alter(clip, at) for clip in cut(sounds, length) if _is_sound(clip)]
+        length = min(round(condition.clip_seconds * context.sample_rate_hz), chunk_samples)
+        return [condition.alter(clip, context) for clip in cut(sounds, length) if _is_sound(clip)]
     if condition.changes_length:
-        altered = condition.alter(np.concatenate(sounds), at)
+        altered = condition.alter(np.concatenate(sounds), context)
         return [clip for clip in cut([altered], chunk_samples) if _is_sound(clip)]
-    return [condition.alter(sound, at) for sound in sounds]
+    return [condition.alter(sound, context) for sound in sounds]
 
 
 def _is_sound(clip: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ from audionet.audio import effects
 from audionet.audio.chunks import filled
 from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.data.augmentation import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
-from audionet.evaluation.robustness import Alter, Circumstances
+from audionet.evaluation.robustness import Alter, ConditionContext
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import fit_pictures
 from audionet.features.recipes import Recipe
@@ -144,7 +144,7 @@ def as_sound(item: Item) -> np.ndarray:
     recipe = item.recipe
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
     rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
-    altered = CONDITIONS[item.condition](samples, Circumstances(recipe.sample_rate_hz, rng, others))
+    altered = CONDITIONS[item.condition](samples, ConditionContext(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
