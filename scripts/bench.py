@@ -45,32 +45,25 @@ class BenchOptions:
 
 
 def bench(options: BenchOptions) -> int:
-    """Run one benchmark, each of which imports NumPy and the networks, for which --help should not wait."""
+    """Run one benchmark."""
+    # NumPy, SciPy and the networks, which --help should not wait for.
+    from benchmarks import diarization, open_set, recipe_comparison, verification
+    from benchmarks.accuracy import benchmark as accuracy
+    from benchmarks.speed import benchmark as speed
+
     match options.benchmark:
-        case AccuracyOptions() as chosen:
-            from benchmarks.accuracy import benchmark
-
-            return benchmark.run(chosen)
-        case OpenSetOptions() as chosen:
-            from benchmarks import open_set
-
-            return open_set.run(chosen)
-        case VerificationOptions() as chosen:
-            from benchmarks import verification
-
-            return verification.run(chosen)
-        case DiarizationOptions() as chosen:
-            from benchmarks import diarization
-
-            return diarization.run(chosen)
-        case RecipesOptions() as chosen:
-            from benchmarks import recipe_comparison
-
-            return recipe_comparison.run(chosen)
-        case SpeedOptions() as chosen:
-            from benchmarks.speed import benchmark as speed_benchmark
-
-            return speed_benchmark.run(chosen)
+        case AccuracyOptions():
+            return accuracy.run(options.benchmark)
+        case OpenSetOptions():
+            return open_set.run(options.benchmark)
+        case VerificationOptions():
+            return verification.run(options.benchmark)
+        case DiarizationOptions():
+            return diarization.run(options.benchmark)
+        case RecipesOptions():
+            return recipe_comparison.run(options.benchmark)
+        case SpeedOptions():
+            return speed.run(options.benchmark)
 
 
 def main(argv: list[str] | None = None) -> int:

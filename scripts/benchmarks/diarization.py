@@ -72,16 +72,8 @@ def run(options: DiarizationOptions) -> int:
     timeline_formats.write_labels(found, folder / "conversation", timeline_formats.WRITERS, recipe=split.recipe)
     rates = error_rates(truth, found)
     print_result(rates, truth, measured)
-    options.write(
-        folder,
-        "timeline",
-        {
-            "rates": rates,
-            "seconds": measured.seconds,
-            "peak_megabytes": measured.peak_megabytes,
-            "strangers": unknown,
-        },
-    )
+    took = {"seconds": measured.seconds, "peak_megabytes": measured.peak_megabytes}
+    options.write(folder / "timeline.json", {"rates": rates, **took, "strangers": unknown})
     print(f"Conversation, truth, timeline, classifier: {printable(folder)}")
     return EXIT_FAILED if failures else 0
 

@@ -38,7 +38,7 @@ def run(options: OpenSetOptions) -> int:
     training = DefaultTraining.of(options.architecture, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
     result = measure(dataset, draws, training)
     print_result(result)
-    options.write(options.folder, "unknown", result)
+    options.write(options.folder / "unknown.json", result)
     return EXIT_FAILED if failures else 0
 
 

@@ -37,21 +37,20 @@ class TrainingBenchmarkOptions:
         """How recordings are held out, as in training."""
         return HoldoutSettings(random_seed=self.random_seed, group_by=self.group_by)
 
-    def write(self, folder: Path, name: str, result: Mapping[str, Any], document: str = "") -> None:
-        """Write a result as `name`.json, and a Markdown document of it as `name`.md, and print where.
+    def write(self, path: Path, result: Mapping[str, Any], document: str = "") -> None:
+        """Write a result and these options as JSON, and a Markdown document of it beside it, and print where.
 
         Args:
-            folder: where to.
-            name: of the files, without an ending.
-            result: as JSON; the options are added.
+            path: of the JSON.
+            result: as JSON.
             document: the Markdown, if there is one.
         """
-        place = folder / name
         options = {option: str(value) for option, value in vars(self).items()}
-        write_json(place.with_suffix(".json"), {**result, "options": options})
+        write_json(path, {**result, "options": options})
         if document:
-            write_text(place.with_suffix(".md"), document)
-        print(f"Written: {printable(place.with_suffix('.md' if document else '.json'))}")
+            path = path.with_suffix(".md")
+            write_text(path, document)
+        print(f"Written: {printable(path)}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,14 @@ class FolderBenchmarkOptions(TrainingBenchmarkOptions):
     def folder(self) -> Path:
         """Where pictures of these recordings are, and results."""
         return self.output_dir / self.audio_dir.resolve().name
+
+
+@dataclass(frozen=True)
+class ClassifierBenchmarkOptions(FolderBenchmarkOptions):
+    """Options of every benchmark of one classifier."""
+
+    architecture: str = "efficientnet_lite0"
+    """Pretrained network."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class AccuracyOptions(FolderBenchmarkOptions):
 
 
 @dataclass(frozen=True)
-class OpenSetOptions(FolderBenchmarkOptions):
+class OpenSetOptions(ClassifierBenchmarkOptions):
     """Measure how well clips of unknown labels are refused: some labels are held out of training altogether.
 
     There must be four labels or more. Everything is trained as retrain.py trains it by default.
@@ -100,15 +107,13 @@ class OpenSetOptions(FolderBenchmarkOptions):
     """How many labels to hold out altogether. By default a third."""
     draws: int = 6
     """How often, other labels each time."""
-    architecture: str = "efficientnet_lite0"
-    """Pretrained network."""
 
     def __post_init__(self) -> None:
         check(self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
 
 
 @dataclass(frozen=True)
-class VerificationOptions(FolderBenchmarkOptions):
+class VerificationOptions(ClassifierBenchmarkOptions):
     """Measure how well two clips of labels held out of training are told to be of the same label or not.
 
     There must be five labels or more. Everything is trained as retrain.py trains it by default, on the labels that are
@@ -121,8 +126,6 @@ class VerificationOptions(FolderBenchmarkOptions):
     """How often, other labels each time. By default until each was held out."""
     baselines: Annotated[bool, arg(aliases=["--peers"])] = True
     """Compare with a speaker encoder, where it is installed."""
-    architecture: str = "efficientnet_lite0"
-    """Pretrained network."""
 
     def __post_init__(self) -> None:
         check(self.draws is None or self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
@@ -130,7 +133,7 @@ class VerificationOptions(FolderBenchmarkOptions):
 
 
 @dataclass(frozen=True)
-class DiarizationOptions(FolderBenchmarkOptions):
+class DiarizationOptions(ClassifierBenchmarkOptions):
     """Measure the error rate of the timeline of a long conversation, made of recordings held out of training.
 
     The error rates are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
@@ -144,8 +147,6 @@ class DiarizationOptions(FolderBenchmarkOptions):
     """How many labels to hold out altogether; the classifier should call them unknown."""
     hop: float = 0.5
     """Seconds between decisions."""
-    architecture: str = "efficientnet_lite0"
-    """Pretrained network."""
 
     def __post_init__(self) -> None:
         check(self.seconds >= 60, f"--seconds: expected 60 or more, received {self.seconds:g}.")

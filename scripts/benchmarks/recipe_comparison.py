@@ -48,7 +48,8 @@ def run(options: RecipesOptions) -> int:
     )
     shown, about = tables(result), introduction(result)
     print_tables(shown, about)
-    options.write(options.output_dir / audio_dir.resolve().name, "recipes", result, markdown(shown, about))
+    path = options.output_dir / audio_dir.resolve().name / "recipes.json"
+    options.write(path, result, markdown(shown, about))
     return 0
 
 

@@ -43,7 +43,7 @@ def run(options: VerificationOptions) -> int:
         encoders = speaker_encoders(options.bottleneck_dir, pool, dataset.recipe) if options.baselines else {}
         result = measure(dataset, draws, training, encoders)
     print_result(result)
-    options.write(options.folder, "verify", result)
+    options.write(options.folder / "verify.json", result)
     return EXIT_FAILED if failures else 0
 
 
@@ -97,8 +97,8 @@ def _embed_unknown(training_data: TrainingData, bottleneck: str) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
-    lengths: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / lengths.clip(1e-9)
+    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
 def _compared(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, recordings: np.ndarray) -> dict[str, Any]:

@@ -38,11 +38,6 @@ class Cepstra:
     digest: str = "1"
     dimension: int = 2 * CEPSTRA
 
-    @property
-    def slices(self) -> dict[str, tuple[int, int]]:
-        """All of it is one part."""
-        return {self.architecture: (0, self.dimension)}
-
     def __call__(self, sounds: np.ndarray) -> np.ndarray:
         """Map float32 sounds of shape (n, samples) to float32 vectors of shape (n, 40)."""
         return np.stack([self._of_one(sound) for sound in sounds])
@@ -74,11 +69,6 @@ class Resemblyzer:
     digest: str = RESEMBLYZER_VERSION
     dimension: int = 256
 
-    @property
-    def slices(self) -> dict[str, tuple[int, int]]:
-        """All of it is one part."""
-        return {self.architecture: (0, self.dimension)}
-
     def __call__(self, sounds: np.ndarray) -> np.ndarray:
         """Map float32 sounds at 16 kHz of shape (n, samples) to float32 vectors of shape (n, 256)."""
         encoder = _encoder()
@@ -94,9 +84,9 @@ class Resemblyzer:
             parts += [mel[part] for part in mel_slices]
         with torch.no_grad():
             embedded = encoder(torch.from_numpy(np.array(parts))).numpy()
-        means: np.ndarray = embedded.reshape(len(sounds), len(mel_slices), -1).mean(axis=1)
-        lengths: np.ndarray = np.linalg.norm(means, axis=1, keepdims=True)
-        return means / lengths
+        means = embedded.reshape(len(sounds), len(mel_slices), -1).mean(axis=1)
+        vectors: np.ndarray = means / np.linalg.norm(means, axis=1, keepdims=True)
+        return vectors
 
 
 def missing_encoder() -> str | None:

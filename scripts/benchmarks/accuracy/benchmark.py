@@ -7,7 +7,6 @@ samples. Nothing is tuned to a folder: each system chooses on validation recordi
 """
 
 import os
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,10 +22,10 @@ from audionet.tables import markdown, print_tables
 from audionet.training.settings import HoldoutSettings
 from benchmarks.accuracy import accuracy_tables
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER
-from benchmarks.accuracy.feature_extractors import FeatureExtractor, chunk_files
-from benchmarks.accuracy.system_times import SystemTimer, measure_times
+from benchmarks.accuracy.feature_extractors import chunk_files
+from benchmarks.accuracy.system_times import measure_times
 from benchmarks.accuracy.systems import System, TrainedSystem, systems_of
-from benchmarks.accuracy.test_conditions import SUMMED_CONDITIONS, apply_condition, available_conditions
+from benchmarks.accuracy.test_conditions import SUMMED_CONDITIONS, available_conditions
 from benchmarks.options import AccuracyOptions
 from benchmarks.recording_holdout import TrainTestSplit, dataset_of, split_by_name, splits_by_fold
 
@@ -51,7 +50,7 @@ def run(options: AccuracyOptions) -> int:
         result = measure(systems, splits, holdout=options.holdout)
     tables, introduction = accuracy_tables.tables(result), accuracy_tables.introduction(result)
     print_tables(tables, introduction)
-    options.write(options.folder, "accuracy", result, markdown(tables, introduction))
+    options.write(options.folder / "accuracy.json", result, markdown(tables, introduction))
     return EXIT_FAILED if failures else 0
 
 
@@ -72,28 +71,20 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
     """
     holdout = replace(holdout, testing_percentage=0)
     conditions, skipped = available_conditions()
-    scores: dict[str, dict[str, list[ScoredRecording]]] = {system.name: defaultdict(list) for system in systems}
     choices: dict[str, dict[str, Any]] = {system.name: {} for system in systems}
-    timers: dict[str, SystemTimer] = {}
+    scored: dict[str, dict[str, list[ScoredRecording]]] = {system.name: defaultdict(list) for system in systems}
+    trained: dict[str, TrainedSystem] = {}
     for split in splits:
         for system in systems:
-            training_data = system.gather(split, holdout)
-            start = time.perf_counter()
-            trained = system.train(training_data)
-            seconds = time.perf_counter() - start
-            choices[system.name][split.name] = trained.choice
+            trained[system.name] = system.train(split, holdout)
+            choices[system.name][split.name] = trained[system.name].choice
             for condition in conditions:
-                scores[system.name][condition] += _score(
-                    system.extractor, trained, split, condition, holdout.random_seed
-                )
-            count = len(training_data.examples) + len(training_data.view_rows)
-            served = system.serving_extractor(trained.bottleneck)
-            timers[system.name] = SystemTimer(system, trained, served, split, count, seconds)
-    times = measure_times(list(timers.values()))
+                scored[system.name][condition] += _score(trained[system.name], condition, seed=holdout.random_seed)
+    times = measure_times(list(trained.values()))
     labels = splits[0].dataset.labels
     accuracy = {
-        name: {condition: accuracies(scored, labels) for condition, scored in by_condition.items()}
-        for name, by_condition in scores.items()
+        name: {condition: accuracies(of_one, labels) for condition, of_one in by_condition.items()}
+        for name, by_condition in scored.items()
     }
     return {
         "labels": list(labels),
@@ -106,28 +97,27 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
         "peer": SPEAKER_ENCODER,
         "systems": [
             {
-                "name": system.name,
-                "choices": choices[system.name],
-                "conditions": accuracy[system.name],
-                "errors": _errors(accuracy[system.name]),
-                "behind": _behind(accuracy[system.name], accuracy.get(SPEAKER_ENCODER, {})),
-                **times[system.name],
+                "name": name,
+                "choices": choices[name],
+                "conditions": by_condition,
+                "errors": _errors(by_condition),
+                "behind": _behind(by_condition, accuracy.get(SPEAKER_ENCODER, {})),
+                **times[name],
             }
-            for system in systems
+            for name, by_condition in accuracy.items()
         ],
     }
 
 
-def _score(
-    extractor: FeatureExtractor, trained: TrainedSystem, split: TrainTestSplit, condition: str, seed: int
-) -> list[ScoredRecording]:
-    items = apply_condition(chunk_files(split.tested), condition, seed=seed, recipe=split.recipe)
-    logits = trained.logits(extractor.vectors(items), extractor.slices)
+def _score(trained: TrainedSystem, condition: str, *, seed: int) -> list[ScoredRecording]:
+    """Score the recordings that were held out of training under a condition."""
+    examples = trained.split.tested
+    logits = trained.logits(chunk_files(examples), condition, seed=seed)
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, example in enumerate(split.tested):
+    for row, example in enumerate(examples):
         rows[example.recording, example.label].append(row)
     return [
-        ScoredRecording(recording, label, logits[of_one], levels_dbfs=levels_of([split.tested[row] for row in of_one]))
+        ScoredRecording(recording, label, logits[of_one], levels_dbfs=levels_of([examples[row] for row in of_one]))
         for (recording, label), of_one in rows.items()
     ]
 

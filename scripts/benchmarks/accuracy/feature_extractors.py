@@ -19,7 +19,7 @@ from audionet.models.bottleneck_cache import BottleneckCache, bottlenecks_of
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import TrainingData, gather_training_data
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Resemblyzer, missing_encoder
-from benchmarks.accuracy.test_conditions import Item, apply_condition, as_picture, as_sound
+from benchmarks.accuracy.test_conditions import ChunkVariant, apply_condition, as_picture, as_sound
 from benchmarks.recording_holdout import TrainTestSplit
 
 
@@ -32,7 +32,7 @@ class FeatureExtractor:
         pool: processes that prepare what the model takes.
     """
 
-    prepare: Callable[[Item], np.ndarray]
+    prepare: Callable[[ChunkVariant], np.ndarray]
 
     def __init__(self, model: Any, bottleneck_dir: Path, pool: Executor):
         self.model = model
@@ -41,8 +41,9 @@ class FeatureExtractor:
 
     @property
     def slices(self) -> Mapping[str, tuple[int, int]]:
-        """First column and the one behind the last, by part of the vector."""
-        slices: Mapping[str, tuple[int, int]] = self.model.slices
+        """First column and the one behind the last, by part of the vector; without parts all are one."""
+        all_of_it = {self.model.architecture: (0, self.model.dimension)}
+        slices: Mapping[str, tuple[int, int]] = getattr(self.model, "slices", all_of_it)
         return slices
 
     @cached_property
@@ -54,7 +55,7 @@ class FeatureExtractor:
         """Return what there is to train on."""
         raise NotImplementedError
 
-    def vectors(self, items: Sequence[Item]) -> np.ndarray:
+    def vectors(self, items: Sequence[ChunkVariant]) -> np.ndarray:
         """Return the vectors of items, float16, shape (n, dimension).
 
         Raises:
@@ -65,7 +66,7 @@ class FeatureExtractor:
             raise InputError(f"{next(iter(failures.values()))} Delete the folder of the benchmark and start again.")
         return vectors
 
-    def compute(self, items: Sequence[Item], *, in_parallel: bool = True) -> np.ndarray:
+    def compute(self, items: Sequence[ChunkVariant], *, in_parallel: bool = True) -> np.ndarray:
         """Return the vectors of items without the cache, to see how long it takes, on all cores or in one process."""
         prepared = self._pool.map(self.prepare, items) if in_parallel else map(self.prepare, items)
         return bottlenecks_of(self.model, np.stack(list(prepared)))

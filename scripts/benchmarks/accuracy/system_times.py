@@ -2,86 +2,54 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from audionet.data.augmentation import ChunkFile, plan_views
+from audionet.data.augmentation import plan_views
 from benchmarks.accuracy.feature_extractors import FeatureExtractor, chunk_files
-from benchmarks.accuracy.systems import System, TrainedSystem
-from benchmarks.accuracy.test_conditions import Item, apply_condition
-from benchmarks.recording_holdout import TrainTestSplit
+from benchmarks.accuracy.systems import TrainedSystem
+from benchmarks.accuracy.test_conditions import ChunkVariant, apply_condition
 
 TIMED_ITEMS = 32
 TIMED_ROUNDS = 3
 
 
-@dataclass(frozen=True)
-class SystemTimer:
-    """Times a system as it was trained and would be served.
-
-    Attributes:
-        system: what is timed.
-        trained: its head.
-        served: what gives vectors to the head.
-        split: whose recordings held out are taken.
-        vectors: how many it was trained on.
-        head_seconds: how long training the head took.
-    """
-
-    system: System
-    trained: TrainedSystem
-    served: FeatureExtractor
-    split: TrainTestSplit
-    vectors: int
-    head_seconds: float
-
-    def measure(self) -> dict[str, float]:
-        """Return `training_seconds`, `chunks_per_second` in batches and `single_chunks_per_second` one by one."""
-        return {
-            "training_seconds": self.training_seconds(),
-            "chunks_per_second": self.chunks_per_second(TIMED_ITEMS),
-            "single_chunks_per_second": self.chunks_per_second(1),
-        }
-
-    def training_seconds(self) -> float:
-        """Return how long training takes from sounds to a head, on all cores, by a sample of it."""
-        planned = plan_views(self._sample, count=self.system.views, seed=0, recipe=self.split.recipe)
-        views = [view for of_one in planned for view in of_one][:TIMED_ITEMS]
-        items: Sequence[Item] = views or self._clean()
-        return self.head_seconds + _seconds(lambda: self.system.extractor.compute(items)) / len(items) * self.vectors
-
-    def chunks_per_second(self, batch_size: int) -> float:
-        """Return how many chunks one process classifies in a second, from sound to answer."""
-        items = self._clean()
-
-        def classify() -> None:
-            for start in range(0, len(items), batch_size):
-                vectors = self.served.compute(items[start : start + batch_size], in_parallel=False)
-                self.trained.head.logits(vectors)
-
-        return len(items) / _seconds(classify)
-
-    @property
-    def _sample(self) -> list[ChunkFile]:
-        return chunk_files(self.split.tested[:TIMED_ITEMS])
-
-    def _clean(self) -> Sequence[Item]:
-        return apply_condition(self._sample, "clean", seed=0, recipe=self.split.recipe)
-
-
-def measure_times(timers: Sequence[SystemTimer]) -> dict[str, dict[str, float]]:
-    """Take turns, so that a machine that is busy for a while is busy for all; the first round only warms up.
+def measure_times(systems: Sequence[TrainedSystem]) -> dict[str, dict[str, float]]:
+    """Time systems in turn, so that a machine that is busy for a while is busy for all; the first round only warms up.
 
     Returns:
-        dict: by system, the medians of what `SystemTimer.measure` gives.
+        dict: by name, the medians of `training_seconds`, of `chunks_per_second` in batches, and of
+        `single_chunks_per_second` one by one.
     """
-    rounds = [[timer.measure() for timer in timers] for _ in range(TIMED_ROUNDS + 1)][1:]
+    served = [system.system.serving_extractor(system.choice["bottleneck"]) for system in systems]
+    rounds = [
+        [_times(system, extractor) for system, extractor in zip(systems, served, strict=True)]
+        for _ in range(TIMED_ROUNDS + 1)
+    ][1:]
     return {
-        timer.system.name: {
+        system.system.name: {
             name: float(np.median([of_round[place][name] for of_round in rounds])) for name in rounds[0][place]
         }
-        for place, timer in enumerate(timers)
+        for place, system in enumerate(systems)
+    }
+
+
+def _times(system: TrainedSystem, served: FeatureExtractor) -> dict[str, float]:
+    recipe = system.split.recipe
+    sample = chunk_files(system.split.tested[:TIMED_ITEMS])
+    clean = apply_condition(sample, "clean", seed=0, recipe=recipe)
+    planned = plan_views(sample, count=system.system.views, seed=0, recipe=recipe)
+    views: Sequence[ChunkVariant] = [view for of_one in planned for view in of_one][:TIMED_ITEMS] or clean
+
+    def classify(batch_size: int) -> None:
+        for start in range(0, len(clean), batch_size):
+            system.head.logits(served.compute(clean[start : start + batch_size], in_parallel=False))
+
+    seconds_per_view = _seconds(lambda: system.system.extractor.compute(views)) / len(views)
+    return {
+        "training_seconds": system.head_seconds + seconds_per_view * system.samples,
+        "chunks_per_second": len(clean) / _seconds(lambda: classify(TIMED_ITEMS)),
+        "single_chunks_per_second": len(clean) / _seconds(lambda: classify(1)),
     }
 
 

@@ -1,6 +1,7 @@
 """What accuracy is compared between: networks, trained by default and in the classic way, and baselines."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from audionet.console import log
+from audionet.data.augmentation import ChunkFile
 from audionet.features.recipes import Recipe
 from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
@@ -21,27 +23,8 @@ from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import TrainingData
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Cepstra, Resemblyzer, missing_encoder, train_regression
 from benchmarks.accuracy.feature_extractors import FeatureExtractor, PictureFeatureExtractor, SoundFeatureExtractor
+from benchmarks.accuracy.test_conditions import apply_condition
 from benchmarks.recording_holdout import TrainTestSplit
-
-
-@dataclass(frozen=True)
-class TrainedSystem:
-    """A head, the part of the vector that it takes, how it was chosen, as JSON, and what a classifier would extract.
-
-    Attributes:
-        head: the head.
-        bottleneck: the part of the vector that it takes.
-        choice: `trainer`, `bottleneck` and more, as JSON.
-    """
-
-    head: Head
-    bottleneck: str
-    choice: dict[str, Any]
-
-    def logits(self, vectors: np.ndarray, slices: Mapping[str, tuple[int, int]]) -> np.ndarray:
-        """Return the logits of vectors with all parts, shape (n, labels)."""
-        columns = [slices[part] for part in self.bottleneck.split("+")]
-        return self.head.logits(Rows([(vectors, np.arange(len(vectors)))], columns))
 
 
 @dataclass(frozen=True)
@@ -58,17 +41,41 @@ class System:
     extractor: FeatureExtractor
     views: int
 
-    def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
-        """Return what there is to train it on."""
-        return with_views(self.extractor.gather(split, holdout), self.views)
+    def train(self, split: TrainTestSplit, holdout: HoldoutSettings) -> "TrainedSystem":
+        """Train on what a split leaves to train on."""
+        training_data = with_views(self.extractor.gather(split, holdout), self.views)
+        start = time.perf_counter()
+        head, choice = self.train_head(training_data)
+        seconds = time.perf_counter() - start
+        samples = len(training_data.examples) + len(training_data.view_rows)
+        return TrainedSystem(self, split, head, choice, samples=samples, head_seconds=seconds)
 
-    def train(self, training_data: TrainingData) -> TrainedSystem:
-        """Train a head."""
+    def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
+        """Return a head, and how it was chosen, as JSON: its `trainer`, the `bottleneck` that it takes, and more."""
         raise NotImplementedError
 
     def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
         """Return the extractor as a classifier would have it, cut off behind the bottleneck that was chosen."""
         return self.extractor
+
+
+@dataclass(frozen=True)
+class TrainedSystem:
+    """A system, what it was trained on, the head, how that was chosen, and what training took."""
+
+    system: System
+    split: TrainTestSplit
+    head: Head
+    choice: dict[str, Any]
+    samples: int
+    head_seconds: float
+
+    def logits(self, chunks: Sequence[ChunkFile], condition: str, *, seed: int) -> np.ndarray:
+        """Return the logits of chunks under a condition, shape (n, labels)."""
+        extractor = self.system.extractor
+        vectors = extractor.vectors(apply_condition(chunks, condition, seed=seed, recipe=self.split.recipe))
+        columns = [extractor.slices[part] for part in self.choice["bottleneck"].split("+")]
+        return self.head.logits(Rows([(vectors, np.arange(len(vectors)))], columns))
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,11 @@ class NetworkSystem(System):
     candidates: Sequence[str]
     settings: HeadSettings
 
-    def train(self, training_data: TrainingData) -> TrainedSystem:
+    def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
         """Choose the bottleneck and train a head."""
         choice = select_model(training_data, candidates=self.candidates, settings=self.settings)
         attempts = [asdict(attempt) for attempt in choice.attempts]
-        return TrainedSystem(choice.head, choice.best.bottleneck, {**asdict(choice.best), "attempts": attempts})
+        return choice.head, {**asdict(choice.best), "attempts": attempts}
 
     def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
         """Return the network, cut off behind the bottleneck."""
@@ -104,11 +111,11 @@ class RegressionSystem(System):
 
     standardised: bool
 
-    def train(self, training_data: TrainingData) -> TrainedSystem:
+    def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
         """Train the regression."""
         (bottleneck,) = training_data.slices
         head = train_regression(training_data, bottleneck=bottleneck, standardised=self.standardised)
-        return TrainedSystem(head, bottleneck, {"trainer": "regression", "bottleneck": bottleneck})
+        return head, {"trainer": "regression", "bottleneck": bottleneck}
 
 
 def systems_of(

@@ -109,7 +109,7 @@ class AlteredChunk:
         return sha256_of("/".join(map(str, ("disturbed", *parts))).encode())
 
 
-Item = View | AlteredChunk
+ChunkVariant = View | AlteredChunk
 
 
 def available_conditions() -> tuple[dict[str, Alter], dict[str, str]]:
@@ -133,7 +133,7 @@ def _babblers(chunk: ChunkFile, chunks: Sequence[ChunkFile], seed: int) -> tuple
     return tuple(others[place] for place in rng.permutation(len(others))[:BABBLERS])
 
 
-def as_sound(item: Item) -> np.ndarray:
+def as_sound(item: ChunkVariant) -> np.ndarray:
     """Return the samples of a view or of an altered chunk, float32, shape (chunk_samples,).
 
     Raises:
@@ -148,14 +148,14 @@ def as_sound(item: Item) -> np.ndarray:
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
-def as_picture(item: Item, *, height: int, width: int) -> np.ndarray:
+def as_picture(item: ChunkVariant, *, height: int, width: int) -> np.ndarray:
     """Return the picture of a view or of an altered chunk, uint8, shape (height, width, 3).
 
     Raises:
         PictureError: a chunk's wav cannot be read.
     """
     picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
-    (fitted,) = fit_pictures([picture], height=height, width=width)
+    fitted: np.ndarray = fit_pictures([picture], height=height, width=width)[0]
     return fitted
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from audionet.data.dataset import read_dataset
 from audionet.features.image_io import fit_pictures, is_picture, read_picture
 from audionet.files import walk_files
 from audionet.models.backbones.backbone import load_backbone
-from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import Rows
 from audionet.parallel import PACKAGE_PARENT
 from audionet.training.head_trainers import TRAINERS, TrainingSet
@@ -22,20 +22,15 @@ from benchmarks.speed.synthetic_data import MadeBackbone
 NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0, views=0)
 
 
-def write_bottlenecks(
-    image_dir: str, bottleneck_dir: str, architecture: str, bottleneck: str, image_size: int | None, engine: Engine
-) -> float:
+def write_bottlenecks(image_dir: str, bottleneck_dir: str, **network: Any) -> float:
     """Compute the bottlenecks of a folder of pictures into a new cache; return the seconds, from the first picture on.
 
     Args:
         image_dir: the pictures.
         bottleneck_dir: the cache.
-        architecture: the network.
-        bottleneck: where it is read.
-        image_size: pixels a side, or None for the network's own.
-        engine: what runs it.
+        network: what `load_backbone` takes.
     """
-    backbone = load_backbone(architecture, bottleneck=bottleneck, image_size=image_size, engine=engine)
+    backbone = load_backbone(**network)
     backbone(np.zeros((1, backbone.height, backbone.width, 3), np.uint8))
     dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     start = time.perf_counter()
@@ -43,17 +38,14 @@ def write_bottlenecks(
     return time.perf_counter() - start
 
 
-def run_network(image_dir: str, architecture: str, bottleneck: str, image_size: int | None, engine: Engine) -> float:
+def run_network(image_dir: str, **network: Any) -> float:
     """Run a network on pictures that are decoded already; return the seconds of that alone, the limit of what is above.
 
     Args:
         image_dir: the pictures.
-        architecture: the network.
-        bottleneck: where it is read.
-        image_size: pixels a side, or None for the network's own.
-        engine: what runs it.
+        network: what `load_backbone` takes.
     """
-    backbone = load_backbone(architecture, bottleneck=bottleneck, image_size=image_size, engine=engine)
+    backbone = load_backbone(**network)
     jpgs = [path for path in walk_files(Path(image_dir)) if is_picture(path)]
     pictures = fit_pictures(map(read_picture, jpgs), height=backbone.height, width=backbone.width)
     backbone(pictures[:1])

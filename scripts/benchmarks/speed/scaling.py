@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.steps import OURS, cold, drawing, labelling, training, warm
-from benchmarks.speed.timing import Competitor, script, spread, take_turns
+from benchmarks.speed import steps
+from benchmarks.speed.timing import Competitor, spread, take_turns
 from benchmarks.speed.workload import Workload
 
 TENFOLDS = (100, 10, 1)  # what the full size is divided by
@@ -38,59 +38,55 @@ def draw_pieces(workload: Workload, share: int) -> Competitor:
         count = max(1, round(60 * workload.sizes.long_minutes / PIECE_SECONDS))
         whole = workload.recordings("piece", count, seconds=PIECE_SECONDS, suffix=".mp3")
     source = _share(workload, whole, share)
-    return drawing(source, workload.output("ours"), workload.seconds_of(source))
+    return steps.draw(workload, source, workload.seconds_of(source))
 
 
 def draw_short(workload: Workload, share: int) -> Competitor:
     """Draw wavs of one second."""
     source = _share(workload, workload.short_recordings, share)
-    return drawing(source, workload.output("ours"), sum(workload.drawn(source)[1].recordings.values()))
+    return steps.draw(workload, source, sum(workload.drawn(source)[1].recordings.values()))
 
 
 def draw_nothing(workload: Workload, share: int) -> Competitor:
     """Draw wavs of one second that are drawn already."""
-    source = _share(workload, workload.short_recordings, share)
-    image_dir, result = workload.drawn(source)
-    command = script("data_maker.py", "--audio_dir", source, "--image_dir", image_dir, "--no-keep_wav")
-    return Competitor(OURS, sum(result.recordings.values()), command)
+    return steps.draw_again(workload, _share(workload, workload.short_recordings, share))
 
 
-def compute(workload: Workload, share: int) -> Competitor:
+def compute_bottlenecks(workload: Workload, share: int) -> Competitor:
     """Compute bottlenecks of the default network."""
     source = workload.part(workload.pictures, _divided(workload.sizes.pictures, share))
-    return cold(workload, source, "efficientnet_lite0", None, name=OURS)
+    return steps.compute_bottlenecks(workload, source, "efficientnet_lite0", None)
 
 
-def read(workload: Workload, share: int) -> Competitor:
+def read_bottlenecks(workload: Workload, share: int) -> Competitor:
     """Read bottlenecks from the cache."""
-    return warm(workload, _divided(workload.sizes.cached_pictures, share))
+    return steps.read_bottlenecks(workload, _divided(workload.sizes.cached_pictures, share))
 
 
 def train(workload: Workload, share: int, trainer: str) -> Competitor:
-    """Train on cached bottlenecks; for softmax, the steps stay as many."""
+    """Train on cached bottlenecks, counted in pictures; for softmax, the steps stay as many."""
     count = _divided(workload.sizes.cached_pictures, share)
-    return replace(training(workload, count, trainer), units=count)
+    return replace(steps.train(workload, count, trainer), units=count)
 
 
 def label_pictures(workload: Workload, share: int) -> Competitor:
     """Label pictures in one load."""
     count = _divided(workload.sizes.labelled_pictures, share)
-    return labelling(workload, workload.part(workload.pictures, count), count)
+    return steps.label(workload, workload.part(workload.pictures, count), count)
 
 
 def label_sound(workload: Workload, share: int) -> Competitor:
     """Label one long mp3."""
     seconds = 60 * workload.sizes.labelled_minutes / share
-    source = workload.recordings("hour", 1, seconds=seconds, suffix=".mp3")
-    return labelling(workload, source, seconds)
+    return steps.label(workload, workload.recordings("hour", 1, seconds=seconds, suffix=".mp3"), seconds)
 
 
 SCALED_STEPS: Mapping[str, tuple[str, Callable[[Workload, int], Competitor]]] = {
     "draw mp3s": ("seconds of sound", draw_pieces),
     "draw wavs of 1 s": ("recordings", draw_short),
     "draw with nothing to do": ("recordings", draw_nothing),
-    "bottlenecks EfficientNet-Lite0, default tap": ("pictures", compute),
-    "bottlenecks from a warm cache": ("pictures", read),
+    "bottlenecks EfficientNet-Lite0, default tap": ("pictures", compute_bottlenecks),
+    "bottlenecks from a warm cache": ("pictures", read_bottlenecks),
     "train softmax": ("pictures", partial(train, trainer="softmax")),
     "train lda": ("pictures", partial(train, trainer="lda")),
     "label pictures": ("pictures", label_pictures),

@@ -13,12 +13,13 @@ from audionet.files import walk_files
 from audionet.models.backbones.architectures import find_architecture
 from benchmarks.speed import library_pipeline, pipeline_steps, tutorial_pipeline
 from benchmarks.speed.timing import Competitor, Step, job, ratios, script, spread, take_turns
-from benchmarks.speed.workload import DIMENSION, Workload, emptied
+from benchmarks.speed.workload import DIMENSION, Workload
 
 OURS, CLASSIC, BARE, COLD, NETWORK = "ours", "classic", "bare libraries", "cold", "the network alone"
 BATCH_SIZE = 100  # of training, in the tutorial and by our default
 CLASSIC_RATE = 0.01  # of gradient descent, likewise
 CLASSIC_CLIP_SECONDS = 6.0
+DRAWERS = {CLASSIC: tutorial_pipeline.draw_recordings, BARE: library_pipeline.draw_recordings}
 
 
 def draw_long(workload: Workload, chunk_seconds: float, recipe: str) -> Step:
@@ -30,48 +31,28 @@ def draw_long(workload: Workload, chunk_seconds: float, recipe: str) -> Step:
         clip, clip_seconds = workload.shortest(source, wanted)
     else:
         clip, clip_seconds = workload.recordings("clip", 1, seconds=wanted, suffix=".mp3"), wanted
-    ours_dir, classic_dir, bare_dir = (workload.output(name) for name in ("ours", "classic", "bare"))
-    draw = job(tutorial_pipeline.draw_recordings, audio_dir=clip, image_dir=classic_dir, chunk_seconds=chunk_seconds)
-    draw_bare = job(library_pipeline.draw_recordings, audio_dir=source, image_dir=bare_dir, chunk_seconds=chunk_seconds)
     return Step(
         "seconds of sound",
         (
-            drawing(source, ours_dir, seconds, "--recipe", recipe),
-            Competitor(CLASSIC, clip_seconds, draw, prepare=partial(emptied, classic_dir)),
-            Competitor(BARE, seconds, draw_bare, prepare=partial(emptied, bare_dir)),
+            draw(workload, source, seconds, "--recipe", recipe),
+            _rival_draw(workload, CLASSIC, clip, clip_seconds, chunk_seconds),
+            _rival_draw(workload, BARE, source, seconds, chunk_seconds),
         ),
     )
-
-
-def drawing(source: Path, image_dir: Path, units: float, *options: object) -> Competitor:
-    """Draw a folder of recordings in our way, into a new folder."""
-    command = script("data_maker.py", "--audio_dir", source, "--image_dir", image_dir, *options)
-    return Competitor(OURS, units, command, prepare=partial(emptied, image_dir))
 
 
 def draw_short(workload: Workload) -> Step:
     """Draw wavs of one second, counted in recordings."""
     source, count = workload.short_recordings, workload.sizes.short_recordings
-    bare_dir = workload.output("bare")
-    draw = job(library_pipeline.draw_recordings, audio_dir=source, image_dir=bare_dir, chunk_seconds=2)
     return Step(
         "recordings",
-        (
-            drawing(source, workload.output("ours"), count),
-            _classic_short(workload),
-            Competitor(BARE, count, draw, prepare=partial(emptied, bare_dir)),
-        ),
+        (draw(workload, source, count), _classic_draw_short(workload), _rival_draw(workload, BARE, source, count, 2)),
     )
 
 
 def draw_nothing(workload: Workload) -> Step:
     """Draw wavs of one second again, where nothing has changed; the classic way draws them all again."""
-    image_dir = workload.drawn(workload.short_recordings)[0]
-    command = script(
-        "data_maker.py", "--audio_dir", workload.short_recordings, "--image_dir", image_dir, "--no-keep_wav"
-    )
-    count = workload.sizes.short_recordings
-    return Step("recordings", (Competitor(OURS, count, command), _classic_short(workload)))
+    return Step("recordings", (draw_again(workload, workload.short_recordings), _classic_draw_short(workload)))
 
 
 def bottlenecks(workload: Workload, architecture: str, bottleneck: str | None) -> Step:
@@ -86,25 +67,15 @@ def bottlenecks(workload: Workload, architecture: str, bottleneck: str | None) -
         bottleneck_dir=texts,
         side=find_architecture(architecture).image_size,
     )
-    few_count = workload.count(few)
-    ours_way = cold(workload, source, architecture, bottleneck, name=OURS)
     alone = job(pipeline_steps.run_network, image_dir=source, **_network(workload, architecture, bottleneck))
     return Step(
         "pictures",
         (
-            ours_way,
-            Competitor(CLASSIC, few_count, classic_way, has_clock=True, prepare=partial(emptied, texts)),
-            Competitor(NETWORK, ours_way.units, alone, has_clock=True),
+            compute_bottlenecks(workload, source, architecture, bottleneck),
+            Competitor(CLASSIC, workload.count(few), classic_way, has_clock=True, output=texts),
+            Competitor(NETWORK, workload.count(source), alone, has_clock=True),
         ),
     )
-
-
-def cold(workload: Workload, source: Path, architecture: str, bottleneck: str | None, *, name: str) -> Competitor:
-    """Compute the bottlenecks of a folder of pictures into a new cache."""
-    cache = workload.output("bottlenecks")
-    network = _network(workload, architecture, bottleneck)
-    command = job(pipeline_steps.write_bottlenecks, image_dir=source, bottleneck_dir=cache, **network)
-    return Competitor(name, workload.count(source), command, has_clock=True, prepare=partial(emptied, cache))
 
 
 def warm_cache(workload: Workload) -> Step:
@@ -115,21 +86,14 @@ def warm_cache(workload: Workload) -> Step:
     return Step(
         "pictures",
         (
-            warm(workload, count),
+            read_bottlenecks(workload, count),
             Competitor(BARE, count, read, has_clock=True),
-            cold(workload, source, "efficientnet_lite0", None, name=COLD),
+            compute_bottlenecks(workload, source, "efficientnet_lite0", None, name=COLD),
         ),
     )
 
 
-def warm(workload: Workload, count: int) -> Competitor:
-    """Read the bottlenecks of some pictures from the cache."""
-    pictures, cache = workload.cached(count)
-    command = job(pipeline_steps.read_bottlenecks, image_dir=pictures, bottleneck_dir=cache, dimension=DIMENSION)
-    return Competitor(OURS, count, command, has_clock=True)
-
-
-def train(workload: Workload) -> Step:
+def train_softmax(workload: Workload) -> Step:
     """Train a softmax layer on cached bottlenecks, counted in steps."""
     steps = workload.sizes.training_steps
     command = job(
@@ -140,37 +104,21 @@ def train(workload: Workload) -> Step:
         batch_size=BATCH_SIZE,
         learning_rate=CLASSIC_RATE,
     )
-    trained = training(workload, workload.sizes.cached_pictures, "softmax")
-    return Step("steps", (trained, Competitor(CLASSIC, steps, command, has_clock=True)))
-
-
-def training(workload: Workload, count: int, trainer: str) -> Competitor:
-    """Train a head on the cached bottlenecks of some pictures."""
-    pictures, cache = workload.cached(count)
-    steps = workload.sizes.training_steps
-    command = job(
-        pipeline_steps.train,
-        image_dir=pictures,
-        bottleneck_dir=cache,
-        dimension=DIMENSION,
-        trainer=trainer,
-        steps=steps,
-        batch_size=BATCH_SIZE,
-    )
-    return Competitor(OURS, steps, command, has_clock=True)
+    ours = train(workload, workload.sizes.cached_pictures, "softmax")
+    return Step("steps", (ours, Competitor(CLASSIC, steps, command, has_clock=True)))
 
 
 def label_one(workload: Workload) -> Step:
     """Label one picture, from the start of the process to its end."""
     picture = next(path for path in walk_files(workload.pictures) if path.suffix == ".jpg")
-    return Step("pictures", (labelling(workload, picture, 1), _classic_label(workload, picture)))
+    return Step("pictures", (label(workload, picture, 1), _classic_label(workload, picture)))
 
 
 def label_pictures(workload: Workload) -> Step:
     """Label a folder of pictures; the classic way starts anew for each."""
     source = workload.part(workload.pictures, workload.sizes.labelled_pictures)
     picture = next(walk_files(source))
-    return Step("pictures", (labelling(workload, source, workload.count(source)), _classic_label(workload, picture)))
+    return Step("pictures", (label(workload, source, workload.count(source)), _classic_label(workload, picture)))
 
 
 def label_sound(workload: Workload) -> Step:
@@ -184,24 +132,16 @@ def label_sound(workload: Workload) -> Step:
         source, clip = (
             workload.recordings("hour", 1, seconds=length, suffix=".mp3") for length in (seconds, clip_seconds)
         )
-    tutorial = workload.classifier("classic", "softmax")
     scratch = workload.output("scratch")
     command = job(
         tutorial_pipeline.label_recordings,
         audio_dir=clip,
-        graph=tutorial / "graph.pb",
-        labels=tutorial / "labels.txt",
         scratch=scratch,
         chunk_seconds=2,
+        **workload.classic_classifier,
     )
-    classic_way = Competitor(CLASSIC, clip_seconds, command, prepare=partial(emptied, scratch))
-    return Step("seconds of sound", (labelling(workload, source, seconds), classic_way))
-
-
-def labelling(workload: Workload, source: Path, units: float) -> Competitor:
-    """Label a file or a folder in our way."""
-    model = workload.classifier("auto", "lda") / "retrained_model"
-    return Competitor(OURS, units, script("label_image.py", "--model", model, source))
+    classic_way = Competitor(CLASSIC, clip_seconds, command, output=scratch)
+    return Step("seconds of sound", (label(workload, source, seconds), classic_way))
 
 
 def ask_for_help(workload: Workload) -> Step:
@@ -221,7 +161,7 @@ STEPS: Mapping[str, Callable[[Workload], Step]] = {
         bottlenecks, architecture="efficientnet_lite0", bottleneck=None
     ),
     "bottlenecks from a warm cache": warm_cache,
-    "train": train,
+    "train": train_softmax,
     "label one picture": label_one,
     "label pictures": label_pictures,
     "label recordings": label_sound,
@@ -247,13 +187,69 @@ def measure(name: str, step: Step, *, rounds: int) -> dict[str, Any]:
         }
         for each in step.competitors
     }
-    rivals = [each.name for each in step.competitors if each.name != OURS]
+    rivals = [name for name in ways if name != OURS]
     return {
         "name": name,
         "unit": step.unit,
         "ways": ways,
         "ratios": {rival: ratios(speeds[OURS], speeds[rival]) for rival in rivals},
     }
+
+
+# AudioNet's way
+
+
+def draw(workload: Workload, source: Path, units: float, *options: object) -> Competitor:
+    """Draw a folder of recordings into a new folder."""
+    image_dir = workload.output("ours")
+    command = script("data_maker.py", "--audio_dir", source, "--image_dir", image_dir, *options)
+    return Competitor(OURS, units, command, output=image_dir)
+
+
+def draw_again(workload: Workload, source: Path) -> Competitor:
+    """Draw a folder of recordings that are drawn already."""
+    image_dir, result = workload.drawn(source)
+    command = script("data_maker.py", "--audio_dir", source, "--image_dir", image_dir, "--no-keep_wav")
+    return Competitor(OURS, sum(result.recordings.values()), command)
+
+
+def compute_bottlenecks(
+    workload: Workload, source: Path, architecture: str, bottleneck: str | None, *, name: str = OURS
+) -> Competitor:
+    """Compute the bottlenecks of a folder of pictures into a new cache."""
+    cache = workload.output("bottlenecks")
+    network = _network(workload, architecture, bottleneck)
+    command = job(pipeline_steps.write_bottlenecks, image_dir=source, bottleneck_dir=cache, **network)
+    return Competitor(name, workload.count(source), command, has_clock=True, output=cache)
+
+
+def read_bottlenecks(workload: Workload, count: int) -> Competitor:
+    """Read the bottlenecks of some pictures from the cache."""
+    pictures, cache = workload.cached(count)
+    command = job(pipeline_steps.read_bottlenecks, image_dir=pictures, bottleneck_dir=cache, dimension=DIMENSION)
+    return Competitor(OURS, count, command, has_clock=True)
+
+
+def train(workload: Workload, count: int, trainer: str) -> Competitor:
+    """Train a head on the cached bottlenecks of some pictures, counted in steps."""
+    pictures, cache = workload.cached(count)
+    steps = workload.sizes.training_steps
+    command = job(
+        pipeline_steps.train,
+        image_dir=pictures,
+        bottleneck_dir=cache,
+        dimension=DIMENSION,
+        trainer=trainer,
+        steps=steps,
+        batch_size=BATCH_SIZE,
+    )
+    return Competitor(OURS, steps, command, has_clock=True)
+
+
+def label(workload: Workload, source: Path, units: float) -> Competitor:
+    """Label a file or a folder."""
+    model = workload.classifier("auto", "lda") / "retrained_model"
+    return Competitor(OURS, units, script("label_image.py", "--model", model, source))
 
 
 def _network(workload: Workload, architecture: str, bottleneck: str | None) -> dict[str, Any]:
@@ -267,14 +263,20 @@ def _network(workload: Workload, architecture: str, bottleneck: str | None) -> d
     }
 
 
-def _classic_short(workload: Workload) -> Competitor:
+# The classic way, and bare libraries
+
+
+def _rival_draw(workload: Workload, name: str, source: Path, units: float, chunk_seconds: float) -> Competitor:
+    image_dir = workload.output(name)
+    arguments = {"audio_dir": source, "image_dir": image_dir, "chunk_seconds": chunk_seconds}
+    return Competitor(name, units, job(DRAWERS[name], **arguments), output=image_dir)
+
+
+def _classic_draw_short(workload: Workload) -> Competitor:
     few = workload.part(workload.short_recordings, workload.sizes.classic_pictures)
-    output = workload.output("classic")
-    command = job(tutorial_pipeline.draw_recordings, audio_dir=few, image_dir=output, chunk_seconds=1)
-    return Competitor(CLASSIC, workload.count(few), command, prepare=partial(emptied, output))
+    return _rival_draw(workload, CLASSIC, few, workload.count(few), 1)
 
 
 def _classic_label(workload: Workload, picture: Path) -> Competitor:
-    tutorial = workload.classifier("classic", "softmax")
-    arguments = {"picture": picture, "graph": tutorial / "graph.pb", "labels": tutorial / "labels.txt"}
-    return Competitor(CLASSIC, 1, job(tutorial_pipeline.label_picture, **arguments))
+    command = job(tutorial_pipeline.label_picture, picture=picture, **workload.classic_classifier)
+    return Competitor(CLASSIC, 1, command)

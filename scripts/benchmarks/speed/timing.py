@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +43,14 @@ class Competitor:
         units: how much it does, in the step's unit.
         command: what to run.
         has_clock: whether it prints the seconds that count, as `job` does, instead of being timed from start to end.
-        prepare: called before each run, outside the time.
+        output: a folder that is removed before each run, outside the time.
     """
 
     name: str
     units: float
     command: tuple[str, ...]
     has_clock: bool = False
-    prepare: Callable[[], object] = field(default=lambda: None, compare=False)
+    output: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def run_timed(competitor: Competitor, *, watch_memory: bool = False) -> Timing:
         AudioNetError: its command failed.
         InputError: `psutil`, which watches the memory, is not installed.
     """
-    competitor.prepare()
+    if competitor.output and os.path.lexists(competitor.output):
+        shutil.rmtree(competitor.output)
     paths = [PACKAGE_PARENT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:

@@ -1,7 +1,5 @@
 """What speed is measured on: recordings, pictures, caches and classifiers of the sizes wanted, made when asked for."""
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -187,15 +185,15 @@ class Workload:
             run_timed(Competitor(f"training with {head}", 1, command))
         return folder
 
+    @cached_property
+    def classic_classifier(self) -> dict[str, Path]:
+        """The frozen `graph` and the `labels` of a classifier of the classic way."""
+        folder = self.classifier("classic", "softmax")
+        return {"graph": folder / "graph.pb", "labels": folder / "labels.txt"}
+
     def output(self, name: str) -> Path:
-        """Return a folder for output; `emptied` empties it before a run."""
+        """Return a folder for output."""
         return self.folder / "output" / name
-
-
-def emptied(folder: Path) -> None:
-    """Remove a folder of output."""
-    if os.path.lexists(folder):
-        shutil.rmtree(folder)
 
 
 def _clips_in(folder: Path) -> list[Path]:
