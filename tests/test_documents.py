@@ -57,6 +57,8 @@ def clone(tmp_path_factory) -> Path:
     for name in ("requirements.txt", "Makefile", "README.md"):
         shutil.copy2(CHECKOUT / name, folder / name)
     shutil.copytree(folder / "tf_files" / "sample_audio", folder / "tf_files" / "data_audio")
+    for name in ("requirements.txt", "scripts/pyproject.toml"):
+        os.utime(folder / name, (0, 0))  # or make would install the clone into the environment of these tests
     (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     for name in ("requirements.txt", "scripts/pyproject.toml"):  # older than the environment: nothing to install
         os.utime(folder / name, (0, 0))
@@ -139,6 +141,15 @@ def test_every_target_of_make_in_a_document_exists(document):
     for snippet in snippets(document):
         if given := re.match(r"make((?: [a-z-]+(?![\w=]))+)", snippet):
             assert set(given[1].split()) <= targets, snippet
+
+
+def test_every_request_of_the_page_about_http_exists():
+    from audionet.app.routes import classifier, pages, teach
+
+    routes = [route for module in (classifier, pages, teach) for route in module.router.routes]
+    known = {f"{method} {route.path}" for route in routes for method in route.methods}
+    text = (CHECKOUT / "tf_files" / "docs" / "page.md").read_text("utf-8")
+    assert set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", text)) <= {"GET /openapi.json", *known}
 
 
 @by_document
