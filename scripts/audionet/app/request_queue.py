@@ -4,13 +4,9 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
-from audionet.app.sandbox import SandboxedWorker
+from audionet.app.sandbox import P, Result, SandboxedWorker
 from audionet.errors import AudioNetError
-
-P = ParamSpec("P")
-Result = TypeVar("Result")
 
 
 class BusyError(AudioNetError):

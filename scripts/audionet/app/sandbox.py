@@ -156,7 +156,7 @@ def _serve(pipe: Connection, limits: Limits, scratch: str) -> None:
     os.setsid()  # a group of its own, so that it can be ended together with its children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders chatter about files whose fault is reported anyway
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write about files whose fault is reported anyway
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),

@@ -59,7 +59,7 @@ class AppOptions:
 
 def serve(options: AppOptions) -> int:
     """Serve until interrupted."""
-    try:  # the web server and its kin, which --help should not wait for
+    try:  # the web server and what it needs, which --help should not wait for
         from audionet.app import server
         from audionet.app.access import is_loopback
         from audionet.app.sandbox import Limits
