@@ -144,6 +144,14 @@ class FakeBackbone:
         return {**{name: getattr(self, name) for name in names}, "fingerprint": self.digest}
 
 
+def training_run_of(model, *, final=None):
+    """Return the training run of a model, tested on what was held out, or as `final` says."""
+    from audionet.training.final_evaluation import evaluate_held_out
+    from audionet.training.training_run import TrainingRun, build_classifier
+
+    return TrainingRun.of(model, build_classifier(model, {}), final or evaluate_held_out(model, {}))
+
+
 @pytest.fixture
 def backbone() -> FakeBackbone:
     return FakeBackbone()
@@ -177,7 +185,7 @@ def drawn(speakers) -> Path:
 
 @pytest.fixture(scope="session")
 def gathered(drawn):
-    """What `gather` makes of `drawn`."""
+    """The training data of `drawn`."""
     from audionet.data.dataset import read_dataset
     from audionet.training.settings import HoldoutSettings
     from audionet.training.training_data import gather_training_data
@@ -190,20 +198,20 @@ def gathered(drawn):
 
 
 @pytest.fixture(scope="session")
-def chosen(gathered):
-    """The head chosen and trained on `speakers`."""
+def selected(gathered):
+    """The head selected and trained on `speakers`."""
     from audionet.training.model_selection import select_model
     from audionet.training.settings import HeadSettings
 
-    return select_model(gathered, candidates=["rows"], settings=HeadSettings(head="lda"))
+    return select_model(gathered, bottlenecks=["rows"], settings=HeadSettings(head="lda"))
 
 
 @pytest.fixture(scope="session")
-def trained(gathered, chosen):
+def trained(gathered, selected):
     """A training run on `speakers`; nothing of it is saved."""
-    from audionet.training.training_run import finish
+    from audionet.training.trainer import TrainedModel
 
-    return finish(gathered, chosen, FakeBackbone())
+    return training_run_of(TrainedModel(gathered, selected, FakeBackbone()))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from audionet.data.dataset import Dataset
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
-from audionet.training.model_selection import Choice, select_model
+from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import TrainingData, gather_training_data
 
@@ -40,10 +40,10 @@ class DefaultTraining:
         """Split a data set and compute its bottlenecks."""
         return gather_training_data(dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout)
 
-    def choose(self, training_data: TrainingData) -> Choice:
+    def choose(self, training_data: TrainingData) -> SelectedModel:
         """Choose bottleneck and head on validation, and train the head."""
         return select_model(
-            training_data, candidates=self.candidates, settings=self.head, seed=self.holdout.random_seed
+            training_data, bottlenecks=self.candidates, settings=self.head, seed=self.holdout.random_seed
         )
 
 

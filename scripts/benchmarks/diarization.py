@@ -22,7 +22,8 @@ from audionet.inference import timeline_formats
 from audionet.inference.timeline import Timeline, make_timeline
 from audionet.models.classifier import UNKNOWN, Classifier
 from audionet.parallel import process_pool
-from audionet.training.training_run import finish
+from audionet.training.trainer import TrainedModel
+from audionet.training.training_run import build_classifier
 from benchmarks.default_training import DefaultTraining, load_network
 from benchmarks.options import DiarizationOptions
 from benchmarks.recording_holdout import dataset_of, split_by_name
@@ -84,10 +85,9 @@ def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTra
     labels = tuple(label for label in dataset.labels if label not in unknown)
     folder = dataset.folder / f"without {len(unknown)} labels"  # the split is remembered by the folder's name
     training_data = training.gather(replace(dataset, examples=examples, labels=labels, folder=folder))
-    choice = training.choose(training_data)
-    return finish(
-        training_data, choice, load_network(training.backbone.architecture, choice.best.bottleneck)
-    ).classifier
+    selected = training.choose(training_data)
+    network = load_network(training.backbone.architecture, selected.best.bottleneck)
+    return build_classifier(TrainedModel(training_data, selected, network), {})
 
 
 def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]]:

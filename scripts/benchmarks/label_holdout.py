@@ -13,7 +13,7 @@ from audionet.console import progress_bar
 from audionet.data.dataset import UNKNOWN_LABEL, Dataset
 from audionet.errors import InputError
 from audionet.files import sha256_of
-from audionet.training.model_selection import Choice
+from audionet.training.model_selection import SelectedModel
 from audionet.training.training_data import TrainingData
 from benchmarks.default_training import DefaultTraining
 
@@ -60,7 +60,7 @@ def draws_of(labels: Sequence[str], *, held_out: int, count: int, seed: int = 0)
 
 def train_draws(
     dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining
-) -> Iterator[tuple[Draw, TrainingData, Choice]]:
+) -> Iterator[tuple[Draw, TrainingData, SelectedModel]]:
     """Train on the known labels of each draw, and yield what it was trained on, and what was chosen.
 
     Args:
@@ -84,8 +84,7 @@ def _gather(dataset: Dataset, draw: Draw, training: DefaultTraining) -> Training
     # The split is remembered by the folder's name, and each draw has a split of its own.
     folder = dataset.folder / sha256_of("/".join(draw.unknown).encode("utf-8", "surrogateescape"))[:16]
     gathered = training.gather(replace(dataset, folder=folder, labels=draw.known, examples=known, unknown=unknown))
-    everyone = np.arange(len(gathered.impostor_examples))
-    return replace(gathered, impostor_rows={"training": everyone[:0], "validation": everyone[:0], "testing": everyone})
+    return gathered.with_splits(np.where(gathered.samples.is_unknown, "testing", gathered.samples.splits))
 
 
 def mean_of(results: Sequence[Any]) -> Any:

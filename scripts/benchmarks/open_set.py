@@ -16,8 +16,8 @@ from audionet.evaluation.detection import auroc, detection_curve, equal_error_ra
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
-from audionet.training.cross_validation import score_held_out
-from audionet.training.model_selection import Choice
+from audionet.training.final_evaluation import score_held_out
+from audionet.training.model_selection import SelectedModel
 from audionet.training.training_data import TrainingData
 from benchmarks.default_training import DefaultTraining
 from benchmarks.label_holdout import Draw, draws_of, mean_of, train_draws, with_range
@@ -66,7 +66,7 @@ def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) 
     }
 
 
-def _measured(draw: Draw, training_data: TrainingData, choice: Choice) -> dict[str, Any]:
+def _measured(draw: Draw, training_data: TrainingData, choice: SelectedModel) -> dict[str, Any]:
     scored = score_held_out(choice, training_data)
     evaluation = evaluate(scored, training_data.labels)
     before = [replace(one, logits=one.logits * choice.temperature) for one in scored]

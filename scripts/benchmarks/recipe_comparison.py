@@ -92,7 +92,7 @@ def compare(
                 _settings(recipe, group_by=group_by, seed=seed),
                 bottleneck_dir=Path(scratch) / "bottlenecks",
             )
-            trained = trainer.learn(trainer.material)
+            trained = trainer.train(trainer.data)
             seconds = time.perf_counter() - start
             labels, count = dataset.labels, len({example.recording for example in known})
             rows.append(_row(recipe, trained, seconds, dataset, tested, audio_dir))
@@ -133,14 +133,14 @@ def _settings(recipe: Recipe, *, group_by: str, seed: int) -> TrainingSettings:
 def _row(
     recipe: Recipe, trained: TrainedModel, seconds: float, dataset: Dataset, tested: frozenset[str], audio_dir: Path
 ) -> dict[str, Any]:
-    training_data, best = trained.material, trained.choice.best
+    training_data, best = trained.data, trained.selected.best
     classifier = Classifier(
         labels=training_data.labels,
         recipe=recipe,
-        head=trained.choice.head,
+        head=trained.selected.head,
         graph=trained.backbone.graph,
         about={"backbone": trained.backbone.describe()},
-        open_set=trained.choice.open_set,
+        open_set=trained.selected.open_set,
     )
     chunks: dict[str, list[Example]] = defaultdict(list)
     for example in dataset.examples:

@@ -15,6 +15,7 @@ import numpy as np
 
 from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset, Example
+from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
 from audionet.parallel import process_pool
@@ -71,7 +72,7 @@ def measure(
     label_of = {example.recording: example.label for example in dataset.examples}
     found = []
     for draw, training_data, choice in train_draws(dataset, draws, training):
-        unknown = training_data.impostor_examples
+        unknown = training_data.select(*SPLITS, unknown=True).pictures()
         embeddings = {AUDIONET: _embed_unknown(training_data, choice.best.bottleneck)}
         embeddings |= {name: _unit(encode(unknown)) for name, encode in encoders.items()}
         labels = np.array([label_of[example.recording] for example in unknown])
@@ -88,11 +89,9 @@ def measure(
 
 def _embed_unknown(training_data: TrainingData, bottleneck: str) -> np.ndarray:
     """Return where the chunks of labels held out lie in a space that is fitted on the others, as in training."""
-    trained_on = training_data.rows_of(("training", "validation"))
-    rows, label_ids, _ = training_data.take_for_training(trained_on, bottleneck=bottleneck)
-    space = fit_space(rows, label_ids, np.arange(len(label_ids)))
-    everyone = np.arange(len(training_data.impostor_examples))
-    return space.places(training_data.take_impostors(everyone, bottleneck=bottleneck)[everyone])
+    known = training_data.select("training", "validation")
+    space = fit_space(known.bottlenecks(bottleneck), known.label_ids, np.arange(len(known)))
+    return space.places(training_data.select(*SPLITS, unknown=True).bottlenecks(bottleneck)[:])
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from test_landmarks import melody
 
 from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation.data_audit import DataAudit, Giveaway, audit_data, channel_giveaway
-from audionet.evaluation.leakage import LeakAudit, claimed_accuracy
+from audionet.evaluation.leakage import LeakAudit, chance_split
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:
@@ -143,22 +143,16 @@ def test_a_split_by_chance_claims_what_a_memory_of_recordings_is_worth():
     recordings = np.repeat(np.arange(40), 10)
     numbers = np.random.default_rng(0).integers(0, 4, 40)[recordings]
 
-    def remember(training: np.ndarray, testing: np.ndarray) -> np.ndarray:
-        known = dict(zip(recordings[training], numbers[training], strict=True))
-        return np.array([known.get(recording, -1) for recording in recordings[testing]])
-
-    assert claimed_accuracy(numbers, remember, tested=100, rng=np.random.default_rng(1)) > 0.98
+    training, testing = chance_split(len(numbers), tested=100, rng=np.random.default_rng(1))
+    known = dict(zip(recordings[training], numbers[training], strict=True))
+    answers = np.array([known.get(recording, -1) for recording in recordings[testing]])
+    assert np.mean(answers == numbers[testing]) > 0.98
 
 
 def test_rows_of_a_split_by_chance_are_tested_once_and_never_trained_on():
-    seen = []
-
-    def note_rows(training: np.ndarray, testing: np.ndarray) -> np.ndarray:
-        seen.extend([*training, *testing])
-        return np.zeros(len(testing), int)
-
-    claimed_accuracy(np.zeros(50, int), note_rows, tested=20, rng=np.random.default_rng(0))
-    assert sorted(seen) == list(range(50))
+    training, testing = chance_split(50, tested=20, rng=np.random.default_rng(0))
+    assert len(testing) == 20
+    assert sorted([*training, *testing]) == list(range(50))
 
 
 def test_the_leak_audit_sets_both_scores_side_by_side():

@@ -41,7 +41,7 @@ def labelled(labels: int, *, rng: np.random.Generator, recordings: int = 3, chun
 @pytest.fixture(scope="module")
 def space() -> Similarity:
     rows, numbers, names = labelled(8, rng=np.random.default_rng(0))
-    fitted = fit_similarity(rows, numbers, chunks=rows, chunk_numbers=numbers, recordings=names)
+    fitted = fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int))
     assert fitted is not None
     return fitted
 
@@ -80,7 +80,7 @@ def test_error_rates_are_those_of_labels_left_out(space):
 @pytest.mark.parametrize(("labels", "recordings"), [(2, 3), (6, 1)])
 def test_too_little_to_compare_gives_no_space(labels, recordings):
     rows, numbers, names = labelled(labels, rng=np.random.default_rng(0), recordings=recordings)
-    assert fit_similarity(rows, numbers, chunks=rows, chunk_numbers=numbers, recordings=names) is None
+    assert fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int)) is None
 
 
 def test_a_space_comes_back_as_it_was_written(space):

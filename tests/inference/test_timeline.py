@@ -210,8 +210,9 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.models.backbones.backbone import load_backbone
     from audionet.training.model_selection import select_model
     from audionet.training.settings import HeadSettings, HoldoutSettings
+    from audionet.training.trainer import TrainedModel
     from audionet.training.training_data import gather_training_data
-    from audionet.training.training_run import finish
+    from audionet.training.training_run import build_classifier
     from benchmarks.diarization import error_rates
     from benchmarks.synthetic_conversation import write_conversation
 
@@ -228,8 +229,8 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
         bottleneck_dir=tmp_path / "bottlenecks",
         holdout=HoldoutSettings(views=0, testing_percentage=0),
     )
-    choice = select_model(gathered, candidates=["block3"], settings=HeadSettings(head="lda"))
-    classifier = finish(gathered, choice, backbone).classifier
+    choice = select_model(gathered, bottlenecks=["block3"], settings=HeadSettings(head="lda"))
+    classifier = build_classifier(TrainedModel(gathered, choice, backbone), {})
     held_out = {label: [SAMPLE_AUDIO / label / "03.mp3"] for label in labels}
     truth = write_conversation(tmp_path / "talk.mp3", held_out, seconds=120, seed=0, recipe=classifier.recipe)
     rates = error_rates(truth, timeline.make_timeline(classifier, truth.path))

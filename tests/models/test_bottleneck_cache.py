@@ -204,8 +204,15 @@ def test_values_that_float16_cannot_hold_are_held_at_its_border():
 @given(st.lists(st.integers(0, 4), max_size=6), st.lists(st.integers(0, 2), max_size=6), st.data())
 def test_rows_read_as_the_array_that_they_stand_for(first, second, data):
     one, two = np.arange(20.0).reshape(5, 4), 100 + np.arange(12.0).reshape(3, 4)
-    rows = Rows([(one, np.array(first, int)), (two, np.array(second, int))], columns=[(3, 4), (0, 2)])
+    taken = np.concatenate([np.array(first, int), np.array(second, int) + len(one)])
+    rows = Rows(one, two).take(taken).take_columns([(3, 4), (0, 2)])
     whole = np.concatenate([one[np.array(first, int)], two[np.array(second, int)]])[:, [3, 0, 1]]
     which = data.draw(st.slices(len(whole)))
     assert rows.shape == whole.shape and len(rows) == len(whole)
     assert np.array_equal(rows[which], whole[which])
+
+
+def test_rows_of_another_table_come_below():
+    one, two = np.arange(20.0).reshape(5, 4), 100 + np.arange(12.0).reshape(3, 4)
+    rows = Rows(one).take(np.array([4, 0])).append(two)
+    assert np.array_equal(rows[:], np.concatenate([one[[4, 0]], two]))

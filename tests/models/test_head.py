@@ -13,7 +13,7 @@ from audionet.training.head_trainers import (
     RIDGE_SHRINKAGE,
     TRAINERS,
     TrainingSet,
-    moments,
+    mean_and_deviation,
     train_lda,
     train_ridge,
     train_softmax,
@@ -84,7 +84,7 @@ def test_pooling_weighs_chunks():
 @every_trainer
 def test_labels_that_lie_apart_are_told_apart(name):
     head, unseen = TRAINERS[name](clouds(), SETTINGS), clouds(seed=1)
-    assert np.mean(head.logits(unseen.bottlenecks).argmax(axis=1) == unseen.numbers) > 0.95
+    assert np.mean(head.logits(unseen.bottlenecks).argmax(axis=1) == unseen.label_ids) > 0.95
 
 
 @every_trainer
@@ -104,10 +104,10 @@ def test_a_constant_column_does_no_harm(name):
 @every_trainer
 def test_a_label_with_more_recordings_gets_no_head_start(name):
     many = clouds(count=200, labels=2)
-    kept = np.flatnonzero((many.numbers == 0) | (np.arange(200) < 20))
-    few = TrainingSet(many.bottlenecks[kept], many.numbers[kept], 2)
+    kept = np.flatnonzero((many.label_ids == 0) | (np.arange(200) < 20))
+    few = TrainingSet(many.bottlenecks[kept], many.label_ids[kept], 2)
     head = TRAINERS[name](few, SETTINGS)
-    centres = [few.bottlenecks[few.numbers == number].mean(axis=0, dtype=np.float32) for number in range(2)]
+    centres = [few.bottlenecks[few.label_ids == number].mean(axis=0, dtype=np.float32) for number in range(2)]
     assert 0.2 < head.probabilities(np.mean(centres, axis=0)[None])[0, 1] < 0.8
 
 
@@ -134,7 +134,7 @@ def test_lda_needs_no_more_than_one_example_a_label():
 @pytest.mark.parametrize("name", ["lda", "ridge"])
 def test_fewer_rows_than_columns_give_what_the_other_way_round_would(name):
     examples = clouds(count=40, dimension=30)
-    repeated = TrainingSet(np.tile(examples.bottlenecks, (4, 1)), np.tile(examples.numbers, 4), 3)
+    repeated = TrainingSet(np.tile(examples.bottlenecks, (4, 1)), np.tile(examples.label_ids, 4), 3)
     few, many = (TRAINERS[name](one, SETTINGS).logits(examples.bottlenecks) for one in (examples, repeated))
     assert few == pytest.approx(many, abs=0.01 * float(np.ptp(many)))
 
@@ -143,31 +143,31 @@ def test_ridge_is_that_of_scikit_learn():
     examples = clouds(count=200, labels=3)
     columns = examples.standardised(examples.bottlenecks).astype(np.float64)
     middle = examples.centres.mean(axis=0)
-    weights = examples.balanced_shares
+    weights = examples.balanced_weight
     trace = np.average(np.square(columns - middle), axis=0, weights=weights).mean()
     penalty = len(columns) * RIDGE_SHRINKAGE / (1 - RIDGE_SHRINKAGE) * trace
-    model = Ridge(alpha=penalty).fit(columns, np.eye(3)[examples.numbers], sample_weight=weights)
+    model = Ridge(alpha=penalty).fit(columns, np.eye(3)[examples.label_ids], sample_weight=weights)
     expected = RIDGE_SHARPNESS * (model.predict(columns) - 1 / 3) / (1 - RIDGE_SHRINKAGE)
     assert train_ridge(examples, SETTINGS).logits(examples.bottlenecks) == pytest.approx(expected, abs=0.05)
 
 
-def test_rows_of_a_larger_share_count_for_more():
+def test_rows_of_a_larger_weight_count_for_more():
     examples = clouds()
     doubled = np.flatnonzero(np.arange(60) < 30)
     repeated = TrainingSet(
         np.concatenate([examples.bottlenecks, examples.bottlenecks[doubled]]),
-        np.concatenate([examples.numbers, examples.numbers[doubled]]),
+        np.concatenate([examples.label_ids, examples.label_ids[doubled]]),
         3,
     )
-    weighted = TrainingSet(examples.bottlenecks, examples.numbers, 3, np.where(np.arange(60) < 30, 2.0, 1.0))
+    weighted = TrainingSet(examples.bottlenecks, examples.label_ids, 3, np.where(np.arange(60) < 30, 2.0, 1.0))
     for name in ("lda", "ridge", "prototypes"):
         first, second = (TRAINERS[name](one, SETTINGS).logits(examples.bottlenecks) for one in (repeated, weighted))
         assert first == pytest.approx(second, abs=0.01 * float(np.ptp(first)))
 
 
-def test_cooling_keeps_the_answer_and_lowers_the_confidence():
+def test_a_temperature_keeps_the_answer_and_lowers_the_confidence():
     head = Head(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
-    hot, cooled = head.probabilities(np.eye(3)), head.cooled(4.0).probabilities(np.eye(3))
+    hot, cooled = head.probabilities(np.eye(3)), head.with_temperature(4.0).probabilities(np.eye(3))
     assert np.array_equal(hot.argmax(axis=1), cooled.argmax(axis=1))
     assert (cooled.max(axis=1) < hot.max(axis=1)).all()
 
@@ -181,7 +181,7 @@ def test_logits_do_not_depend_on_how_the_table_is_cut():
     assert np.allclose(together, apart, atol=1e-6)
 
 
-def test_answers_that_are_too_sure_are_cooled():
+def test_answers_that_are_too_sure_get_a_temperature_above_one():
     rng = np.random.default_rng(0)
     numbers = rng.integers(0, 2, 400)
     answers = np.where(rng.random(400) < 0.8, numbers, 1 - numbers)
@@ -195,8 +195,8 @@ def test_answers_that_are_all_right_ask_for_no_endless_confidence():
 
 
 @given(hnp.arrays(np.float16, (7, 3), elements=st.floats(-100, 100, width=16)))
-def test_moments_are_mean_and_deviation(table):
-    mean, deviation = moments(table)
+def test_mean_and_deviation_are_those_of_each_column(table):
+    mean, deviation = mean_and_deviation(table)
     assert mean == pytest.approx(table.astype(np.float64).mean(axis=0), abs=1e-3)
     expected = table.astype(np.float64).std(axis=0)
     assert deviation == pytest.approx(np.where(expected > 1e-6, expected, 1), rel=1e-3)

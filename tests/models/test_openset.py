@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.evaluation.detection import auroc, detection_curve
-from audionet.models.openset import OpenSet, Space
-from audionet.training.openset_fitting import FALSE_ACCEPT_RATE, Clips, fit_open_set
+from audionet.models.openset import OpenSetDetector, Space
+from audionet.training.openset_fitting import (
+    FALSE_ACCEPT_RATE,
+    LeftOutLabels,
+    ScoredClips,
+    fit_open_set,
+    parts_to_leave_out,
+)
 
 LABELS = 8
 DIMENSIONS = 20
@@ -36,6 +42,12 @@ def logits_of(bottlenecks: np.ndarray, places: np.ndarray) -> np.ndarray:
     return bottlenecks @ places.T - np.square(places).sum(axis=1) / 2
 
 
+def scored(logits: np.ndarray, recording_ids: np.ndarray, label_ids: np.ndarray | None = None) -> ScoredClips:
+    """Return clips as they are; without label ids they are unknown."""
+    nothing = np.zeros(len(logits), int)
+    return ScoredClips(logits, recording_ids, nothing - 1 if label_ids is None else label_ids, nothing)
+
+
 @pytest.fixture(scope="module")
 def places():
     return voices(0, count=LABELS)
@@ -43,68 +55,67 @@ def places():
 
 @pytest.fixture(scope="module")
 def known(places):
-    bottlenecks, owners, numbers = clips_of(places, seed=1)
-    return Clips(logits_of(bottlenecks, places), owners, numbers)
+    bottlenecks, owners, label_ids = clips_of(places, seed=1)
+    return scored(logits_of(bottlenecks, places), owners, label_ids)
 
 
 @pytest.fixture(scope="module")
-def strangers(places):
+def unknown(places):
     bottlenecks, owners, _ = clips_of(voices(99, count=30), seed=2)
-    return Clips(logits_of(bottlenecks, places), owners)
+    return scored(logits_of(bottlenecks, places), owners)
 
 
 @pytest.fixture(scope="module")
-def logits_without(places):
-    bottlenecks, _, numbers = clips_of(places, seed=1)
-
-    def logits(left_out):
-        kept = np.setdiff1d(np.arange(LABELS), left_out)
-        return logits_of(bottlenecks[np.isin(numbers, left_out)], places[kept])
-
-    return logits
+def left_out(places):
+    bottlenecks, _, label_ids = clips_of(places, seed=1)
+    parts = []
+    for part in parts_to_leave_out(LABELS):
+        kept = np.setdiff1d(np.arange(LABELS), part)
+        parts.append(LeftOutLabels(part, logits_of(bottlenecks[np.isin(label_ids, part)], places[kept])))
+    return parts
 
 
 @pytest.fixture(scope="module")
-def open_set(known, logits_without):
-    return fit_open_set(known, logits_without=logits_without)
+def open_set(known, left_out):
+    return fit_open_set(known, left_out=left_out)
 
 
-def recordings_of(clips: Clips) -> list[np.ndarray]:
-    return [clips.logits[clips.recordings == recording] for recording in np.unique(clips.recordings)]
+def recordings_of(clips: ScoredClips) -> list[np.ndarray]:
+    return [clips.logits[clips.recording_ids == recording] for recording in np.unique(clips.recording_ids)]
 
 
 class TestSpace:
     def test_clips_of_one_label_vary_by_about_one_in_every_direction(self, known):
-        space = Space.fit(known.logits, known.numbers)
-        places = (known.logits - space.origin) @ space.projection - space.centres[known.numbers]
+        space = Space.fit(known.logits, known.label_ids)
+        places = (known.logits - space.origin) @ space.projection - space.centres[known.label_ids]
         assert np.std(places, axis=0) == pytest.approx(np.ones(places.shape[1]), rel=0.35)
 
-    def test_known_clips_score_above_strangers(self, known, strangers):
-        space = Space.fit(known.logits, known.numbers)
-        curve = detection_curve(space.score(known.logits), space.score(strangers.logits))
+    def test_known_clips_score_above_unknown(self, known, unknown):
+        space = Space.fit(known.logits, known.label_ids)
+        curve = detection_curve(space.score(known.logits), space.score(unknown.logits))
         assert auroc(curve) > 0.95
 
-    def test_it_tells_more_than_the_probability_of_the_answer(self, known, strangers):
-        space = Space.fit(known.logits, known.numbers)
-        ours = detection_curve(space.score(known.logits), space.score(strangers.logits))
+    def test_it_tells_more_than_the_probability_of_the_answer(self, known, unknown):
+        space = Space.fit(known.logits, known.label_ids)
+        ours = detection_curve(space.score(known.logits), space.score(unknown.logits))
         likeliest = [
             (logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))).max(1)
             - logits.max(1)
-            for logits in (known.logits, strangers.logits)
+            for logits in (known.logits, unknown.logits)
         ]
         assert auroc(ours) > auroc(detection_curve(*likeliest)) + 0.05
 
     def test_the_best_claim_is_the_score(self, known):
-        space = Space.fit(known.logits, known.numbers)
+        space = Space.fit(known.logits, known.label_ids)
         claims = space.claims(known.logits)
         assert np.array_equal(claims.max(axis=1), space.score(known.logits))
-        assert np.mean(claims.argmax(axis=1) == known.numbers) > 0.99
+        assert np.mean(claims.argmax(axis=1) == known.label_ids) > 0.99
 
     @given(st.floats(0.05, 20), st.floats(-50, 50))
     def test_a_temperature_changes_nothing(self, known, temperature, shift):
-        plain = Space.fit(known.logits, known.numbers).score(known.logits)
-        cooled = known.logits / temperature + shift
-        np.testing.assert_allclose(Space.fit(cooled, known.numbers).score(cooled), plain, rtol=1e-2, atol=1e-2)
+        plain = Space.fit(known.logits, known.label_ids).score(known.logits)
+        scaled = known.logits / temperature + shift
+        np.testing.assert_allclose(Space.fit(scaled, known.label_ids).score(scaled), plain, rtol=1e-2, atol=1e-2)
 
     @pytest.mark.parametrize("labels", [2, 3, 150])
     def test_works_for_few_labels_and_for_many(self, labels):
@@ -120,58 +131,60 @@ class TestSpace:
 
 
 class TestThreshold:
-    def test_lets_about_the_stated_share_of_strangers_pass(self, open_set, strangers):
-        chunks = open_set.space.score(strangers.logits) >= open_set.threshold(1)
+    def test_lets_about_the_stated_share_of_unknown_pass(self, open_set, unknown):
+        chunks = open_set.space.score(unknown.logits) >= open_set.threshold(1)
         assert chunks.mean() < 3 * FALSE_ACCEPT_RATE
-        assert np.mean([open_set.accepts(logits) for logits in recordings_of(strangers)]) < 3 * FALSE_ACCEPT_RATE
+        assert np.mean([open_set.accepts(logits) for logits in recordings_of(unknown)]) < 3 * FALSE_ACCEPT_RATE
 
     def test_accepts_known_recordings_that_it_has_not_met(self, open_set, places):
         bottlenecks, owners, _ = clips_of(places, seed=7)
-        fresh = Clips(logits_of(bottlenecks, places), owners)
+        fresh = scored(logits_of(bottlenecks, places), owners)
         assert np.mean([open_set.accepts(logits) for logits in recordings_of(fresh)]) > 0.95
 
-    def test_more_chunks_make_a_surer_answer(self, open_set, known, strangers):
+    def test_more_chunks_make_a_surer_answer(self, open_set, known, unknown):
         def mistakes(chunks: int) -> float:
             threshold = open_set.threshold(chunks)
             refused = np.mean(open_set.space.score(known.pooled(chunks)) < threshold)
-            return refused + np.mean(open_set.space.score(strangers.pooled(chunks)) >= threshold)
+            return refused + np.mean(open_set.space.score(unknown.pooled(chunks)) >= threshold)
 
         assert mistakes(8) <= mistakes(1)
 
     @pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
-    def test_impostors_are_used_when_there_are_any(self, known, strangers, rate):
-        fitted = fit_open_set(known, impostors=strangers, logits_without=None, false_accept_rate=rate)
+    def test_unknown_clips_are_used_when_there_are_any(self, known, unknown, rate):
+        fitted = fit_open_set(known, unknown=unknown, false_accept_rate=rate)
         assert fitted.fitted_on == "impostors" and fitted.unknown_recordings == 120
         assert fitted.chunk_false_accept_rate <= rate
         assert fitted.stated_rate == rate
 
-    def test_a_stricter_rate_refuses_more(self, known, strangers):
-        strict, lax = (fit_open_set(known, impostors=strangers, false_accept_rate=rate) for rate in (0.01, 0.3))
+    def test_a_stricter_rate_refuses_more(self, known, unknown):
+        strict, lax = (fit_open_set(known, unknown=unknown, false_accept_rate=rate) for rate in (0.01, 0.3))
         assert strict.threshold(1) > lax.threshold(1)
 
-    def test_labels_are_left_out_where_there_are_no_impostors(self, open_set):
+    def test_labels_are_left_out_where_there_is_nothing_unknown(self, open_set):
         assert open_set.fitted_on == "left-out labels" and open_set.unknown_recordings == LABELS * 4
 
-    def test_every_label_is_left_out_once(self, known, logits_without):
-        seen = []
-        fit_open_set(known, logits_without=lambda left_out: (seen.extend(left_out), logits_without(left_out))[1])
-        assert sorted(seen) == list(range(LABELS))
+    @pytest.mark.parametrize("labels", [3, LABELS, 150])
+    def test_every_label_is_left_out_once(self, labels):
+        assert sorted(np.concatenate(parts_to_leave_out(labels))) == list(range(labels))
+
+    def test_of_two_labels_none_is_left_out(self):
+        assert parts_to_leave_out(2) == []
 
     def test_with_two_labels_known_recordings_alone_decide_and_it_says_so(self):
         places = voices(3, count=2)
-        bottlenecks, owners, numbers = clips_of(places, seed=4)
-        fitted = fit_open_set(Clips(logits_of(bottlenecks, places), owners, numbers), logits_without=lambda _: None)
+        bottlenecks, owners, label_ids = clips_of(places, seed=4)
+        fitted = fit_open_set(scored(logits_of(bottlenecks, places), owners, label_ids))
         assert fitted.fitted_on == "known recordings alone" and fitted.false_accept_rate is None
         assert fitted.chunk_false_reject_rate == pytest.approx(FALSE_ACCEPT_RATE, abs=0.02)
         assert "cannot be told" in fitted.sentence()
 
     def test_a_label_without_a_clip_leaves_nothing_to_fit(self, known):
-        some = known.numbers != 3
-        assert fit_open_set(Clips(known.logits[some], known.recordings[some], known.numbers[some])) is None
+        some = known.label_ids != 3
+        assert fit_open_set(known.take(some)) is None
 
-    def test_short_recordings_have_no_thresholds_for_long_ones(self, known, strangers):
-        one_chunk = Clips(strangers.logits[::10], strangers.recordings[::10])
-        fitted = fit_open_set(known, impostors=one_chunk)
+    def test_short_recordings_have_no_thresholds_for_long_ones(self, known, unknown):
+        one_chunk = unknown.take(np.arange(0, len(unknown.logits), 10))
+        fitted = fit_open_set(known, unknown=one_chunk)
         assert list(fitted.chunk_counts) == [1]
         assert fitted.threshold(7) == fitted.threshold(1)
 
@@ -183,27 +196,27 @@ class TestThreshold:
         assert "left-out labels" in open_set.sentence() and "5%" in open_set.sentence()
 
 
-class TestClips:
+class TestScoredClips:
     def test_are_pooled_in_a_row_and_never_across_recordings(self):
-        clips = Clips(np.arange(10.0)[:, None], np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1]))
+        clips = scored(np.arange(10.0)[:, None], np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1]))
         assert clips.pooled(2).ravel().tolist() == [0.5, 2.5, 5.5, 7.5]
         assert clips.pooled(6).shape == (0, 1)
 
     def test_views_of_a_recording_are_pooled_apart_and_left_out_where_it_is_measured(self):
         views = np.array([0, 1, 0, 1])
-        clips = Clips(np.arange(4.0)[:, None], np.zeros(4, int), np.zeros(4, int), views)
+        clips = ScoredClips(np.arange(4.0)[:, None], np.zeros(4, int), np.zeros(4, int), views)
         assert [rows.ravel().tolist() for rows in clips.by_recording()] == [[0.0, 2.0], [1.0, 3.0]]
-        assert clips.as_they_are().logits.ravel().tolist() == [0.0, 2.0]
+        assert clips.clean().logits.ravel().tolist() == [0.0, 2.0]
 
     def test_none_have_no_recordings(self):
-        nothing = Clips(np.empty((0, 3)), np.empty(0, int))
+        nothing = scored(np.empty((0, 3)), np.empty(0, int))
         assert nothing.by_recording() == [] and nothing.pooled(1).shape == (0, 3)
 
 
-def test_what_is_saved_scores_the_same_when_loaded(open_set, strangers):
-    loaded = OpenSet.from_json(json.loads(json.dumps(open_set.to_json())), open_set.arrays())
-    assert loaded.score(strangers.logits[:5]) == open_set.score(strangers.logits[:5])
+def test_what_is_saved_scores_the_same_when_loaded(open_set, unknown):
+    loaded = OpenSetDetector.from_json(json.loads(json.dumps(open_set.to_json())), open_set.arrays())
+    assert loaded.score(unknown.logits[:5]) == open_set.score(unknown.logits[:5])
     assert loaded.threshold(5) == open_set.threshold(5)
-    for field in dataclasses.fields(OpenSet):
+    for field in dataclasses.fields(OpenSetDetector):
         if field.name not in ("space", "chunk_counts", "thresholds"):
             assert getattr(loaded, field.name) == getattr(open_set, field.name)

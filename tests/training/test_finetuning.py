@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run_python
+from conftest import run_python, training_run_of
 from PIL import Image
 
 from audionet.data.dataset import Dataset, read_dataset
@@ -16,9 +16,9 @@ from audionet.files import read_mark
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
+from audionet.training.dataloader import DataLoader
 from audionet.training.settings import HoldoutSettings, NetworkSettings
 from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
-from audionet.training.training_run import finish
 
 LABELS = ("checks", "columns", "rows")
 SETTINGS = TrainingSettings(
@@ -28,11 +28,11 @@ SETTINGS = TrainingSettings(
 )
 
 
-def teach(
+def train(
     dataset: Dataset, settings: TrainingSettings, *, bottleneck_dir: Path, summaries_dir: Path | None = None
 ) -> TrainedModel:
-    course = Trainer(dataset, settings, bottleneck_dir=bottleneck_dir)
-    return course.learn(course.material, summaries_dir=summaries_dir)
+    training = Trainer(dataset, settings, bottleneck_dir=bottleneck_dir)
+    return training.train(training.data, summaries_dir=summaries_dir)
 
 
 def pattern(label: str, rng: np.random.Generator) -> np.ndarray:
@@ -61,63 +61,63 @@ def dataset(patterns):
 
 
 @pytest.fixture(scope="module")
-def learned(dataset, patterns):
-    return teach(
+def model(dataset, patterns):
+    return train(
         dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks", summaries_dir=patterns.parent / "summaries"
     )
 
 
 @pytest.fixture(scope="module")
-def model(learned, patterns):
-    run = finish(learned.material, learned.choice, learned.backbone)
+def saved_model(model, patterns):
+    run = training_run_of(model)
     folder = patterns.parent / "model"
     run.save(folder, graph=patterns.parent / "graph.pb", labels=patterns.parent / "labels.txt")
     return folder
 
 
-def test_a_network_learns_from_scratch_what_it_is_shown(learned):
-    run = finish(learned.material, learned.choice, learned.backbone)
+def test_a_network_learns_from_scratch_what_it_is_shown(model):
+    run = training_run_of(model)
     assert run.metrics["chunk"]["accuracy"] >= 0.75
-    assert learned.choice.best.trainer == "cnvrg from scratch"
-    assert learned.choice.temperature > 0
+    assert model.selected.best.trainer == "cnvrg from scratch"
+    assert model.selected.temperature > 0
 
 
-def test_it_is_saved_as_a_classifier_that_needs_no_tensorflow(model, patterns):
+def test_it_is_saved_as_a_classifier_that_needs_no_tensorflow(saved_model, patterns):
     pytest.importorskip("openvino", reason="without OpenVINO, TensorFlow has to score")
     program = (
         "import sys; from audionet.models.classifier import Classifier\n"
-        f"print(Classifier.load({str(model)!r}).score({str(patterns / 'rows' / '0.png')!r}).nearest_label)\n"
+        f"print(Classifier.load({str(saved_model)!r}).score({str(patterns / 'rows' / '0.png')!r}).nearest_label)\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
     )
     done = run_python("-c", program)
     assert (done.stdout, done.returncode) == ("rows\n", 0), done.stderr
 
 
-def test_backbone_and_head_give_what_the_network_gave(learned, dataset):
+def test_backbone_and_head_give_what_the_network_gave(model, dataset):
     pixels = np.stack(
         [np.asarray(Image.open(one.path).resize((16, 16), Image.Resampling.BILINEAR)) for one in dataset.examples]
     )
-    features = open_graph(learned.backbone.graph, engine="tensorflow")(pixels)
-    whole = learned.choice.head.logits(features)
-    assert np.abs(whole - learned.choice.head.logits(learned.material.bottlenecks)).max() < 0.02
+    features = open_graph(model.backbone.graph, engine="tensorflow")(pixels)
+    whole = model.selected.head.logits(features)
+    assert np.abs(whole - model.selected.head.logits(model.data.samples.table)).max() < 0.02
 
 
-def test_learning_curves_of_both_sides_are_kept_and_drawn(learned, patterns):
-    (curve,) = finish(learned.material, learned.choice, learned.backbone).metrics["curves"]
+def test_learning_curves_of_both_sides_are_kept_and_drawn(model, patterns):
+    (curve,) = training_run_of(model).metrics["curves"]
     assert curve["training"].keys() == curve["validation"].keys() == {"accuracy", "log_loss"}
     assert len(curve["steps"]) == len(curve["training"]["log_loss"])
     assert read_mark(patterns.parent / "summaries")["kind"] == "summaries"
 
 
-def test_the_weights_that_did_best_on_validation_are_kept(learned):
-    losses = learned.choice.best.curve["log_loss"]
-    assert learned.choice.best.steps == learned.choice.best.curve["steps"][int(np.argmin(losses))]
+def test_the_weights_that_did_best_on_validation_are_kept(model):
+    losses = model.selected.best.curve["log_loss"]
+    assert model.selected.best.steps == model.selected.best.curve["steps"][int(np.argmin(losses))]
 
 
-def test_the_same_run_is_found_again(learned, dataset, patterns, monkeypatch):
-    monkeypatch.setattr(finetuning._Training, "_fit", None)
-    again = teach(dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks")
-    assert np.array_equal(again.choice.head.weights, learned.choice.head.weights)
+def test_the_same_run_is_found_again(model, dataset, patterns, monkeypatch):
+    monkeypatch.setattr(finetuning._NetworkFit, "_fit", None)
+    again = train(dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks")
+    assert np.array_equal(again.selected.head.weights, model.selected.head.weights)
 
 
 def test_a_killed_run_goes_on_where_it_was(dataset, tmp_path, monkeypatch, capsys):
@@ -134,11 +134,11 @@ def test_a_killed_run_goes_on_where_it_was(dataset, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(finetuning._Progress, "note", note_or_die)
     settings = replace(SETTINGS, whole=replace(SETTINGS.whole, epochs=4))
     with pytest.raises(KeyboardInterrupt):
-        teach(dataset, settings, bottleneck_dir=tmp_path)
-    learned = teach(dataset, settings, bottleneck_dir=tmp_path)
+        train(dataset, settings, bottleneck_dir=tmp_path)
+    model = train(dataset, settings, bottleneck_dir=tmp_path)
     assert rounds == [0, 1, 2, 2, 3]
     assert "going on after round 3" in capsys.readouterr().err
-    assert len(learned.choice.best.curve["steps"]) == 4
+    assert len(model.selected.best.curve["steps"]) == 4
 
 
 def test_a_run_without_validation_keeps_the_last_weights(dataset, tmp_path):
@@ -147,12 +147,12 @@ def test_a_run_without_validation_keeps_the_last_weights(dataset, tmp_path):
         whole=replace(SETTINGS.whole, epochs=2),
         holdout=replace(SETTINGS.holdout, validation_percentage=0),
     )
-    choice = teach(dataset, settings, bottleneck_dir=tmp_path).choice
-    assert (choice.best.validation_accuracy, choice.temperature, choice.open_set) == (None, 1.0, None)
-    assert choice.best.steps == choice.best.curve["steps"][-1]
+    selected = train(dataset, settings, bottleneck_dir=tmp_path).selected
+    assert (selected.best.validation_accuracy, selected.temperature, selected.open_set) == (None, 1.0, None)
+    assert selected.best.steps == selected.best.curve["steps"][-1]
 
 
-def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
+def test_brightness_is_that_of_the_training_split_alone(dataset, tmp_path):
     seen = []
     settings = replace(SETTINGS, whole=NetworkSettings(network="simple_audio", epochs=1))
 
@@ -164,37 +164,33 @@ def test_brightness_is_that_of_the_training_side_alone(dataset, tmp_path):
         patch.setitem(
             finetuning.SMALL_CNNS, "simple_audio", replace(finetuning.SMALL_CNNS["simple_audio"], build=spied)
         )
-        material = teach(dataset, settings, bottleneck_dir=tmp_path).material
+        data = train(dataset, settings, bottleneck_dir=tmp_path).data
     pixels = [
-        np.asarray(Image.open(material.examples[row].path).resize((16, 16), Image.Resampling.BILINEAR), float)
-        for row in material.rows["training"]
+        np.asarray(Image.open(picture.path).resize((16, 16), Image.Resampling.BILINEAR), float)
+        for picture in data.select("training").pictures()
     ]
     assert seen == [(pytest.approx(np.mean(pixels)), pytest.approx(np.var(pixels)))]
 
 
-def test_a_picture_that_vanishes_while_it_is_learned_from_counts_for_nothing(learned, dataset, tmp_path):
-    lesson = finetuning.DataLoader.of(
-        learned.material, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views"
-    )
-    gone = replace(learned.material.examples[0], path=tmp_path / "gone.png")
-    sights = (replace(lesson.training.sights[0], example=gone), *lesson.training.sights[1:])
-    side = replace(lesson.training, sights=sights)
-    ((pictures, numbers, shares),) = lesson.pipeline(side, batch_size=len(sights))
-    assert (shares.numpy() > 0).tolist() == [False] + [True] * (len(sights) - 1)
-    assert pictures.shape == (len(sights), 16, 16, 3) and numbers.shape == shares.shape
+def test_a_picture_that_vanishes_during_training_counts_for_nothing(model, dataset, tmp_path):
+    loader = DataLoader.of(model.data, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
+    first, *others = loader.training.pictures
+    gone = replace(first, example=replace(first.example, path=tmp_path / "gone.png"))
+    split = replace(loader.training, pictures=(gone, *others))
+    ((pictures, label_ids, weights),) = loader.pipeline(split, batch_size=len(split.pictures))
+    assert (weights.numpy() > 0).tolist() == [False] + [True] * len(others)
+    assert pictures.shape == (len(split.pictures), 16, 16, 3) and label_ids.shape == weights.shape
 
 
 def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, tmp_path):
-    lesson = finetuning.DataLoader.of(
-        gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views"
-    )
-    side = lesson.training
-    pictures = len(gathered.rows["training"])
-    assert len(side.sights) == 3 * pictures
-    totals = np.bincount(side.numbers, side.shares)
+    loader = DataLoader.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
+    split = loader.training
+    count = len(gathered.select("training"))
+    assert len(split.pictures) == 3 * count
+    totals = np.bincount(split.label_ids, split.sample_weight)
     assert totals == pytest.approx(np.full(3, totals.mean()))
-    assert side.shares[:pictures].sum() == pytest.approx(side.shares[pictures:].sum())
-    assert len(list((tmp_path / "views").rglob("*.png"))) == 2 * (pictures + len(gathered.rows["validation"]))
+    assert split.sample_weight[:count].sum() == pytest.approx(split.sample_weight[count:].sum())
+    assert len(list((tmp_path / "views").rglob("*.png"))) == 2 * len(gathered.select("training", "validation"))
 
 
 def test_an_unknown_network_lists_the_known():
@@ -204,7 +200,7 @@ def test_an_unknown_network_lists_the_known():
 
 def test_pictures_too_small_for_a_network_are_refused(dataset, tmp_path):
     with pytest.raises(InputError, match="--image_size: expected at least 16 pixels for cnvrg, received 8"):
-        teach(dataset, replace(SETTINGS, backbone=BackboneSettings(image_size=8)), bottleneck_dir=tmp_path)
+        train(dataset, replace(SETTINGS, backbone=BackboneSettings(image_size=8)), bottleneck_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -229,22 +225,22 @@ def test_fine_tuning_goes_on_from_the_head_and_keeps_the_better(drawn, tmp_path,
         whole=NetworkSettings(fine_tune=4, epochs=1, steps_per_epoch=2),
     )
     dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
-    learned = teach(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
+    model = train(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
     said = capsys.readouterr().err
     assert "after fine-tuning of the last 4 layers: accuracy" in said
     kept_after = "Kept: after" in said
-    assert (learned.choice.best.trainer == "fine-tuning of the last 4 layers") == kept_after
-    assert learned.choice.attempts[-1].trainer == "fine-tuning of the last 4 layers"
-    assert len(json.dumps(finish(learned.material, learned.choice, learned.backbone).metrics)) > 1000
+    assert (model.selected.best.trainer == "fine-tuning of the last 4 layers") == kept_after
+    assert model.selected.candidates[-1].trainer == "fine-tuning of the last 4 layers"
+    assert len(json.dumps(training_run_of(model).metrics)) > 1000
 
 
 @pytest.mark.slow
 def test_fine_tuning_starts_at_the_head(drawn, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        finetuning._Training,
+        finetuning._NetworkFit,
         "_fit",
-        lambda course, folder, steps: course.progress.note(
-            course._model, 0, {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}
+        lambda fit, folder, steps: fit.progress.note(
+            fit._model, 0, {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}
         ),
     )
     settings = TrainingSettings(
@@ -253,7 +249,7 @@ def test_fine_tuning_starts_at_the_head(drawn, tmp_path, monkeypatch, capsys):
         whole=NetworkSettings(fine_tune="all", epochs=1),
     )
     dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
-    teach(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
+    train(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
     before, after = re.search(r"log loss ([0-9.]+) and ([0-9.]+)[.]", capsys.readouterr().err).groups()
     assert float(after) == pytest.approx(float(before), abs=0.01)
 
@@ -267,4 +263,4 @@ def test_fine_tuning_needs_validation(drawn, tmp_path):
     )
     dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
     with pytest.raises(InputError, match="--fine_tune: expected validation recordings"):
-        teach(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
+        train(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")

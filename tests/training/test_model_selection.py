@@ -1,38 +1,46 @@
+"""Model selection: what is tried, what is chosen, and what takes no part in it."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import FakeBackbone, names_below
+from conftest import FakeBackbone, names_below, training_run_of
 
 from audionet.evaluation.metrics import balanced_accuracy
 from audionet.files import read_mark
+from audionet.models.bottleneck_cache import Rows
 from audionet.training import model_selection
-from audionet.training.cross_validation import score_held_out
+from audionet.training.final_evaluation import score_held_out
 from audionet.training.head_trainers import TRAINERS
-from audionet.training.model_selection import Attempt, select_model
+from audionet.training.model_selection import Candidate, select_model
 from audionet.training.settings import HeadSettings
-from audionet.training.training_run import finish
+from audionet.training.trainer import TrainedModel
 
 SETTINGS = HeadSettings(how_many_training_steps=20)
 
 
-def train(material, *, trainer="lda", **options):
-    settings = replace(SETTINGS, head=trainer)
-    return finish(material, select_model(material, candidates=["rows"], settings=settings, **options), FakeBackbone())
+def train(data, *, trainer="lda", **options):
+    selected = select_model(data, bottlenecks=["rows"], settings=replace(SETTINGS, head=trainer), **options)
+    return training_run_of(TrainedModel(data, selected, FakeBackbone()))
+
+
+def with_columns(data, **columns):
+    """Return training data with other columns in its table of samples."""
+    return replace(data, samples=replace(data.samples, **columns))
 
 
 def test_what_was_held_out_takes_no_part_in_training(gathered):
-    spoilt = gathered.bottlenecks.copy()
-    spoilt[gathered.rows["testing"]] = 1000
-    first, second = train(gathered), train(replace(gathered, bottlenecks=spoilt))
+    spoilt = gathered.samples.table[:]
+    spoilt[gathered.samples.splits == "testing"] = 1000
+    first, second = train(gathered), train(with_columns(gathered, table=Rows(spoilt)))
     assert np.array_equal(first.classifier.head.weights, second.classifier.head.weights)
     assert first.metrics["chunk"] != second.metrics["chunk"]
 
 
 def test_labels_that_mean_nothing_score_like_guessing(gathered):
-    numbers = np.random.default_rng(0).permutation(gathered.numbers)
-    nothing = np.random.default_rng(1).normal(size=gathered.bottlenecks.shape).astype(np.float16)
-    metrics = train(replace(gathered, numbers=numbers, bottlenecks=nothing)).metrics
+    label_ids = np.random.default_rng(0).permutation(gathered.samples.label_ids)
+    nothing = np.random.default_rng(1).normal(size=gathered.samples.table.shape).astype(np.float16)
+    metrics = train(with_columns(gathered, label_ids=label_ids, table=Rows(nothing))).metrics
     assert metrics["chunk"]["accuracy"] < 0.8
     assert metrics["training"]["temperature"] > 1
 
@@ -44,8 +52,8 @@ def test_auto_tries_every_trainer_and_keeps_the_first_unless_another_is_surely_b
     assert tried[metrics["training"]["trainer"]] >= tried[next(iter(TRAINERS))]
 
 
-def scored(*shares):
-    return model_selection._Scored(Attempt("rows", "lda", 0.0, 1, sum(shares), {}), np.array(shares))
+def tried(*accuracies):
+    return model_selection._Tried(Candidate("rows", "lda", 0.0, 1, sum(accuracies), {}), np.array(accuracies))
 
 
 @pytest.mark.parametrize(
@@ -59,54 +67,48 @@ def scored(*shares):
     ],
 )
 def test_another_way_is_chosen_where_groups_of_recordings_agree_on_it(first, second, is_better):
-    assert scored(*second).is_surely_better(scored(*first)) == is_better
+    assert tried(*second).is_surely_better(tried(*first)) == is_better
 
 
 def test_the_accuracy_on_validation_is_the_mean_over_clean_pictures_and_views(gathered):
     head = train(gathered).classifier.head
-    count = len(gathered.examples)
-    material = replace(
-        gathered,
-        views=np.random.default_rng(0).permutation(gathered.bottlenecks),
-        view_rows=np.arange(count),
-        view_numbers=np.zeros(count, int),
-    )
+    samples = gathered.samples
+    views = np.random.default_rng(0).permutation(samples.table[:])
+    validation = samples.with_views(samples.example_ids, np.ones(len(samples), int), views).select("validation")
     expected = []
     for is_view in (False, True):
-        rows, numbers = material.take(("validation",), bottleneck="rows", clean=not is_view, views=is_view)
-        expected.append(balanced_accuracy(numbers, head.logits(rows).argmax(axis=1)))
+        kind = validation.take((validation.views > 0) == is_view)
+        expected.append(balanced_accuracy(kind.label_ids, head.logits(kind.bottlenecks("rows")).argmax(axis=1)))
     assert expected[1] < 0.9
-    assert model_selection._validation_shares(material, head, "rows").sum() == pytest.approx(np.mean(expected))
+    assert model_selection._group_accuracies(validation, head, "rows").sum() == pytest.approx(np.mean(expected))
 
 
 def test_the_best_of_several_bottlenecks_is_chosen(gathered):
     rng = np.random.default_rng(0)
-    junk = rng.normal(size=gathered.bottlenecks.shape).astype(np.float16)
+    junk = rng.normal(size=gathered.samples.table.shape).astype(np.float16)
     width = junk.shape[1]
-    both = replace(
+    both = with_columns(
         gathered,
-        bottlenecks=np.concatenate([junk, gathered.bottlenecks], axis=1),
-        views=np.empty((0, 2 * width), np.float16),
+        table=Rows(np.concatenate([junk, gathered.samples.table[:]], axis=1)),
         slices={"junk": (0, width), "rows": (width, 2 * width)},
     )
     settings = replace(SETTINGS, head="lda")
-    assert select_model(both, candidates=["junk", "rows"], settings=settings).best.bottleneck == "rows"
+    assert select_model(both, bottlenecks=["junk", "rows"], settings=settings).best.bottleneck == "rows"
 
 
 @pytest.mark.parametrize("emptied", ["validation", "testing"])
-def test_a_side_may_be_done_without(gathered, emptied):
-    rows = gathered.rows | {
-        emptied: np.empty(0, int),
-        "training": np.concatenate([gathered.rows["training"], gathered.rows[emptied]]),
-    }
-    run = train(replace(gathered, rows=rows))
+def test_a_split_may_be_empty(gathered, emptied):
+    splits = gathered.samples.splits
+    run = train(gathered.with_splits(np.where(splits == emptied, "training", splits)))
     assert ("recording" in run.metrics) == (emptied != "testing")
     assert run.metrics["training"]["temperature"] > 0
 
 
-def test_voices_never_heard_are_refused_and_those_trained_on_are_not(trained, gathered, chosen):
+def test_voices_of_recordings_not_trained_on_are_accepted_and_what_is_unlike_them_is_refused(
+    trained, gathered, selected
+):
     open_set = trained.classifier.open_set
-    for one in score_held_out(chosen, gathered):
+    for one in score_held_out(selected, gathered):
         assert open_set.accepts(one.logits)
     assert not open_set.accepts(-one.logits * 3)
 

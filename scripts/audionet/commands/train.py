@@ -9,15 +9,20 @@ that took no part in training. A folder of recordings is drawn first, as audione
 """
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_script, typed_command
 from audionet.console import log
 from audionet.features.recipes import check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
+
+if TYPE_CHECKING:
+    from audionet.training.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,9 @@ def retrain(options: RetrainOptions) -> int:
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import pictures_for, read_chunk_stats
     from audionet.evaluation import runs, summary
-    from audionet.training import trainer, training_data, training_run
-    from audionet.training.cross_validation import cross_validate
+    from audionet.evaluation.data_audit import audit_data
+    from audionet.reports.report import write_report
+    from audionet.training import final_evaluation, trainer, training_data, training_run
 
     watch = runs.Stopwatch()
     training_run.check_replaceable(options.output_model)
@@ -72,36 +78,82 @@ def retrain(options: RetrainOptions) -> int:
     with watch.stage("pictures"):
         recipe = find_recipe(options.recipe) if options.recipe else None
         image_dir, failures = pictures_for(options.image_dir, recipe=recipe)
-    cache_path = options.bottleneck_dir / training_data.PICTURE_CACHE_NAME
-    dataset = read_dataset(image_dir, cache_path, group_by=options.holdout.group_by)
+    picture_cache = options.bottleneck_dir / training_data.PICTURE_CACHE_NAME
+    dataset = read_dataset(image_dir, picture_cache, group_by=options.holdout.group_by)
     if options.holdout.negatives:
         dataset, refused = training_data.with_unknown(dataset, options.holdout.negatives, options.bottleneck_dir)
         failures |= refused
     if options.recipe:
         check_drawn_by(options.recipe, dataset.recipe)
     with watch.stage("bottlenecks"):
-        course = trainer.Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir)
+        training = trainer.Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir)
     with watch.stage("training"):
-        learned = course.learn(course.material, summaries_dir=options.summaries_dir)
-    notes = read_chunk_stats(image_dir)
+        model = training.train(training.data, summaries_dir=options.summaries_dir)
+    stats = read_chunk_stats(image_dir)
     with watch.stage("testing"):
-        run = training_run.finish(
-            learned.material,
-            learned.choice,
-            learned.backbone,
-            notes=notes,
-            cross_validation=cross_validate(course.material, course.learn, options.holdout),
-            test_dir=options.holdout.test_dir,
-        )
+        fingerprints = training_run.fingerprints_of(model.data, stats)
+        classifier = training_run.build_classifier(model, fingerprints)
+        if options.holdout.test_dir:
+            claimed = model.selected.claimed_accuracy
+            final = final_evaluation.evaluate_test_dir(options.holdout.test_dir, classifier, claimed_accuracy=claimed)
+        elif options.holdout.folds:
+            final = final_evaluation.evaluate_folds(training, fingerprints, holdout=options.holdout)
+        else:
+            final = final_evaluation.evaluate_held_out(model, fingerprints)
+        run = training_run.TrainingRun.of(model, classifier, final)
     run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
-    run.write_report(options.report, title=options.output_model.name, data_audit=training_run.data_audit_of(notes))
-    run.record(options.runs_dir, options=options, watch=watch, seed=options.holdout.random_seed)
-    for picture, reason in learned.material.failures.items():
+    labels = {recording: Path(recording).parts[0] for recording in stats}
+    write_report(
+        options.report, run.report(options.output_model.name, data_audit=audit_data(stats, labels) if stats else None)
+    )
+    runs.write_run(
+        options.runs_dir,
+        script="retrain.py",
+        options=options,
+        watch=watch,
+        seed=options.holdout.random_seed,
+        data=run.data,
+        classifier={
+            "architecture": model.backbone.architecture,
+            "bottleneck": model.backbone.describe()["bottleneck"],
+            "head": model.selected.best.trainer,
+        },
+        scores=runs.scores_of(run.metrics) if final.evaluation else {},
+    )
+    for picture, reason in model.data.failures.items():
         log(f"Set aside: {printable(picture)}: {reason}")
-    summary.warn(run.tested.evaluation)
-    for line in [*run.closing_lines(options.output_model), f"Report: {printable(options.report)}"]:
+    summary.warn(final.evaluation)
+    for line in [*closing_lines(run, options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
-    return EXIT_FAILED if failures or learned.material.failures or run.failures else 0
+    return EXIT_FAILED if failures or run.failures else 0
+
+
+def closing_lines(run: "TrainingRun", folder: Path) -> list[str]:
+    """Return the last lines on screen: the score, where the classifier is, and what to type next."""
+    classifier = run.classifier
+    clip = shlex.quote(str(run.example_clip or ("CLIP.mp3" if classifier.recipe else "PICTURE.jpg")))
+    return [
+        _headline(run),
+        *(run.final.leak_audit().sentences()[1:] if run.final.evaluation else []),
+        *([classifier.open_set.sentence()] if classifier.open_set else []),
+        f"Classifier: {printable(folder)}",
+        f"Label a clip: {typed_command('label')} --model {shlex.quote(str(folder))} {clip}",
+    ]
+
+
+def _headline(run: "TrainingRun") -> str:
+    if not run.final.evaluation:
+        return "No recording was held out for testing, so there is no honest score to report."
+    chunk, recording = run.metrics["chunk"], run.metrics["recording"]
+    if not recording["n"]:
+        return f"On {run.final.on}: none is of a label that the classifier knows, so there is no accuracy."
+    right = round(recording["accuracy"] * recording["n"])
+    low, high = recording["ci95"] or (0, 1)
+    return (
+        f"On {run.final.on}: {right} of {recording['n']} recordings right, which means {low:.0%} to {high:.0%} of the "
+        f"next ones with 95 % confidence; {chunk['accuracy']:.1%} of {chunk['n']} pictures right. Guessing would get "
+        f"{1 / len(run.classifier.labels):.0%}."
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -58,7 +58,7 @@ from audionet.evaluation.detection import (
     verification_trials,
 )
 from audionet.evaluation.intervals import RecordingSums, recording_weights, share_interval
-from audionet.models.openset import OpenSet
+from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 
 FORMAT = 1
@@ -89,7 +89,7 @@ class ScoredRecording:
     logits: np.ndarray
     offsets_seconds: tuple[float, ...] = ()
     in_training: int = 0
-    open_set: OpenSet | None = None
+    open_set: OpenSetDetector | None = None
     levels_dbfs: tuple[float, ...] = ()
 
     @property
@@ -374,7 +374,7 @@ class _Side:
         return cls(scores, owners, scores >= np.repeat(thresholds, counts), len(recordings))
 
 
-_Judged = tuple[OpenSet | None, np.ndarray, np.ndarray]
+_Judged = tuple[OpenSetDetector | None, np.ndarray, np.ndarray]
 
 
 def _judged(recordings: Sequence[ScoredRecording], by_chunk: bool) -> Iterator[_Judged]:
@@ -395,7 +395,7 @@ def _judged(recordings: Sequence[ScoredRecording], by_chunk: bool) -> Iterator[_
             yield open_set, np.stack(means), np.array([one.weights.sum() for one in judged])
 
 
-def _known_scores(open_set: OpenSet | None, clips: np.ndarray, worths: np.ndarray) -> np.ndarray:
+def _known_scores(open_set: OpenSetDetector | None, clips: np.ndarray, worths: np.ndarray) -> np.ndarray:
     """Score clips: by likelihood ratio, or for want of it by the log probability of the answer."""
     return (open_set.claims(clips, worths) if open_set else log_softmax(clips)).max(axis=1)
 

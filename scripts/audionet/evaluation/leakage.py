@@ -1,6 +1,6 @@
 """Leakage: what was trained on and tested on too, and what a careless split would have claimed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,22 +109,16 @@ class LeakAudit:
         return cls(**{**value, "shared": tuple(SharedSound(**shared) for shared in value["shared"])})
 
 
-def claimed_accuracy(
-    numbers: np.ndarray,
-    answers_of: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    *,
-    tested: int,
-    rng: np.random.Generator,
-) -> float:
-    """Return the accuracy that a split by chance would have claimed, chunks of a recording on both sides.
+def chance_split(count: int, *, tested: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Split chunks by chance, whatever recording they are of, as a careless split would.
 
     Args:
-        numbers: int, shape (n,), the label of every chunk, of all sides.
-        answers_of: given rows to train on and rows to test on, trains as the honest run did and returns the answers,
-            int, shape (tested,).
-        tested: how many chunks to test on: as many as the honest score rests on.
+        count: how many chunks there are.
+        tested: how many to test on: as many as the honest score rests on.
         rng: decides the split.
+
+    Returns:
+        tuple: the rows to train on and the rows to test on, int, each ascending.
     """
-    order = rng.permutation(len(numbers))
-    testing, training = np.sort(order[:tested]), np.sort(order[tested:])
-    return float(np.mean(answers_of(training, testing) == numbers[testing]))
+    order = rng.permutation(count)
+    return np.sort(order[tested:]), np.sort(order[:tested])

@@ -213,8 +213,8 @@ class HopScores:
     Attributes:
         labels: of the classifier.
         logits: float32, shape (hops, labels), the mean over the chunks that cover a hop.
-        scores: shape (hops,), of the best chunk that covers a hop, as `OpenSet` gives it; None if known and unknown
-            cannot be told apart.
+        scores: shape (hops,), of the best chunk that covers a hop, as `OpenSetDetector` gives it; None if known and
+            unknown cannot be told apart.
         threshold: what a known chunk scores at least.
         hop_seconds: how long a hop is.
     """

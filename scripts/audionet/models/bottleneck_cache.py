@@ -7,6 +7,7 @@ A key is a hash of content, so nothing is ever stale. A shard appears whole or n
 its own bytes: one that was cut or altered no longer matches its name, is removed, and its pictures are computed again.
 """
 
+import copy
 import hashlib
 import os
 import tempfile
@@ -70,21 +71,42 @@ class Rows:
     gives those rows.
 
     Args:
-        tables: arrays of the same width, each with the numbers of its rows to take.
-        columns: which columns to take, as (first, behind the last) pairs, by default all.
+        tables: arrays of the same width, at least one.
     """
 
-    def __init__(
-        self, tables: Sequence[tuple[np.ndarray, np.ndarray]], columns: Sequence[tuple[int, int]] | None = None
-    ):
-        self._tables = [table for table, _ in tables]
-        self._table_of = np.concatenate([np.full(len(rows), number) for number, (_, rows) in enumerate(tables)])
-        self._row_of = np.concatenate([np.asarray(rows, int) for _, rows in tables])
-        self._columns = list(columns) if columns is not None else [(0, self._tables[0].shape[1])]
-        self.shape = (len(self._row_of), sum(behind - first for first, behind in self._columns))
+    def __init__(self, *tables: np.ndarray):
+        self._tables = tables
+        self._table_of = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        self._row_of = np.concatenate([np.arange(len(table)) for table in tables])
+        self._columns: Sequence[tuple[int, int]] = [(0, tables[0].shape[1])]
+
+    def take(self, rows: np.ndarray) -> "Rows":
+        """Return some of the rows, by their numbers or by a mask, without reading them."""
+        taken = copy.copy(self)
+        taken._table_of, taken._row_of = self._table_of[rows], self._row_of[rows]
+        return taken
+
+    def take_columns(self, columns: Sequence[tuple[int, int]]) -> "Rows":
+        """Return some columns of the tables, as (first, behind the last) pairs, without reading them."""
+        taken = copy.copy(self)
+        taken._columns = columns
+        return taken
+
+    def append(self, table: np.ndarray) -> "Rows":
+        """Return these rows with those of another table of the same width below them."""
+        joined = copy.copy(self)
+        joined._tables = (*self._tables, table)
+        joined._table_of = np.concatenate([self._table_of, np.full(len(table), len(self._tables))])
+        joined._row_of = np.concatenate([self._row_of, np.arange(len(table))])
+        return joined
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns there are."""
+        return len(self._row_of), sum(behind - first for first, behind in self._columns)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self._row_of)
 
     def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
         table_of, row_of = self._table_of[which], self._row_of[which]

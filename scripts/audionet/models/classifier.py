@@ -38,7 +38,7 @@ from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
 from audionet.models.head import Head
-from audionet.models.openset import OpenSet
+from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
 
@@ -142,7 +142,7 @@ class Classifier:
         head: Head,
         graph: bytes,
         about: dict,
-        open_set: OpenSet | None = None,
+        open_set: OpenSetDetector | None = None,
         training_keys: np.ndarray | None = None,
         fingerprints: Mapping[str, Fingerprint] | None = None,
         similarity: Similarity | None = None,
@@ -188,7 +188,7 @@ class Classifier:
                 raise ClassifierError(f"{printable(folder / name)} is damaged: its checksum is wrong. {_TRAIN_AGAIN}")
         with np.load(io.BytesIO(head_file), allow_pickle=False) as arrays:
             head, training_keys = _unpacked(arrays), arrays["training_keys"]
-            open_set = OpenSet.from_json(about["open_set"], arrays) if about["open_set"] else None
+            open_set = OpenSetDetector.from_json(about["open_set"], arrays) if about["open_set"] else None
             similarity = Similarity.from_json(about["similarity"], arrays) if about.get("similarity") else None
         recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
         return cls(

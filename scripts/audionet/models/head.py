@@ -41,7 +41,7 @@ class Head:
         """Map bottlenecks of shape (n, dimension) to float32 probabilities of shape (n, labels)."""
         return np.exp(log_softmax(self.logits(bottlenecks)))
 
-    def cooled(self, temperature: float) -> "Head":
+    def with_temperature(self, temperature: float) -> "Head":
         """Return the head whose logits are divided by `temperature`, which must be above 0."""
         return Head(self.weights / np.float32(temperature), self.biases / np.float32(temperature), self.hidden)
 

@@ -88,7 +88,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class OpenSet:
+class OpenSetDetector:
     """Tells known clips from unknown ones.
 
     Attributes:
@@ -187,7 +187,7 @@ class OpenSet:
         return {f"open_set_{field.name}": getattr(self.space, field.name) for field in dataclasses.fields(Space)}
 
     @classmethod
-    def from_json(cls, value: Mapping, arrays: Mapping[str, np.ndarray]) -> "OpenSet":
+    def from_json(cls, value: Mapping, arrays: Mapping[str, np.ndarray]) -> "OpenSetDetector":
         """Rebuild what `to_json` and `arrays` gave."""
         space = Space(*(arrays[f"open_set_{field.name}"] for field in dataclasses.fields(Space)))
         counts, thresholds = np.array(value["chunk_counts"]), np.array(value["thresholds"], np.float64)

@@ -1,7 +1,6 @@
-"""What whole networks learn from: pictures and their augmented views, read side by side while the network is at work.
+"""Load pictures and their augmented views for the training of whole networks, in parallel and ahead of the network.
 
-Views are drawn once and kept as png, without loss, in `views_dir`. Labels weigh alike, and a picture weighs as much as
-all of its views together, as for heads.
+Views are drawn once and kept as png, without loss, in `views_dir`. Samples are weighted as for heads.
 """
 
 import io
@@ -22,11 +21,12 @@ from audionet.errors import PictureError
 from audionet.features.image_io import decode_picture, fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
+from audionet.training.sample_weights import balanced_weights, picture_weights
 from audionet.training.settings import HoldoutSettings
-from audionet.training.training_data import TrainingData, planned_views
+from audionet.training.training_data import Samples, TrainingData, planned_views
 
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once
-MOMENT_PICTURES = 2000  # of the training side, for the mean and the variance of brightness
+BRIGHTNESS_PICTURES = 2000  # of the training split, for the mean and the variance of brightness
 
 
 class Picture(Protocol):
@@ -57,8 +57,8 @@ class _AugmentedView:
     def path(self) -> Path:
         return self.views_dir / self.view.key[:2] / f"{self.view.key}.png"
 
-    def keep(self) -> None:
-        """Draw it, unless it is there."""
+    def draw(self) -> None:
+        """Draw and keep it, unless it is there."""
         if not self.path.is_file():
             file = io.BytesIO()
             Image.fromarray(draw_view(self.view)).save(file, "PNG", compress_level=1)
@@ -70,17 +70,17 @@ class _AugmentedView:
 
 @dataclass(frozen=True)
 class SplitPictures:
-    """The pictures of one side: what to read, and by row its label number and how much it counts."""
+    """The pictures and views of one split: what to read, its label id, its weight and a key of its content."""
 
-    sights: tuple[Picture, ...]
-    numbers: np.ndarray
-    shares: np.ndarray
+    pictures: tuple[Picture, ...]
+    label_ids: np.ndarray
+    sample_weight: np.ndarray
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class DataLoader:
-    """What a network learns from, and is chosen by: pictures and their views, read while it is at work."""
+    """The pictures that a network is trained on, and those that choose its best weights, at the size that it takes."""
 
     training: SplitPictures
     validation: SplitPictures
@@ -89,44 +89,43 @@ class DataLoader:
 
     @classmethod
     def of(
-        cls, material: TrainingData, holdout: HoldoutSettings, *, height: int, width: int, views_dir: Path
+        cls, data: TrainingData, holdout: HoldoutSettings, *, height: int, width: int, views_dir: Path
     ) -> "DataLoader":
-        """Collect the pictures of material, and draw the views that are not there yet."""
-        rows = material.rows_of(("training", "validation"))
-        planned = planned_views(material.examples, rows, recipe=material.recipe, folds=material.folds, holdout=holdout)
-        viewed = [(row, _AugmentedView(view, views_dir)) for row, view in planned]
-        kept = _keep_all(viewed, views_dir)
+        """Collect the pictures of training data, and draw the views that are not there yet."""
+        pictures = data.select("training", "validation", views=False)
+        planned = planned_views(pictures, recipe=data.recipe, holdout=holdout)
+        views = _drawn([(example_id, _AugmentedView(view, views_dir)) for example_id, view in planned], views_dir)
         return cls(
-            training=_side(material, material.rows["training"], kept),
-            validation=_side(material, material.rows["validation"], kept),
+            training=_pictures_of(data.select("training", views=False), views),
+            validation=_pictures_of(data.select("validation", views=False), views),
             height=height,
             width=width,
         )
 
     @cached_property
-    def moments(self) -> tuple[float, float]:
+    def brightness(self) -> tuple[float, float]:
         """Mean and variance of the brightness, 0..255, of training pictures."""
-        some = np.random.default_rng(0).permutation(len(self.training.sights))[:MOMENT_PICTURES]
+        some = np.random.default_rng(0).permutation(len(self.training.pictures))[:BRIGHTNESS_PICTURES]
         gray = [self._read(self.training, row)[0].astype(np.float64).mean(axis=-1) for row in some]
         return float(np.mean(gray)), float(max(np.var(gray), 1e-6))
 
-    def pipeline(self, side: SplitPictures, *, batch_size: int, seed: int | None = None) -> Any:
-        """Return a `tf.data.Dataset` of batches of pictures, label numbers and weights, read side by side and ahead.
+    def pipeline(self, split: SplitPictures, *, batch_size: int, seed: int | None = None) -> Any:
+        """Return a `tf.data.Dataset` of batches of pictures, label ids and weights, read in parallel and ahead.
 
         Args:
-            side: which pictures.
+            split: which pictures.
             batch_size: pictures in a batch.
             seed: shuffles them and begins again at the end; without, each comes once and in order.
         """
         import tensorflow as tf  # imported by now
 
-        numbers, shares = side.numbers.astype(np.int32), side.shares.astype(np.float32)
-        count = len(side.sights)
+        label_ids, weights = split.label_ids.astype(np.int32), split.sample_weight.astype(np.float32)
+        count = len(split.pictures)
 
         def read(row: Any) -> Any:
-            picture, is_good = tf.numpy_function(partial(self._read, side), [row], (tf.uint8, tf.bool))
-            share = tf.gather(shares, row) * tf.cast(tf.ensure_shape(is_good, ()), tf.float32)
-            return tf.ensure_shape(picture, (self.height, self.width, 3)), tf.gather(numbers, row), share
+            picture, is_good = tf.numpy_function(partial(self._read, split), [row], (tf.uint8, tf.bool))
+            weight = tf.gather(weights, row) * tf.cast(tf.ensure_shape(is_good, ()), tf.float32)
+            return tf.ensure_shape(picture, (self.height, self.width, 3)), tf.gather(label_ids, row), weight
 
         def shuffled(examples: Any) -> Any:
             return examples if seed is None else examples.shuffle(count, seed=seed).repeat()
@@ -138,53 +137,50 @@ class DataLoader:
             examples = shuffled(rows).map(read, num_parallel_calls=tf.data.AUTOTUNE)
         return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
-    def _read(self, side: SplitPictures, row: int) -> tuple[np.ndarray, bool]:
+    def _read(self, split: SplitPictures, row: int) -> tuple[np.ndarray, bool]:
         try:
-            picture = side.sights[row].read()
+            picture = split.pictures[row].read()
         except (PictureError, OSError):  # taken away since it was listed, so it counts for nothing
             return np.zeros((self.height, self.width, 3), np.uint8), False
         return fit_pictures([picture], height=self.height, width=self.width)[0], True
 
 
-def _keep_all(viewed: list[tuple[int, _AugmentedView]], views_dir: Path) -> list[tuple[int, _AugmentedView]]:
+def _drawn(views: Sequence[tuple[int, _AugmentedView]], views_dir: Path) -> list[tuple[int, _AugmentedView]]:
     """Draw the views that are not there yet, and return those that could be drawn."""
-    if viewed and read_mark(views_dir) is None:
+    if views and read_mark(views_dir) is None:
         mark_folder(views_dir, "views")
-    missing = [view for _, view in viewed if not view.path.is_file()]
-    refused: set[str] = set()
+    missing = [view for _, view in views if not view.path.is_file()]
+    failed: set[str] = set()
     if missing:
         with (
             process_pool(os.cpu_count() or 1) as pool,
             progress_bar(total=len(missing), description="Views", unit="pictures") as bar,
         ):
-            for view, drawn in zip(missing, pool.map(_keep_or_refuse, missing, chunksize=8), strict=True):
-                if not drawn:
-                    refused.add(view.view.key)
+            for view, is_drawn in zip(missing, pool.map(_draw_if_possible, missing, chunksize=8), strict=True):
+                if not is_drawn:
+                    failed.add(view.view.key)
                 bar.update()
-    return [(row, view) for row, view in viewed if view.view.key not in refused]
+    return [(example_id, view) for example_id, view in views if view.view.key not in failed]
 
 
-def _keep_or_refuse(view: _AugmentedView) -> bool:
+def _draw_if_possible(view: _AugmentedView) -> bool:
     try:
-        view.keep()
-    except PictureError:  # its wav is gone; `gather` says so
+        view.draw()
+    except PictureError:  # its wav is gone
         return False
     return True
 
 
-def _side(material: TrainingData, rows: np.ndarray, viewed: Sequence[tuple[int, _AugmentedView]]) -> SplitPictures:
-    of_these = set(map(int, rows))
-    views = [(row, view) for row, view in viewed if row in of_these]
-    numbers = material.numbers[np.concatenate([rows, np.array([row for row, _ in views], int)])]
-    shares = np.ones(len(numbers))
-    shares[: len(rows)] = max(1.0, len(views) / max(1, len(rows)))
-    if len(numbers):
-        totals = np.bincount(numbers, shares, minlength=len(material.labels))
-        shares *= totals.sum() / len(totals) / totals[numbers]
-        shares *= len(shares) / shares.sum()
+def _pictures_of(samples: Samples, drawn: Sequence[tuple[int, _AugmentedView]]) -> SplitPictures:
+    """Return pictures, followed by those views that are of them."""
+    label_of = dict(zip(samples.example_ids.tolist(), samples.label_ids.tolist(), strict=True))
+    views = [(example_id, view) for example_id, view in drawn if example_id in label_of]
+    label_ids = np.array([*label_of.values(), *(label_of[example_id] for example_id, _ in views)], int)
+    weights = picture_weights(np.arange(len(label_ids)) >= len(samples))
+    examples = samples.pictures()
     return SplitPictures(
-        sights=(*(_PictureFile(material.examples[row]) for row in rows), *(view for _, view in views)),
-        numbers=numbers,
-        shares=shares,
-        keys=(*(material.examples[row].sha256 for row in rows), *(view.view.key for _, view in views)),
+        pictures=(*map(_PictureFile, examples), *(view for _, view in views)),
+        label_ids=label_ids,
+        sample_weight=balanced_weights(weights, label_ids),
+        keys=(*(example.sha256 for example in examples), *(view.view.key for _, view in views)),
     )

@@ -7,7 +7,7 @@ that a classifier of a whole network is saved, scored and exported like every cl
         backup/                              the weights of the last round
         best.weights.h5, progress.json       the best ones on validation, and the losses so far
 
-Only the training side is learned from, whatever that is: weights, or the mean brightness. The weights that do best on
+Only the training split is trained on, be it weights or the mean brightness. The weights that do best on
 validation are kept.
 """
 
@@ -68,7 +68,7 @@ def check_network(name: str) -> None:
     """Raise unless a whole network goes by this name.
 
     Raises:
-        InputError: it is no design, and no architecture that can be trained.
+        InputError: it is no small CNN, and no architecture that can be trained.
     """
     trainable = [row.name for row in ARCHITECTURES.values() if row.build]
     if name not in SMALL_CNNS and name not in trainable:
@@ -106,144 +106,134 @@ def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
     )
 
 
-def train_network(
-    material: TrainingData,
-    lesson: DataLoader,
-    *,
-    settings: NetworkSettings,
-    weights: Path | None,
-    seed: int,
-    folder: Path,
-    summaries_dir: Path | None = None,
-) -> TrainedNetwork:
-    """Train a whole network: a design from scratch, or an architecture from its pretrained weights.
+@dataclass(frozen=True)
+class NetworkTraining:
+    """What a whole network is trained on, and how.
 
-    Args:
-        material: the labels.
-        lesson: the pictures.
-        settings: which network, and how it is trained.
+    Attributes:
+        labels: the labels.
+        loader: the pictures.
+        settings: which network, which of its layers, and how long.
         weights: a file of weights of the user's own.
         seed: of everything random.
         folder: where a killed run finds itself again.
         summaries_dir: where to write learning curves for TensorBoard.
+    """
+
+    labels: Sequence[str]
+    loader: DataLoader
+    settings: NetworkSettings
+    weights: Path | None
+    seed: int
+    folder: Path
+    summaries_dir: Path | None = None
+
+
+def train_network(training: NetworkTraining) -> TrainedNetwork:
+    """Train a whole network: a small CNN from scratch, or an architecture from its pretrained weights.
 
     Raises:
         InputError: an unknown network.
         WeightsError: no source delivers the weights.
     """
+    settings, loader = training.settings, training.loader
     name = settings.network or ""
     check_network(name)
     with silence_native_stderr():
         import keras  # several seconds
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(training.seed)
     if name in SMALL_CNNS:
-        features = _designed(SMALL_CNNS[name], settings, lesson)
+        features = _small_cnn(SMALL_CNNS[name], settings, loader)
         described = {"origin": "trained here from scratch", "sha256": "", "licence": "", "note": ""}
     else:
         found = trainable_network(
             name,
             bottleneck="classic",
-            height=lesson.height,
-            width=lesson.width,
-            weights=weights,
+            height=loader.height,
+            width=loader.width,
+            weights=training.weights,
             keeps_statistics=False,
         )
         features = keras.Model(found.model.input, keras.layers.Dropout(0.5)(found.model.output))
         described = {**found.weights, "origin": f"trained here end to end, from {found.weights['origin']}"}
-    course = _Training(
+    fit = _NetworkFit(
+        training,
         name=name,
         features=features,
-        last=keras.layers.Dense(len(material.labels)),
-        lesson=lesson,
-        settings=settings,
+        last=keras.layers.Dense(len(training.labels)),
         rate=settings.network_rate or SCRATCH_RATE,
-        seed=seed,
-        folder=folder,
-        summaries_dir=summaries_dir,
     )
-    course.run([name, described["sha256"], material.labels])
-    return course.outcome(f"{name} {'from scratch' if name in SMALL_CNNS else 'end to end'}", name, described)
+    fit.run([name, described["sha256"], training.labels])
+    return fit.trained_network(f"{name} {'from scratch' if name in SMALL_CNNS else 'end to end'}", name, described)
 
 
-def fine_tune(
-    material: TrainingData,
-    lesson: DataLoader,
-    head: Head,
-    *,
-    settings: NetworkSettings,
-    backbone: Backbone,
-    weights: Path | None,
-    seed: int,
-    folder: Path,
-    summaries_dir: Path | None = None,
-) -> TrainedNetwork:
+def fine_tune(training: NetworkTraining, head: Head, *, backbone: Backbone) -> TrainedNetwork:
     """Train on from a head, end to end, at a low rate.
 
     Args:
-        material: what the head was trained on.
-        lesson: the same pictures.
-        head: trained on the training side alone.
-        settings: how many layers are trained, and how.
+        training: the pictures that the head was trained on, how many layers are trained, and how.
+        head: trained on the training split alone.
         backbone: the network, read at what the head takes.
-        weights: a file of weights of the user's own.
-        seed: of everything random.
-        folder: where a killed run finds itself again.
-        summaries_dir: where to write learning curves for TensorBoard.
 
     Raises:
-        InputError: there is no validation side, which has to tell whether it became better; or the network cannot be
-            trained.
+        InputError: there is nothing for validation, which has to tell whether it became better; or the network cannot
+            be trained.
     """
-    if not len(material.rows["validation"]):
+    settings, loader = training.settings, training.loader
+    if not loader.validation.pictures:
         raise InputError(
             "--fine_tune: expected validation recordings, which tell whether it became better, received none. Pass a "
             "--validation_percentage above 0, or leave --fine_tune away."
         )
     with silence_native_stderr():
         import keras  # several seconds
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(training.seed)
     found = trainable_network(
         backbone.architecture,
         bottleneck=backbone.bottleneck,
-        height=lesson.height,
-        width=lesson.width,
-        weights=weights,
+        height=loader.height,
+        width=loader.width,
+        weights=training.weights,
         keeps_statistics=True,
     )
     _freeze_all_but_the_last(found, settings.fine_tune)
-    features, last = found.model, keras.layers.Dense(len(material.labels))
+    features, last = found.model, keras.layers.Dense(len(training.labels))
     if head.hidden:
         units = keras.layers.Dense(len(head.hidden.biases), activation="relu")
         features = keras.Model(features.input, units(features.output))
         units.set_weights([head.hidden.weights, head.hidden.biases])
-    course = _Training(
+    fit = _NetworkFit(
+        training,
         name=f"{backbone.architecture} fine-tuned",
         features=features,
         last=last,
-        lesson=lesson,
-        settings=settings,
         rate=settings.network_rate or TUNING_RATE,
-        seed=seed,
-        folder=folder,
-        summaries_dir=summaries_dir,
     )
     last.set_weights([head.weights, head.biases])
-    course.run([backbone.digest, sha256_of(head.weights.tobytes() + head.biases.tobytes()), material.labels])
+    fit.run([backbone.digest, sha256_of(head.weights.tobytes() + head.biases.tobytes()), training.labels])
     layers = "all layers" if settings.fine_tune == "all" else f"the last {settings.fine_tune} layers"
     described = {**found.weights, "origin": f"fine-tuned here, from {found.weights['origin']}"}
-    return course.outcome(f"fine-tuning of {layers}", backbone.architecture, described)
+    return fit.trained_network(f"fine-tuning of {layers}", backbone.architecture, described)
 
 
-def validation_scores(material: TrainingData, head: Head, bottleneck: str) -> tuple[float, float]:
-    """Return the balanced accuracy on validation, and the log loss: the means over clean pictures and over views."""
+@dataclass(frozen=True)
+class ValidationScores:
+    """The balanced accuracy and the log loss on validation: the means over clean pictures and over views."""
+
+    accuracy: float
+    log_loss: float
+
+
+def validation_scores(data: TrainingData, head: Head, bottleneck: str) -> ValidationScores:
+    """Score a head on validation recordings, of which there are some."""
     accuracies, losses = [], []
-    for is_view in (False, True):
-        rows, numbers = material.take(("validation",), bottleneck=bottleneck, clean=not is_view, views=is_view)
-        if len(numbers):
-            logits = head.logits(rows)
-            accuracies.append(balanced_accuracy(numbers, logits.argmax(axis=1)))
-            losses.append(log_loss(numbers, log_softmax(logits)))
-    return float(np.mean(accuracies)), float(np.mean(losses))
+    validation = data.select("validation")
+    for kind in (validation.take(validation.views == 0), validation.take(validation.views > 0)):
+        if len(kind):
+            logits = head.logits(kind.bottlenecks(bottleneck))
+            accuracies.append(balanced_accuracy(kind.label_ids, logits.argmax(axis=1)))
+            losses.append(log_loss(kind.label_ids, log_softmax(logits)))
+    return ValidationScores(float(np.mean(accuracies)), float(np.mean(losses)))
 
 
 class _Progress:
@@ -303,29 +293,32 @@ class _Progress:
         return curve
 
 
-class _Training:
-    """A network, what it learns from, and how."""
+class _NetworkFit:
+    """A network that is being trained.
+
+    Args:
+        training: what on, and how.
+        name: of the network, for the screen.
+        features: everything before the last layer.
+        last: the last layer.
+        rate: of the gradient steps.
+    """
 
     progress: _Progress
 
     def __init__(
         self,
+        training: NetworkTraining,
         *,
         name: str,
         features: "keras.Model",
         last: "keras.layers.Dense",
-        lesson: DataLoader,
-        settings: NetworkSettings,
         rate: float,
-        seed: int,
-        folder: Path,
-        summaries_dir: Path | None,
     ):
         import keras  # imported by now
 
-        self._name, self._features, self._last = name, features, last
-        self._lesson, self._settings, self._rate, self._seed = lesson, settings, rate, seed
-        self._folder, self._summaries_dir = folder, summaries_dir
+        self._training, self._loader, self._settings = training, training.loader, training.settings
+        self._name, self._features, self._last, self._rate = name, features, last, rate
         self._model = keras.Model(features.input, last(features.output))
 
     def run(self, origin: Sequence[Any]) -> None:
@@ -337,14 +330,14 @@ class _Training:
         import keras
         import tensorflow as tf
 
-        settings, lesson = self._settings, self._lesson
-        count = len(lesson.training.sights)
+        settings, loader = self._settings, self._loader
+        count = len(loader.training.pictures)
         steps = settings.steps_per_epoch or -(-count // settings.network_batch_size)
-        folder = self._folder / digest_of([VERSION, list(origin), self._recipe()])
-        if read_mark(self._folder) is None:
-            mark_folder(self._folder, "training")
+        folder = self._training.folder / digest_of([VERSION, list(origin), self._fingerprint()])
+        if read_mark(self._training.folder) is None:
+            mark_folder(self._training.folder, "training")
         folder.mkdir(parents=True, exist_ok=True)
-        self.progress = _Progress(folder, steps, settings.patience, bool(len(lesson.validation.sights)))
+        self.progress = _Progress(folder, steps, settings.patience, bool(loader.validation.pictures))
         if not self.progress.is_finished:
             device = "the GPU" if tf.config.list_physical_devices("GPU") else "the CPU"
             done = len(self.progress.epochs)
@@ -366,13 +359,13 @@ class _Training:
     def _fit(self, folder: Path, steps: int) -> None:
         import keras
 
-        settings, lesson = self._settings, self._lesson
+        settings, loader = self._settings, self._loader
         batch_size = settings.network_batch_size
         callbacks = []
-        if self._summaries_dir:
-            if read_mark(self._summaries_dir) is None:
-                mark_folder(self._summaries_dir, "summaries")
-            callbacks.append(keras.callbacks.TensorBoard(self._summaries_dir / self._name, write_graph=False))
+        if self._training.summaries_dir:
+            if read_mark(self._training.summaries_dir) is None:
+                mark_folder(self._training.summaries_dir, "summaries")
+            callbacks.append(keras.callbacks.TensorBoard(self._training.summaries_dir / self._name, write_graph=False))
         with progress_bar(total=settings.epochs, description="Training", unit="rounds") as bar:
             bar.update(len(self.progress.epochs))
 
@@ -384,31 +377,25 @@ class _Training:
             callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=note))
             # Behind it, so that a round that was backed up has been noted.
             callbacks.append(keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False))
-            validation = lesson.pipeline(lesson.validation, batch_size=batch_size)
+            validation = loader.pipeline(loader.validation, batch_size=batch_size)
             self._model.fit(
-                lesson.pipeline(lesson.training, batch_size=batch_size, seed=self._seed),
+                loader.pipeline(loader.training, batch_size=batch_size, seed=self._training.seed),
                 epochs=settings.epochs,
                 steps_per_epoch=steps,
-                validation_data=validation if len(lesson.validation.sights) else None,
+                validation_data=validation if loader.validation.pictures else None,
                 callbacks=callbacks,
                 shuffle=False,  # the pipeline does it
                 verbose=0,
             )
 
-    def _recipe(self) -> list[Any]:
+    def _fingerprint(self) -> list[Any]:
         """Return all that decides how training comes out, as JSON."""
-        sides = [[side.keys, side.numbers.tolist()] for side in (self._lesson.training, self._lesson.validation)]
+        splits = [[split.keys, split.label_ids.tolist()] for split in (self._loader.training, self._loader.validation)]
         settings = {name: str(value) for name, value in vars(self._settings).items()}
-        return [
-            settings,
-            self._rate,
-            self._seed,
-            self._lesson.height,
-            self._lesson.width,
-            sha256_of(repr(sides).encode()),
-        ]
+        pictures = sha256_of(repr(splits).encode())
+        return [settings, self._rate, self._training.seed, self._loader.height, self._loader.width, pictures]
 
-    def outcome(self, name: str, architecture: str, weights: dict[str, str]) -> TrainedNetwork:
+    def trained_network(self, name: str, architecture: str, weights: dict[str, str]) -> TrainedNetwork:
         """Split the network: everything before the last layer is frozen, the last layer is the head.
 
         Args:
@@ -416,7 +403,7 @@ class _Training:
             architecture: what the backbone is of.
             weights: where it comes from.
         """
-        height, width = self._lesson.height, self._lesson.width
+        height, width = self._loader.height, self._loader.width
         with silence_native_stderr():
             graph, (dimension,) = frozen(lambda pictures: [self._features(pictures, training=False)], height, width)
         head_weights, biases = self._last.get_weights()
@@ -448,11 +435,11 @@ def _check_fits(name: str, size: int) -> None:
         raise InputError(f"--image_size: expected at least {least} pixels for {name}, received {size}.")
 
 
-def _designed(design: SmallCnn, settings: NetworkSettings, lesson: DataLoader) -> "keras.Model":
+def _small_cnn(design: SmallCnn, settings: NetworkSettings, loader: DataLoader) -> "keras.Model":
     import keras
 
-    pictures = keras.Input((lesson.height, lesson.width, 3))
-    return keras.Model(pictures, design.build(pictures, settings.activation, *lesson.moments))
+    pictures = keras.Input((loader.height, loader.width, 3))
+    return keras.Model(pictures, design.build(pictures, settings.activation, *loader.brightness))
 
 
 def _freeze_all_but_the_last(network: TrainableNetwork, layers: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from audionet.console import silence_native_stderr
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import Head, row_blocks
+from audionet.training.sample_weights import balanced_weights
 from audionet.training.settings import HeadSettings
 
 LDA_SHRINKAGE = 0.5
@@ -30,15 +31,15 @@ class TrainingSet:
 
     Attributes:
         bottlenecks: float, shape (n, dimension), which may be larger than memory.
-        numbers: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
+        label_ids: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
         label_count: how many labels there are.
-        given_shares: float, shape (n,), how much each row counts, by default all alike.
+        weights: float, shape (n,), how much each row counts, by default all alike.
     """
 
     bottlenecks: np.ndarray | Rows
-    numbers: np.ndarray
+    label_ids: np.ndarray
     label_count: int
-    given_shares: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     @property
     def dimension(self) -> int:
@@ -46,21 +47,20 @@ class TrainingSet:
         return self.bottlenecks.shape[1]
 
     @cached_property
-    def shares(self) -> np.ndarray:
+    def sample_weight(self) -> np.ndarray:
         """How much each row counts, float64, shape (n,), with a sum of n."""
-        given = np.ones(len(self.numbers)) if self.given_shares is None else np.asarray(self.given_shares, np.float64)
-        return given * len(self.numbers) / given.sum()
+        given = np.ones(len(self.label_ids)) if self.weights is None else np.asarray(self.weights, np.float64)
+        return given * len(self.label_ids) / given.sum()
 
     @cached_property
-    def balanced_shares(self) -> np.ndarray:
+    def balanced_weight(self) -> np.ndarray:
         """The same, with every label's rows together counting as much as any other's."""
-        of_labels = np.bincount(self.numbers, self.shares, self.label_count)
-        return self.shares * (len(self.numbers) / self.label_count / of_labels)[self.numbers]
+        return balanced_weights(self.sample_weight, self.label_ids)
 
     @cached_property
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_deviation(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation of each column, by which bottlenecks are standardised."""
-        return moments(self.bottlenecks, self.shares)
+        return mean_and_deviation(self.bottlenecks, self.sample_weight)
 
     @cached_property
     def centres(self) -> np.ndarray:
@@ -68,9 +68,9 @@ class TrainingSet:
         totals = np.zeros((self.label_count, self.dimension))
         for rows, block in self.blocks():
             memberships = np.zeros((self.label_count, len(block)), np.float32)
-            memberships[self.numbers[rows], np.arange(len(block))] = self.shares[rows]
+            memberships[self.label_ids[rows], np.arange(len(block))] = self.sample_weight[rows]
             totals += memberships @ block
-        counts = np.bincount(self.numbers, self.shares, minlength=self.label_count)
+        counts = np.bincount(self.label_ids, self.sample_weight, minlength=self.label_count)
         return (totals / counts[:, None]).astype(np.float32)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
@@ -80,12 +80,12 @@ class TrainingSet:
 
     def standardised(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Bring the columns of some bottlenecks to mean 0 and deviation 1."""
-        mean, scale = self.moments
+        mean, scale = self.mean_and_deviation
         return (np.asarray(bottlenecks, np.float32) - mean) / scale
 
     def head(self, weights: np.ndarray, biases: np.ndarray) -> Head:
         """Return the head for bottlenecks as they are that has these weights for standardised ones."""
-        mean, scale = self.moments
+        mean, scale = self.mean_and_deviation
         weights = weights / scale[:, None]
         return Head(weights.astype(np.float32), (biases - mean @ weights).astype(np.float32))
 
@@ -102,7 +102,7 @@ def train_lda(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, o
     """
     centres = examples.centres
     weights = _shrunk_inverse_times(
-        centres.T, examples, shares=examples.shares, middles=centres, shrinkage=LDA_SHRINKAGE
+        centres.T, examples, sample_weight=examples.sample_weight, middles=centres, shrinkage=LDA_SHRINKAGE
     )
     return _finished(examples.head(weights, -0.5 * np.einsum("ld,dl->l", centres, weights)), on_step)
 
@@ -120,7 +120,7 @@ def train_ridge(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0,
     weights = RIDGE_SHARPNESS * _shrunk_inverse_times(
         (examples.centres - middle).T / examples.label_count,
         examples,
-        shares=examples.balanced_shares,
+        sample_weight=examples.balanced_weight,
         middles=np.broadcast_to(middle, examples.centres.shape),
         shrinkage=RIDGE_SHRINKAGE,
     )
@@ -146,7 +146,7 @@ def train_prototypes(
 
 
 def _shrunk_inverse_times(
-    directions: np.ndarray, examples: TrainingSet, *, shares: np.ndarray, middles: np.ndarray, shrinkage: float
+    directions: np.ndarray, examples: TrainingSet, *, sample_weight: np.ndarray, middles: np.ndarray, shrinkage: float
 ) -> np.ndarray:
     """Return the inverse of a shrunk covariance times some directions, float32, both of shape (dimension, labels).
 
@@ -156,7 +156,7 @@ def _shrunk_inverse_times(
     Args:
         directions: what to multiply by.
         examples: whose standardised bottlenecks vary.
-        shares: shape (n,), how much each row counts.
+        sample_weight: shape (n,), how much each row counts.
         middles: shape (labels, dimension), around which point the rows of each label vary.
         shrinkage: 0 to 1, towards a multiple of the identity of the same trace.
     """
@@ -169,7 +169,7 @@ def _shrunk_inverse_times(
     deviations = np.empty((count if few else 0, dimension), np.float32)
     trace = 0.0
     for rows, block in examples.blocks():
-        deviation = (block - middles[examples.numbers[rows]]) * np.sqrt(shares[rows, None]).astype(np.float32)
+        deviation = (block - middles[examples.label_ids[rows]]) * np.sqrt(sample_weight[rows, None]).astype(np.float32)
         trace += float(np.square(deviation).sum(dtype=np.float64))
         if few:
             deviations[rows] = deviation
@@ -226,7 +226,7 @@ def train_softmax(
     steps = settings.how_many_training_steps
     for step, rows in enumerate(_random_batches(rng, count, settings.train_batch_size, steps), start=1):
         batch = examples.standardised(examples.bottlenecks[rows])
-        truth, weight = targets[examples.numbers[rows]], examples.balanced_shares[rows]
+        truth, weight = targets[examples.label_ids[rows]], examples.balanced_weight[rows]
         if settings.mixup:
             share = np.float32(rng.beta(settings.mixup, settings.mixup))
             partner = rng.permutation(len(rows))
@@ -244,14 +244,16 @@ TRAINERS = {"lda": train_lda, "ridge": train_ridge, "softmax": train_softmax, "p
 """By name; the first is tried first, and of equals on validation the first is kept."""
 
 
-def moments(bottlenecks: np.ndarray | Rows, shares: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_deviation(
+    bottlenecks: np.ndarray | Rows, sample_weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the standard deviation of each column, float32; a constant column has deviation 1.
 
     Args:
         bottlenecks: shape (n, dimension).
-        shares: float, shape (n,), how much each row counts, by default all alike.
+        sample_weight: float, shape (n,), how much each row counts, by default all alike.
     """
-    counted = np.ones(len(bottlenecks)) if shares is None else shares
+    counted = np.ones(len(bottlenecks)) if sample_weight is None else sample_weight
     total = np.zeros(bottlenecks.shape[1])
     squares = np.zeros(bottlenecks.shape[1])
     for rows, block in row_blocks(bottlenecks):

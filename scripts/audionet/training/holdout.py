@@ -1,72 +1,108 @@
-"""What is held out of training: the options, and splits that never move earlier recordings."""
+"""What is held out of training: splits and folds that never move earlier recordings."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.data.dataset import Dataset, Example
 from audionet.data.splits import assign_folds, split
 from audionet.errors import InputError
-from audionet.files import digest_of, printable
+from audionet.files import digest_of, printable, write_json
 from audionet.training.settings import HoldoutSettings
 
 
-def split_name(dataset: Dataset, holdout: HoldoutSettings) -> str:
-    """Return the name under which a split is remembered."""
+@dataclass(frozen=True)
+class HoldoutPlan:
+    """The split and the fold of each group of recordings.
+
+    Attributes:
+        known: the split by group of recordings of the labels.
+        unknown: the split by group of recordings of none of the labels, `training` or `testing`.
+        folds: the fold by group of either kind, all 0 without a cross-validation.
+    """
+
+    known: dict[str, str]
+    unknown: dict[str, str]
+    folds: dict[str, int]
+
+    def save(self, path: Path) -> None:
+        """Remember the plan, so that the next one keeps each group where it is."""
+        write_json(path, {"sides": self.known, "impostors": self.unknown, "folds": self.folds})
+
+    @classmethod
+    def read(cls, path: Path) -> "HoldoutPlan":
+        """Return a plan that was saved, without what cannot be read of it."""
+        try:
+            saved = json.loads(path.read_text())
+            return cls(*(saved.get(kind, {}) for kind in ("sides", "impostors", "folds")))
+        except (OSError, ValueError, AttributeError):
+            return cls({}, {}, {})
+
+
+def split_path(dataset: Dataset, holdout: HoldoutSettings, bottleneck_dir: Path) -> Path:
+    """Return the file in which the plan for a data set is remembered."""
     shares = [holdout.testing_share, holdout.validation_percentage]
     folder = str(dataset.folder.resolve())
-    return digest_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
+    name = digest_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
+    return bottleneck_dir / "splits" / f"{name}.json"
 
 
-def split_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, str]:
-    """Split examples; groups that an earlier split knows stay where they were."""
-    return split(
-        examples,
+def plan_holdout(
+    known: Sequence[Example], unknown: Sequence[Example], holdout: HoldoutSettings, *, previous_path: Path
+) -> HoldoutPlan:
+    """Give each group of recordings a split and a fold; those that an earlier plan knows stay where they were.
+
+    A group that has recordings of labels and of none goes where the former are. A single group of unknown recordings is
+    trained on, since nothing can be learned from those tested.
+
+    Args:
+        known: pictures of the labels.
+        unknown: pictures of none of them.
+        holdout: how much is held out.
+        previous_path: where the earlier plan may be.
+
+    Raises:
+        InputError: a label has too few groups to be in every split, or there are fewer groups than folds.
+    """
+    previous = HoldoutPlan.read(previous_path)
+    splits = split(
+        known,
         testing_percentage=holdout.testing_share,
         validation_percentage=holdout.validation_percentage,
         seed=holdout.random_seed,
-        previous=previous_split(previous_path, "sides"),
+        previous=previous.known,
     )
-
-
-def split_unknown(
-    impostors: Sequence[Example], sides: Mapping[str, str], holdout: HoldoutSettings, previous_path: Path
-) -> dict[str, str]:
-    """Give each group of impostors a side; a single one is trained on, since nothing can be learned from those tested.
-
-    A group that has recordings of labels too goes where those are.
-    """
-    groups = {example.group for example in impostors}
-    theirs = {group: "testing" if sides[group] == "testing" else "training" for group in groups & sides.keys()}
-    return split(
-        impostors,
+    groups = {example.group for example in unknown}
+    mixed = {group: "testing" if splits[group] == "testing" else "training" for group in groups & splits.keys()}
+    unknown_splits = split(
+        unknown,
         testing_percentage=holdout.testing_share if len(groups) > 1 else 0,
         validation_percentage=0,
         seed=holdout.random_seed,
-        previous=previous_split(previous_path, "impostors") | theirs,
+        previous=previous.unknown | mixed,
     )
-
-
-def folds_as_before(examples: Sequence[Example], holdout: HoldoutSettings, previous_path: Path) -> dict[str, int]:
-    """Assign folds; groups that an earlier assignment knows stay where they were."""
+    everything = [*known, *unknown]
     if not holdout.folds:
-        return {example.group: 0 for example in examples}
-    previous = previous_split(previous_path, "folds")
-    return assign_folds(examples, folds=holdout.folds, seed=holdout.random_seed, previous=previous)
+        return HoldoutPlan(splits, unknown_splits, {example.group: 0 for example in everything})
+    folds = assign_folds(everything, folds=holdout.folds, seed=holdout.random_seed, previous=previous.folds)
+    return HoldoutPlan(splits, unknown_splits, folds)
 
 
-def previous_split(path: Path, kind: str) -> dict:
-    """Return an earlier split; empty where there is none."""
-    try:
-        return json.loads(path.read_text())[kind]
-    except (OSError, ValueError, KeyError):
-        return {}
+def check_folds(plan: HoldoutPlan, known: Sequence[Example], holdout: HoldoutSettings) -> None:
+    """Raise if some fold cannot be tested.
+
+    Raises:
+        InputError: some label has too few groups outside a fold.
+    """
+    for fold in range(holdout.folds):
+        splits_without(fold, known, plan.folds, holdout)
 
 
-def sides_without(
+def splits_without(
     fold: int, examples: Sequence[Example], folds: Mapping[str, int], holdout: HoldoutSettings
 ) -> dict[str, str]:
-    """Return the side of each group when one fold is tested: its own groups testing, the others split anew.
+    """Return the split of each group when one fold is tested: its own groups testing, the others split anew.
 
     Raises:
         InputError: some label has too few groups outside the fold.
@@ -78,10 +114,10 @@ def sides_without(
             f"--folds: all recordings of {', '.join(map(printable, missing[:10]))} would be held out at once. A label "
             "needs 3 of them, or groups of them; add some, or remove the label."
         )
-    sides = split(
+    splits = split(
         others,
         testing_percentage=0,
         validation_percentage=holdout.validation_percentage,
         seed=holdout.random_seed,
     )
-    return {example.group: sides.get(example.group, "testing") for example in examples}
+    return {example.group: splits.get(example.group, "testing") for example in examples}

@@ -1,12 +1,12 @@
-"""Fit the open-set detector: where the labels lie, and the threshold below which a clip is unknown."""
+"""Fit the open-set detector: how the logits of each label are distributed, and the thresholds for unknown clips."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from audionet.models.openset import OpenSet, Space
+from audionet.models.openset import OpenSetDetector, Space
 
 FALSE_ACCEPT_RATE = 0.05
 
@@ -29,28 +29,26 @@ FEWEST_LABELS = 3  # of which one can be left out, and two remain to choose betw
 LARGEST_POOL = 64  # chunks; more hardly change a mean
 
 
-@dataclass(frozen=True)
-class Clips:
+@dataclass(frozen=True, eq=False)
+class ScoredClips:
     """Chunks that a head has scored.
 
     Attributes:
         logits: shape (n, labels).
-        recordings: int, shape (n,), which chunks belong together, in their order of time.
-        numbers: int, shape (n,), the true labels; None for unknown clips.
-        views: int, shape (n,), which augmented view of its recording each is a chunk of, 0 for the recording as it is;
-            None if all are as they are.
+        recording_ids: int, shape (n,), which chunks belong together, in their order of time.
+        label_ids: int, shape (n,), the true labels; of unknown clips they mean nothing.
+        views: int, shape (n,), which augmented view of its recording each is a chunk of, 0 for the recording as it is.
     """
 
     logits: np.ndarray
-    recordings: np.ndarray
-    numbers: np.ndarray | None = None
-    views: np.ndarray | None = None
+    recording_ids: np.ndarray
+    label_ids: np.ndarray
+    views: np.ndarray
 
     def by_recording(self) -> list[np.ndarray]:
         """Return the logits of each recording, and of each view of it."""
-        views = np.zeros(len(self.logits), int) if self.views is None else self.views
-        order = np.lexsort((views, self.recordings))  # stable, so that chunks stay in order
-        keys = np.stack([self.recordings, views])[:, order]
+        order = np.lexsort((self.views, self.recording_ids))  # stable, so that chunks stay in order
+        keys = np.stack([self.recording_ids, self.views])[:, order]
         starts = np.flatnonzero(np.any(np.diff(keys, axis=1), axis=0)) + 1
         return np.split(self.logits[order], starts) if len(order) else []
 
@@ -60,89 +58,104 @@ class Clips:
         means = [rows.reshape(-1, chunks, rows.shape[1]).mean(axis=1, dtype=np.float64) for rows in wholes]
         return np.concatenate(means) if means else np.empty((0, self.logits.shape[1]))
 
-    def as_they_are(self) -> "Clips":
-        """Leave the views out."""
-        return self if self.views is None else self.take(self.views == 0)
+    def clean(self) -> "ScoredClips":
+        """Leave the augmented views out."""
+        return self.take(self.views == 0)
 
-    def take(self, rows: np.ndarray) -> "Clips":
-        """Return some of the chunks."""
-        numbers, views = (None if values is None else values[rows] for values in (self.numbers, self.views))
-        return Clips(self.logits[rows], self.recordings[rows], numbers, views)
+    def with_temperature(self, temperature: float) -> "ScoredClips":
+        """Return the same with logits divided by a temperature."""
+        return dataclasses.replace(self, logits=self.logits / temperature)
+
+    def take(self, rows: np.ndarray) -> "ScoredClips":
+        """Return some of the chunks, by their row numbers or by a mask."""
+        return ScoredClips(self.logits[rows], self.recording_ids[rows], self.label_ids[rows], self.views[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOutLabels:
+    """Labels that stand for unknown ones, scored by a head that was trained on all others.
+
+    Attributes:
+        label_ids: int, ascending or not, of the labels left out.
+        logits: shape (chunks, labels - left out), of the known chunks that have these labels, in their order.
+    """
+
+    label_ids: np.ndarray
+    logits: np.ndarray
+
+
+def parts_to_leave_out(label_count: int) -> list[np.ndarray]:
+    """Return the label ids to leave out in turn, some labels at a time; none where labels are too few."""
+    if label_count < FEWEST_LABELS:
+        return []
+    # Neighbours by name, such as two sessions of a voice, are left out together no more often than by chance.
+    order = np.random.default_rng(0).permutation(label_count)
+    return np.array_split(order, min(MOST_PARTS, label_count))
 
 
 def fit_open_set(
-    known: Clips,
+    known: ScoredClips,
     *,
-    impostors: Clips | None = None,
-    logits_without: Callable[[np.ndarray], np.ndarray] | None = None,
+    unknown: ScoredClips | None = None,
+    left_out: Sequence[LeftOutLabels] = (),
     false_accept_rate: float = FALSE_ACCEPT_RATE,
-) -> OpenSet | None:
+) -> OpenSetDetector | None:
     """Fit a threshold at a stated rate of false accepts.
 
     Args:
         known: chunks of every label, scored by a head that was not trained on their recordings; and of their augmented
             views, if noisy clips are to be accepted too.
-        impostors: chunks of none of the labels, scored by such a head; the best there is, if there are any.
-        logits_without: given some label numbers, trains a head on all others and returns its logits for the chunks of
-            `known` that have these labels, in their order: shape (chunks, labels - left out). Called a few times, if
-            there are no impostors.
+        unknown: chunks of none of the labels, scored by such a head; the best there is, if there are any.
+        left_out: for each of `parts_to_leave_out` how a head scores that was trained without it; used if there is
+            nothing unknown.
         false_accept_rate: the share of unknown recordings that may be accepted.
 
     Returns:
-        OpenSet, or None where some label has no chunk among the known ones.
+        OpenSetDetector, or None where some label has no chunk among the known ones.
     """
     label_count = known.logits.shape[1]
-    if known.numbers is None or len(np.unique(known.numbers)) < label_count or label_count < 2:
+    if len(np.unique(known.label_ids)) < label_count or label_count < 2:
         return None
-    space = Space.fit(known.logits, known.numbers)
-    unknown: list[tuple[Space, Clips]]
-    if impostors is not None and len(impostors.logits):
-        fitted_on, unknown = "impostors", [(space, impostors)]
-    elif logits_without is not None and label_count >= FEWEST_LABELS:
-        fitted_on, unknown = (
-            "left-out labels",
-            list(_left_out(known, known.numbers, logits_without)),
-        )
-    else:
-        fitted_on, unknown = "known recordings alone", []
-    counts = _chunk_counts([known, *(clips for _, clips in unknown)])
+    space = Space.fit(known.logits, known.label_ids)
+    scored_unknown: list[tuple[Space, ScoredClips]] = []
+    fitted_on = "known recordings alone"
+    if unknown is not None and len(unknown.logits):
+        fitted_on, scored_unknown = "impostors", [(space, unknown)]
+    elif left_out:
+        fitted_on = "left-out labels"
+        scored_unknown = [_space_without(known, part) for part in left_out]
+    counts = _chunk_counts([known, *(clips for _, clips in scored_unknown)])
     may_relent = fitted_on != "impostors"
     thresholds = np.array(
-        [_threshold_for(chunks, space, known, unknown, false_accept_rate, may_relent=may_relent) for chunks in counts]
+        [
+            _threshold_for(chunks, space, known, scored_unknown, false_accept_rate, may_relent=may_relent)
+            for chunks in counts
+        ]
     )
-    draft = OpenSet(
+    draft = OpenSetDetector(
         space=space,
         chunk_counts=counts,
         thresholds=thresholds,
         stated_rate=false_accept_rate,
         fitted_on=fitted_on,
-        unknown_recordings=sum(len(np.unique(clips.recordings)) for _, clips in unknown),
+        unknown_recordings=sum(len(np.unique(clips.recording_ids)) for _, clips in scored_unknown),
         chunk_false_accept_rate=None,
         chunk_false_reject_rate=0.0,
         false_accept_rate=None,
         false_reject_rate=0.0,
     )
-    return _measured(draft, known, unknown)
+    return _measured(draft, known, scored_unknown)
 
 
-def _left_out(
-    known: Clips, numbers: np.ndarray, logits_without: Callable[[np.ndarray], np.ndarray]
-) -> Iterator[tuple[Space, Clips]]:
-    """Yield the labels, a few at a time, as clips that are unknown in the space of the others."""
-    label_count = known.logits.shape[1]
-    # Neighbours by name, such as two sessions of a voice, are left out together no more often than by chance.
-    order = np.random.default_rng(0).permutation(label_count)
-    for left_out in np.array_split(order, min(MOST_PARTS, label_count)):
-        kept = np.setdiff1d(np.arange(label_count), left_out)
-        is_unknown = np.isin(numbers, left_out)
-        space = Space.fit(known.logits[~is_unknown][:, kept], np.searchsorted(kept, numbers[~is_unknown]))
-        strangers = dataclasses.replace(
-            known.take(is_unknown), logits=np.asarray(logits_without(left_out)), numbers=None
-        )
-        yield space, strangers
+def _space_without(known: ScoredClips, part: LeftOutLabels) -> tuple[Space, ScoredClips]:
+    """Return the space of the labels that were not left out, and the others' clips, which are unknown there."""
+    kept = np.setdiff1d(np.arange(known.logits.shape[1]), part.label_ids)
+    is_unknown = np.isin(known.label_ids, part.label_ids)
+    space = Space.fit(known.logits[~is_unknown][:, kept], np.searchsorted(kept, known.label_ids[~is_unknown]))
+    return space, dataclasses.replace(known.take(is_unknown), logits=part.logits)
 
 
-def _chunk_counts(clips: Sequence[Clips]) -> np.ndarray:
+def _chunk_counts(clips: Sequence[ScoredClips]) -> np.ndarray:
     """Return 1, 2, 4 and so on, as far as every kind of clip has recordings of that length."""
     longest = min(max(map(len, kind.by_recording())) for kind in clips)
     return 2 ** np.arange(int(np.log2(min(longest, LARGEST_POOL))) + 1)
@@ -151,23 +164,23 @@ def _chunk_counts(clips: Sequence[Clips]) -> np.ndarray:
 def _threshold_for(
     chunks: int,
     space: Space,
-    known: Clips,
-    unknown: Sequence[tuple[Space, Clips]],
+    known: ScoredClips,
+    unknown: Sequence[tuple[Space, ScoredClips]],
     false_accept_rate: float,
     *,
     may_relent: bool,
 ) -> float:
     """Return the threshold that so many unknown clips pass; where known ones lie far above it, some way up to them.
 
-    Labels left out are no real strangers: where keeping the rate for them would refuse too many known clips, the
-    threshold may relent, and `OpenSet` says how many it lets pass.
+    Labels left out only stand for unknown ones: where keeping the rate for them would refuse too many known clips, the
+    threshold may relent, and `OpenSetDetector` says how many it lets pass.
 
     Next time's unknown clips are others. With n to judge by, the quantile is therefore taken as if there were one more,
     which passes everything (conformal prediction: V. Vovk et al., 2005).
     """
     known_scores = space.score(known.pooled(chunks))
-    clean_scores = space.score(known.as_they_are().pooled(chunks))
-    are_few = len(np.unique(known.recordings)) < FEW_RECORDINGS
+    clean_scores = space.score(known.clean().pooled(chunks))
+    are_few = len(np.unique(known.recording_ids)) < FEW_RECORDINGS
     spared = float(np.quantile(known_scores if are_few else clean_scores, SPARED_SHARE))
     unknown_scores = [part.score(clips.pooled(chunks)) for part, clips in unknown]
     if not unknown_scores:
@@ -182,10 +195,12 @@ def _threshold_for(
     return min(relented, float(clean_scores.mean() - 3 * clean_scores.std())) if are_few else relented
 
 
-def _measured(draft: OpenSet, known: Clips, unknown: Sequence[tuple[Space, Clips]]) -> OpenSet:
+def _measured(
+    draft: OpenSetDetector, known: ScoredClips, unknown: Sequence[tuple[Space, ScoredClips]]
+) -> OpenSetDetector:
     """Fill in how often the threshold was wrong about the clips that it was fitted on, their views left out."""
-    known = known.as_they_are()
-    unknown = [(space, clips.as_they_are()) for space, clips in unknown]
+    known = known.clean()
+    unknown = [(space, clips.clean()) for space, clips in unknown]
 
     def accepts(space: Space, clips: Sequence[np.ndarray]) -> list[bool]:
         part = dataclasses.replace(draft, space=space)

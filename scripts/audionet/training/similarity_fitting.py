@@ -9,7 +9,7 @@ from audionet.evaluation.detection import detection_curve, equal_error_rate
 from audionet.evaluation.metrics import rows_by_group
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.similarity import Similarity
-from audionet.training.head_trainers import moments
+from audionet.training.head_trainers import mean_and_deviation
 
 SHRINKAGE = 0.1  # of the scatter within labels, towards a sphere
 
@@ -26,23 +26,23 @@ MOST_PARTS = 3  # that labels are left out in
 FEWEST_LABELS = 3
 
 
-def fit_space(bottlenecks: np.ndarray | Rows, numbers: np.ndarray, which: np.ndarray) -> Similarity:
+def fit_space(bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.ndarray) -> Similarity:
     """Fit a space on chunks, without what an angle in it means.
 
     Args:
         bottlenecks: shape (n, dimension), of chunks and of their views.
-        numbers: int, shape (n,), their labels.
+        label_ids: int, shape (n,), their labels.
         which: the rows to fit it on; of many, some are taken by chance.
 
     Source: A. Hatch et al., "Within-Class Covariance Normalization for SVM-based Speaker Recognition", Interspeech
     2006.
     """
     some = np.sort(np.random.default_rng(0).permutation(which)[:MOST_ROWS])
-    rows, labels = np.asarray(bottlenecks[some], np.float32), numbers[some]
-    mean, scale = moments(rows)
+    rows, labels = np.asarray(bottlenecks[some], np.float32), label_ids[some]
+    mean, scale = mean_and_deviation(rows)
     standard = (rows - mean) / scale
-    for number in np.unique(labels):
-        standard[labels == number] -= standard[labels == number].mean(axis=0)
+    for label_id in np.unique(labels):
+        standard[labels == label_id] -= standard[labels == label_id].mean(axis=0)
     count, dimension = standard.shape
     variances, mixes = np.linalg.eigh(standard @ standard.T / count)
     kept = np.flatnonzero(variances > 1e-6 * max(variances[-1], 1e-12))[-MOST_DIRECTIONS:]
@@ -53,39 +53,33 @@ def fit_space(bottlenecks: np.ndarray | Rows, numbers: np.ndarray, which: np.nda
 
 
 def fit_similarity(
-    bottlenecks: np.ndarray | Rows,
-    numbers: np.ndarray,
-    *,
-    chunks: np.ndarray | Rows,
-    chunk_numbers: np.ndarray,
-    recordings: np.ndarray,
+    bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, *, recordings: np.ndarray, views: np.ndarray
 ) -> Similarity | None:
     """Fit a space on all labels, and learn what its angles mean from labels left out.
 
     Args:
-        bottlenecks: shape (n, dimension), of chunks and of their views.
-        numbers: int, shape (n,), their labels.
-        chunks: shape (m, dimension), of chunks as they are.
-        chunk_numbers: int, shape (m,), their labels.
-        recordings: shape (m,), the recording of each.
+        bottlenecks: shape (n, dimension), of chunks and of their augmented views.
+        label_ids: int, shape (n,), their labels.
+        recordings: shape (n,), the recording of each.
+        views: int, shape (n,), 0 for a chunk as it is, else the number of the view.
 
     Returns:
         Similarity, or None for fewer than three labels, or where no label has two recordings.
     """
-    labels = np.unique(chunk_numbers)
+    labels = np.unique(label_ids)
     if len(labels) < FEWEST_LABELS:
         return None
-    whole = rows_by_group([str(name) for name in recordings])
-    compared = np.sort(np.concatenate([of_it[:CHUNKS_COMPARED] for of_it in whole.values()])[:MOST_COMPARED])
+    chunks = np.flatnonzero(views == 0)
+    whole = rows_by_group([str(name) for name in recordings[chunks]])
+    compared = chunks[np.sort(np.concatenate([of_it[:CHUNKS_COMPARED] for of_it in whole.values()])[:MOST_COMPARED])]
     trials = Trials()
     for left_out in np.array_split(np.random.default_rng(0).permutation(labels), min(MOST_PARTS, len(labels) // 2 + 1)):
-        space = fit_space(bottlenecks, numbers, np.flatnonzero(~np.isin(numbers, left_out)))
-        rows = compared[np.isin(chunk_numbers[compared], left_out)]
-        places = space.places(np.asarray(chunks[rows]))
-        trials.add(places, chunk_numbers[rows], recordings[rows])
+        space = fit_space(bottlenecks, label_ids, np.flatnonzero(~np.isin(label_ids, left_out)))
+        rows = compared[np.isin(label_ids[compared], left_out)]
+        trials.add(space.places(np.asarray(bottlenecks[rows])), label_ids[rows], recordings[rows])
     if not trials.by_chunk[True] or not trials.by_chunk[False]:
         return None
-    space = fit_space(bottlenecks, numbers, np.arange(len(numbers)))
+    space = fit_space(bottlenecks, label_ids, np.arange(len(label_ids)))
     return dataclasses.replace(space, **_meaning(trials))  # type: ignore[arg-type]
 
 
@@ -101,12 +95,12 @@ class Trials:
     by_chunk: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
     by_recording: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
 
-    def add(self, places: np.ndarray, numbers: np.ndarray, recordings: np.ndarray) -> None:
+    def add(self, places: np.ndarray, label_ids: np.ndarray, recordings: np.ndarray) -> None:
         """Compare every recording with a prototype of every other one.
 
         Args:
             places: shape (n, dimension), of chunks, each of length 1.
-            numbers: shape (n,), their labels.
+            label_ids: shape (n,), their labels.
             recordings: shape (n,), the recording of each.
         """
         groups = rows_by_group([str(name) for name in recordings])
@@ -115,7 +109,7 @@ class Trials:
             cosines = places @ (prototype / max(float(np.linalg.norm(prototype)), 1e-9))
             for other, of_other in groups.items():
                 if other != name:
-                    is_same = bool(numbers[of_it[0]] == numbers[of_other[0]])
+                    is_same = bool(label_ids[of_it[0]] == label_ids[of_other[0]])
                     self.by_chunk[is_same].extend(cosines[of_other])
                     self.by_recording[is_same].append(float(cosines[of_other].mean()))
 

@@ -1,8 +1,7 @@
 """Learning curves for TensorBoard."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,40 +10,49 @@ from audionet.evaluation.metrics import accuracy, log_loss
 from audionet.files import mark_folder, read_mark
 from audionet.models.head import Head
 from audionet.models.pooling import log_softmax
-from audionet.training.head_trainers import OnStep
-from audionet.training.training_data import TrainingData
+from audionet.training.training_data import Samples, TrainingData
 
-CURVE_ROWS = 1000  # of the training side, for the learning curves
+CURVE_ROWS = 1000  # of the training split
 
 
-@contextmanager
-def learning_curves(summaries_dir: Path | None, material: TrainingData, bottleneck: str, name: str) -> Iterator[OnStep]:
-    """Yield a function that notes a head's accuracy for TensorBoard while it is trained."""
-    if summaries_dir is None:
-        yield lambda step, head: None
-        return
-    with silence_native_stderr():
-        import tensorflow  # noqa: F401 (several seconds; TensorBoard's writer would import it later, and aloud)
-        from tensorboard.summary import Writer
+class LearningCurves:
+    """Writes the accuracy and the log loss of a head on training and validation pictures while it is trained.
 
-    if read_mark(summaries_dir) is None:
-        mark_folder(summaries_dir, "summaries")
-    curves = []
-    for side in ("training", "validation"):
-        bottlenecks, numbers = material.take((side,), bottleneck=bottleneck)
-        if len(numbers):
-            some = np.random.default_rng(0).permutation(len(numbers))[:CURVE_ROWS]
-            writer = Writer(str(summaries_dir / f"{name} on {bottleneck}" / side))
-            curves.append((writer, bottlenecks[some], numbers[some]))
+    Args:
+        summaries_dir: the folder for all curves; without one nothing is written.
+        data: the pictures.
+        bottleneck: what the head takes.
+        name: of the curves.
+    """
 
-    def note(step: int, head: Head) -> None:
-        for writer, bottlenecks, numbers in curves:
-            log_probabilities = log_softmax(head.logits(bottlenecks))
-            writer.add_scalar("accuracy", accuracy(numbers, log_probabilities.argmax(axis=1)), step)
-            writer.add_scalar("log_loss", log_loss(numbers, log_probabilities), step)
+    def __init__(self, summaries_dir: Path | None, data: TrainingData, bottleneck: str, name: str):
+        self._bottleneck = bottleneck
+        self._curves: list[tuple[Any, Samples]] = []
+        if summaries_dir is None:
+            return
+        with silence_native_stderr():
+            import tensorflow  # noqa: F401 (several seconds; TensorBoard's writer would import it later, and aloud)
+            from tensorboard.summary import Writer
 
-    try:
-        yield note
-    finally:
-        for writer, _, _ in curves:
+        if read_mark(summaries_dir) is None:
+            mark_folder(summaries_dir, "summaries")
+        for split in ("training", "validation"):
+            samples = data.select(split, views=False)
+            if len(samples):
+                some = np.random.default_rng(0).permutation(len(samples))[:CURVE_ROWS]
+                writer = Writer(str(summaries_dir / f"{name} on {bottleneck}" / split))
+                self._curves.append((writer, samples.take(some)))
+
+    def write(self, step: int, head: Head) -> None:
+        """Write how a head does after a step."""
+        for writer, samples in self._curves:
+            log_probabilities = log_softmax(head.logits(samples.bottlenecks(self._bottleneck)))
+            writer.add_scalar("accuracy", accuracy(samples.label_ids, log_probabilities.argmax(axis=1)), step)
+            writer.add_scalar("log_loss", log_loss(samples.label_ids, log_probabilities), step)
+
+    def __enter__(self) -> "LearningCurves":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer, _samples in self._curves:
             writer.close()

@@ -1,7 +1,10 @@
-"""What heads are trained on and scored with: the bottlenecks of pictures and of their views, each on its side."""
+"""Training data: one table of samples, each with its bottleneck, label, split and fold.
+
+A sample is a picture as it is or one of its augmented views. Views are made of training and validation recordings only.
+"""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,110 +18,157 @@ from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
-from audionet.files import printable, write_json
+from audionet.files import printable
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
-from audionet.training.holdout import folds_as_before, sides_without, split_as_before, split_name, split_unknown
+from audionet.training.holdout import check_folds, plan_holdout, split_path, splits_without
 from audionet.training.settings import HoldoutSettings
 
 PICTURE_CACHE_NAME = "pictures.sqlite"
+UNKNOWN_ID = -1  # stands for the label of a sample that is of none of them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A table with a row for each sample: pictures of the labels, then those of none of them, then augmented views.
+
+    Attributes:
+        examples: the pictures that samples are of.
+        example_ids: int, shape (n,), the position among `examples` of the picture that each sample is of.
+        views: int, shape (n,), 0 for a picture as it is, else the number of the view, from 1.
+        label_ids: int, shape (n,), the position of the label, or `UNKNOWN_ID`.
+        splits: str, shape (n,), out of `SPLITS`.
+        folds: int, shape (n,), the fold of a cross-validation that the sample is tested in; all 0 without one.
+        table: float16, shape (n, dimension), all parts of the bottleneck; it may be larger than memory.
+        slices: first column and the one behind the last, by part of the bottleneck.
+    """
+
+    examples: tuple[Example, ...]
+    example_ids: np.ndarray
+    views: np.ndarray
+    label_ids: np.ndarray
+    splits: np.ndarray
+    folds: np.ndarray
+    table: Rows
+    slices: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of_pictures(
+        cls,
+        examples: Sequence[Example],
+        *,
+        labels: Sequence[str],
+        splits: Sequence[str],
+        folds: Sequence[int],
+        table: Rows,
+        slices: dict[str, tuple[int, int]],
+    ) -> "Samples":
+        """Return a table with a row for each picture; `splits`, `folds` and `table` are in the order of `examples`."""
+        id_of = {label: label_id for label_id, label in enumerate(labels)}
+        return cls(
+            examples=tuple(examples),
+            example_ids=np.arange(len(examples)),
+            views=np.zeros(len(examples), int),
+            label_ids=np.array([id_of.get(example.label, UNKNOWN_ID) for example in examples], int),
+            splits=np.array(splits, str),
+            folds=np.array(folds, int),
+            table=table,
+            slices=slices,
+        )
+
+    def with_views(self, example_ids: np.ndarray, views: np.ndarray, bottlenecks: np.ndarray) -> "Samples":
+        """Return a table of pictures with views added, which have all else of the picture that they are of.
+
+        Args:
+            example_ids: int, shape (m,), of the pictures.
+            views: int, shape (m,), the number of each view, from 1.
+            bottlenecks: float16, shape (m, dimension).
+        """
+        both = self.take(np.concatenate([self.example_ids, example_ids]))
+        return replace(both, views=np.concatenate([self.views, views]), table=self.table.append(bottlenecks))
+
+    def __len__(self) -> int:
+        return len(self.example_ids)
+
+    @property
+    def is_unknown(self) -> np.ndarray:
+        """Which samples are of none of the labels: bool, shape (n,)."""
+        return self.label_ids == UNKNOWN_ID
+
+    def take(self, rows: np.ndarray) -> "Samples":
+        """Return some samples, by their row numbers or by a mask."""
+        columns = ("example_ids", "views", "label_ids", "splits", "folds")
+        return replace(self, table=self.table.take(rows), **{name: getattr(self, name)[rows] for name in columns})
+
+    def select(self, *splits: str, views: bool = True, unknown: bool = False) -> "Samples":
+        """Return the samples of some splits, in the order of the table.
+
+        Args:
+            splits: out of `SPLITS`.
+            views: whether to include augmented views.
+            unknown: whether to return the samples that are of none of the labels instead of those that are of one.
+        """
+        return self.take(np.isin(self.splits, splits) & (self.is_unknown == unknown) & (views | (self.views == 0)))
+
+    def clean(self) -> "Samples":
+        """Leave the augmented views out."""
+        return self.take(self.views == 0)
+
+    def bottlenecks(self, bottleneck: str) -> Rows:
+        """Return some parts of the bottlenecks, joined by `+`: float16, shape (n, dimension), read when asked for."""
+        return self.table.take_columns([self.slices[part] for part in bottleneck.split("+")])
+
+    def pictures(self) -> list[Example]:
+        """Return the picture that each sample is of."""
+        return [self.examples[example_id] for example_id in self.example_ids]
+
+    def recording_ids(self) -> np.ndarray:
+        """Return the same number for samples of the same recording, in the order of their names: int, shape (n,)."""
+        return _ids([example.recording for example in self.pictures()])
+
+    def group_ids(self) -> np.ndarray:
+        """Return the same number for samples of the same group, in the order of their names: int, shape (n,)."""
+        return _ids([example.group for example in self.pictures()])
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingData:
     """Everything that heads are trained on and scored with.
 
     Attributes:
         labels: the labels.
         recipe: what drew the pictures, or None for ordinary ones.
-        examples: the pictures that could be read.
-        numbers: int, shape (n,), the label of each.
-        bottlenecks: float16, shape (n, dimension).
-        rows: int, by side, which examples are on it.
-        views: float16, shape (views, dimension), of training and validation recordings.
-        view_rows: int, shape (views,), the row of the example that each is a view of.
-        view_numbers: int, shape (views,), which view of it each is, from 0.
-        folds: int, shape (n,), the part of a cross-validation that each example is tested in; all 0 without one.
-        impostors: float16, shape (m, dimension), of pictures of none of the labels.
-        impostor_examples: the pictures.
-        impostor_rows: int, by side, which of them are on it; none is used for validation.
-        impostor_folds: int, shape (m,), as `folds`.
-        slices: first column and the one behind the last, by part of the bottleneck.
+        samples: the table.
         failures: reason by picture that could not be read.
     """
 
     labels: tuple[str, ...]
     recipe: Recipe | None
-    examples: tuple[Example, ...]
-    numbers: np.ndarray
-    bottlenecks: np.ndarray
-    rows: dict[str, np.ndarray]
-    views: np.ndarray
-    view_rows: np.ndarray
-    view_numbers: np.ndarray
-    folds: np.ndarray
-    impostors: np.ndarray
-    impostor_examples: tuple[Example, ...]
-    impostor_rows: dict[str, np.ndarray]
-    impostor_folds: np.ndarray
-    slices: Mapping[str, tuple[int, int]]
+    samples: Samples
     failures: dict[str, str]
 
-    def owners(self, sides: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return of each row that `take` gives with views: its example's row, and its view's number from 1, or 0."""
-        rows, views = self._rows_and_views(sides)
-        numbers = np.concatenate([np.zeros(len(rows), int), self.view_numbers[views] + 1])
-        return np.concatenate([rows, self.view_rows[views]]), numbers
+    def select(self, *splits: str, views: bool = True, unknown: bool = False) -> Samples:
+        """Return the samples of some splits; as `Samples.select`."""
+        return self.samples.select(*splits, views=views, unknown=unknown)
 
-    def rows_of(self, sides: Sequence[str]) -> np.ndarray:
-        """Return the rows of the examples on some sides, ascending."""
-        return np.sort(np.concatenate([self.rows[side] for side in sides]))
+    def with_splits(self, splits: np.ndarray) -> "TrainingData":
+        """Return the same samples on other splits, shape (n,)."""
+        return replace(self, samples=replace(self.samples, splits=splits))
 
-    def take_for_training(self, rows: np.ndarray, *, bottleneck: str) -> tuple[Rows, np.ndarray, np.ndarray]:
-        """Return the bottlenecks of some examples and of their views, their label numbers, and which of them are views.
-
-        Args:
-            rows: int, ascending, of the examples.
-            bottleneck: which parts of the bottleneck, joined by `+`.
-        """
-        views = np.flatnonzero(np.isin(self.view_rows, rows))
-        taken = Rows([(self.bottlenecks, rows), (self.views, views)], self.columns_of(bottleneck))
-        numbers = np.concatenate([self.numbers[rows], self.numbers[self.view_rows[views]]])
-        return taken, numbers, np.arange(len(numbers)) >= len(rows)
-
-    def _rows_and_views(self, sides: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.rows_of(sides)
-        return rows, np.flatnonzero(np.isin(self.view_rows, rows))
-
-    def columns_of(self, bottleneck: str) -> list[tuple[int, int]]:
-        """Return the columns of a bottleneck, as (first, behind the last) pairs."""
-        return [self.slices[part] for part in bottleneck.split("+")]
-
-    def take_impostors(self, rows: np.ndarray, *, bottleneck: str) -> Rows:
-        """Return the bottlenecks of some impostors; arguments as for `take_for_training`."""
-        return Rows([(self.impostors, rows)], self.columns_of(bottleneck))
-
-    def take(
-        self, sides: Sequence[str], *, bottleneck: str, clean: bool = True, views: bool = False
-    ) -> tuple[Rows, np.ndarray]:
-        """Return the bottlenecks of some sides, clean ones first, and their label numbers, int, shape (n,).
-
-        Args:
-            sides: out of `SIDES`.
-            bottleneck: which parts of the bottleneck, joined by `+`.
-            clean: whether to include the pictures themselves.
-            views: whether to include their views.
-        """
-        rows, of_these = self._rows_and_views(sides)
-        clean_rows = rows if clean else rows[:0]
-        of_these = of_these if views else of_these[:0]
-        taken = Rows([(self.bottlenecks, clean_rows), (self.views, of_these)], self.columns_of(bottleneck))
-        return taken, np.concatenate([self.numbers[clean_rows], self.numbers[self.view_rows[of_these]]])
+    def without_fold(self, fold: int, *, holdout: HoldoutSettings) -> "TrainingData":
+        """Return the same samples for one part of a cross-validation: the fold is tested, and nothing else is."""
+        samples = self.samples
+        known = samples.select(*SPLITS, views=False)
+        fold_of = {example.group: int(of) for example, of in zip(known.pictures(), known.folds, strict=True)}
+        split_of = splits_without(fold, known.pictures(), fold_of, holdout)
+        of_known = [split_of.get(example.group, "") for example in samples.pictures()]
+        of_unknown = np.where(samples.folds == fold, "testing", "training")
+        return self.with_splits(np.where(samples.is_unknown, of_unknown, of_known))
 
 
 def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tuple[Dataset, dict[str, str]]:
-    """Add a folder of recordings or pictures of none of the labels to the impostors of a data set.
+    """Add a folder of recordings or pictures of none of the labels to the unknown pictures of a data set.
 
     Args:
         dataset: the pictures.
@@ -132,27 +182,9 @@ def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tup
         InputError: nothing in the folder can be read, or its pictures do not compare with those of the data set.
     """
     folder, failures = unknown_pictures_for(negatives, dataset.recipe, cache_dir=bottleneck_dir / "negatives")
-    impostors, unreadable = read_unknown(folder, bottleneck_dir / PICTURE_CACHE_NAME, recipe=dataset.recipe)
-    return (
-        replace(
-            dataset,
-            unknown=(*dataset.unknown, *impostors),
-            failures=dataset.failures | unreadable,
-        ),
-        failures,
-    )
-
-
-def without_fold(material: TrainingData, fold: int, *, holdout: HoldoutSettings) -> TrainingData:
-    """Return the material of one part of a cross-validation: the fold is tested, and nothing else is."""
-    folds = {example.group: int(of_row) for example, of_row in zip(material.examples, material.folds, strict=True)}
-    sides = sides_without(fold, material.examples, folds, holdout)
-    is_tested = material.impostor_folds == fold
-    return replace(
-        material,
-        rows=_rows_by_side([sides[example.group] for example in material.examples]),
-        impostor_rows=_rows_by_side(np.where(is_tested, "testing", "training")),
-    )
+    unknown, unreadable = read_unknown(folder, bottleneck_dir / PICTURE_CACHE_NAME, recipe=dataset.recipe)
+    unknown_pictures = (*dataset.unknown, *unknown)
+    return replace(dataset, unknown=unknown_pictures, failures=dataset.failures | unreadable), failures
 
 
 def gather_training_data(
@@ -167,67 +199,56 @@ def gather_training_data(
         holdout: what to hold out, and how many views of the rest.
 
     Raises:
-        InputError: a label has too few readable recordings to be on every side.
+        InputError: a label has too few readable recordings to be in every split.
     """
-    previous_path = bottleneck_dir / "splits" / f"{split_name(dataset, holdout)}.json"
-    sides = split_as_before(dataset.examples, holdout, previous_path)  # before the long work, if it must fail
-    folds = folds_as_before([*dataset.examples, *dataset.unknown], holdout, previous_path)
-    for fold in range(holdout.folds):
-        sides_without(fold, dataset.examples, folds, holdout)
-
-    def read_fitted(example: Example) -> np.ndarray:
-        return fit_pictures([read_picture(example.path)], height=backbone.height, width=backbone.width)[0]
-
+    path = split_path(dataset, holdout, bottleneck_dir)
+    plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous_path=path)
+    check_folds(plan, dataset.examples, holdout)  # before the long work, if it must fail
     cache = BottleneckCache(bottleneck_dir, backbone)
-    bottlenecks, unreadable = cache.compute(
-        [example.sha256 for example in dataset.examples], dataset.examples, read_fitted
-    )
-    good = [row for row in range(len(dataset.examples)) if row not in unreadable]
-    examples = tuple(dataset.examples[row] for row in good)
-    _check_no_label_lost(dataset.labels, examples)
-    impostors, refused = cache.compute([example.sha256 for example in dataset.unknown], dataset.unknown, read_fitted)
-    told_apart = [row for row in range(len(dataset.unknown)) if row not in refused]
-    impostor_examples = tuple(dataset.unknown[row] for row in told_apart)
-    sides = split_as_before(examples, holdout, previous_path)
-    impostor_sides = split_unknown(impostor_examples, sides, holdout, previous_path)
-    folds = folds_as_before([*examples, *impostor_examples], holdout, previous_path)
-    write_json(previous_path, {"sides": sides, "impostors": impostor_sides, "folds": folds})
-    side_of_row = np.array([sides[example.group] for example in examples])
-    fold_of_row = np.array([folds[example.group] for example in examples])
-    views, view_rows, view_numbers = _gather_views(
-        examples, side_of_row, fold_of_row, dataset.recipe, cache, backbone, holdout
+    known = _Pictures.read(dataset.examples, backbone, cache)
+    _check_no_label_lost(dataset.labels, known.examples)
+    unknown = _Pictures.read(dataset.unknown, backbone, cache)
+    plan = plan_holdout(known.examples, unknown.examples, holdout, previous_path=path)
+    plan.save(path)
+    examples = (*known.examples, *unknown.examples)
+    pictures = Samples.of_pictures(
+        examples,
+        labels=dataset.labels,
+        splits=[plan.known[one.group] for one in known.examples]
+        + [plan.unknown[one.group] for one in unknown.examples],
+        folds=[plan.folds[example.group] for example in examples],
+        table=Rows(known.bottlenecks, unknown.bottlenecks),
+        slices=dict(backbone.slices),
     )
     return TrainingData(
         labels=dataset.labels,
         recipe=dataset.recipe,
-        examples=examples,
-        numbers=np.array([dataset.labels.index(example.label) for example in examples]),
-        bottlenecks=kept_rows(bottlenecks, good),
-        rows=_rows_by_side(side_of_row),
-        views=views,
-        view_rows=view_rows,
-        view_numbers=view_numbers,
-        folds=fold_of_row,
-        impostors=kept_rows(impostors, told_apart),
-        impostor_examples=impostor_examples,
-        impostor_rows=_rows_by_side([impostor_sides[example.group] for example in impostor_examples]),
-        impostor_folds=np.array([folds[example.group] for example in impostor_examples], int),
-        slices=backbone.slices,
-        failures=dataset.failures | {str(dataset.examples[row].path): reason for row, reason in unreadable.items()},
+        samples=_add_views(pictures, dataset.recipe, backbone, cache, holdout),
+        failures=dataset.failures | known.failures,
     )
 
 
-def _gather_views(
-    examples: Sequence[Example],
-    side_of_row: np.ndarray,
-    fold_of_row: np.ndarray,
-    recipe: Recipe | None,
-    cache: BottleneckCache,
-    backbone: Backbone,
-    holdout: HoldoutSettings,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows = np.flatnonzero(side_of_row != "testing")
-    views = planned_views(examples, rows, recipe=recipe, folds=fold_of_row, holdout=holdout)
+@dataclass(frozen=True, eq=False)
+class _Pictures:
+    """Pictures that could be read, their bottlenecks, and the reason by path of each that could not."""
+
+    examples: tuple[Example, ...]
+    bottlenecks: np.ndarray
+    failures: dict[str, str]
+
+    @classmethod
+    def read(cls, examples: Sequence[Example], backbone: Backbone, cache: BottleneckCache) -> "_Pictures":
+        fitted = partial(_fitted_picture, height=backbone.height, width=backbone.width)
+        bottlenecks, unreadable = cache.compute([example.sha256 for example in examples], examples, fitted)
+        good = [row for row in range(len(examples)) if row not in unreadable]
+        failures = {str(examples[row].path): reason for row, reason in unreadable.items()}
+        return cls(tuple(examples[row] for row in good), kept_rows(bottlenecks, good), failures)
+
+
+def _add_views(
+    pictures: Samples, recipe: Recipe | None, backbone: Backbone, cache: BottleneckCache, holdout: HoldoutSettings
+) -> Samples:
+    views = planned_views(pictures.select("training", "validation"), recipe=recipe, holdout=holdout)
     with process_pool(os.cpu_count() or 1) as pool:
         bottlenecks, failures = cache.compute(
             [view.key for _, view in views],
@@ -235,41 +256,37 @@ def _gather_views(
             partial(_fitted_view, height=backbone.height, width=backbone.width),
             executor=pool,
         )
-    good = [number for number in range(len(views)) if number not in failures]
-    view_rows = np.array([views[number][0] for number in good], int)
-    view_numbers = np.array([views[number][1].number for number in good], int)
-    return kept_rows(bottlenecks, good), view_rows, view_numbers
+    good = [row for row in range(len(views)) if row not in failures]
+    example_ids = np.array([views[row][0] for row in good], int)
+    numbers = np.array([views[row][1].number + 1 for row in good], int)
+    return pictures.with_views(example_ids, numbers, kept_rows(bottlenecks, good))
 
 
-def planned_views(
-    examples: Sequence[Example],
-    rows: np.ndarray,
-    *,
-    recipe: Recipe | None,
-    folds: np.ndarray,
-    holdout: HoldoutSettings,
-) -> list[tuple[int, View]]:
-    """Return the views of some examples, each with its example's row; none of ordinary pictures, or without their wav.
+def planned_views(pictures: Samples, *, recipe: Recipe | None, holdout: HoldoutSettings) -> list[tuple[int, View]]:
+    """Return the augmented views of pictures, each with the id of its example; none without a recipe or without wavs.
+
+    A view may mix chunks, and what is tested must not be among them: those that are mixed are of the same fold.
 
     Args:
-        examples: pictures.
-        rows: int, of those that views are made of.
-        recipe: what drew the pictures.
-        folds: int, the fold of each example: a view mixes chunks, and what is tested must not be among them.
+        pictures: as they are.
+        recipe: what drew them, or None for ordinary pictures.
         holdout: how many views, and their seed.
     """
     if recipe is None or not holdout.views:
         return []
     views: list[tuple[int, View]] = []
-    heard = [int(row) for row in rows if _wav(examples[int(row)]).exists()]
+    of_sound = pictures.take(np.array([_wav(example).exists() for example in pictures.pictures()], bool))
     for fold in range(max(1, holdout.folds)):
-        of_fold = [row for row in heard if folds[row] == fold]
+        of_fold = of_sound.take(of_sound.folds == fold)
         chunks = [
-            ChunkFile(_wav(example), example.seconds, example.sha256, example.label)
-            for example in (examples[row] for row in of_fold)
+            ChunkFile(_wav(example), example.seconds, example.sha256, example.label) for example in of_fold.pictures()
         ]
         planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
-        views += [(row, view) for row, of_row in zip(of_fold, planned, strict=True) for view in of_row]
+        views += [
+            (int(example_id), view)
+            for example_id, of_example in zip(of_fold.example_ids, planned, strict=True)
+            for view in of_example
+        ]
     return views
 
 
@@ -277,12 +294,16 @@ def _wav(example: Example) -> Path:
     return example.path.with_suffix(".wav")
 
 
+def _fitted_picture(example: Example, *, height: int, width: int) -> np.ndarray:
+    return fit_pictures([read_picture(example.path)], height=height, width=width)[0]
+
+
 def _fitted_view(view: View, *, height: int, width: int) -> np.ndarray:
     return fit_pictures([draw_view(view)], height=height, width=width)[0]
 
 
-def _rows_by_side(sides: Sequence[str] | np.ndarray) -> dict[str, np.ndarray]:
-    return {side: np.flatnonzero(np.asarray(sides, str) == side) for side in SPLITS}
+def _ids(names: Sequence[str]) -> np.ndarray:
+    return np.unique(names, return_inverse=True)[1]
 
 
 def _check_no_label_lost(labels: Sequence[str], examples: Sequence[Example]) -> None:

@@ -16,7 +16,7 @@ import scipy.fft
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
 from audionet.models.head import Head
-from audionet.training.head_trainers import moments
+from audionet.training.head_trainers import mean_and_deviation
 from audionet.training.training_data import TrainingData
 
 SPEAKER_ENCODER = "Resemblyzer"
@@ -123,10 +123,11 @@ def train_regression(training_data: TrainingData, *, bottleneck: str, standardis
     """
     from sklearn.linear_model import LogisticRegression  # a second, which only this takes
 
-    rows, label_ids = training_data.take(("training", "validation"), bottleneck=bottleneck, views=True)
-    mean, scale = moments(rows) if standardised else (np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
+    samples = training_data.select("training", "validation")
+    rows = samples.bottlenecks(bottleneck)
+    mean, scale = mean_and_deviation(rows) if standardised else (np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
     model = LogisticRegression(max_iter=5000)
-    model.fit((rows[:].astype(np.float32) - mean) / scale, label_ids)
+    model.fit((rows[:].astype(np.float32) - mean) / scale, samples.label_ids)
     weights, biases = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two labels: scikit-learn keeps the second's alone
         weights, biases = np.hstack([0 * weights, weights]), np.array([0, biases[0]])

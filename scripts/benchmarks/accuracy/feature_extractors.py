@@ -11,13 +11,12 @@ import numpy as np
 from audionet.console import log
 from audionet.data.augmentation import ChunkFile, plan_views
 from audionet.data.dataset import Example
-from audionet.data.splits import SPLITS
 from audionet.data.splits import split as assign_splits
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
-from audionet.models.bottleneck_cache import BottleneckCache, bottlenecks_of
+from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
 from audionet.training.settings import HoldoutSettings
-from audionet.training.training_data import TrainingData, gather_training_data
+from audionet.training.training_data import Samples, TrainingData, gather_training_data
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Resemblyzer, missing_encoder
 from benchmarks.accuracy.test_conditions import ChunkVariant, apply_condition, as_picture, as_sound
 from benchmarks.recording_holdout import TrainTestSplit
@@ -96,33 +95,28 @@ class SoundFeatureExtractor(FeatureExtractor):
     def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
         """Return the same chunks and views in the same splits as `gather_training_data` would."""
         dataset, recipe = split.dataset, split.recipe
-        sides = assign_splits(
+        split_of = assign_splits(
             dataset.examples,
             testing_percentage=holdout.testing_percentage,
             validation_percentage=holdout.validation_percentage,
             seed=holdout.random_seed,
         )
-        side_of_row = np.array([sides[example.group] for example in dataset.examples])
         chunks = chunk_files(dataset.examples)
         planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
-        return TrainingData(
+        pictures = Samples.of_pictures(
+            dataset.examples,
             labels=dataset.labels,
-            recipe=recipe,
-            examples=dataset.examples,
-            numbers=np.array([dataset.labels.index(example.label) for example in dataset.examples]),
-            bottlenecks=self.vectors(apply_condition(chunks, "clean", seed=0, recipe=recipe)),
-            rows={side: np.flatnonzero(side_of_row == side) for side in SPLITS},
-            views=self.vectors([view for views in planned for view in views]),
-            view_rows=np.repeat(np.arange(len(chunks)), holdout.views),
-            view_numbers=np.tile(np.arange(holdout.views), len(chunks)),
-            folds=np.zeros(len(dataset.examples), int),
-            impostors=np.empty((0, self.model.dimension), np.float16),
-            impostor_examples=(),
-            impostor_rows={side: np.empty(0, int) for side in SPLITS},
-            impostor_folds=np.empty(0, int),
-            slices=self.slices,
-            failures={},
+            splits=[split_of[example.group] for example in dataset.examples],
+            folds=[0] * len(chunks),
+            table=Rows(self.vectors(apply_condition(chunks, "clean", seed=0, recipe=recipe))),
+            slices=dict(self.slices),
         )
+        samples = pictures.with_views(
+            np.repeat(np.arange(len(chunks)), holdout.views),
+            np.tile(np.arange(holdout.views) + 1, len(chunks)),
+            self.vectors([view for views in planned for view in views]),
+        )
+        return TrainingData(labels=dataset.labels, recipe=recipe, samples=samples, failures={})
 
 
 def chunk_files(examples: Sequence[Example]) -> list[ChunkFile]:

@@ -47,8 +47,7 @@ class System:
         start = time.perf_counter()
         head, choice = self.train_head(training_data)
         seconds = time.perf_counter() - start
-        samples = len(training_data.examples) + len(training_data.view_rows)
-        return TrainedSystem(self, split, head, choice, samples=samples, head_seconds=seconds)
+        return TrainedSystem(self, split, head, choice, samples=len(training_data.samples), head_seconds=seconds)
 
     def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
         """Return a head, and how it was chosen, as JSON: its `trainer`, the `bottleneck` that it takes, and more."""
@@ -75,7 +74,7 @@ class TrainedSystem:
         extractor = self.system.extractor
         vectors = extractor.vectors(apply_condition(chunks, condition, seed=seed, recipe=self.split.recipe))
         columns = [extractor.slices[part] for part in self.choice["bottleneck"].split("+")]
-        return self.head.logits(Rows([(vectors, np.arange(len(vectors)))], columns))
+        return self.head.logits(Rows(vectors).take_columns(columns))
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,9 @@ class NetworkSystem(System):
 
     def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
         """Choose the bottleneck and train a head."""
-        choice = select_model(training_data, candidates=self.candidates, settings=self.settings)
-        attempts = [asdict(attempt) for attempt in choice.attempts]
-        return choice.head, {**asdict(choice.best), "attempts": attempts}
+        selected = select_model(training_data, bottlenecks=self.candidates, settings=self.settings)
+        attempts = [asdict(attempt) for attempt in selected.candidates]
+        return selected.head, {**asdict(selected.best), "attempts": attempts}
 
     def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
         """Return the network, cut off behind the bottleneck."""
@@ -113,7 +112,7 @@ class RegressionSystem(System):
 
     def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
         """Train the regression."""
-        (bottleneck,) = training_data.slices
+        (bottleneck,) = training_data.samples.slices
         head = train_regression(training_data, bottleneck=bottleneck, standardised=self.standardised)
         return head, {"trainer": "regression", "bottleneck": bottleneck}
 
@@ -169,10 +168,5 @@ def _networks(name: str, bottleneck_dir: Path, pool: Executor, views: int) -> li
 
 def with_views(training_data: TrainingData, count: int) -> TrainingData:
     """Keep the first views of each picture."""
-    kept = training_data.view_numbers < count
-    return replace(
-        training_data,
-        views=training_data.views[kept],
-        view_rows=training_data.view_rows[kept],
-        view_numbers=training_data.view_numbers[kept],
-    )
+    samples = training_data.samples
+    return replace(training_data, samples=samples.take(samples.views <= count))

@@ -12,7 +12,6 @@ from audionet.data.dataset import read_dataset
 from audionet.features.image_io import fit_pictures, is_picture, read_picture
 from audionet.files import walk_files
 from audionet.models.backbones.backbone import load_backbone
-from audionet.models.bottleneck_cache import Rows
 from audionet.parallel import PACKAGE_PARENT
 from audionet.training.head_trainers import TRAINERS, TrainingSet
 from audionet.training.settings import HeadSettings, HoldoutSettings
@@ -66,9 +65,8 @@ def train(image_dir: str, bottleneck_dir: str, dimension: int, trainer: str, ste
     training_data = _cached_training_data(image_dir, bottleneck_dir, dimension)
     if trainer == "softmax":
         import keras  # noqa: F401 (a start-up, which the trainer would count otherwise)
-    table = Rows([(training_data.bottlenecks, np.arange(len(training_data.numbers)))])
     settings = HeadSettings(how_many_training_steps=steps, train_batch_size=batch_size)
-    examples = TrainingSet(table, training_data.numbers, len(training_data.labels))
+    examples = TrainingSet(training_data.samples.table, training_data.samples.label_ids, len(training_data.labels))
     start = time.perf_counter()
     TRAINERS[trainer](examples, settings)
     return time.perf_counter() - start

@@ -21,12 +21,12 @@ def test_cepstra_differ_by_pitch_and_only_the_first_by_loudness():
 
 @pytest.mark.parametrize("labels", [2, 3])
 def test_a_regression_classifies_what_can_be_separated(gathered, labels):
-    rows = {side: rows[gathered.numbers[rows] < labels] for side, rows in gathered.rows.items()}
-    training_data = replace(gathered, rows=rows, labels=gathered.labels[:labels])
+    samples = gathered.samples.take(gathered.samples.label_ids < labels)
+    training_data = replace(gathered, samples=samples, labels=gathered.labels[:labels])
     head = train_regression(training_data, bottleneck="rows", standardised=True)
-    bottlenecks, numbers = training_data.take(("testing",), bottleneck="rows")
+    tested = training_data.select("testing")
     assert head.biases.shape == (labels,)
-    assert (head.logits(bottlenecks).argmax(axis=1) == numbers).all()
+    assert (head.logits(tested.bottlenecks("rows")).argmax(axis=1) == tested.label_ids).all()
 
 
 def test_without_the_speaker_encoder_a_sentence_says_how_to_install_it(monkeypatch):

@@ -30,9 +30,8 @@ def test_pictures_and_sounds_are_split_alike(dataset, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         of_pictures = PictureFeatureExtractor(FakeBackbone(), tmp_path, pool).gather(split, holdout)
         of_sounds = SoundFeatureExtractor(Cepstra(RECIPE), tmp_path, pool).gather(split, holdout)
-    for name in ("numbers", "view_rows", "view_numbers"):
-        assert np.array_equal(getattr(of_pictures, name), getattr(of_sounds, name))
-    assert all(np.array_equal(of_pictures.rows[side], of_sounds.rows[side]) for side in of_pictures.rows)
+    for name in ("label_ids", "example_ids", "views", "splits"):
+        assert np.array_equal(getattr(of_pictures.samples, name), getattr(of_sounds.samples, name))
 
 
 def test_a_second_run_computes_nothing_again(dataset, tmp_path):

@@ -1,0 +1,200 @@
+"""The final evaluation: how good a classifier is on recordings that training never saw.
+
+They are held out once and for all; or each in turn, by a cross-validation, after which the classifier is trained on
+all; or they are in a folder of their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audionet.audio.fingerprints import Fingerprint, SharedSound, shared_across
+from audionet.console import progress_bar
+from audionet.data.dataset import levels_of
+from audionet.data.splits import SPLITS
+from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.evaluate_folder import evaluate_scored
+from audionet.evaluation.leakage import LeakAudit
+from audionet.evaluation.metrics import rows_by_group
+from audionet.evaluation.scoring import score_sources
+from audionet.evaluation.test_set import Source, find_test_sources
+from audionet.files import printable
+from audionet.models.classifier import Classifier
+from audionet.training.model_selection import SelectedModel
+from audionet.training.settings import HoldoutSettings
+from audionet.training.trainer import TrainedModel, Trainer
+from audionet.training.training_data import Samples, TrainingData
+
+
+@dataclass(frozen=True)
+class FinalEvaluation:
+    """What a classifier was tested on, and how it did.
+
+    Attributes:
+        on: a few words, such as `recordings that training never saw`.
+        evaluation: as `evaluation.evaluate` gives it; empty if nothing was tested.
+        sources: the recordings.
+        claimed_accuracy: of a careless split.
+        shared: sound that is in two splits.
+        compared: how many recordings were searched for it.
+    """
+
+    on: str
+    evaluation: dict[str, Any]
+    sources: tuple[Source, ...]
+    claimed_accuracy: float | None
+    shared: tuple[SharedSound, ...]
+    compared: int
+
+    def leak_audit(self) -> LeakAudit:
+        """Return the audit of the split."""
+        chunk = self.evaluation.get("chunk", {})
+        return LeakAudit(
+            honest_accuracy=chunk.get("accuracy"),
+            claimed_accuracy=self.claimed_accuracy,
+            chunks=chunk.get("n", 0),
+            shared=self.shared,
+            compared=self.compared,
+        )
+
+
+def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> FinalEvaluation:
+    """Evaluate a model on the testing split.
+
+    Args:
+        model: network and head.
+        fingerprints: by recording, of all that there is sound of.
+    """
+    data = model.data
+    scored = score_held_out(model.selected, data)
+    return FinalEvaluation(
+        on="recordings that training never saw",
+        evaluation=evaluate(scored, data.labels) if scored else {},
+        sources=_sources_of(data.select("testing", views=False)) + _sources_of(data.select("testing", unknown=True)),
+        claimed_accuracy=model.selected.claimed_accuracy,
+        shared=_shared_between(split_of_recordings(data), fingerprints),
+        compared=len(fingerprints),
+    )
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Every recording, scored by a head that was chosen and trained without its fold.
+
+    Attributes:
+        scored: the recordings, those of none of the labels included.
+        claimed_accuracy: the share of chunks that splits by chance would have claimed to be right.
+    """
+
+    scored: list[ScoredRecording]
+    claimed_accuracy: float | None
+
+
+def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> CrossValidation:
+    """Hold each fold out in turn, and choose and train anew without it.
+
+    Args:
+        trainer: with data that was gathered for these folds.
+        holdout: how many folds, and what of the rest is for validation.
+    """
+    scored: list[ScoredRecording] = []
+    claims, chunks = [], []
+    with progress_bar(total=holdout.folds, description="Testing", unit="folds") as bar:
+        for fold in range(holdout.folds):
+            model = trainer.train(trainer.data.without_fold(fold, holdout=holdout))
+            scored += score_held_out(model.selected, model.data)
+            claims.append(model.selected.claimed_accuracy)
+            chunks.append(len(model.data.select("testing", views=False)))
+            bar.update()
+    claimed = None if None in claims else float(np.average(np.array(claims, float), weights=chunks))
+    return CrossValidation(scored, claimed)
+
+
+def evaluate_folds(
+    trainer: Trainer, fingerprints: Mapping[str, Fingerprint], *, holdout: HoldoutSettings
+) -> FinalEvaluation:
+    """Evaluate a way to train by a cross-validation; arguments as for `cross_validate` and `evaluate_held_out`."""
+    data = trainer.data
+    found = cross_validate(trainer, holdout=holdout)
+    pictures = data.select(*SPLITS, views=False)
+    fold_of = {
+        example.recording: f"fold {fold + 1}" for example, fold in zip(pictures.pictures(), pictures.folds, strict=True)
+    }
+    return FinalEvaluation(
+        on=f"recordings that training never saw, each in one of {holdout.folds} folds",
+        evaluation=evaluate(found.scored, data.labels),
+        sources=_sources_of(pictures) + _sources_of(data.select(*SPLITS, unknown=True)),
+        claimed_accuracy=found.claimed_accuracy,
+        shared=_shared_between(fold_of, fingerprints),
+        compared=len(fingerprints),
+    )
+
+
+def evaluate_test_dir(test_dir: Path, classifier: Classifier, *, claimed_accuracy: float | None) -> FinalEvaluation:
+    """Evaluate a classifier on a folder of other recordings or pictures.
+
+    Raises:
+        InputError: nothing in the folder can be scored.
+    """
+    sources = find_test_sources(test_dir)
+    scored = score_sources(classifier, sources)
+    return FinalEvaluation(
+        on=f"the recordings in {printable(test_dir)}",
+        evaluation=evaluate_scored(classifier, scored),
+        sources=tuple(sources),
+        claimed_accuracy=claimed_accuracy,
+        shared=scored.shared,
+        compared=len(scored.notes),
+    )
+
+
+def split_of_recordings(data: TrainingData) -> dict[str, str]:
+    """Return the split of each recording of the labels, those for training first, those for testing last."""
+    return {example.recording: split for split in SPLITS for example in data.select(split, views=False).pictures()}
+
+
+def _shared_between(place_of: Mapping[str, str], fingerprints: Mapping[str, Fingerprint]) -> tuple[SharedSound, ...]:
+    """Find sound that is in two splits or folds, by the split or the fold of each recording."""
+    places: dict[str, dict[str, Fingerprint]] = {place: {} for place in sorted(set(place_of.values()))}
+    for recording, fingerprint in fingerprints.items():
+        places[place_of[recording]][recording] = fingerprint
+    return shared_across(places)
+
+
+def score_held_out(selected: SelectedModel, data: TrainingData) -> list[ScoredRecording]:
+    """Score the recordings of the testing split, those of none of the labels included."""
+    known, unknown = data.select("testing", views=False), data.select("testing", unknown=True)
+    return [*_score_recordings(selected, known), *_score_recordings(selected, unknown)]
+
+
+def _score_recordings(selected: SelectedModel, samples: Samples) -> list[ScoredRecording]:
+    logits = selected.head.logits(samples.bottlenecks(selected.best.bottleneck))
+    examples = samples.pictures()
+    return [
+        ScoredRecording(
+            recording=recording,
+            label=examples[rows[0]].label,
+            logits=logits[rows],
+            offsets_seconds=tuple(examples[row].offset_seconds for row in rows),
+            open_set=selected.open_set,
+            levels_dbfs=levels_of([examples[row] for row in rows]),
+        )
+        for recording, rows in rows_by_group([example.recording for example in examples]).items()
+    ]
+
+
+def _sources_of(samples: Samples) -> tuple[Source, ...]:
+    """Return recordings, each with its pictures."""
+    examples = samples.pictures()
+    return tuple(
+        Source(
+            recording=recording,
+            label=examples[rows[0]].label,
+            paths=tuple(examples[row].path for row in rows),
+            offsets_seconds=tuple(examples[row].offset_seconds for row in rows),
+        )
+        for recording, rows in rows_by_group([example.recording for example in examples]).items()
+    )
