@@ -1,7 +1,9 @@
-import pytest
-from conftest import needs_sox
+import os
 
-from audionet.audio.sox_ffmpeg import changes_time, check_effects
+import pytest
+from conftest import needs_sox, run_python, tone, write_sound
+
+from audionet.audio.sox_ffmpeg import DecoderError, changes_time, check_effects, sox_rate_hz
 from audionet.errors import InputError
 
 
@@ -26,3 +28,30 @@ def test_effects_without_sox_say_how_to_install_it(without_sox):
 @pytest.mark.parametrize(("effects", "moves"), [("", False), ("norm -3", False), ("norm -3 silence 1 0.1 1%", True)])
 def test_effects_that_move_sounds_are_known(effects, moves):
     assert changes_time(effects) is moves
+
+
+@needs_sox
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100])
+def test_sox_tells_the_sample_rate_of_a_file(tmp_path, rate_hz):
+    assert sox_rate_hz(write_sound(tmp_path / "a*[1].mp3", tone(440, rate_hz=rate_hz), rate_hz)) == rate_hz
+
+
+@needs_sox
+@pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "no such.mp3"])
+def test_sox_tells_why_it_does_not_know_the_rate_and_nothing_else(tmp_path, capfd, name):
+    (tmp_path / "a.mp3").write_text("no sound")
+    (tmp_path / "a.m4a").write_text("no sound")
+    with pytest.raises(DecoderError, match=r"^SoX: \S"):
+        sox_rate_hz(tmp_path / name)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_the_program_its_package_is_not_imported(tmp_path):
+    clip = write_sound(tmp_path / "a.mp3", tone(440))
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom audionet.audio.chunks import read_chunks\n"
+        f"assert list(read_chunks(Path({str(clip)!r}), sample_rate_hz=16_000, chunk_seconds=1.0))\n"
+        "assert 'sox' not in sys.modules\n"
+    )
+    done = run_python("-c", program, env=os.environ | {"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

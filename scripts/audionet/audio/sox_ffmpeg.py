@@ -1,6 +1,7 @@
 """The programs SoX and FFmpeg: how they are called, and what they say when they fail."""
 
 import functools
+import logging
 import shlex
 import shutil
 import signal
@@ -9,10 +10,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 import numpy as np
-import soundfile
 
 from audionet.errors import InputError
 from audionet.files import printable
@@ -48,13 +49,14 @@ def check_effects(effects: str) -> None:
             "--sox_effects needs the sox program, which is not installed. Install it (Debian: apt-get install sox "
             "libsox-fmt-mp3; macOS: brew install sox), or leave the option away."
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        noise = Path(scratch) / "noise.wav"
-        soundfile.write(noise, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, subtype="PCM_16")
-        try:
-            run_program("SoX", [*sox_command(noise), "-n", *shlex.split(effects)])
-        except DecoderError as error:
-            raise InputError(f"--sox_effects: SoX does not accept {effects!r}: {error}") from error
+    sox = _pysox()
+    noise = np.random.default_rng(0).normal(0, 3_000, 16_000).astype(np.int16)
+    chain = sox.Transformer().set_globals(verbosity=1)
+    try:
+        chain.build(input_array=noise, sample_rate_in=16_000, output_filepath="-n", extra_args=shlex.split(effects))
+    except sox.SoxError as error:
+        reason = str(error).partition("Stderr: ")[2]
+        raise InputError(f"--sox_effects: SoX does not accept {effects!r}: SoX: {last_line(reason)}") from error
 
 
 def changes_time(effects: str) -> bool:
@@ -89,11 +91,26 @@ def sox_command(source: Path) -> list[str]:
 
 
 def sox_rate_hz(source: Path) -> int:
-    """Return how many samples a second a recording has, according to SoX."""
-    answer = run_program("SoX", ["sox", "--i", "-r", str(source)])
-    if not answer.strip().isdigit():
-        raise program_error("SoX", b"")
-    return int(answer)
+    """Return how many samples a second a recording has, according to SoX.
+
+    Raises:
+        DecoderError: SoX does not read it.
+    """
+    sox = _pysox()
+    try:
+        return int(sox.file_info.sample_rate(source))
+    except (sox.SoxiError, OSError, ValueError) as error:
+        cause = error.__context__  # which has what SoX said
+        said = cause.stderr if isinstance(cause, subprocess.CalledProcessError) else str(error).encode()
+        raise program_error("SoX", said) from error
+
+
+@functools.cache
+def _pysox() -> ModuleType:
+    import sox  # which runs the program twice, and would tell of its absence
+
+    logging.getLogger("sox").setLevel(logging.ERROR)  # it warns of suffixes that it does not know
+    return sox
 
 
 def run_program(name: str, command: Sequence[str]) -> bytes:
