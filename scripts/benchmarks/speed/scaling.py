@@ -30,7 +30,7 @@ def fitted(sizes: Sequence[float], costs: Sequence[float]) -> dict[str, float]:
     return {"exponent": exponent(sizes, costs), "last_exponent": exponent(sizes[-2:], costs[-2:])}
 
 
-def draw_pieces(workload: Workload, share: int) -> Competitor:
+def _draw_pieces(workload: Workload, share: int) -> Competitor:
     """Draw mp3s of half a minute, or of the user's."""
     if workload.audio_dir:
         whole = workload.long_recordings
@@ -41,56 +41,58 @@ def draw_pieces(workload: Workload, share: int) -> Competitor:
     return steps.draw(workload, source, workload.seconds_of(source))
 
 
-def draw_short(workload: Workload, share: int) -> Competitor:
-    """Draw wavs of one second."""
+def _draw_short(workload: Workload, share: int) -> Competitor:
     source = _share(workload, workload.short_recordings, share)
     return steps.draw(workload, source, sum(workload.drawn(source)[1].recordings.values()))
 
 
-def draw_nothing(workload: Workload, share: int) -> Competitor:
-    """Draw wavs of one second that are drawn already."""
+def _draw_nothing(workload: Workload, share: int) -> Competitor:
     return steps.draw_again(workload, _share(workload, workload.short_recordings, share))
 
 
-def compute_bottlenecks(workload: Workload, share: int) -> Competitor:
-    """Compute bottlenecks of the default network."""
+def _compute_bottlenecks(workload: Workload, share: int) -> Competitor:
     source = workload.part(workload.pictures, _divided(workload.sizes.pictures, share))
     return steps.compute_bottlenecks(workload, source, "efficientnet_lite0", None)
 
 
-def read_bottlenecks(workload: Workload, share: int) -> Competitor:
-    """Read bottlenecks from the cache."""
+def _read_bottlenecks(workload: Workload, share: int) -> Competitor:
     return steps.read_bottlenecks(workload, _divided(workload.sizes.cached_pictures, share))
 
 
-def train(workload: Workload, share: int, trainer: str) -> Competitor:
+def _train(workload: Workload, share: int, trainer: str) -> Competitor:
     """Train on cached bottlenecks, counted in pictures; for softmax, the steps stay as many."""
     count = _divided(workload.sizes.cached_pictures, share)
     return replace(steps.train(workload, count, trainer), units=count)
 
 
-def label_pictures(workload: Workload, share: int) -> Competitor:
-    """Label pictures in one load."""
+def _label_pictures(workload: Workload, share: int) -> Competitor:
     count = _divided(workload.sizes.labelled_pictures, share)
     return steps.label(workload, workload.part(workload.pictures, count), count)
 
 
-def label_sound(workload: Workload, share: int) -> Competitor:
-    """Label one long mp3."""
+def _label_sound(workload: Workload, share: int) -> Competitor:
     seconds = 60 * workload.sizes.labelled_minutes / share
     return steps.label(workload, workload.recordings("hour", 1, seconds=seconds, suffix=".mp3"), seconds)
 
 
+def _share(workload: Workload, source: Path, share: int) -> Path:
+    return workload.part(source, max(1, workload.count(source) // share))
+
+
+def _divided(size: int, share: int) -> int:
+    return max(4, size // share)  # a picture of each label
+
+
 SCALED_STEPS: Mapping[str, tuple[str, Callable[[Workload, int], Competitor]]] = {
-    "draw mp3s": ("seconds of sound", draw_pieces),
-    "draw wavs of 1 s": ("recordings", draw_short),
-    "draw with nothing to do": ("recordings", draw_nothing),
-    "bottlenecks EfficientNet-Lite0, default tap": ("pictures", compute_bottlenecks),
-    "bottlenecks from a warm cache": ("pictures", read_bottlenecks),
-    "train softmax": ("pictures", partial(train, trainer="softmax")),
-    "train lda": ("pictures", partial(train, trainer="lda")),
-    "label pictures": ("pictures", label_pictures),
-    "label one long mp3": ("seconds of sound", label_sound),
+    "draw mp3s": ("seconds of sound", _draw_pieces),
+    "draw wavs of 1 s": ("recordings", _draw_short),
+    "draw with nothing to do": ("recordings", _draw_nothing),
+    "bottlenecks EfficientNet-Lite0, default tap": ("pictures", _compute_bottlenecks),
+    "bottlenecks from a warm cache": ("pictures", _read_bottlenecks),
+    "train softmax": ("pictures", partial(_train, trainer="softmax")),
+    "train lda": ("pictures", partial(_train, trainer="lda")),
+    "label pictures": ("pictures", _label_pictures),
+    "label one long mp3": ("seconds of sound", _label_sound),
 }
 """By name: what is counted, and what is run at a share of the full size."""
 
@@ -116,11 +118,3 @@ def measure_scaling(name: str, workload: Workload, *, rounds: int) -> dict[str, 
         "time": fitted(sizes, seconds),
         "memory": fitted(sizes, peak_bytes),
     }
-
-
-def _share(workload: Workload, source: Path, share: int) -> Path:
-    return workload.part(source, max(1, workload.count(source) // share))
-
-
-def _divided(size: int, share: int) -> int:
-    return max(4, size // share)  # a picture of each label
