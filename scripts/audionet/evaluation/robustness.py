@@ -37,10 +37,6 @@ class ConditionContext:
     others: Sequence[np.ndarray] = ()
 
 
-Alter = Callable[[np.ndarray, ConditionContext], np.ndarray]
-"""Takes a clip, gives the altered clip, which may be of another length."""
-
-
 @dataclass(frozen=True)
 class Condition:
     """One column of the sweep.
@@ -103,6 +99,10 @@ EFFECTS: Mapping[str, Callable[[np.ndarray, float, ConditionContext], np.ndarray
     ),
     "speed": lambda clip, factor, at: effects.change_speed(clip, factor=factor),
     "tempo": lambda clip, factor, at: effects.change_tempo(clip, sample_rate_hz=at.sample_rate_hz, factor=factor),
+    "reflection": lambda clip, gain_db, at: effects.reflect(
+        clip, sample_rate_hz=at.sample_rate_hz, delay_seconds=at.rng.uniform(0.0005, 0.005), gain_db=gain_db
+    ),
+    "quantization": lambda clip, levels, at: effects.quantize(clip, levels=round(levels)),
     "short clips": lambda clip, _, at: effects.as_float32(clip),
 }
 """What is done by family, given a clip, the strength and the context."""

@@ -91,7 +91,7 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
         "trials": [split.name for split in splits],
         "recordings": len({example.recording for split in splits for example in split.tested}),
         "chunks": sum(len(split.tested) for split in splits),
-        "conditions": list(conditions),
+        "conditions": conditions,
         "peer_conditions": [name for name in SUMMED_CONDITIONS if name in conditions],
         "skipped": skipped,
         "peer": SPEAKER_ENCODER,

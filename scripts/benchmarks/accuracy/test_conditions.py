@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audionet.audio import effects
 from audionet.audio.chunks import filled
-from audionet.audio.codecs import missing_codecs, through_codec
+from audionet.audio.codecs import missing_codecs
 from audionet.data.augmentation import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
-from audionet.evaluation.robustness import Alter, ConditionContext
+from audionet.evaluation.robustness import Condition, ConditionContext
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import fit_pictures
 from audionet.features.recipes import Recipe
@@ -24,64 +23,35 @@ VERSION = 1  # goes up by one when a condition comes out otherwise
 BABBLE = "babble 15 dB"
 
 
-def _codec(name: str) -> Alter:
-    return lambda sound, at: through_codec(sound, sample_rate_hz=at.sample_rate_hz, codec=name)
-
-
-def _noise(snr_db: float, color: effects.Color = "white") -> Alter:
-    return lambda sound, at: effects.add_noise(sound, snr_db=snr_db, rng=at.rng, color=color)
-
-
-def _equalizer(depth_db: float) -> Alter:
-    return lambda sound, at: effects.equalize(sound, sample_rate_hz=at.sample_rate_hz, depth_db=depth_db, rng=at.rng)
-
-
-def _room(rt60_seconds: float) -> Alter:
-    return lambda sound, at: effects.reverberate(
-        sound, sample_rate_hz=at.sample_rate_hz, rt60_seconds=rt60_seconds, rng=at.rng
-    )
-
-
-SUMMED_CONDITIONS: Mapping[str, Alter] = {
-    "clean": lambda sound, at: sound,
-    "white noise 20 dB": _noise(20),
-    "white noise 10 dB": _noise(10),
-    "random EQ ±8 dB": _equalizer(8),
-    "EQ and noise 15 dB": lambda sound, at: _noise(15)(_equalizer(8)(sound, at), at),
-    "GSM": _codec("gsm"),
+SUMMED_CONDITIONS: Mapping[str, Condition] = {
+    "clean": Condition("clean", "", None),
+    "white noise 20 dB": Condition("white noise", "20 dB", 20),
+    "white noise 10 dB": Condition("white noise", "10 dB", 10),
+    "random EQ ±8 dB": Condition("random EQ", "±8 dB", 8),
+    "EQ and noise 15 dB": Condition("random EQ ±8 dB and white noise", "15 dB", 15),
+    "GSM": Condition("codec", "gsm", None, codec="gsm"),
 }
 """Their errors are added up: those that the speaker encoder was measured under first."""
 
-OTHER_CONDITIONS: Mapping[str, Alter] = {
-    "pink noise 15 dB": _noise(15, "pink"),
-    BABBLE: lambda sound, at: effects.add_babble(sound, snr_db=15, others=at.others, rng=at.rng),
-    "room 0.6 s": _room(0.6),
-    "mu-law": _codec("mu_law"),
-    "mp3 24 kbit/s": _codec("mp3_24"),
-    "clipping 5 %": lambda sound, at: effects.clip(sound, share=0.05),
-    "gain -20 dB": lambda sound, at: effects.amplify(sound, gain_db=-20),
-    "Opus 7 kbit/s": _codec("opus"),
-    "low-pass 2 kHz": lambda sound, at: effects.low_pass(sound, sample_rate_hz=at.sample_rate_hz, cutoff_hz=2_000),
-    "a tenth faster": lambda sound, at: effects.change_speed(sound, factor=1.1),
-    "Vorbis 20 kbit/s": _codec("vorbis"),
-    "one reflection": lambda sound, at: effects.reflect(
-        sound, sample_rate_hz=at.sample_rate_hz, delay_seconds=at.rng.uniform(0.0005, 0.005), gain_db=-2
-    ),
-    "packets lost 15 %": lambda sound, at: effects.lose_packets(
-        sound, sample_rate_hz=at.sample_rate_hz, share=0.15, rng=at.rng
-    ),
-    "32 levels": lambda sound, at: effects.quantize(sound, levels=32),
+OTHER_CONDITIONS: Mapping[str, Condition] = {
+    "pink noise 15 dB": Condition("pink noise", "15 dB", 15),
+    BABBLE: Condition("babble", "15 dB", 15),
+    "room 0.6 s": Condition("room", "0.6 s", 0.6),
+    "mu-law": Condition("codec", "mu_law", None, codec="mu_law"),
+    "mp3 24 kbit/s": Condition("codec", "mp3_24", None, codec="mp3_24"),
+    "clipping 5 %": Condition("clipping", "5%", 0.05),
+    "gain -20 dB": Condition("gain", "-20 dB", -20),
+    "Opus 7 kbit/s": Condition("codec", "opus", None, codec="opus"),
+    "low-pass 2 kHz": Condition("low-pass", "2 kHz", 2_000),
+    "a tenth faster": Condition("speed", "×1.1", 1.1),
+    "Vorbis 20 kbit/s": Condition("codec", "vorbis", None, codec="vorbis"),
+    "one reflection": Condition("reflection", "-2 dB", -2),
+    "packets lost 15 %": Condition("packets lost", "15%", 0.15),
+    "32 levels": Condition("quantization", "32 levels", 32),
 }
 """The last four are of kinds that no view has."""
 
 CONDITIONS = {**SUMMED_CONDITIONS, **OTHER_CONDITIONS}
-_CODECS = {
-    "GSM": "gsm",
-    "mu-law": "mu_law",
-    "mp3 24 kbit/s": "mp3_24",
-    "Opus 7 kbit/s": "opus",
-    "Vorbis 20 kbit/s": "vorbis",
-}
 
 
 @dataclass(frozen=True)
@@ -112,11 +82,11 @@ class AlteredChunk:
 ChunkVariant = View | AlteredChunk
 
 
-def available_conditions() -> tuple[dict[str, Alter], dict[str, str]]:
+def available_conditions() -> tuple[list[str], dict[str, str]]:
     """Return the conditions that this machine can make, and the reason by name for each of the others."""
     missing = missing_codecs()
-    skipped = {name: missing[codec] for name, codec in _CODECS.items() if codec in missing}
-    return {name: alter for name, alter in CONDITIONS.items() if name not in skipped}, skipped
+    skipped = {name: missing[each.codec] for name, each in CONDITIONS.items() if each.codec in missing}
+    return [name for name in CONDITIONS if name not in skipped], skipped
 
 
 def apply_condition(chunks: Sequence[ChunkFile], condition: str, *, seed: int, recipe: Recipe) -> list[AlteredChunk]:
@@ -144,7 +114,7 @@ def as_sound(item: ChunkVariant) -> np.ndarray:
     recipe = item.recipe
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
     rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
-    altered = CONDITIONS[item.condition](samples, ConditionContext(recipe.sample_rate_hz, rng, others))
+    altered = CONDITIONS[item.condition].alter(samples, ConditionContext(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
