@@ -52,6 +52,26 @@ def babbling(seed: int = 0, count: int = RATE_HZ) -> np.ndarray:
     return (rng.standard_normal(count) * loudness).clip(-1, 1).astype(np.float32)
 
 
+def melody(seed: int, seconds: float = 12.0) -> np.ndarray:
+    """Return something with as many events as speech: short notes, three at a time, over a little noise."""
+    rng = np.random.default_rng(seed)
+    sound = noise(seconds, seed=seed, level=0.002)
+    for begin in rng.integers(0, len(sound) - 4000, round(12 * seconds)):
+        note = tone(rng.uniform(250, 3300), 0.2, level=rng.uniform(0.05, 0.3))
+        sound[begin : begin + len(note)] += note * np.hanning(len(note)).astype(np.float32)
+    return sound
+
+
+def chunk_stats_of(samples: np.ndarray) -> list[dict]:
+    """Return what preprocessing measures of a recording's chunks of two seconds."""
+    from audionet.audio.chunks import Chunk
+    from audionet.audio.measurements import measure_chunk
+
+    starts = range(0, len(samples), 2 * RATE_HZ)
+    chunks = [samples[start : start + 2 * RATE_HZ] for start in starts]
+    return [measure_chunk(Chunk(i, 2.0 * i, chunk, len(chunk) / RATE_HZ, RATE_HZ)) for i, chunk in enumerate(chunks)]
+
+
 def voice(speaker: str, *, seed: int, seconds: float = 4.0) -> np.ndarray:
     """Return something voiced: pulses at a wandering pitch, coloured by the resonances of a speaker."""
     pitch_hz, *resonances_hz = SPEAKERS[speaker]

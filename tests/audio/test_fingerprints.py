@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, noise
-from test_landmarks import CHUNK, melody
+from conftest import RATE_HZ, chunk_stats_of, melody, noise
 
-from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import (
     fingerprint_of,
     pack_fingerprints,
@@ -13,19 +11,10 @@ from audionet.audio.fingerprints import (
     shared_within,
     unpack_fingerprints,
 )
-from audionet.audio.measurements import measure_chunk
-
-
-def notes_of(samples: np.ndarray) -> list[dict]:
-    chunks = [samples[start : start + CHUNK] for start in range(0, len(samples), CHUNK)]
-    return [
-        measure_chunk(Chunk(index, 2.0 * index, chunk, len(chunk) / RATE_HZ, RATE_HZ))
-        for index, chunk in enumerate(chunks)
-    ]
 
 
 def fingerprint(samples: np.ndarray):
-    return fingerprint_of(notes_of(samples))
+    return fingerprint_of(chunk_stats_of(samples))
 
 
 def test_a_copy_is_identical_and_a_shifted_one_is_shared():

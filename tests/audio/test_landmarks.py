@@ -4,23 +4,13 @@ import numpy as np
 import pytest
 import scipy.signal
 import soxr
-from conftest import RATE_HZ, noise, tone
+from conftest import RATE_HZ, melody, noise, tone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.audio.landmarks import LEAST_SHARED, find_matches, find_peaks, join_peaks, landmarks_of, landmarks_of_all
 
 CHUNK = 2 * RATE_HZ
-
-
-def melody(seed: int, seconds: float = 12.0) -> np.ndarray:
-    """Return something with as many events as speech: short notes, three at a time, over a little noise."""
-    rng = np.random.default_rng(seed)
-    sound = noise(seconds, seed=seed, level=0.002)
-    for begin in rng.integers(0, len(sound) - 4000, round(12 * seconds)):
-        note = tone(rng.uniform(250, 3300), 0.2, level=rng.uniform(0.05, 0.3))
-        sound[begin : begin + len(note)] += note * np.hanning(len(note)).astype(np.float32)
-    return sound
 
 
 def peaks_of(samples: np.ndarray) -> np.ndarray:

@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, noise, tone
-from test_fingerprints import notes_of
-from test_landmarks import melody
+from conftest import RATE_HZ, chunk_stats_of, melody, noise, tone
 
 from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation.data_audit import DataAudit, Giveaway, audit_data, channel_giveaway
@@ -14,7 +12,7 @@ from audionet.evaluation.leakage import LeakAudit, chance_split
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:
-    return audit_data({name: notes_of(samples) for name, samples in sounds.items()}, labels_of(sounds))
+    return audit_data({name: chunk_stats_of(samples) for name, samples in sounds.items()}, labels_of(sounds))
 
 
 def labels_of(names) -> dict[str, str]:

@@ -13,6 +13,7 @@ from audionet.evaluation.intervals import (
 )
 from audionet.evaluation.runs import find_run
 from audionet.files import printable
+from audionet.wording import counted
 
 EVALUATION_NAMES = ("evaluation.json", "metrics.json")
 SIGNIFICANT = 0.05
@@ -135,7 +136,7 @@ def _in_words(result: Mapping) -> str:
         if result[key]
     ]
     aside = f" ({'; '.join(asides)})" if asides else ""
-    beginning = f"On the {_counted(common, 'recording')} that both were tested on{aside}, "
+    beginning = f"On the {counted(common, 'recording')} that both were tested on{aside}, "
     right_a, right_b = (round(recording[key] * common) for key in ("accuracy_a", "accuracy_b"))
     if only_a + only_b == 0:
         verdict = f"A and B are right about the same {right_a}: there is no difference to be seen between them. "
@@ -160,10 +161,6 @@ def _points(level: Mapping) -> str:
         return words
     low, high = (100 * value for value in level["ci95"])
     return f"{words} (95 % interval {low:+.1f} to {high:+.1f})"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:

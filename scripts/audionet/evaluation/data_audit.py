@@ -8,7 +8,7 @@ both sides, and names the sound that is on two sides under two names.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from audionet.audio.fingerprints import SharedSound, fingerprint_of, shared_within
 from audionet.audio.measurements import ChunkStats
 from audionet.files import printable
+from audionet.wording import counted, listed
 
 MEASURES = ("level_dbfs", "peak_dbfs", "noise_floor_dbfs", "bandwidth_hz", "clipped_share", "silent_share")
 
@@ -222,7 +223,7 @@ def _mean_level(levels: np.ndarray, seconds: np.ndarray) -> float:
 
 def _size(labels: Sequence[Sounds]) -> str:
     recordings, minutes = sum(label.recordings for label in labels), sum(label.minutes for label in labels)
-    return f"{_counted(len(labels), 'label')}, {_counted(recordings, 'recording')}, {minutes:.1f} minutes of sound."
+    return f"{counted(len(labels), 'label')}, {counted(recordings, 'recording')}, {minutes:.1f} minutes of sound."
 
 
 def _about_amounts(labels: Sequence[Sounds]) -> list[str]:
@@ -243,7 +244,7 @@ def _about_too_few(labels: Sequence[Sounds]) -> list[str]:
     if not few:
         return []
     return [
-        f"{_counted(len(few), 'label')} with fewer than {FEWEST_RECORDINGS} recordings, too few to train, to choose "
+        f"{counted(len(few), 'label')} with fewer than {FEWEST_RECORDINGS} recordings, too few to train, to choose "
         f"and to test on: {_named(few)}."
     ]
 
@@ -253,13 +254,13 @@ def _about_sound(recordings: Sequence[Sounds]) -> list[str]:
     clipped = _worst(recordings, "clipped_share", above=CLIPPED_SHARE)
     if clipped:
         said.append(
-            f"{_counted(len(clipped), 'recording')} clipped: "
+            f"{counted(len(clipped), 'recording')} clipped: "
             f"{_named([f'{r.name} ({r.clipped_share:.1%} of samples)' for r in clipped])}. Record at a lower level."
         )
     silent = _worst(recordings, "silent_share", above=SILENT_SHARE)
     if silent:
         said.append(
-            f"{_counted(len(silent), 'recording')} mostly silent: "
+            f"{counted(len(silent), 'recording')} mostly silent: "
             f"{_named([f'{r.name} ({r.silent_share:.0%} of the time)' for r in silent])}. Trim them, for example with "
             '--sox_effects "silence 1 0.1 1% -1 0.1 1%".'
         )
@@ -301,7 +302,7 @@ def _about_shared(shared: Sequence[SharedSound], labels: Mapping[str, str]) -> l
         "The same sound is there twice": [s for s in shared if labels[s.first] == labels[s.second]],
     }
     return [
-        f"{what}: " + " ".join([*(each.sentence() for each in found[:NAMED_AT_MOST]), *_more(found)])
+        f"{what}: " + " ".join([*(each.sentence() for each in found[:NAMED_AT_MOST]), *and_more(found)])
         for what, found in groups.items()
         if found
     ]
@@ -360,16 +361,10 @@ def _spread(values: Sequence, most: int) -> list:
     return [values[int(position)] for position in np.linspace(0, len(values) - 1, most)]
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def _named(names: Sequence[str]) -> str:
+    return listed(list(map(printable, names)), NAMED_AT_MOST)
 
 
-def _named(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(map(printable, names[:NAMED_AT_MOST])) + (
-        f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    )
-
-
-def _more(found: Sequence) -> list[str]:
+def and_more(found: Sequence[object]) -> list[str]:
+    """Return how many of what was found are not named, or nothing where all are."""
     return [f"… and {len(found) - NAMED_AT_MOST} more."] if len(found) > NAMED_AT_MOST else []

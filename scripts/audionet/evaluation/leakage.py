@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 
 from audionet.audio.fingerprints import Fingerprint, SharedSound
-from audionet.evaluation.data_audit import (
-    NAMED_AT_MOST,
-    _counted,
-    _more,
-)
+from audionet.evaluation.data_audit import NAMED_AT_MOST, and_more
 from audionet.files import sha256_of
 from audionet.models.classifier import Classifier
+from audionet.wording import counted
 
 
 def content_key(content: bytes) -> int:
@@ -71,7 +68,12 @@ class LeakAudit:
     def sentences(self) -> list[str]:
         """Return what was found, in words, the pairs by name."""
         pairs = [f"  {shared.sentence()}" for shared in self.shared[:NAMED_AT_MOST]]
-        return [*self.score_sentences(), self.sound_sentence(), *pairs, *(f"  {more}" for more in _more(self.shared))]
+        return [
+            *self.score_sentences(),
+            self.sound_sentence(),
+            *pairs,
+            *(f"  {more}" for more in and_more(self.shared)),
+        ]
 
     def score_sentences(self) -> list[str]:
         """Return the honest score and the other one, in words."""
@@ -90,9 +92,7 @@ class LeakAudit:
         if not self.compared:
             return "There was no sound to compare, so the same sound may be on two sides."
         if not self.shared:
-            return (
-                f"No sound is on two sides of the split; {_counted(self.compared, 'recording')} were compared by ear."
-            )
+            return f"No sound is on two sides of the split; {counted(self.compared, 'recording')} were compared by ear."
         pairs = "1 pair of recordings" if len(self.shared) == 1 else f"{len(self.shared)} pairs of recordings"
         return (
             f"{pairs} on two sides of the split hold the same sound, so the score is too good. Keep one recording of "

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from audionet.console import log
 from audionet.files import printable
 from audionet.tables import print_table
+from audionet.wording import listed
 
 MOST_LABELS = 30
 MOST_NAMED = 10
@@ -51,19 +52,19 @@ def warn(evaluation: Mapping) -> None:
     trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]
     if trained_on:
         log(
-            f"Warning: {_named(trained_on)} had a part in training, so that the scores flatter. Leave such recordings "
-            "out by --exclude_training."
+            f"Warning: {listed(list(map(printable, trained_on)))} had a part in training, so that the scores flatter. "
+            "Leave such recordings out by --exclude_training."
         )
         for sentence in evaluation.get("shared_with_training", ())[:MOST_NAMED]:
             log(f"  {sentence}")
     if evaluation.get("excluded"):
-        log(f"Left out, since they had a part in training: {_named(evaluation['excluded'])}.")
+        log(f"Left out, since they had a part in training: {listed(list(map(printable, evaluation['excluded'])))}.")
     for warning in (evaluation.get("data_audit") or {}).get("warnings", ()):
         log(f"Warning: {warning}")
     unknown = evaluation["data"]["unknown_labels"]
     if unknown:
         counts = [f"{printable(label)} ({count})" for label, count in unknown.items()]
-        log(f"Taken for unknown, since the classifier has no such label: {_listed(counts)}.")
+        log(f"Taken for unknown, since the classifier has no such label: {listed(counts)}.")
 
 
 def _print_scores(evaluation: Mapping) -> None:
@@ -155,12 +156,3 @@ def _range(interval: Sequence[float] | None) -> str:
 
 def _change(value: float | None, clean: float | None) -> str:
     return "-" if value is None or clean is None else f"{100 * (value - clean):+.1f}"
-
-
-def _named(names: Sequence[str]) -> str:
-    return _listed([printable(name) for name in names])
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
