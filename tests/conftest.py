@@ -274,3 +274,15 @@ def tiny_disk(tmp_path):
         pytest.skip("only root may mount a small disk")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture
+def model(saved, tmp_path):
+    """A copy of a classifier, which may be changed."""
+    return shutil.copytree(saved / "retrained_model", tmp_path / "model")
+
+
+@pytest.fixture
+def hisses(tmp_path):
+    """Recordings of noise, which is like none of the voices that the classifier was trained on."""
+    return [write_sound(tmp_path / "hiss" / f"{number}.wav", noise(6.0, seed=number)) for number in range(3)]

@@ -23,7 +23,7 @@ from audionet.audio.writing import write_wav
 from audionet.errors import AudioNetError, RecordingError
 from audionet.features.image_io import encode_jpg, read_picture
 from audionet.files import printable, whole_folder
-from audionet.inference.enrollment import enrol
+from audionet.inference.enrollment import enroll_label
 from audionet.inference.explain import explain, write_explanation
 from audionet.inference.timeline import HOP_SECONDS, Span, make_timeline
 from audionet.models.classifier import ABOUT_NAME, Classifier
@@ -120,7 +120,7 @@ def add_label(*, model: Path, target: Path, label: str, clips: Sequence[Path]) -
     """
     with whole_folder(target) as scratch:
         shutil.copytree(model, scratch, dirs_exist_ok=True)
-        return enrol(scratch, Classifier.load(scratch), label, clips)
+        return enroll_label(scratch, Classifier.load(scratch), label, clips)
 
 
 def warm_up(*, model: Path) -> None:

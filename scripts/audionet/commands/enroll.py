@@ -33,24 +33,26 @@ class EnrollOptions:
     """List the labels that were added."""
 
     def __post_init__(self) -> None:
-        wishes = sum([self.label is not None, self.remove is not None, self.list])
-        check(wishes == 1, f"Expected one of --label, --remove and --list, received {wishes} of them.")
+        actions = sum([self.label is not None, self.remove is not None, self.list])
+        check(actions == 1, f"Expected one of --label, --remove and --list, received {actions} of them.")
         check(bool(self.clips) == (self.label is not None), "--label needs clips, and clips need --label.")
 
 
 def enroll(options: EnrollOptions) -> int:
     """Add, remove or list."""
-    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    # NumPy, OpenVINO and more, which --help should not wait for.
+    from audionet.inference.clip_similarity import clip_files, similarity_of
+    from audionet.inference.enrollment import FEW_CHUNKS, enroll_label, remove_label
     from audionet.models.classifier import Classifier
 
     classifier = Classifier.load(options.model)
     if options.label is not None:
-        chunks = enrollment.enrol(options.model, classifier, options.label, enrollment.files_of(options.clips))
-        print(f"Enrolled {printable(options.label)} by {chunks} chunks. {enrollment.space_of(classifier).sentence()}")
-        if chunks < enrollment.FEW_CHUNKS:
-            log(f"{chunks} chunks are few; add clips of other days, and enrol the label again with all of them.")
+        chunks = enroll_label(options.model, classifier, options.label, clip_files(options.clips))
+        print(f"Enrolled {printable(options.label)} by {chunks} chunks. {similarity_of(classifier).sentence()}")
+        if chunks < FEW_CHUNKS:
+            log(f"{chunks} chunks are few; add clips of other days, and enroll the label again with all of them.")
     elif options.remove is not None:
-        enrollment.remove(options.model, options.remove)
+        remove_label(options.model, options.remove)
         print(f"Removed {printable(options.remove)}.")
     else:
         for label in classifier.enrolled:

@@ -27,21 +27,22 @@ class SimilarOptions:
     top_k: int = 10
     """How many to show."""
     cache_dir: Path = TF_FILES / "bottlenecks"
-    """Folder to remember in what each file sounds like."""
+    """Folder for what is computed of each file."""
 
     def __post_init__(self) -> None:
         check(len(self.clips) == 1, f"Expected one clip to compare with, received {len(self.clips)}.")
         check(self.top_k >= 1, f"--top_k: expected 1 or more, received {self.top_k}.")
 
 
-def find_similar(options: SimilarOptions) -> int:
+def print_similar(options: SimilarOptions) -> int:
     """Compare and print, the most alike first."""
-    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    # NumPy, OpenVINO and more, which --help should not wait for.
+    from audionet.inference.clip_similarity import clip_files, find_similar
     from audionet.models.classifier import Classifier
 
     (clip,) = options.clips
     classifier = Classifier.load(options.model)
-    found = enrollment.similar(classifier, clip, enrollment.files_of(options.among), cache_dir=options.cache_dir)
+    found = find_similar(classifier, clip, clip_files(options.among), cache_dir=options.cache_dir)
     for neighbour in found[: options.top_k]:
         print(f"{neighbour.probability:6.1%}  {printable(neighbour.path)}")
     return 0
@@ -49,4 +50,4 @@ def find_similar(options: SimilarOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(find_similar, SimilarOptions, __doc__, argv)
+    return run_script(print_similar, SimilarOptions, __doc__, argv)

@@ -31,17 +31,18 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions) -> int:
     """Compare and print."""
-    from audionet.inference import enrollment  # NumPy, OpenVINO and more, which --help should not wait for
+    # NumPy, OpenVINO and more, which --help should not wait for.
+    from audionet.inference.clip_similarity import similarity_of, verify_clip
     from audionet.models.classifier import Classifier
 
     clip, claimed = options.clips
     classifier = Classifier.load(options.model)
-    probability = enrollment.verify(classifier, Path(clip), claimed)
-    space = enrollment.space_of(classifier)
+    probability = verify_clip(classifier, Path(clip), claimed)
+    similarity = similarity_of(classifier)
     if options.json:
-        print(json.dumps({"same": probability >= 0.5, "probability": probability, **space.to_json()}))
+        print(json.dumps({"same": probability >= 0.5, "probability": probability, **similarity.to_json()}))
     else:
-        print(f"{'The same' if probability >= 0.5 else 'Not the same'}: {probability:.1%}. {space.sentence()}")
+        print(f"{'The same' if probability >= 0.5 else 'Not the same'}: {probability:.1%}. {similarity.sentence()}")
     return 0
 
 

@@ -1,0 +1,128 @@
+"""How alike clips are, of whatever labels: verify a clip by another, or find the clips most similar to one."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audionet.audio import decoding
+from audionet.console import log, progress_bar
+from audionet.errors import AudioNetError, ClassifierError, InputError
+from audionet.features.image_io import is_picture
+from audionet.file_cache import FileCache, FileStamp, file_stamp
+from audionet.files import printable
+from audionet.models.classifier import Classifier
+from audionet.models.similarity import Similarity
+
+
+def similarity_of(classifier: Classifier) -> Similarity:
+    """Return what a classifier compares clips by.
+
+    Raises:
+        ClassifierError: it has none.
+    """
+    if classifier.similarity is None:
+        raise ClassifierError(
+            "This classifier cannot compare clips: it was trained by an earlier version, on fewer than three labels or "
+            "on one recording a label. Train it again, on three labels or more."
+        )
+    return classifier.similarity
+
+
+def clip_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files among `paths`, and the recordings, or else the pictures, in the folders among them.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds neither a recording nor a picture.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = decoding.find_recordings(path) or sorted(file for file in path.rglob("*") if is_picture(file))
+        if not inside or not path.exists():
+            raise InputError(f"{printable(path)}: expected a recording, a picture or a folder of them.")
+        files += inside
+    return files
+
+
+def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
+    """Return the probability that a clip is of the same label as another, or of an enrolled label, at even prior odds.
+
+    Args:
+        classifier: that can compare clips.
+        clip: a recording or a picture.
+        claimed: another, or the name of an enrolled label.
+
+    Raises:
+        ClassifierError: the classifier cannot compare clips.
+        InputError: `claimed` is neither.
+        RecordingError: a clip cannot be read.
+        PictureError: likewise.
+    """
+    similarity = similarity_of(classifier)
+    if claimed in classifier.enrolled:
+        odds = similarity.log_odds(classifier.chunk_bottlenecks(clip)[1], classifier.enrolled[claimed][None]).mean()
+        return float(1 / (1 + np.exp(-odds)))
+    if not Path(claimed).is_file():
+        raise InputError(
+            f"{printable(claimed)} is neither a file nor an enrolled label "
+            f"({', '.join(map(printable, classifier.enrolled)) or 'none is enrolled'})."
+        )
+    bottlenecks = (classifier.chunk_bottlenecks(path)[1] for path in (clip, Path(claimed)))
+    return similarity.probability(*map(similarity.mean_place, bottlenecks))
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A clip, and how likely it is of the same label as the one asked for."""
+
+    path: Path
+    probability: float
+
+
+def find_similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_dir: Path) -> list[Neighbour]:
+    """Return clips, those most like a clip first; those that cannot be read are named and left out.
+
+    Args:
+        classifier: that can compare clips.
+        clip: a recording or a picture.
+        among: others; the clip itself is passed over.
+        cache_dir: folder for the mean place of each file, so that only new or changed files are decoded again.
+
+    Raises:
+        ClassifierError: the classifier cannot compare clips.
+        RecordingError: the clip cannot be read.
+        PictureError: likewise.
+    """
+    similarity = similarity_of(classifier)
+    asked = similarity.mean_place(classifier.chunk_bottlenecks(clip)[1])
+    found = []
+    with (
+        FileCache(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as cache,
+        progress_bar(total=len(among), description="Comparing", unit="clips") as bar,
+    ):
+        known = cache.items()
+        for path in among:
+            if not path.samefile(clip):
+                try:
+                    found.append(Neighbour(path, similarity.probability(asked, _place(path, classifier, cache, known))))
+                except AudioNetError as error:
+                    log(f"Set aside: {error}")
+            bar.update()
+    return sorted(found, key=lambda one: -one.probability)
+
+
+def _place(
+    path: Path, classifier: Classifier, cache: FileCache, known: Mapping[str, tuple[FileStamp, str]]
+) -> np.ndarray:
+    """Return the mean place of a file, from the cache or computed."""
+    name, stamp = str(path.resolve()), file_stamp(path)
+    cached_stamp, value = known.get(name, (None, ""))
+    if cached_stamp == stamp:
+        return np.frombuffer(base64.b64decode(value), "<f2").astype(np.float32)
+    place = similarity_of(classifier).mean_place(classifier.chunk_bottlenecks(path)[1])
+    cache.put([(name, stamp, base64.b64encode(place.astype("<f2").tobytes()).decode())])
+    return place

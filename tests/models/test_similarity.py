@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+
+from audionet.models.similarity import Similarity
+from audionet.training.similarity_fitting import fit_similarity, fit_space
+
+
+def labelled(labels: int, *, rng: np.random.Generator, recordings: int = 3, chunks: int = 6, nuisance: float = 4.0):
+    """Bottlenecks whose labels differ a little, and whose chunks differ much, always along the same few directions."""
+    dimension = 24
+    ways = rng.normal(size=(3, dimension))
+    rows, numbers, names = [], [], []
+    for label in range(labels):
+        centre = rng.normal(size=dimension)
+        for recording in range(recordings):
+            spread = nuisance * rng.normal(size=(chunks, 3)) @ ways + 0.3 * rng.normal(size=(chunks, dimension))
+            rows.append(centre + spread)
+            numbers += [label] * chunks
+            names += [f"{label}/{recording}"] * chunks
+    return np.concatenate(rows).astype(np.float32), np.array(numbers), np.array(names)
+
+
+@pytest.fixture(scope="module")
+def space() -> Similarity:
+    rows, numbers, names = labelled(8, rng=np.random.default_rng(0))
+    fitted = fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int))
+    assert fitted is not None
+    return fitted
+
+
+def test_what_varies_within_every_label_counts_for_less():
+    rng = np.random.default_rng(1)
+    rows, numbers, _ = labelled(9, rng=rng)
+    known, held = numbers < 6, numbers >= 6
+    whitened = fit_space(rows, numbers, np.flatnonzero(known)).places(rows[held])
+    plain = rows[held] - rows[known].mean(axis=0)
+    plain /= np.linalg.norm(plain, axis=1, keepdims=True)
+
+    def gap(places: np.ndarray) -> float:
+        same = numbers[held][:, None] == numbers[held]
+        cosines = places @ places.T
+        return cosines[same & ~np.eye(len(same), dtype=bool)].mean() - cosines[~same].mean()
+
+    assert gap(whitened) > gap(plain) + 0.2
+
+
+def test_probabilities_tell_clips_of_labels_outside_of_the_space_apart(space):
+    rows, _, names = labelled(8, rng=np.random.default_rng(0))
+    one, other, stranger = (space.mean_place(rows[names == name]) for name in ("0/0", "0/1", "5/0"))
+    assert space.probability(one, other) > 0.5 > space.probability(one, stranger)
+    assert space.probability(one, other) == pytest.approx(space.probability(other, one))
+
+
+def test_error_rates_are_those_of_labels_left_out(space):
+    assert 0 <= space.equal_error_rate <= space.chunk_equal_error_rate < 0.35
+    assert space.slope > 0 and space.trials > 100
+
+
+@pytest.mark.parametrize(("labels", "recordings"), [(2, 3), (6, 1)])
+def test_too_little_to_compare_gives_no_space(labels, recordings):
+    rows, numbers, names = labelled(labels, rng=np.random.default_rng(0), recordings=recordings)
+    assert fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int)) is None
+
+
+def test_a_space_comes_back_as_it_was_written(space):
+    back = Similarity.from_json(json.loads(json.dumps(space.to_json())), space.arrays())
+    rows, *_ = labelled(2, rng=np.random.default_rng(3))
+    assert np.array_equal(back.places(rows), space.places(rows))
+    assert back.to_json() == space.to_json()
