@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from audionet.errors import InputError
 
 MARK_NAME = "audionet.json"
+UNKNOWN_LABEL = "_unknown_"  # the label folder of what is of none of the labels
 
 Item = TypeVar("Item")
 

@@ -19,8 +19,9 @@ from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.files import printable, whole_folder, write_text
 from audionet.inference import timeline_formats
-from audionet.inference.timeline import Timeline, make_timeline
-from audionet.models.classifier import UNKNOWN, Classifier
+from audionet.models.answer import UNKNOWN
+from audionet.models.classifier import Classifier
+from audionet.models.timeline import Timeline
 from audionet.parallel import process_pool
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_run import build_classifier
@@ -112,7 +113,7 @@ def with_unknown(truth: Timeline, unknown: Sequence[str]) -> Timeline:
 def measure(model: Path, path: Path, *, hop_seconds: float) -> MeasuredTimeline:
     """Load a classifier, make a recording's timeline, and return it with what it took."""
     begun = time.perf_counter()
-    timeline = make_timeline(Classifier.load(model), path, hop_seconds=hop_seconds)
+    timeline = Classifier.load(model).timeline(path, hop_seconds=hop_seconds)
     seconds = time.perf_counter() - begun
     unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
     return MeasuredTimeline(timeline, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from audionet.console import progress_bar
-from audionet.data.dataset import UNKNOWN_LABEL, Dataset
+from audionet.data.dataset import Dataset
 from audionet.errors import InputError
-from audionet.files import sha256_of
+from audionet.files import UNKNOWN_LABEL, sha256_of
 from audionet.training.model_selection import SelectedModel
 from audionet.training.training_data import TrainingData
 from benchmarks.default_training import DefaultTraining

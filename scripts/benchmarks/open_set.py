@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from audionet.cli import EXIT_FAILED
-from audionet.data.dataset import UNKNOWN_LABEL, Dataset
+from audionet.data.dataset import Dataset
 from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
 from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.files import UNKNOWN_LABEL
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
 from audionet.training.final_evaluation import score_held_out

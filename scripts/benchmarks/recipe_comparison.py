@@ -20,7 +20,8 @@ from audionet.data.dataset import Dataset, Example, levels_of
 from audionet.data.splits import split
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.models.classifier import Answer, Classifier
+from audionet.models.answer import Answer
+from audionet.models.classifier import Classifier
 from audionet.tables import Table, markdown, print_tables
 from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
 from benchmarks import synthetic_speech

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from audionet.inference.timeline import Span, Timeline
+from audionet.models.timeline import Span, Timeline
 from benchmarks.diarization import by_label, error_rates, with_unknown
 
 TRUTH = Timeline(

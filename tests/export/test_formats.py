@@ -16,7 +16,8 @@ from audionet.export import formats
 from audionet.export.formats import FORMATS, Tolerance
 from audionet.export.frozen_graph import picture_graph, waveform_graph
 from audionet.export.parity import Clip, compare, find_clips
-from audionet.models.classifier import Classifier, write_enrolled
+from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import write_enrolled
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 

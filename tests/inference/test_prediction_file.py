@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audionet.errors import InputError, RecordingError
 from audionet.inference.prediction_file import PredictionFile, answer_columns, answer_row
-from audionet.models.classifier import Answer
+from audionet.models.answer import Answer
 
 LABELS = ("a,b", 'quote"', "line\nbreak")
 COLUMNS = answer_columns(3)

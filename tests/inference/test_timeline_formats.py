@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from audionet.features.recipes import find_recipe
-from audionet.inference.timeline import Span, Timeline
 from audionet.inference.timeline_formats import audacity_labels, raven_table, read_rttm, rttm, srt, write_labels
+from audionet.models.timeline import Span, Timeline
 
 RECIPE = find_recipe("default")
 TIMELINE = Timeline(

@@ -16,7 +16,8 @@ from audionet.evaluation.test_set import Source
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import find_recipe
-from audionet.models.classifier import Answer, Classifier
+from audionet.models.answer import Answer
+from audionet.models.classifier import Classifier
 from audionet.models.graph_classifier import GraphClassifier
 from audionet.models.pooling import loudness_weights, pool
 
@@ -48,11 +49,11 @@ def test_serving_sees_the_very_picture_that_training_saw(classifier, speakers, d
 
 
 def test_a_recording_scores_as_its_pictures_did_in_training(classifier, trained, gathered, speakers):
-    recordings = sorted({example.recording for example in gathered.examples})
+    recordings = sorted({example.recording for example in gathered.samples.examples})
     for recording in recordings[:6]:
-        rows = [row for row, example in enumerate(gathered.examples) if example.recording == recording]
-        in_training = trained.classifier.head.probabilities(gathered.bottlenecks[rows])
-        weights = loudness_weights(levels_of([gathered.examples[row] for row in rows]))
+        rows = [row for row, example in enumerate(gathered.samples.pictures()) if example.recording == recording]
+        in_training = trained.classifier.head.probabilities(gathered.samples.table[np.array(rows)])
+        weights = loudness_weights(levels_of([gathered.samples.examples[row] for row in rows]))
         served = classifier.score(speakers / recording)
         assert served.chunk_probabilities == pytest.approx(in_training, rel=1e-5)
         assert served.probabilities == pytest.approx(pool(np.log(in_training), weights), abs=1e-6)

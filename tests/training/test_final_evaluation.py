@@ -10,9 +10,10 @@ from conftest import FakeBackbone, noise, training_run_of, voice, write_sound, w
 from PIL import Image
 
 from audionet.commands.train import closing_lines
-from audionet.data.dataset import UNKNOWN_LABEL, read_dataset
+from audionet.data.dataset import read_dataset
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
+from audionet.files import UNKNOWN_LABEL
 from audionet.models.bottleneck_cache import Rows
 from audionet.training.final_evaluation import cross_validate, evaluate_folds, evaluate_test_dir, score_held_out
 from audionet.training.model_selection import SelectedModel, select_model

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone
 
-from audionet.data.dataset import UNKNOWN_LABEL, Example, read_dataset
+from audionet.data.dataset import Example, read_dataset
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg
+from audionet.files import UNKNOWN_LABEL
 from audionet.models.bottleneck_cache import Rows
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import Samples, gather_training_data

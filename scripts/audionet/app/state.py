@@ -17,7 +17,7 @@ from audionet.audio import decoding
 from audionet.errors import AudioNetError
 from audionet.evaluation import runs
 from audionet.files import digest_of, printable
-from audionet.models.classifier import ABOUT_NAME
+from audionet.models.classifier_folder import ABOUT_NAME
 
 SERVED = "served"
 MOST_EXAMPLES = 8

@@ -17,7 +17,7 @@ import anyio
 from audionet.app.users import RefusedError, User
 from audionet.cli import package_environment
 from audionet.console import WATCHED
-from audionet.data.dataset import UNKNOWN_LABEL
+from audionet.files import UNKNOWN_LABEL
 
 LONGEST_SECONDS = 3600
 NICENESS = 5  # so that requests for a label go first

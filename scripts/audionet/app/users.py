@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.errors import AudioNetError
-from audionet.files import mark_folder, printable, read_mark, whole_file, write_json
-from audionet.models.classifier import ABOUT_NAME, UNKNOWN, read_enrolled
+from audionet.files import UNKNOWN_LABEL, mark_folder, printable, read_mark, whole_file, write_json
+from audionet.models.answer import UNKNOWN
+from audionet.models.classifier_folder import ABOUT_NAME, read_enrolled
 
 KIND = "taught"
 CHOICE_NAME = "model.json"

@@ -23,10 +23,10 @@ from audionet.audio.writing import write_wav
 from audionet.errors import AudioNetError, RecordingError
 from audionet.features.image_io import encode_jpg, read_picture
 from audionet.files import printable, whole_folder
-from audionet.inference.enrollment import enroll_label
 from audionet.inference.explain import explain, write_explanation
-from audionet.inference.timeline import HOP_SECONDS, Span, make_timeline
-from audionet.models.classifier import ABOUT_NAME, Classifier
+from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import ABOUT_NAME
+from audionet.models.timeline import HOP_SECONDS, Span
 
 CLIP_RATE_HZ = 48_000  # of clips that are kept: more than any recipe asks for
 LOADED_CLASSIFIERS = 3
@@ -120,7 +120,7 @@ def add_label(*, model: Path, target: Path, label: str, clips: Sequence[Path]) -
     """
     with whole_folder(target) as scratch:
         shutil.copytree(model, scratch, dirs_exist_ok=True)
-        return enroll_label(scratch, Classifier.load(scratch), label, clips)
+        return Classifier.load(scratch).enroll(label, clips)
 
 
 def warm_up(*, model: Path) -> None:
@@ -157,7 +157,7 @@ def _spans(classifier: Classifier, path: Path, overview: Overview) -> tuple[Span
     """Return the timeline, with fewer hops where the recording is long; empty where it is too short for a chunk."""
     try:
         hop_seconds = max(HOP_SECONDS, overview.seconds / MOST_HOPS)
-        return make_timeline(classifier, path, hop_seconds=hop_seconds).spans
+        return classifier.timeline(path, hop_seconds=hop_seconds).spans
     except RecordingError:
         return ()
 

@@ -16,6 +16,8 @@ from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
 
+FEW_CHUNKS = 5  # with fewer, a prototype says little about its label
+
 
 @dataclass(frozen=True)
 class EnrollOptions:
@@ -41,18 +43,18 @@ class EnrollOptions:
 def enroll(options: EnrollOptions) -> int:
     """Add, remove or list."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet.inference.clip_similarity import clip_files, similarity_of
-    from audionet.inference.enrollment import FEW_CHUNKS, enroll_label, remove_label
+    from audionet.inference.clip_similarity import clip_files
     from audionet.models.classifier import Classifier
+    from audionet.models.classifier_folder import remove_enrolled
 
     classifier = Classifier.load(options.model)
     if options.label is not None:
-        chunks = enroll_label(options.model, classifier, options.label, clip_files(options.clips))
-        print(f"Enrolled {printable(options.label)} by {chunks} chunks. {similarity_of(classifier).sentence()}")
+        chunks = classifier.enroll(options.label, clip_files(options.clips))
+        print(f"Enrolled {printable(options.label)} by {chunks} chunks. {classifier.comparison_space().sentence()}")
         if chunks < FEW_CHUNKS:
             log(f"{chunks} chunks are few; add clips of other days, and enroll the label again with all of them.")
     elif options.remove is not None:
-        remove_label(options.model, options.remove)
+        remove_enrolled(options.model, options.remove)
         print(f"Removed {printable(options.remove)}.")
     else:
         for label in classifier.enrolled:

@@ -47,7 +47,8 @@ def export(options: ExportOptions) -> int:
     from audionet.evaluation import test_set
     from audionet.export import export as export_module
     from audionet.export import parity
-    from audionet.models.classifier import Classifier, read_enrolled
+    from audionet.models.classifier import Classifier
+    from audionet.models.classifier_folder import read_enrolled
     from audionet.tables import print_table
 
     classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained

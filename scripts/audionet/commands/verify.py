@@ -32,13 +32,13 @@ class VerifyOptions:
 def verify(options: VerifyOptions) -> int:
     """Compare and print."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet.inference.clip_similarity import similarity_of, verify_clip
+    from audionet.inference.clip_similarity import verify_clip
     from audionet.models.classifier import Classifier
 
     clip, claimed = options.clips
     classifier = Classifier.load(options.model)
     probability = verify_clip(classifier, Path(clip), claimed)
-    similarity = similarity_of(classifier)
+    similarity = classifier.comparison_space()
     if options.json:
         print(json.dumps({"same": probability >= 0.5, "probability": probability, **similarity.to_json()}))
     else:

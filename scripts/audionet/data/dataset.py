@@ -22,10 +22,8 @@ from audionet.errors import InputError
 from audionet.features.image_io import is_picture, read_about
 from audionet.features.recipes import Recipe
 from audionet.file_cache import FileCache, FileStamp, file_stamp
-from audionet.files import label_folders, name_below, printable, sha256_of, walk_files
+from audionet.files import UNKNOWN_LABEL, label_folders, name_below, printable, sha256_of, walk_files
 from audionet.wording import named_list
-
-UNKNOWN_LABEL = "_unknown_"
 
 
 @dataclass(frozen=True)

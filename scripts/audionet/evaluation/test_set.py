@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.audio import decoding
-from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.data.groups import NO_HASH
 from audionet.errors import InputError
 from audionet.features.image_io import is_picture, read_about
-from audionet.files import label_folders, printable, walk_files
+from audionet.files import UNKNOWN_LABEL, label_folders, printable, walk_files
 
 
 @dataclass(frozen=True)

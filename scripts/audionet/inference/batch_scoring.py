@@ -20,7 +20,7 @@ from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import Recipe
 from audionet.files import in_sorted_runs, printable, sha256_of, walk_files
-from audionet.models.classifier import Answer
+from audionet.models.answer import Answer
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
 AHEAD = 2  # clips under way for each thread, so that none waits for the slowest

@@ -9,26 +9,11 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
-from audionet.errors import AudioNetError, ClassifierError, InputError
+from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import printable
 from audionet.models.classifier import Classifier
-from audionet.models.similarity import Similarity
-
-
-def similarity_of(classifier: Classifier) -> Similarity:
-    """Return what a classifier compares clips by.
-
-    Raises:
-        ClassifierError: it has none.
-    """
-    if classifier.similarity is None:
-        raise ClassifierError(
-            "This classifier cannot compare clips: it was trained by an earlier version, on fewer than three labels or "
-            "on one recording a label. Train it again, on three labels or more."
-        )
-    return classifier.similarity
 
 
 def clip_files(paths: Iterable[Path]) -> list[Path]:
@@ -62,7 +47,7 @@ def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
         RecordingError: a clip cannot be read.
         PictureError: likewise.
     """
-    similarity = similarity_of(classifier)
+    similarity = classifier.comparison_space()
     if claimed in classifier.enrolled:
         odds = similarity.log_odds(classifier.chunk_bottlenecks(clip)[1], classifier.enrolled[claimed][None]).mean()
         return float(1 / (1 + np.exp(-odds)))
@@ -97,7 +82,7 @@ def find_similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, c
         RecordingError: the clip cannot be read.
         PictureError: likewise.
     """
-    similarity = similarity_of(classifier)
+    similarity = classifier.comparison_space()
     asked = similarity.mean_place(classifier.chunk_bottlenecks(clip)[1])
     found = []
     with (
@@ -123,6 +108,6 @@ def _place(
     cached_stamp, value = known.get(name, (None, ""))
     if cached_stamp == stamp:
         return np.frombuffer(base64.b64decode(value), "<f2").astype(np.float32)
-    place = similarity_of(classifier).mean_place(classifier.chunk_bottlenecks(path)[1])
+    place = classifier.comparison_space().mean_place(classifier.chunk_bottlenecks(path)[1])
     cache.put([(name, stamp, base64.b64encode(place.astype("<f2").tobytes()).decode())])
     return place

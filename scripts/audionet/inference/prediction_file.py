@@ -34,8 +34,8 @@ from typing import Any
 from audionet.console import log
 from audionet.errors import AudioNetError, InputError
 from audionet.files import printable, whole_file
-from audionet.inference.timeline import Span
-from audionet.models.classifier import Answer
+from audionet.models.answer import Answer
+from audionet.models.timeline import Span
 
 Row = Mapping[str, Any]
 

@@ -24,7 +24,8 @@ from audionet.console import log
 from audionet.errors import InputError, RecordingError
 from audionet.features.recipes import Recipe
 from audionet.files import printable
-from audionet.models.classifier import UNKNOWN, Classifier
+from audionet.models.answer import UNKNOWN
+from audionet.models.classifier import Classifier
 from audionet.models.pooling import log_softmax
 from audionet.wording import clock
 

@@ -14,10 +14,10 @@ from audionet.files import printable
 from audionet.inference.batch_scoring import MismatchWarnings, unique_name
 from audionet.inference.prediction_file import SPAN_COLUMNS, PredictionFile, span_rows
 from audionet.inference.settings import TimelineSettings
-from audionet.inference.timeline import Span, Timeline, make_timeline
 from audionet.inference.timeline_formats import write_labels
 from audionet.inference.timeline_plot import write_overview
 from audionet.models.classifier import Classifier
+from audionet.models.timeline import Span, Timeline
 from audionet.tables import print_table
 from audionet.wording import clock
 
@@ -97,8 +97,7 @@ def _timeline_of(classifier: Classifier, clip: Path, settings: TimelineSettings)
         raise InputError(f"{printable(clip)} is no recording; a timeline takes recordings.")
     form = decoding.form_of(clip)
     with progress_bar(total=round(form[1]) if form else None, description=clip.name[:30], unit="s of sound") as bar:
-        return make_timeline(
-            classifier,
+        return classifier.timeline(
             clip,
             hop_seconds=settings.hop,
             min_seconds=settings.min_seconds,

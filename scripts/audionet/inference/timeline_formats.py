@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audionet.features.recipes import Recipe
 from audionet.files import printable, write_text
-from audionet.inference.timeline import Span, Timeline
+from audionet.models.timeline import Span, Timeline
 
 RAVEN_COLUMNS = (
     "Selection",

@@ -1,12 +1,4 @@
-"""The classifier: backbone, tap, head, labels and recipe as one folder that describes itself. Save, load, score.
-
-    retrained_model/
-        classifier.json    labels, recipe, backbone and weights with their origin, how the head was trained
-        backbone.pb        the network up to its tap, frozen; uint8 pictures in, bottlenecks out
-        head.npz           weights and biases, what tells known clips from unknown ones, and keys of what was trained on
-        fingerprints.npz   of the sound that it was trained on, so that a test can tell that it is another
-        metrics.json       the scores of the training run
-        enrolled.npz       labels that `audionet enroll` added, if any: a prototype each
+"""The classifier: backbone, tap, head, labels and recipe. Load, score, divide into a timeline, enroll a label, save.
 
 Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
 measured is what is served. TensorFlow is not imported where OpenVINO can run the network.
@@ -14,11 +6,9 @@ measured is what is served. TensorFlow is not imported where OpenVINO can run th
 
 import functools
 import io
-import json
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,94 +16,45 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.audio.chunks import Chunk
+from audionet.audio.chunks import Chunk, chunks_of
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.errors import ClassifierError, InputError
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
-from audionet.files import digest_of, mark_folder, printable, read_mark, sha256_of, write_bytes, write_json
+from audionet.files import (
+    UNKNOWN_LABEL,
+    digest_of,
+    mark_folder,
+    printable,
+    sha256_of,
+    write_bytes,
+    write_json,
+)
+from audionet.models.answer import UNKNOWN, Answer
 from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
+from audionet.models.classifier_folder import (
+    ABOUT_NAME,
+    FINGERPRINTS_NAME,
+    FORMAT,
+    GRAPH_NAME,
+    HEAD_NAME,
+    KIND,
+    TRAIN_AGAIN,
+    pack_head,
+    read_about,
+    read_enrolled,
+    unpack_head,
+    write_enrolled,
+)
 from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
-
-FORMAT = 1  # goes up by one when a folder's meaning changes
-KIND = "classifier"
-UNKNOWN = "unknown"
-ABOUT_NAME = "classifier.json"
-GRAPH_NAME = "backbone.pb"
-HEAD_NAME = "head.npz"
-FINGERPRINTS_NAME = "fingerprints.npz"
-ENROLLED_NAME = "enrolled.npz"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a classifier says of one file.
-
-    Attributes:
-        labels: as in the classifier.
-        probabilities: float32, shape (labels,), of the whole file.
-        score: how much likelier it is of its nearest label than of anybody, as a logarithm; None if that is not known.
-        threshold: what the score must reach for the file to be taken as one of the labels.
-        chunk_offsets_seconds: float32, shape (chunks,); a picture has one chunk at 0.
-        chunk_probabilities: float32, shape (chunks, labels).
-    """
-
-    labels: tuple[str, ...]
-    probabilities: np.ndarray
-    chunk_offsets_seconds: np.ndarray
-    chunk_probabilities: np.ndarray
-    score: float | None = None
-    threshold: float | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the file may be of one of the labels at all."""
-        return self.score is None or self.threshold is None or self.score >= self.threshold
-
-    @property
-    def label(self) -> str:
-        """The likeliest label, or `unknown`."""
-        return self.nearest_label if self.is_known else UNKNOWN
-
-    @property
-    def nearest_label(self) -> str:
-        """The likeliest label, known or not."""
-        return self.labels[int(self.probabilities.argmax())]
-
-    @property
-    def probability(self) -> float:
-        """The probability of the likeliest label."""
-        return float(self.probabilities.max())
-
-    def doubt(self) -> str:
-        """Return what a person should know before the list of labels: empty, or that the file seems to be of none."""
-        if self.is_known:
-            return ""
-        return f": unknown (its score, {self.score:.1f}, is below {self.threshold:.1f}); nearest are"
-
-    def to_json(self, top_k: int | None = None) -> dict:
-        """Return the answer as JSON: `label`, `nearest`, `probability`, `labels`, `known`, `score` and `threshold`."""
-        return {
-            "label": self.label,
-            "nearest": self.nearest_label,
-            "probability": self.probability,
-            "labels": self.ranked(top_k),
-            "known": self.is_known,
-            "score": self.score,
-            "threshold": self.threshold,
-        }
-
-    def ranked(self, top_k: int | None = None) -> dict[str, float]:
-        """Return probability by label, the likeliest first, `top_k` of them or all."""
-        order = np.argsort(-self.probabilities, kind="stable")[:top_k]
-        return {self.labels[number]: float(self.probabilities[number]) for number in order}
+from audionet.models.timeline import HOP_SECONDS, MIN_SECONDS, HopScores, LevelMeter, Timeline, make_timeline
 
 
 class Classifier:
@@ -178,16 +119,16 @@ class Classifier:
             ClassifierError: the folder is missing, is no classifier, is of another version or is damaged.
         """
         folder = Path(folder)
-        about = _read_about(folder)
+        about = read_about(folder)
         try:
             graph, head_file = ((folder / name).read_bytes() for name in (GRAPH_NAME, HEAD_NAME))
         except OSError as error:
-            raise ClassifierError(f"{printable(folder)} lacks {Path(error.filename).name}. {_TRAIN_AGAIN}") from error
+            raise ClassifierError(f"{printable(folder)} lacks {Path(error.filename).name}. {TRAIN_AGAIN}") from error
         for name, content in ((GRAPH_NAME, graph), (HEAD_NAME, head_file)):
             if sha256_of(content) != about["sha256"][name]:
-                raise ClassifierError(f"{printable(folder / name)} is damaged: its checksum is wrong. {_TRAIN_AGAIN}")
+                raise ClassifierError(f"{printable(folder / name)} is damaged: its checksum is wrong. {TRAIN_AGAIN}")
         with np.load(io.BytesIO(head_file), allow_pickle=False) as arrays:
-            head, training_keys = _unpacked(arrays), arrays["training_keys"]
+            head, training_keys = unpack_head(arrays), arrays["training_keys"]
             open_set = OpenSetDetector.from_json(about["open_set"], arrays) if about["open_set"] else None
             similarity = Similarity.from_json(about["similarity"], arrays) if about.get("similarity") else None
         recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
@@ -208,7 +149,7 @@ class Classifier:
     @functools.cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that stand for everything that its answers depend on."""
-        arrays = _packed(self.head) | (self.open_set.arrays() if self.open_set else {}) | self.enrolled
+        arrays = pack_head(self.head) | (self.open_set.arrays() if self.open_set else {}) | self.enrolled
         return digest_of(
             [
                 self.labels,
@@ -228,7 +169,7 @@ class Classifier:
     def save(self, folder: Path) -> None:
         """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole."""
         arrays = io.BytesIO()
-        named: dict[str, Any] = {**_packed(self.head), "training_keys": self.training_keys}
+        named: dict[str, Any] = {**pack_head(self.head), "training_keys": self.training_keys}
         named |= self.open_set.arrays() if self.open_set else {}
         named |= self.similarity.arrays() if self.similarity else {}
         np.savez(arrays, **named)
@@ -302,6 +243,104 @@ class Classifier:
                 before = under_way
             if before:
                 yield before[0], before[1].result()
+
+    def timeline(
+        self,
+        path: Path | str,
+        *,
+        hop_seconds: float = HOP_SECONDS,
+        min_seconds: float = MIN_SECONDS,
+        on_seconds: Callable[[float], object] | None = None,
+    ) -> Timeline:
+        """Divide a recording into spans of one label, of unknown or of silence.
+
+        Memory grows with the number of hops and labels alone.
+
+        Args:
+            path: a recording.
+            hop_seconds: how often to decide; at most the length of a chunk.
+            min_seconds: spans that are shorter are given to their neighbours.
+            on_seconds: called now and then with how far it is.
+
+        Raises:
+            RecordingError: the recording cannot be decoded or is silent throughout.
+            InputError: the classifier was trained on ordinary pictures.
+        """
+        path, recipe = Path(path), self.recipe_for(path)
+        blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
+        level_meter = LevelMeter(blocks, sample_rate_hz=recipe.sample_rate_hz)
+        hop_seconds = min(hop_seconds, recipe.chunk_seconds)
+        chunks = chunks_of(
+            level_meter,
+            name=path,
+            sample_rate_hz=recipe.sample_rate_hz,
+            chunk_seconds=recipe.chunk_seconds,
+            hop_seconds=hop_seconds,
+            padding=recipe.padding,
+        )
+        first_hops: list[int] = []
+        logits: list[np.ndarray] = []
+        for batch, of_batch in self.logits_of(chunks):
+            first_hops += [chunk.index for chunk in batch]
+            logits.append(of_batch)
+            if on_seconds:
+                on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
+        hop_scores = HopScores.from_chunks(
+            self.labels,
+            np.concatenate(logits),
+            np.array(first_hops),
+            hops=math.ceil(level_meter.seconds / hop_seconds),
+            hop_seconds=hop_seconds,
+            chunk_seconds=recipe.chunk_seconds,
+            open_set=self.open_set,
+        )
+        return make_timeline(path, hop_scores, level_meter, min_seconds=min_seconds)
+
+    def comparison_space(self) -> Similarity:
+        """Return the space in which clips of any label are compared.
+
+        Raises:
+            ClassifierError: the classifier has none.
+        """
+        if self.similarity is None:
+            raise ClassifierError(
+                "This classifier cannot compare clips: it was trained by an earlier version, on fewer than three "
+                "labels or on one recording a label. Train it again, on three labels or more."
+            )
+        return self.similarity
+
+    def enroll(self, label: str, clips: Iterable[Path | str]) -> int:
+        """Add a label by a few clips, without training, or replace one that was added before.
+
+        The folder that the classifier was loaded from, if it was, keeps the label too.
+
+        Args:
+            label: its name.
+            clips: recordings or pictures of it, at least one.
+
+        Returns:
+            int: how many chunks the label rests on.
+
+        Raises:
+            ClassifierError: the classifier cannot compare clips.
+            InputError: the label was trained, or its name means something else.
+            RecordingError: a clip cannot be read.
+            PictureError: likewise.
+        """
+        space = self.comparison_space()
+        if label in (*self.trained_labels, UNKNOWN, UNKNOWN_LABEL, ""):
+            raise InputError(
+                f"--label: expected a name of its own, received {printable(label)!r}, which the classifier was trained "
+                "on or which means unknown. Choose another."
+            )
+        chunks = np.concatenate([self.chunk_bottlenecks(clip)[1] for clip in clips])
+        prototype = space.prototype(chunks)
+        if self._folder:
+            write_enrolled(self._folder, {**read_enrolled(self._folder), label: prototype})
+        self.enrolled[label] = prototype
+        self.labels = (*self.trained_labels, *self.enrolled)
+        self.__dict__.pop("fingerprint", None)  # it stands for the labels too
+        return len(chunks)
 
     def recipe_for(self, path: Path | str) -> Recipe:
         """Return how a recording becomes pictures.
@@ -394,71 +433,3 @@ class Classifier:
             score=open_set.score(logits, weights) if open_set else None,
             threshold=open_set.threshold(weights.sum()) if open_set else None,
         )
-
-
-def read_enrolled(folder: Path) -> dict[str, np.ndarray]:
-    """Return the prototypes that `write_enrolled` wrote into a classifier's folder, by label; none if it did not.
-
-    Raises:
-        ClassifierError: the file is damaged.
-    """
-    try:
-        with np.load(folder / ENROLLED_NAME, allow_pickle=False) as arrays:
-            names = json.loads(bytes(arrays["labels"]))
-            return dict(zip(names, arrays["prototypes"], strict=True))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ClassifierError(
-            f"{printable(folder / ENROLLED_NAME)} is damaged ({error}). Remove it, and enrol its labels again."
-        ) from error
-
-
-def write_enrolled(folder: Path, enrolled: Mapping[str, np.ndarray]) -> None:
-    """Write labels that were added without training, and their prototypes, into a classifier's folder."""
-    if not enrolled:
-        (folder / ENROLLED_NAME).unlink(missing_ok=True)
-        return
-    file = io.BytesIO()
-    names = np.frombuffer(json.dumps(list(enrolled)).encode(), np.uint8)
-    np.savez(file, labels=names, prototypes=np.stack(list(enrolled.values())))
-    write_bytes(folder / ENROLLED_NAME, file.getvalue())
-
-
-def _packed(head: Head) -> dict[str, np.ndarray]:
-    arrays = {"weights": head.weights, "biases": head.biases}
-    if head.hidden:
-        arrays |= {"hidden_weights": head.hidden.weights, "hidden_biases": head.hidden.biases}
-    return arrays
-
-
-def _unpacked(arrays: Mapping[str, np.ndarray]) -> Head:
-    hidden = Head(arrays["hidden_weights"], arrays["hidden_biases"]) if "hidden_weights" in arrays else None
-    return Head(arrays["weights"], arrays["biases"], hidden)
-
-
-_TRAIN_AGAIN = "Train it again: make train."
-
-
-def _read_about(folder: Path) -> dict:
-    if not folder.is_dir():
-        raise ClassifierError(
-            f"--model: there is no classifier at {printable(folder)}. Train one first: make train, or name another "
-            "folder."
-        )
-    try:
-        about = json.loads((folder / ABOUT_NAME).read_text())
-    except FileNotFoundError as error:
-        kind = (read_mark(folder) or {}).get("kind", "something else")
-        raise ClassifierError(
-            f"--model: expected a classifier folder with {ABOUT_NAME}, but {printable(folder)} holds {kind}. Name the "
-            "folder that audionet train wrote."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ClassifierError(f"{printable(folder / ABOUT_NAME)} is damaged ({error}). {_TRAIN_AGAIN}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        found = about.get("format") if isinstance(about, dict) else None
-        raise ClassifierError(
-            f"{printable(folder)} is a classifier of format {found}; this version reads format {FORMAT}. {_TRAIN_AGAIN}"
-        )
-    return about

@@ -8,9 +8,9 @@ from audionet.audio import decoding
 from audionet.errors import InputError, WeightsError
 from audionet.features.image_io import read_picture
 from audionet.files import digest_of, printable, sha256_of
+from audionet.models.answer import Answer
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import Engine
-from audionet.models.classifier import Answer
 
 
 class GraphClassifier:

@@ -17,7 +17,8 @@ from audionet.evaluation.leakage import content_keys
 from audionet.evaluation.runs import data_fingerprint
 from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.files import printable, read_mark, whole_folder, write_json
-from audionet.models.classifier import KIND, Classifier
+from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import KIND
 from audionet.reports.examples import example_clips_of, mistakes_of
 from audionet.reports.report import Report
 from audionet.reports.sections.model_card import card_of

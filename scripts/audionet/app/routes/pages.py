@@ -14,9 +14,8 @@ from audionet.app.routes.dependencies import StateDep, UserDep, health_of
 from audionet.app.schemas import Health
 from audionet.app.state import AppState
 from audionet.app.users import MissingError, User
-from audionet.data.dataset import UNKNOWN_LABEL
 from audionet.evaluation import runs
-from audionet.files import printable
+from audionet.files import UNKNOWN_LABEL, printable
 
 # A report has its style, its pictures and its sounds inside, and no script; shown here it is held to that.
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"

@@ -9,10 +9,9 @@ from conftest import RATE_HZ, noise
 from audionet.errors import ClassifierError, InputError
 from audionet.evaluation.evaluate_folder import evaluate_folder
 from audionet.evaluation.test_set import find_audio
-from audionet.inference.enrollment import enroll_label, remove_label
 from audionet.inference.streaming import AudioBlock, stream_predictions
-from audionet.inference.timeline import make_timeline
-from audionet.models.classifier import ENROLLED_NAME, Classifier, read_enrolled
+from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import ENROLLED_NAME, read_enrolled, remove_enrolled
 
 
 def call(script: str, *arguments: object) -> int:
@@ -21,7 +20,7 @@ def call(script: str, *arguments: object) -> int:
 
 def test_an_enrolled_label_is_answered_and_the_others_stay_as_they_are_to_each_other(model, hisses, speakers):
     before = Classifier.load(model)
-    enroll_label(model, before, "hiss", hisses[:2])
+    Classifier.load(model).enroll("hiss", hisses[:2])
     after = Classifier.load(model)
     assert after.labels == (*before.labels, "hiss")
     assert after.score(hisses[2]).label == "hiss"
@@ -39,12 +38,12 @@ def enrolled(model, hisses):
     """A classifier that refuses noise, but for the hiss that was enrolled."""
     before = Classifier.load(model)
     assert before.score(hisses[2]).label == "unknown"
-    enroll_label(model, before, "hiss", hisses[:2])
+    Classifier.load(model).enroll("hiss", hisses[:2])
     return Classifier.load(model)
 
 
 def test_a_timeline_has_an_enrolled_label(enrolled, hisses):
-    (span,) = make_timeline(enrolled, hisses[2]).spans
+    (span,) = enrolled.timeline(hisses[2]).spans
     assert (span.kind, span.label) == ("known", "hiss")
 
 
@@ -69,11 +68,21 @@ def test_an_evaluation_accepts_and_refuses_as_the_classifier_does(enrolled, hiss
     assert result["verification"]["n_target"] == 6
 
 
+def test_the_classifier_at_hand_answers_an_enrolled_label_as_one_loaded_does(model, hisses):
+    classifier = Classifier.load(model)
+    before = classifier.fingerprint
+    assert classifier.enroll("hiss", hisses[:2]) == 6
+    loaded = Classifier.load(model)
+    assert (classifier.labels, classifier.fingerprint) == (loaded.labels, loaded.fingerprint)
+    assert classifier.fingerprint != before
+    assert classifier.score(hisses[2]).label == loaded.score(hisses[2]).label == "hiss"
+
+
 def test_removing_leaves_nothing_behind(model, hisses):
     before = Classifier.load(model)
-    enroll_label(model, before, "hiss", hisses)
+    Classifier.load(model).enroll("hiss", hisses)
     assert Classifier.load(model).fingerprint != before.fingerprint
-    remove_label(model, "hiss")
+    remove_enrolled(model, "hiss")
     assert not (model / ENROLLED_NAME).exists()
     assert Classifier.load(model).fingerprint == before.fingerprint
 
@@ -81,7 +90,7 @@ def test_removing_leaves_nothing_behind(model, hisses):
 def test_labels_of_any_name_are_kept_to_the_letter(model, hisses):
     names = ['Ünï, "code"', "a/b", "line\nbreak"]
     for name in names:
-        enroll_label(model, Classifier.load(model), name, hisses[:1])
+        Classifier.load(model).enroll(name, hisses[:1])
     assert list(read_enrolled(model)) == names
     assert Classifier.load(model).labels[3:] == tuple(names)
 
@@ -89,13 +98,13 @@ def test_labels_of_any_name_are_kept_to_the_letter(model, hisses):
 @pytest.mark.parametrize("label", ["alice", "unknown", "_unknown_", ""])
 def test_names_that_mean_something_else_are_refused(model, hisses, label):
     with pytest.raises(InputError, match="expected a name of its own"):
-        enroll_label(model, Classifier.load(model), label, hisses)
+        Classifier.load(model).enroll(label, hisses)
 
 
 def test_a_classifier_that_cannot_compare_says_so(trained, hisses, monkeypatch, tmp_path):
     monkeypatch.setattr(trained.classifier, "similarity", None)
     with pytest.raises(ClassifierError, match="cannot compare clips"):
-        enroll_label(tmp_path, trained.classifier, "hiss", hisses)
+        trained.classifier.enroll("hiss", hisses)
 
 
 def test_a_damaged_file_is_named_with_what_to_do(model):

@@ -8,19 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.errors import InputError, RecordingError
-from audionet.inference import timeline
-from audionet.inference.timeline import (
+from audionet.models.classifier import Classifier
+from audionet.models.timeline import (
     HopScores,
     LevelMeter,
     find_spans,
     likeliest_path,
-    make_timeline,
     over_hops,
     runs,
     silent_steps,
     without_short_runs,
 )
-from audionet.models.classifier import Classifier
 
 PAUSE = np.zeros(RATE_HZ, np.float32)
 
@@ -42,7 +40,7 @@ def dialogue(tmp_path_factory) -> Path:
 
 
 def test_who_speaks_when_is_found(classifier, dialogue):
-    found = make_timeline(classifier, dialogue)
+    found = classifier.timeline(dialogue)
     assert [(span.kind, span.label) for span in found.spans] == [
         ("known", "alice"),
         ("silence", ""),
@@ -56,14 +54,14 @@ def test_who_speaks_when_is_found(classifier, dialogue):
 
 @pytest.mark.parametrize("hop", [0.25, 0.5, 1.0, 2.0, 5.0])
 def test_spans_follow_each_other_without_gaps_at_any_hop(classifier, dialogue, hop):
-    found = make_timeline(classifier, dialogue, hop_seconds=hop)
+    found = classifier.timeline(dialogue, hop_seconds=hop)
     assert found.spans[0].start_seconds == 0 and found.spans[-1].end_seconds == found.seconds
     assert all(one.end_seconds == other.start_seconds for one, other in itertools.pairwise(found.spans))
 
 
 def test_what_is_of_no_label_is_unknown_and_silence_is_not(saved, tmp_path):
     clip = write_sound(tmp_path / "a.wav", np.concatenate([noise(6, level=0.3), PAUSE, noise(6, level=0.3, seed=1)]))
-    found = make_timeline(Classifier.load(saved / "retrained_model"), clip)
+    found = Classifier.load(saved / "retrained_model").timeline(clip)
     assert [span.kind for span in found.spans] == ["unknown", "silence", "unknown"]
     assert found.spans[-1].label == "unknown" and found.spans[-1].nearest in SPEAKERS
 
@@ -80,26 +78,26 @@ def test_known_and_unknown_take_turns_by_their_scores():
 
 
 def test_a_recording_shorter_than_a_hop_is_one_span(classifier, tmp_path):
-    found = make_timeline(classifier, write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=0.4)), min_seconds=0)
+    found = classifier.timeline(write_sound(tmp_path / "a.wav", voice("bob", seed=1, seconds=0.4)), min_seconds=0)
     assert [span.seconds for span in found.spans if span.kind != "silence"] == pytest.approx([0.4])
 
 
 def test_what_makes_no_timeline_is_named(classifier, trained, tmp_path):
     silent = write_sound(tmp_path / "silent.wav", np.zeros(5 * RATE_HZ, np.float32))
     with pytest.raises(RecordingError, match=r"silent\.wav is silent"):
-        make_timeline(classifier, silent)
+        classifier.timeline(silent)
     short = write_sound(tmp_path / "short.wav", voice("bob", seed=1, seconds=0.4))
     with pytest.raises(RecordingError, match="nothing longer than 2 s; lower --min_seconds"):
-        make_timeline(classifier, short, min_seconds=2)
+        classifier.timeline(short, min_seconds=2)
     known = trained.classifier
     of_pictures = Classifier(labels=known.labels, recipe=None, head=known.head, graph=known.graph, about=known.about)
     with pytest.raises(InputError, match="trained on ordinary pictures"):
-        make_timeline(of_pictures, short)
+        of_pictures.timeline(short)
 
 
 def test_progress_goes_up_to_the_end(classifier, dialogue):
     seconds: list[float] = []
-    make_timeline(classifier, dialogue, on_seconds=seconds.append)
+    classifier.timeline(dialogue, on_seconds=seconds.append)
     assert seconds == sorted(seconds) and seconds[-1] == pytest.approx(21, abs=1)
 
 
@@ -144,7 +142,15 @@ def test_a_hop_has_the_mean_of_the_chunks_that_cover_it():
 def test_unknown_is_decided_by_the_best_chunk(saved):
     classifier = Classifier.load(saved / "retrained_model")
     logits = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], np.float32)
-    gathered = HopScores.from_chunks(classifier, logits, np.array([0, 1]), hops=5, hop_seconds=1.0)
+    gathered = HopScores.from_chunks(
+        classifier.labels,
+        logits,
+        np.array([0, 1]),
+        hops=5,
+        hop_seconds=1.0,
+        chunk_seconds=classifier.recipe.chunk_seconds,
+        open_set=classifier.open_set,
+    )
     alone = classifier.open_set.space.score(logits)
     assert gathered.scores == pytest.approx([alone[0], alone.max(), alone[1], 0, 0])
 
@@ -233,6 +239,6 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     classifier = build_classifier(TrainedModel(gathered, choice, backbone), {})
     held_out = {label: [SAMPLE_AUDIO / label / "03.mp3"] for label in labels}
     truth = write_conversation(tmp_path / "talk.mp3", held_out, seconds=120, seed=0, recipe=classifier.recipe)
-    rates = error_rates(truth, timeline.make_timeline(classifier, truth.path))
+    rates = error_rates(truth, classifier.timeline(truth.path))
     assert rates["strict"]["error_rate"] < 0.12
     assert rates["with_collar"]["error_rate"] < rates["strict"]["error_rate"]

@@ -15,7 +15,7 @@ where the mean chunk decides about unknown. With three voices not trained on: 8.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,11 +23,11 @@ from typing import Literal
 
 import numpy as np
 
-from audionet.audio import decoding
-from audionet.audio.chunks import SILENCE_PEAK, chunks_of
+from audionet.audio.chunks import SILENCE_PEAK
 from audionet.errors import RecordingError
 from audionet.files import printable
-from audionet.models.classifier import UNKNOWN, Classifier
+from audionet.models.answer import UNKNOWN
+from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
 
 HOP_SECONDS = 0.5
@@ -130,60 +130,6 @@ class LevelMeter:
         return 10 * np.log10(np.maximum(powers, QUIETEST_POWER))
 
 
-def make_timeline(
-    classifier: Classifier,
-    path: Path,
-    *,
-    hop_seconds: float = HOP_SECONDS,
-    min_seconds: float = MIN_SECONDS,
-    on_seconds: Callable[[float], object] | None = None,
-) -> Timeline:
-    """Divide a recording into spans of one label, of unknown or of silence.
-
-    Memory grows with the number of hops and labels alone.
-
-    Args:
-        classifier: one of sound.
-        path: a recording.
-        hop_seconds: how often to decide; at most the length of a chunk.
-        min_seconds: spans that are shorter are given to their neighbours.
-        on_seconds: called now and then with how far it is.
-
-    Raises:
-        RecordingError: the recording cannot be decoded or is silent throughout.
-        InputError: the classifier was trained on ordinary pictures.
-    """
-    recipe = classifier.recipe_for(path)
-    blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
-    level_meter = LevelMeter(blocks, sample_rate_hz=recipe.sample_rate_hz)
-    hop_seconds = min(hop_seconds, recipe.chunk_seconds)
-    chunks = chunks_of(
-        level_meter,
-        name=path,
-        sample_rate_hz=recipe.sample_rate_hz,
-        chunk_seconds=recipe.chunk_seconds,
-        hop_seconds=hop_seconds,
-        padding=recipe.padding,
-    )
-    first_hops: list[int] = []
-    logits: list[np.ndarray] = []
-    for batch, of_batch in classifier.logits_of(chunks):
-        first_hops += [chunk.index for chunk in batch]
-        logits.append(of_batch)
-        if on_seconds:
-            on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
-    hops = math.ceil(level_meter.seconds / hop_seconds)
-    hop_scores = HopScores.from_chunks(
-        classifier, np.concatenate(logits), np.array(first_hops), hops=hops, hop_seconds=hop_seconds
-    )
-    spans = find_spans(
-        hop_scores, silent_steps(level_meter.levels), seconds=level_meter.seconds, min_seconds=min_seconds
-    )
-    if not any(span.kind != "silence" for span in spans):
-        raise RecordingError(f"{printable(path)} holds nothing longer than {min_seconds:g} s; lower --min_seconds.")
-    return Timeline(path, level_meter.seconds, tuple(spans))
-
-
 def over_hops(
     combine: np.ufunc, values: np.ndarray, first_hops: np.ndarray, *, hops: int, hops_a_chunk: int, start: float = 0.0
 ) -> np.ndarray:
@@ -227,26 +173,35 @@ class HopScores:
 
     @classmethod
     def from_chunks(
-        cls, classifier: Classifier, logits: np.ndarray, first_hops: np.ndarray, *, hops: int, hop_seconds: float
+        cls,
+        labels: tuple[str, ...],
+        logits: np.ndarray,
+        first_hops: np.ndarray,
+        *,
+        hops: int,
+        hop_seconds: float,
+        chunk_seconds: float,
+        open_set: OpenSetDetector | None = None,
     ) -> "HopScores":
         """Combine the chunks that cover each hop.
 
         Args:
-            classifier: that scored them.
+            labels: of the classifier.
             logits: float32, shape (chunks, labels).
             first_hops: int, shape (chunks,), ascending: the hop that each chunk begins with; silent ones may be left
                 out.
             hops: how many there are.
             hop_seconds: how long each is.
+            chunk_seconds: how long a chunk is.
+            open_set: of the classifier.
         """
-        open_set = classifier.open_set
-        hops_a_chunk = round(classifier.recipe_for("The sound").chunk_seconds / hop_seconds)
+        hops_a_chunk = round(chunk_seconds / hop_seconds)
         scores = open_set.chunk_scores(logits)[:, None] if open_set else np.empty((len(logits), 0))
         counts = over_hops(np.add, np.ones((len(logits), 1)), first_hops, hops=hops, hops_a_chunk=hops_a_chunk)
         sums = over_hops(np.add, logits, first_hops, hops=hops, hops_a_chunk=hops_a_chunk)
         best = over_hops(np.fmax, scores, first_hops, hops=hops, hops_a_chunk=hops_a_chunk, start=np.nan)
         return cls(
-            labels=classifier.labels,
+            labels=labels,
             logits=(sums / np.maximum(counts, 1)).astype(np.float32),
             scores=np.nan_to_num(best[:, 0]) if open_set else None,
             threshold=open_set.threshold(1) if open_set else 0.0,
@@ -349,6 +304,19 @@ def find_spans(
         else:
             spans.append(hop_scores.span(start_seconds, end_seconds, state))
     return spans
+
+
+def make_timeline(path: Path, hop_scores: HopScores, level_meter: LevelMeter, *, min_seconds: float) -> Timeline:
+    """Divide a recording into spans by the scores of its hops and its levels.
+
+    Raises:
+        RecordingError: it is silent throughout, but for what is shorter than `min_seconds`.
+    """
+    is_silent = silent_steps(level_meter.levels)
+    spans = find_spans(hop_scores, is_silent, seconds=level_meter.seconds, min_seconds=min_seconds)
+    if not any(span.kind != "silence" for span in spans):
+        raise RecordingError(f"{printable(path)} holds nothing longer than {min_seconds:g} s; lower --min_seconds.")
+    return Timeline(path, level_meter.seconds, tuple(spans))
 
 
 def without_short_runs(states: np.ndarray, steps: int) -> np.ndarray:

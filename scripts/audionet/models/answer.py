@@ -1,0 +1,72 @@
+"""What a classifier answers for one file."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says of one file.
+
+    Attributes:
+        labels: as in the classifier.
+        probabilities: float32, shape (labels,), of the whole file.
+        score: how much likelier it is of its nearest label than of anybody, as a logarithm; None if that is not known.
+        threshold: what the score must reach for the file to be taken as one of the labels.
+        chunk_offsets_seconds: float32, shape (chunks,); a picture has one chunk at 0.
+        chunk_probabilities: float32, shape (chunks, labels).
+    """
+
+    labels: tuple[str, ...]
+    probabilities: np.ndarray
+    chunk_offsets_seconds: np.ndarray
+    chunk_probabilities: np.ndarray
+    score: float | None = None
+    threshold: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the file may be of one of the labels at all."""
+        return self.score is None or self.threshold is None or self.score >= self.threshold
+
+    @property
+    def label(self) -> str:
+        """The likeliest label, or `unknown`."""
+        return self.nearest_label if self.is_known else UNKNOWN
+
+    @property
+    def nearest_label(self) -> str:
+        """The likeliest label, known or not."""
+        return self.labels[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the likeliest label."""
+        return float(self.probabilities.max())
+
+    def doubt(self) -> str:
+        """Return what a person should know before the list of labels: empty, or that the file seems to be of none."""
+        if self.is_known:
+            return ""
+        return f": unknown (its score, {self.score:.1f}, is below {self.threshold:.1f}); nearest are"
+
+    def to_json(self, top_k: int | None = None) -> dict[str, Any]:
+        """Return the answer as JSON: `label`, `nearest`, `probability`, `labels`, `known`, `score` and `threshold`."""
+        return {
+            "label": self.label,
+            "nearest": self.nearest_label,
+            "probability": self.probability,
+            "labels": self.ranked(top_k),
+            "known": self.is_known,
+            "score": self.score,
+            "threshold": self.threshold,
+        }
+
+    def ranked(self, top_k: int | None = None) -> dict[str, float]:
+        """Return probability by label, the likeliest first, `top_k` of them or all."""
+        order = np.argsort(-self.probabilities, kind="stable")[:top_k]
+        return {self.labels[number]: float(self.probabilities[number]) for number in order}
