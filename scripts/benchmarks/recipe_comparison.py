@@ -17,7 +17,7 @@ import numpy as np
 from audionet.cli import changed
 from audionet.console import log
 from audionet.data.dataset import Dataset, Example, levels_of
-from audionet.data.splits import split
+from audionet.data.splits import assign_splits
 from audionet.evaluation.evaluate import ScoredRecording, accuracies
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.answer import Answer
@@ -117,7 +117,7 @@ def introduction(result: Mapping[str, Any]) -> str:
 
 def _held_out(dataset: Dataset, test: str | None, seed: int) -> frozenset[str]:
     if test is None:
-        splits = split(dataset.examples, testing_percentage=20, validation_percentage=20, seed=seed)
+        splits = assign_splits(dataset.examples, testing_percentage=20, validation_percentage=20, seed=seed)
         groups = {group for group, split_name in splits.items() if split_name == "testing"}
     else:
         groups = groups_by_name(dataset, test)

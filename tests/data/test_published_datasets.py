@@ -4,7 +4,7 @@ from conftest import noise, tone, write_sound
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures, pictures_for
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
-from audionet.data.splits import split
+from audionet.data.splits import assign_splits
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 
@@ -67,7 +67,7 @@ def test_a_published_data_set_is_drawn_by_label(urban, tmp_path):
 def test_folds_are_never_parted(urban, tmp_path):
     make_pictures(urban, tmp_path / "images", recipe=RECIPE)
     dataset = read_dataset(tmp_path / "images", tmp_path / "ledger.sqlite", group_by="fold")
-    sides = split(dataset.examples, testing_percentage=30, validation_percentage=30)
+    sides = assign_splits(dataset.examples, testing_percentage=30, validation_percentage=30)
     assert sorted(sides) == ["fold1", "fold2", "fold3"]
     assert sorted(sides.values()) == ["testing", "training", "validation"]
 

@@ -6,7 +6,7 @@
     image_dir/cats/stray.png            label cats, a recording of its own
     image_dir/_unknown_/radio_00000.jpg unknown: of none of the labels, for the open-set detector
 
-All pictures of a recording are on one side of the split. Otherwise the classifier could score by recognising the
+All pictures of a recording are in one split. Otherwise the classifier could score by recognising the
 recording, its room and its microphone, and would disappoint with the next one.
 """
 
@@ -33,11 +33,11 @@ class Example:
     Attributes:
         path: the file.
         label: its folder's name.
-        recording: what it must not be parted from, such as `alice/monday.mp3`.
+        recording: its recording, such as `alice/monday.mp3`.
         offset_seconds: where in the recording it starts.
         seconds: how long it is; 0 for ordinary pictures.
         sha256: of the file's bytes.
-        group: what must be on one side of the split, by default the recording; a session, a site or a microphone.
+        group: what must be in one split, by default the recording; a session, a site or a microphone.
         level_dbfs: how loud the chunk is; None for ordinary pictures.
     """
 
@@ -61,7 +61,7 @@ class Dataset:
 
     Attributes:
         folder: where they are.
-        labels: sorted; the position of a label is its number everywhere.
+        labels: sorted; the position of a label is its id everywhere.
         examples: sorted by label and name.
         recipe: what the pictures were drawn by, or None for ordinary pictures.
         failures: reason by picture that cannot be read.
@@ -87,8 +87,8 @@ def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recordin
 
     Args:
         image_dir: a folder with one subfolder a label, each with pictures at any depth.
-        cache_path: where to remember what was read.
-        group_by: what must not be parted, as `group_rule` reads it.
+        cache_path: of the cache of what was read.
+        group_by: what must be in one split, as `group_rule` reads it.
 
     Raises:
         InputError: there are fewer than two labels, a label has no picture, the pictures are of several recipes, or
@@ -110,7 +110,7 @@ def read_unknown(folder: Path, cache_path: Path, *, recipe: Recipe | None) -> tu
 
     Args:
         folder: of pictures.
-        cache_path: where to remember what was read.
+        cache_path: of the cache of what was read.
         recipe: of the pictures of the labels, or None for ordinary ones.
 
     Returns:
@@ -191,7 +191,7 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
 
 
 def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict], dict[str, str]]:
-    recalled = cache.items()
+    cached = cache.items()
     known: dict[Path, dict] = {}
     failures = {}
     unread: list[tuple[Path, FileStamp]] = []
@@ -202,20 +202,20 @@ def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict], di
         except OSError as error:
             failures[str(path)] = f"it cannot be read ({error.strerror})"
             continue
-        remembered = recalled.get(absolute)
-        if remembered is not None and remembered[0] == stamp:
-            known[path] = remembered[1]
+        cached_stamp, value = cached.get(absolute, (None, None))
+        if value is not None and cached_stamp == stamp:
+            known[path] = value
         else:
             unread.append((path, stamp))
     with ThreadPoolExecutor() as pool:
-        notes = []
+        new = []
         for (path, stamp), value in zip(unread, pool.map(_read_or_explain, [path for path, _ in unread]), strict=True):
             if isinstance(value, str):
                 failures[str(path)] = value
                 continue
             known[path] = value
-            notes.append((os.path.abspath(path), stamp, value))
-    cache.put(notes)
+            new.append((os.path.abspath(path), stamp, value))
+    cache.put(new)
     return known, failures
 
 

@@ -1,4 +1,4 @@
-"""Groups: what must stay on one side of a split, such as a speaker, a session or a site."""
+"""Groups: recordings that must be in one split, such as those of a speaker, a session or a site."""
 
 import csv
 import re

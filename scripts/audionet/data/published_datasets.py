@@ -4,7 +4,7 @@
     ESC-50/meta/esc50.csv                     filename, fold, category      ->  audio/1-100032-A-0.wav
 
 Such a recording goes by the name that it would have in folders of labels: `dog_bark/fold5/100032-3-0-0.wav`, so that
-`--group_by fold` keeps folds together. To add a data set, add a row to `LAYOUTS`.
+`--group_by fold` keeps folds together. To add a data set, add a row to `PUBLISHED_DATASETS`.
 """
 
 import csv
@@ -58,11 +58,11 @@ PUBLISHED_DATASETS = (
 
 
 def find_published_dataset(audio_dir: Path) -> PublishedDataset | None:
-    """Return the layout that a folder is in, or None for folders of labels."""
-    return next((layout for layout in PUBLISHED_DATASETS if (audio_dir / layout.table).is_file()), None)
+    """Return the published data set that a folder holds, or None for folders of labels."""
+    return next((one for one in PUBLISHED_DATASETS if (audio_dir / one.table).is_file()), None)
 
 
-def listed_recordings(audio_dir: Path, layout: PublishedDataset) -> dict[str, Path]:
+def listed_recordings(audio_dir: Path, published: PublishedDataset) -> dict[str, Path]:
     """Return the file by recording's name, such as `dog_bark/fold5/100032-3-0-0.wav`, for each row of the table.
 
     Files need not be there.
@@ -70,13 +70,14 @@ def listed_recordings(audio_dir: Path, layout: PublishedDataset) -> dict[str, Pa
     Raises:
         InputError: the table cannot be read, lacks a column, has no row, or has a row that cannot name a file.
     """
-    table = audio_dir / layout.table
+    table = audio_dir / published.table
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            _check_columns(table, layout, reader.fieldnames or [])
+            _check_columns(table, published, reader.fieldnames or [])
             rows = [
-                [(row[column] or "").strip() for column in (layout.label, layout.fold, layout.file)] for row in reader
+                [(row[column] or "").strip() for column in (published.label, published.fold, published.file)]
+                for row in reader
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--audio_dir: {printable(table)} cannot be read as a table ({error}).") from error
@@ -89,15 +90,16 @@ def listed_recordings(audio_dir: Path, layout: PublishedDataset) -> dict[str, Pa
                 f"received {printable(', '.join(parts))}. Correct the line."
             )
     return {
-        f"{label}/fold{fold}/{name}": audio_dir / layout.place.format(fold=fold, file=name)
+        f"{label}/fold{fold}/{name}": audio_dir / published.place.format(fold=fold, file=name)
         for label, fold, name in rows
     }
 
 
-def _check_columns(table: Path, layout: PublishedDataset, names: Sequence[str]) -> None:
-    missing = [column for column in (layout.file, layout.label, layout.fold) if column not in names]
+def _check_columns(table: Path, published: PublishedDataset, names: Sequence[str]) -> None:
+    file, label, fold = published.file, published.label, published.fold
+    missing = [column for column in (file, label, fold) if column not in names]
     if missing:
         raise InputError(
-            f"--audio_dir: expected columns {layout.file}, {layout.label} and {layout.fold} in {printable(table)}, as "
-            f"{layout.name} has them, received {printable(', '.join(names))}, without {', '.join(missing)}."
+            f"--audio_dir: expected columns {file}, {label} and {fold} in {printable(table)}, as {published.name} has "
+            f"them, received {printable(', '.join(names))}, without {', '.join(missing)}."
         )

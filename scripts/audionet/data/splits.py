@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from audionet.data.dataset import Example
 from audionet.errors import InputError
@@ -13,61 +13,57 @@ from audionet.wording import named_list
 SPLITS = ("training", "validation", "testing")
 
 
-def split(
+def assign_splits(
     examples: Iterable[Example],
     *,
     testing_percentage: float,
     validation_percentage: float,
     seed: int = 0,
-    previous: dict[str, str] | None = None,
+    previous: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Give each group a side, so that every label is on every side that is wanted. A recording is a group by default.
+    """Assign each group to a split, so that every label is in every split wanted. A recording is a group by default.
 
     Groups are taken in the order of a hash of their name and the seed, those of rare labels first, and each goes to the
-    side that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
+    split that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
     moment. Groups that `previous` knows stay where they were, so that adding some never moves the others.
 
     Args:
         examples: what to split.
         testing_percentage: the share of each label's groups held out for the final score.
         validation_percentage: the share held out for choosing settings.
-        seed: another seed gives another split.
+        seed: another seed gives other splits.
         previous: an earlier result.
 
     Returns:
         dict: `training`, `validation` or `testing` by group.
 
     Raises:
-        InputError: a label has too few groups to be on every side.
+        InputError: a label has too few groups to be in every split.
     """
     shares = {
         "testing": testing_percentage / 100,
         "validation": validation_percentage / 100,
         "training": 1 - (testing_percentage + validation_percentage) / 100,
     }
-    wanted = {side: share for side, share in shares.items() if share > 0}
-    labels_of: dict[str, set[str]] = defaultdict(set)
-    groups_of: dict[str, set[str]] = defaultdict(set)
-    for example in examples:
-        labels_of[example.group].add(example.label)
-        groups_of[example.label].add(example.group)
-    _check_groups(groups_of, wanted)
-    sides = _fill_sides(labels_of, groups_of, wanted, seed, previous or {})
-    if previous and _gaps(sides, groups_of, wanted):  # every group of a side was taken away
-        sides = _fill_sides(labels_of, groups_of, wanted, seed, {})
-    gaps = _gaps(sides, groups_of, wanted)
+    wanted = {split: share for split, share in shares.items() if share > 0}
+    labels_of, groups_of = _labels_and_groups(examples)
+    _check_groups(groups_of, list(wanted))
+    splits = _assign(labels_of, groups_of, wanted, seed, previous or {})
+    if previous and _gaps(splits, groups_of, wanted):  # every group of a split was taken away
+        splits = _assign(labels_of, groups_of, wanted, seed, {})
+    gaps = _gaps(splits, groups_of, wanted)
     if gaps:
         raise InputError(
-            f"The groups cannot be split so that every label is on every side: {'; '.join(gaps[:10])}. Add recordings, "
-            "try another --random_seed or --group_by, or pass --validation_percentage 0."
+            f"The groups cannot be split so that every label is in every split: {'; '.join(gaps[:10])}. Add "
+            "recordings, try another --random_seed or --group_by, or pass --validation_percentage 0."
         )
-    return sides
+    return splits
 
 
 def assign_folds(
-    examples: Iterable[Example], *, folds: int, seed: int = 0, previous: dict[str, int] | None = None
+    examples: Iterable[Example], *, folds: int, seed: int = 0, previous: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """Give each group a fold, from 0, so that each label is spread evenly over the folds, as `split` gives sides.
+    """Assign each group to a fold, from 0, so that labels are spread evenly over the folds, as `assign_splits` does it.
 
     Args:
         examples: what to deal out.
@@ -78,68 +74,76 @@ def assign_folds(
     Raises:
         InputError: there are fewer groups than folds.
     """
+    labels_of, groups_of = _labels_and_groups(examples)
+    wanted = {str(fold): 1 / folds for fold in range(folds)}
+    before = {group: str(fold) for group, fold in (previous or {}).items()}
+    assigned = _assign(labels_of, groups_of, wanted, seed, before)
+    if len(set(assigned.values())) < folds:
+        raise InputError(f"--folds: {len(assigned)} recordings or groups of them are too few for {folds}; name fewer.")
+    return {group: int(fold) for group, fold in assigned.items()}
+
+
+def _labels_and_groups(examples: Iterable[Example]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Return the labels of each group and the groups of each label."""
     labels_of: dict[str, set[str]] = defaultdict(set)
     groups_of: dict[str, set[str]] = defaultdict(set)
     for example in examples:
         labels_of[example.group].add(example.label)
         groups_of[example.label].add(example.group)
-    wanted = {str(fold): 1 / folds for fold in range(folds)}
-    before = {group: str(fold) for group, fold in (previous or {}).items()}
-    sides = _fill_sides(labels_of, groups_of, wanted, seed, before)
-    if len(set(sides.values())) < folds:
-        raise InputError(f"--folds: {len(sides)} recordings or groups of them are too few for {folds}; name fewer.")
-    return {group: int(side) for group, side in sides.items()}
+    return labels_of, groups_of
 
 
-def _fill_sides(
-    labels_of: dict[str, set[str]],
-    groups_of: dict[str, set[str]],
-    wanted: dict[str, float],
+def _assign(
+    labels_of: Mapping[str, set[str]],
+    groups_of: Mapping[str, set[str]],
+    wanted: Mapping[str, float],
     seed: int,
-    previous: dict[str, str],
+    previous: Mapping[str, str],
 ) -> dict[str, str]:
-    sides = {group: previous[group] for group in labels_of if previous.get(group) in wanted}
-    counts = Counter((label, side) for group, side in sides.items() for label in labels_of[group])
-    # A small label gives one group to each side before any side gets its second.
+    """Assign groups to splits, or to folds, which have the shares in `wanted`."""
+    assigned = {group: previous[group] for group in labels_of if previous.get(group) in wanted}
+    counts = Counter((label, split) for group, split in assigned.items() for label in labels_of[group])
+    # A small label gives one group to each split before any split gets its second.
     quotas = {
-        (label, side): max(1, math.floor(share * len(groups) + 0.5))
+        (label, split): max(1, math.floor(share * len(groups) + 0.5))
         for label, groups in groups_of.items()
-        for side, share in wanted.items()
+        for split, share in wanted.items()
     }
+    fewest = {group: min(len(groups_of[label]) for label in labels) for group, labels in labels_of.items()}
+    for group in sorted(labels_of.keys() - assigned.keys(), key=lambda group: (fewest[group], _hash(group, seed))):
+        cells = {split: [(label, split) for label in sorted(labels_of[group])] for split in wanted}
+        lacks = {
+            split: (
+                sum(counts[cell] == 0 for cell in cells[split]),
+                sum((quotas[cell] - counts[cell]) / quotas[cell] for cell in cells[split]),
+                split == "training",
+            )
+            for split in wanted
+        }
+        assigned[group] = max(wanted, key=lacks.__getitem__)
+        counts.update(cells[assigned[group]])
+    return assigned
 
-    def lack(group: str, side: str) -> tuple[int, float, bool]:
-        cells = [(label, side) for label in labels_of[group]]
-        empty = sum(counts[cell] == 0 for cell in cells)
-        return empty, sum((quotas[cell] - counts[cell]) / quotas[cell] for cell in cells), side == "training"
 
-    def turn(group: str) -> tuple[int, bytes]:
-        digest = hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).digest()
-        return min(len(groups_of[label]) for label in labels_of[group]), digest
-
-    for group in sorted(labels_of.keys() - sides.keys(), key=turn):
-        side = max(wanted, key=lambda side: lack(group, side))
-        sides[group] = side
-        counts.update((label, side) for label in labels_of[group])
-    return sides
+def _hash(group: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _gaps(sides: dict[str, str], groups_of: dict[str, set[str]], wanted: Iterable[str]) -> list[str]:
+def _gaps(splits: Mapping[str, str], groups_of: Mapping[str, set[str]], wanted: Iterable[str]) -> list[str]:
     return [
-        f"{printable(label)} has no {side}"
+        f"{printable(label)} has no {split}"
         for label, groups in sorted(groups_of.items())
-        for side in wanted
-        if not any(sides[group] == side for group in groups)
+        for split in wanted
+        if not any(splits[group] == split for group in groups)
     ]
 
 
-def _check_groups(groups_of: dict[str, set[str]], wanted: Iterable[str]) -> None:
-    sides = list(wanted)
-    poor = [
-        f"{printable(label)} ({len(groups)})" for label, groups in sorted(groups_of.items()) if len(groups) < len(sides)
-    ]
+def _check_groups(groups_of: Mapping[str, set[str]], splits: Sequence[str]) -> None:
+    counts = {label: len(groups) for label, groups in sorted(groups_of.items())}
+    poor = [f"{printable(label)} ({count})" for label, count in counts.items() if count < len(splits)]
     if poor:
         raise InputError(
-            f"Too few recordings to hold any out: each label needs {len(sides)}, one each for {', '.join(sides)}, "
+            f"Too few recordings to hold any out: each label needs {len(splits)}, one each for {', '.join(splits)}, "
             f"but there are fewer for {named_list('label', poor)}. Add recordings, or pass --validation_percentage 0, "
-            "or --testing_percentage 0 as well, to do without those sides."
+            "or --testing_percentage 0 as well, to do without those splits."
         )

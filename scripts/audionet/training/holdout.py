@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.data.dataset import Dataset, Example
-from audionet.data.splits import assign_folds, split
+from audionet.data.splits import assign_folds, assign_splits
 from audionet.errors import InputError
 from audionet.files import digest_of, printable, write_json
 from audionet.training.settings import HoldoutSettings
@@ -66,7 +66,7 @@ def plan_holdout(
         InputError: a label has too few groups to be in every split, or there are fewer groups than folds.
     """
     previous = HoldoutPlan.read(previous_path)
-    splits = split(
+    splits = assign_splits(
         known,
         testing_percentage=holdout.testing_share,
         validation_percentage=holdout.validation_percentage,
@@ -75,7 +75,7 @@ def plan_holdout(
     )
     groups = {example.group for example in unknown}
     mixed = {group: "testing" if splits[group] == "testing" else "training" for group in groups & splits.keys()}
-    unknown_splits = split(
+    unknown_splits = assign_splits(
         unknown,
         testing_percentage=holdout.testing_share if len(groups) > 1 else 0,
         validation_percentage=0,
@@ -114,7 +114,7 @@ def splits_without(
             f"--folds: all recordings of {', '.join(map(printable, missing[:10]))} would be held out at once. A label "
             "needs 3 of them, or groups of them; add some, or remove the label."
         )
-    splits = split(
+    splits = assign_splits(
         others,
         testing_percentage=0,
         validation_percentage=holdout.validation_percentage,

@@ -11,7 +11,7 @@ import numpy as np
 from audionet.console import log
 from audionet.data.augmentation import ChunkFile, plan_views
 from audionet.data.dataset import Example
-from audionet.data.splits import split as assign_splits
+from audionet.data.splits import assign_splits
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
