@@ -1,6 +1,7 @@
 """Everything that tests start from is generated here: sounds, folders of recordings, pictures and a small network."""
 
 import functools
+import importlib
 import os
 import shutil
 import subprocess
@@ -105,6 +106,11 @@ def write_speakers(folder: Path, *, speakers=tuple(SPEAKERS), recordings: int = 
 def names_below(folder: Path) -> set[str]:
     """Return every file below a folder, by its path from there."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def run_command(command: str, *arguments: object) -> int:
+    """Run a command of audionet within this process, and return its exit status."""
+    return importlib.import_module(f"audionet.commands.{command}").main([str(argument) for argument in arguments])
 
 
 def run_python(*arguments: object, cwd: Path = CHECKOUT, **options) -> subprocess.CompletedProcess:

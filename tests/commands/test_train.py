@@ -1,9 +1,197 @@
-"""What retrain.py says at its end."""
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import (
+    SPEAKERS,
+    FakeBackbone,
+    noise,
+    run_command,
+    voice,
+    write_sound,
+    write_speakers,
+)
+from PIL import Image
 
 from audionet.commands.train import closing_lines
 
 
-def test_the_report_tells_the_score_and_what_to_type_next(trained, tmp_path, speakers):
+@pytest.fixture
+def fake_network(monkeypatch):
+    """Let training find a network without weights."""
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.training.trainer.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setenv("AUDIONET_CACHE", "")  # and put it back, since --model_dir sets it
+
+
+@pytest.fixture
+def places(tmp_path) -> dict[str, Path]:
+    """Where training is to put things."""
+    outputs = {"model": "retrained_model", "graph": "graph.pb", "labels": "labels.txt"}
+    return {
+        **{f"output_{name}": tmp_path / "out" / place for name, place in outputs.items()},
+        "bottleneck_dir": tmp_path / "out" / "bottlenecks",
+        "summaries_dir": tmp_path / "out" / "summaries",
+        "runs_dir": tmp_path / "out" / "runs",
+        "report": tmp_path / "out" / "report.html",
+    }
+
+
+@pytest.fixture
+def train(places, fake_network):
+    def train(image_dir: Path, *arguments: object) -> int:
+        options = [f"--{name}={place}" for name, place in places.items()]
+        return run_command("train", f"--image_dir={image_dir}", *options, "--head=lda", "--views=0", *arguments)
+
+    return train
+
+
+def test_from_folders_of_recordings_to_a_name(tmp_path, places, train, capsys):
+    audio_dir = write_speakers(tmp_path / "audio", recordings=3)
+    assert run_command("data", "--audio_dir", audio_dir, "--image_dir", tmp_path / "images") == 0
+    assert train(tmp_path / "images") == 0
+    assert "On recordings that training never saw: 3 of 3 recordings right" in capsys.readouterr().out
+    clip = write_sound(tmp_path / "new voice.mp3", voice("carol", seed=77))
+    assert run_command("label", "--model", places["output_model"], clip) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("carol")
+
+
+def test_the_command_that_training_ends_with_can_be_typed(tmp_path, drawn, places, train, capsys):
+    train(drawn)
+    command = (
+        next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Label"))
+        .partition("Label a clip: audionet label ")[2]
+        .split()
+    )
+    assert run_command("label", *command) == 0
+    assert str(places["output_model"]) in command
+
+
+def test_a_folder_of_recordings_may_be_trained_on_at_once(tmp_path, train):
+    audio_dir = write_speakers(tmp_path / "data_audio", recordings=3, seconds=2.0)
+    assert train(audio_dir) == 0
+    assert len(list((tmp_path / "data_image").rglob("*.jpg"))) == 9
+
+
+def test_ordinary_pictures_may_be_trained_on(tmp_path, places, train, capsys):
+    rng = np.random.default_rng(0)
+    for number, colour in enumerate(("red", "green")):
+        for index in range(5):
+            picture = rng.integers(0, 100, (40, 60, 3), np.uint8)
+            picture[:, :, number] += 150
+            path = tmp_path / "photos" / colour / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    assert train(tmp_path / "photos") == 0
+    assert run_command("label", "--model", places["output_model"], tmp_path / "photos" / "green" / "0.png") == 0
+    assert "green" in capsys.readouterr().out.splitlines()[-2]
+
+
+def test_training_again_changes_no_picture_and_computes_nothing(tmp_path, drawn, train, capsys):
+    train(drawn)
+    first = capsys.readouterr().out
+    before = {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
+    train(drawn)
+    assert capsys.readouterr().out == first
+    assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("option", "words"), [("--folds=5", "in one of 5 folds"), ("--test_dir", "recordings in")])
+def test_a_run_may_be_tested_by_folds_or_on_a_folder_of_its_own(drawn, tmp_path, train, places, capsys, option, words):
+    if option == "--test_dir":
+        write_sound(tmp_path / "test" / "bob" / "good.wav", voice("bob", seed=77))
+        write_sound(tmp_path / "test" / "mallory" / "0.wav", voice("alice", seed=78))
+        (tmp_path / "test" / "bob" / "bad.wav").write_text("no sound")
+        option = f"--test_dir={tmp_path / 'test'}"
+    assert train(drawn, option) == (1 if "test_dir" in option else 0)
+    printed = capsys.readouterr()
+    assert words in printed.out
+    if "test_dir" in option:
+        assert "Set aside: bob/bad.wav" in printed.err and "no such label: mallory (1)" in printed.err
+    assert "Could the score be a leak?" in places["report"].read_text()
+
+
+def test_negatives_are_learned_from_and_the_bad_ones_among_them_named(drawn, tmp_path, train, capsys):
+    for index in range(3):
+        write_sound(tmp_path / "strangers" / f"{index}.wav", noise(4.0, seed=index))
+    (tmp_path / "strangers" / "bad.wav").write_text("no sound")
+    assert train(drawn, f"--negatives={tmp_path / 'strangers'}") == 1
+    printed = capsys.readouterr()
+    assert "fitted on impostors" in printed.out
+    assert "Set aside: strangers/bad.wav" in printed.err
+
+
+def test_output_folders_inside_the_input_are_no_labels(drawn, tmp_path, train, places):
+    inside = Path(shutil.copytree(drawn, tmp_path / "images"))
+    options = [f"--{name}={inside / place.name}" for name, place in places.items()]
+    for _ in range(2):
+        assert train(inside, *options) == 0
+    assert (inside / "labels.txt").read_text().split() == list(SPEAKERS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--how_many_training_steps", "0"], "--how_many_training_steps: expected 1 or more"),
+        (["--learning_rate", "0"], "--learning_rate: expected more than 0"),
+        (["--testing_percentage", "60", "--validation_percentage", "40"], "leave nothing to train on"),
+        (["--testing_percentage", "-1"], "--testing_percentage: expected 0 to 99"),
+        (["--image_dir", "/nowhere"], "--image_dir: expected a folder"),
+        (["--test_dir", "/nowhere"], "--test_dir: expected a folder"),
+        (["--negatives", "/nowhere"], "--negatives: expected a folder"),
+        (["--folds", "1"], "--folds: expected 2 or more"),
+        (["--folds", "3", "--test_dir", "/"], "--folds and --test_dir exclude each other"),
+    ],
+)
+def test_training_that_cannot_work_is_refused(tmp_path, train, capsys, arguments, message):
+    (tmp_path / "images").mkdir()
+    assert train(tmp_path / "images", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_architecture_lists_the_known_before_any_work(audio_dir, tmp_path, capsys):
+    options = ("--bottleneck_dir", tmp_path, "--output_model", tmp_path / "model")
+    assert run_command("train", "--image_dir", audio_dir, "--architecture", "alexnet", *options) == 2
+    message = capsys.readouterr().err
+    for name in ("alexnet", "efficientnet_lite0", "efficientnet_b0", "inception_v3", "tfhub"):
+        assert name in message
+    assert not (tmp_path / "data_image").exists()
+
+
+def test_one_label_only_and_too_few_recordings_are_refused(tmp_path, train, capsys):
+    audio_dir = write_speakers(tmp_path / "data_audio", speakers=("alice",), recordings=1, seconds=2.0)
+    assert train(audio_dir) == 2
+    assert "has one label, alice" in capsys.readouterr().err
+    write_speakers(audio_dir, speakers=("bob",), recordings=1, seconds=2.0)
+    assert train(audio_dir) == 2
+    assert "Too few recordings to hold any out" in capsys.readouterr().err
+
+
+def test_a_corrupt_picture_is_named_and_the_status_tells(drawn, tmp_path, train, places, capsys):
+    images = Path(shutil.copytree(drawn, tmp_path / "images"))
+    (images / "bob" / "0_00000.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
+    assert train(images) == 1
+    assert "Set aside: " in (messages := capsys.readouterr().err) and "0_00000.jpg" in messages
+    assert (places["output_model"] / "classifier.json").exists()
+
+
+def test_a_bad_recording_among_those_trained_on_shows_in_the_status(tmp_path, train, capsys):
+    audio_dir = write_speakers(tmp_path / "data_audio", recordings=3, seconds=2.0)
+    (audio_dir / "bob" / "text.mp3").write_text("no sound")
+    assert train(audio_dir) == 1
+    assert "Set aside: bob/text.mp3" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_not_replaced_by_a_classifier(drawn, tmp_path, train, capsys):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").touch()
+    assert train(drawn, "--output_model", tmp_path / "precious") == 2
+    assert os.listdir(tmp_path / "precious") == ["thesis.txt"]
+
+
+def test_the_last_lines_tell_the_score_and_what_to_type_next(trained, tmp_path, speakers):
     score, claimed, _, refusal, where, command = closing_lines(trained, tmp_path / "my model")
     assert score.startswith("On recordings that training never saw: 3 of 3 recordings right")
     assert "Guessing would get 33%" in score

@@ -60,7 +60,7 @@ class DataMakerOptions:
 
 
 def make_data(options: DataMakerOptions) -> int:
-    """Make the pictures, say what was done, and return 1 if any recording failed."""
+    """Make the pictures, print a summary, and return 1 if any recording failed."""
     from audionet.data.preprocessing import make_pictures
     from audionet.evaluation.data_audit import audit_data  # half a second that --help should not wait for
 

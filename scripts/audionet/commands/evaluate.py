@@ -27,7 +27,7 @@ class EvaluateOptions:
     image_dir: Path | None = None
     """Folder of pictures instead, one subfolder a label."""
     negatives: Path | None = None
-    """Folder of recordings of none of the labels: strangers, noise, music."""
+    """Folder of recordings of none of the labels: other voices, noise, music."""
     exclude_training: bool = False
     """Leave out recordings that had a part in training, found by their content."""
     sweep: bool = False
@@ -37,7 +37,7 @@ class EvaluateOptions:
     json: Path | None = None
     """File to write the evaluation to."""
     report: Path | None = None
-    """HTML file to write a report to, with plots and the worst mistakes to be heard."""
+    """HTML file to write a report to, with plots, and the worst mistakes with their sound."""
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records of runs."""
     jobs: int | None = None

@@ -42,7 +42,7 @@ class ExportOptions:
 
 
 def export(options: ExportOptions) -> int:
-    """Write, compare and say how it compares."""
+    """Export, compare the export with the classifier, and print the comparison."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.evaluation import test_set
     from audionet.export import export as export_module

@@ -143,7 +143,7 @@ class MismatchWarnings:
     def _log_once(self, kind: str, message: str) -> None:
         if kind not in self._logged:
             self._logged.add(kind)
-            log(f"{message} (Said once.)")
+            log(f"{message} (Shown once.)")
 
 
 def score_all(

@@ -72,9 +72,9 @@ class TimelineSettings:
     min_seconds: float = 0.5
     """Shorter spans are given to their neighbours."""
     export_clips: Path | None = None
-    """Folder for the parts of recordings that are surely of a label, cut out of the original sound."""
+    """Folder for the labelled parts of recordings, cut out of the original sound."""
     above: float = 0.8
-    """How probable their label must be."""
+    """How probable the label of such a part must be."""
 
     def __post_init__(self) -> None:
         check(self.hop >= 0.05, f"--hop: expected 0.05 s or more, received {self.hop:g}.")

@@ -113,7 +113,7 @@ def _write_files(timeline: Timeline, classifier: Classifier, stem: Path, formats
 
 
 def export_clips(timeline: Timeline, folder: Path, *, name: str, min_probability: float) -> list[Path]:
-    """Cut out the parts of a recording that are surely of a label: folder/label/name_from-to_probability.wav.
+    """Cut the labelled parts out of a recording: folder/label/name_from-to_probability.wav.
 
     Args:
         timeline: of a recording.

@@ -86,7 +86,7 @@ def write_labels(timeline: Timeline, stem: Path, formats: Iterable[str], *, reci
         timeline: of a recording.
         stem: the files' path without a suffix.
         formats: names in `WRITERS`.
-        recipe: whose frequencies were looked at.
+        recipe: of the classifier.
     """
     written = []
     for suffix, write in (WRITERS[name] for name in formats):

@@ -44,7 +44,7 @@ Kind = Literal["known", "unknown", "silence"]
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a recording with one answer.
+    """A part of a recording with one label, unknown or silent.
 
     Attributes:
         start_seconds: from the beginning of the recording, as it is played.
