@@ -199,6 +199,16 @@ def speakers(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def spoken(tmp_path_factory) -> Path:
+    """Two recordings a speaker that no other fixture has; not to be changed, so copy it first."""
+    folder = tmp_path_factory.mktemp("spoken") / "audio"
+    for speaker in SPEAKERS:
+        for number in range(2):
+            write_sound(folder / speaker / f"{number}.mp3", voice(speaker, seed=1_000 + number, seconds=6.0))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def drawn(speakers) -> Path:
     """The pictures of `speakers`; not to be changed."""
     from audionet.data.preprocessing import make_pictures

@@ -13,7 +13,8 @@ import numpy as np
 from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
 from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
-from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.evaluate import evaluate
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.files import UNKNOWN_LABEL
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table

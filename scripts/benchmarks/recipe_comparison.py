@@ -18,7 +18,8 @@ from audionet.cli import changed
 from audionet.console import log
 from audionet.data.dataset import Dataset, Example, levels_of
 from audionet.data.splits import assign_splits
-from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.closed_set import accuracies
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.answer import Answer
 from audionet.models.classifier import Classifier

@@ -4,11 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, chunk_stats_of, melody, noise, tone
+from conftest import (
+    RATE_HZ,
+    chunk_stats_of,
+    melody,
+    noise,
+    tone,
+)
 
-from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation.data_audit import DataAudit, Giveaway, audit_data, channel_giveaway
-from audionet.evaluation.leakage import LeakAudit, chance_split
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:
@@ -39,12 +43,6 @@ def notes_by_floor(floors: dict[str, float], *, recordings: int = 4, spread_db: 
 def warning_with(audit: DataAudit, text: str) -> str:
     (warning,) = [warning for warning in audit.warnings if text in warning]
     return warning
-
-
-def leak_audit(**changes) -> LeakAudit:
-    return LeakAudit(
-        **{"honest_accuracy": 0.84, "claimed_accuracy": 0.98, "chunks": 100, "shared": (), "compared": 9, **changes}
-    )
 
 
 def test_good_recordings_raise_no_warning():
@@ -129,44 +127,7 @@ def test_a_thousand_labels_are_judged_in_a_moment_by_some_of_them():
 def test_an_audit_comes_back_from_json_as_it_was():
     audit = audited({"a/1": melody(1), "a/2": melody(1), "b/1": melody(2), "b/2": melody(3)})
     assert DataAudit.from_json(json.loads(json.dumps(audit.to_json()))) == audit
-    leaks = leak_audit(shared=audit.shared)
-    assert LeakAudit.from_json(json.loads(json.dumps(leaks.to_json()))) == leaks
 
 
 def test_nothing_to_audit_is_no_error():
     assert audited({}).labels == ()
-
-
-def test_a_split_by_chance_claims_what_a_memory_of_recordings_is_worth():
-    recordings = np.repeat(np.arange(40), 10)
-    numbers = np.random.default_rng(0).integers(0, 4, 40)[recordings]
-
-    training, testing = chance_split(len(numbers), tested=100, rng=np.random.default_rng(1))
-    known = dict(zip(recordings[training], numbers[training], strict=True))
-    answers = np.array([known.get(recording, -1) for recording in recordings[testing]])
-    assert np.mean(answers == numbers[testing]) > 0.98
-
-
-def test_rows_of_a_split_by_chance_are_tested_once_and_never_trained_on():
-    training, testing = chance_split(50, tested=20, rng=np.random.default_rng(0))
-    assert len(testing) == 20
-    assert sorted([*training, *testing]) == list(range(50))
-
-
-def test_the_leak_audit_sets_both_scores_side_by_side():
-    honest, claimed = leak_audit().score_sentences()
-    assert "84.0% of 100 chunks" in honest
-    assert "98.0%" in claimed and "14.0 points" in claimed
-
-
-def test_the_leak_audit_says_what_it_could_not_compare():
-    assert "no honest score" in leak_audit(honest_accuracy=None).sentences()[0]
-    assert "no sound to compare" in leak_audit(compared=0).sound_sentence()
-
-
-def test_shared_sound_is_named_pair_by_pair():
-    shared = [SharedSound(f"a/{n}", f"b/{n}", "testing", "training", 4.0, 1.0, False) for n in range(7)]
-    sentences = leak_audit(shared=tuple(shared)).sentences()
-    assert "7 pairs" in sentences[2]
-    assert sentences[3].strip() == "a/0 (testing) shares 4 s of sound with b/0 (training), 1.0 s apart."
-    assert sentences[-1].strip() == "… and 2 more."

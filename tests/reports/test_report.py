@@ -11,8 +11,9 @@ from conftest import RATE_HZ, tone
 
 from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation.data_audit import DataAudit, Giveaway, Sounds
-from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.leakage import LeakAudit
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.reports import figures
 from audionet.reports.elements import ExampleClip, Mistake, sound_uri, table
 from audionet.reports.report import Report, render, write_report

@@ -55,12 +55,12 @@ class EvaluateOptions:
 def evaluate(options: EvaluateOptions) -> int:
     """Score or compare, print and write down; return 1 if any recording had to be set aside."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet.evaluation import comparison, summary, test_set
+    from audionet.evaluation import comparison, test_set
     from audionet.evaluation.evaluate_folder import evaluate_folder
     from audionet.evaluation.runs import Stopwatch, write_evaluation
     from audionet.files import write_json
     from audionet.models.classifier import Classifier
-    from audionet.reports import examples
+    from audionet.reports import evaluation_tables, examples
 
     watch = Stopwatch()
     if options.compare:
@@ -83,7 +83,7 @@ def evaluate(options: EvaluateOptions) -> int:
         write_evaluation(options.runs_dir, script="evaluate.py", options=options, watch=watch, evaluation=result)
         if options.json:
             write_json(options.json, result)
-        summary.print_summary(result)
+        evaluation_tables.print_evaluation(result)
         if options.report:
             examples.report_test(options.report, result, classifier, sources, model=options.model)
             print(f"Report: {printable(options.report)}")

@@ -62,8 +62,9 @@ def retrain(options: RetrainOptions) -> int:
     # NumPy, Pillow and the networks, which --help should not wait for.
     from audionet.data.dataset import read_dataset
     from audionet.data.preprocessing import pictures_for, read_chunk_stats
-    from audionet.evaluation import runs, summary
+    from audionet.evaluation import runs
     from audionet.evaluation.data_audit import audit_data
+    from audionet.reports import evaluation_tables
     from audionet.reports.report import write_report
     from audionet.training import final_evaluation, trainer, training_data, training_run
 
@@ -122,7 +123,7 @@ def retrain(options: RetrainOptions) -> int:
     )
     for picture, reason in model.data.failures.items():
         log(f"Set aside: {printable(picture)}: {reason}")
-    summary.warn(final.evaluation)
+    evaluation_tables.warn(final.evaluation)
     for line in [*closing_lines(run, options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
     return EXIT_FAILED if failures or run.failures else 0

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from audionet.errors import InputError
-from audionet.evaluation import comparison, intervals
-from audionet.evaluation.intervals import (
-    recording_weights,
-)
+from audionet.evaluation.intervals import interval, json_interval, recording_weights
 from audionet.evaluation.runs import find_run
 from audionet.files import printable
 from audionet.wording import counted
@@ -19,7 +17,7 @@ EVALUATION_NAMES = ("evaluation.json", "metrics.json")
 SIGNIFICANT = 0.05
 
 
-def read_evaluation(name: str, *, runs_dir: Path) -> dict:
+def read_evaluation(name: str, *, runs_dir: Path) -> dict[str, Any]:
     """Return an evaluation that lists its recordings.
 
     Args:
@@ -32,17 +30,14 @@ def read_evaluation(name: str, *, runs_dir: Path) -> dict:
     """
     path = Path(name)
     files = [path / file for file in EVALUATION_NAMES] if path.is_dir() else [path]
-    found = next((file for file in files if file.is_file()), None)
+    file = next((file for file in files if file.is_file()), None)
+    found = _read_json(file) if file else find_run(runs_dir, name)
     if found is None:
-        evaluation = find_run(runs_dir, name)
-        if evaluation is None:
-            raise InputError(
-                "--compare: expected a JSON file of audionet evaluate, a classifier folder or the id of a run, "
-                f"received {printable(name)!r}. audionet runs lists the runs."
-            )
-    else:
-        evaluation = _read_json(found)
-    evaluation = evaluation.get("scores", evaluation)  # the record of a run
+        raise InputError(
+            "--compare: expected a JSON file of audionet evaluate, a classifier folder or the id of a run, "
+            f"received {printable(name)!r}. audionet runs lists the runs."
+        )
+    evaluation: dict[str, Any] = found.get("scores", found)  # the record of a run has them there
     if not any(row.get("known") for row in evaluation.get("recordings", ())):
         raise InputError(
             f"--compare: {printable(name)} lists no recordings with their answers. Make it anew with "
@@ -51,7 +46,7 @@ def read_evaluation(name: str, *, runs_dir: Path) -> dict:
     return evaluation
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -59,16 +54,16 @@ def _read_json(path: Path) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def compare_named(name_a: str, name_b: str, *, runs_dir: Path) -> dict:
+def compare_named(name_a: str, name_b: str, *, runs_dir: Path) -> dict[str, Any]:
     """Compare two evaluations as `compare` does, by their names as `read_evaluation` takes them."""
     return compare(read_evaluation(name_a, runs_dir=runs_dir), read_evaluation(name_b, runs_dir=runs_dir))
 
 
-def compare(evaluation_a: Mapping, evaluation_b: Mapping, *, seed: int = 0) -> dict:
+def compare(evaluation_a: Mapping[str, Any], evaluation_b: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
     """Compare two evaluations on the recordings that both have, with the same label.
 
     Args:
-        evaluation_a: one, as `evaluation.evaluate` returns it.
+        evaluation_a: one, as `evaluate` returns it.
         evaluation_b: the other.
         seed: of the resamples.
 
@@ -94,10 +89,10 @@ def compare(evaluation_a: Mapping, evaluation_b: Mapping, *, seed: int = 0) -> d
     hits_a, hits_b = (np.array([rows[key]["chunks_right"] for key in common]) for rows in (rows_a, rows_b))
     chunks_a, chunks_b = (np.array([rows[key]["chunks"] for key in common]) for rows in (rows_a, rows_b))
     each = np.ones(len(common))
-    only_a, only_b, p_value = comparison.mcnemar(right_a, right_b)
+    only_a, only_b, p_value = mcnemar(right_a, right_b)
     labels = np.unique([label for _, label in common], return_inverse=True)[1]
     weights = recording_weights(labels, seed=seed)
-    result: dict = {
+    result: dict[str, Any] = {
         "recordings": len(common),
         "only_a_has": len(rows_a) - len(common),
         "only_b_has": len(rows_b) - len(common),
@@ -114,20 +109,19 @@ def compare(evaluation_a: Mapping, evaluation_b: Mapping, *, seed: int = 0) -> d
 
 def _difference(
     right_a: np.ndarray, right_b: np.ndarray, rows_a: np.ndarray, rows_b: np.ndarray, weights: np.ndarray
-) -> dict:
+) -> dict[str, Any]:
     """Return both accuracies and their difference; A may have cut a recording into more chunks than B."""
     accuracy_a, accuracy_b = right_a.sum() / rows_a.sum(), right_b.sum() / rows_b.sum()
-    drawn = comparison.paired_differences(right_a, right_b, rows_a, rows_b, weights=weights)
-    interval = intervals.interval(drawn) if len(rows_a) > 1 else None
+    drawn = paired_differences(right_a, right_b, rows_a, rows_b, weights=weights)
     return {
         "accuracy_a": float(accuracy_a),
         "accuracy_b": float(accuracy_b),
         "difference": float(accuracy_b - accuracy_a),
-        "ci95": list(interval) if interval else None,
+        "ci95": json_interval(interval(drawn), recordings=len(rows_a)),
     }
 
 
-def _in_words(result: Mapping) -> str:
+def _in_words(result: Mapping[str, Any]) -> str:
     recording, chunk = result["recording"], result["chunk"]
     common, only_a, only_b = result["recordings"], recording["only_a_right"], recording["only_b_right"]
     asides = [
@@ -155,7 +149,7 @@ def _in_words(result: Mapping) -> str:
     return beginning + verdict + by_chunk
 
 
-def _points(level: Mapping) -> str:
+def _points(level: Mapping[str, Any]) -> str:
     words = f"{100 * level['difference']:+.1f} points"
     if level["ci95"] is None:
         return words
@@ -196,4 +190,5 @@ def paired_differences(
         rows_b: likewise.
         weights: what `recording_weights` drew.
     """
-    return weights @ right_b / (weights @ rows_b) - weights @ right_a / (weights @ rows_a)
+    differences: np.ndarray = weights @ right_b / (weights @ rows_b) - weights @ right_a / (weights @ rows_a)
+    return differences

@@ -1,16 +1,23 @@
-"""Detection: known or unknown, same or other, at every threshold."""
+"""Detection: known against unknown clips, and true against false claims of a label, at every threshold."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 
-from audionet.evaluation.metrics import (
-    _has_any,
-    check_scores,
-)
+from audionet.evaluation.intervals import json_interval, recording_weights, share_interval
+from audionet.evaluation.metrics import check_scores
+from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.models.openset import OpenSetDetector
+from audionet.models.pooling import log_softmax
 
-# NIST's costs for speaker recognition since 2010: impostors are common, and either mistake costs 1.
+# NIST's costs for speaker recognition since 2010: true claims are rare, and either mistake costs 1.
 TARGET_PRIOR = 0.01
+CURVE_POINTS = 200
+CURVE_RESAMPLES = 500  # each of which goes through all clips again
+MOST_FALSE_CLAIMS = 1_000_000  # a thousand labels make thousands of claims a recording
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def equal_error_rate(curve: DetectionCurve) -> float:
 def least_cost(
     curve: DetectionCurve, *, target_prior: float = TARGET_PRIOR, miss_cost: float = 1, false_accept_cost: float = 1
 ) -> float:
-    """Return minDCF: the cost of mistakes at the best threshold, where 1 is that of not listening at all.
+    """Return minDCF: the cost of mistakes at the best threshold, where 1 is that of accepting or rejecting everything.
 
     Args:
         curve: the rates of mistakes.
@@ -96,16 +103,224 @@ def least_cost(
     return float(costs.min() / min(miss, false_accept))
 
 
-def verification_trials(numbers: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def verification_trials(label_ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Let every clip claim every label, as in speaker verification.
 
     Args:
-        numbers: int, shape (n,), the true labels; -1 for a clip of none of them.
+        label_ids: int, shape (n,), the true labels; -1 for a clip of none of them.
         scores: shape (n, labels).
 
     Returns:
         The scores of true claims and those of false claims.
     """
-    numbers = np.asarray(numbers)
-    is_true = numbers[:, None] == np.arange(scores.shape[1])
+    is_true = np.asarray(label_ids)[:, None] == np.arange(scores.shape[1])
     return scores[is_true], scores[~is_true]
+
+
+def open_set_scores(
+    known: Sequence[ScoredRecording], unknown: Sequence[ScoredRecording], *, seed: int, not_computed: dict[str, str]
+) -> dict[str, Any]:
+    """Return `open_set` of an evaluation, as `evaluate` documents it: known against unknown recordings, and chunks.
+
+    Args:
+        known: recordings of known labels.
+        unknown: other recordings; one of both may be empty.
+        seed: of the resamples that intervals rest on.
+        not_computed: gets the reason for each number that cannot be computed, by its name.
+    """
+    open_set = [*known, *unknown][0].open_set
+    if open_set is None:
+        not_computed["open_set.false_reject_rate"] = "the classifier has no threshold for unknown clips"
+    if not unknown:
+        not_computed["open_set.auroc"] = (
+            "no recording is of an unknown label; give some by --negatives, or in a folder named _unknown_"
+        )
+    if not known:
+        not_computed["open_set.auroc"] = "no recording is of a label that the classifier knows"
+    return {
+        "score": "likelihood ratio" if open_set else "log probability",
+        "stated_rate": open_set.stated_rate if open_set else None,
+        **_open_set_level(known, unknown, seed, by_chunk=False),
+        "chunk": _open_set_level(known, unknown, seed, by_chunk=True),
+    }
+
+
+def open_set_score(recording: ScoredRecording) -> float:
+    """Return the score of a recording as a whole, which its open-set detector compares with a threshold."""
+    (clips,) = _clips_by_open_set([recording], by_chunk=False)
+    return float(clips.scores()[0])
+
+
+def verification_scores(
+    known: Sequence[ScoredRecording],
+    unknown: Sequence[ScoredRecording],
+    label_ids: Mapping[str, int],
+    *,
+    not_computed: dict[str, str],
+) -> dict[str, Any]:
+    """Return `verification` of an evaluation, as `evaluate` documents it; unknown clips make false claims only.
+
+    Args:
+        known: recordings of known labels.
+        unknown: other recordings; one of both may be empty.
+        label_ids: columns of the logits by label.
+        not_computed: gets the reason for each number that cannot be computed, by its name.
+    """
+    recordings = [*known, *unknown]
+    result = {}
+    for level in ("recording", "chunk"):
+        counts = [len(one.logits) if level == "chunk" else 1 for one in recordings]
+        true = np.repeat([label_ids.get(one.label, -1) for one in recordings], counts)
+        clips = _clips_by_open_set(recordings, by_chunk=level == "chunk")
+        targets, others = verification_trials(true, np.concatenate([one.claims() for one in clips]))
+        if len(others) > MOST_FALSE_CLAIMS:
+            others = np.random.default_rng(0).choice(others, MOST_FALSE_CLAIMS, replace=False)
+        curve = detection_curve(targets, others)
+        result[level] = _curve_scores(curve, n_target=len(targets), n_nontarget=len(others))
+    if result["recording"]["auroc"] is None:
+        not_computed["verification.auroc"] = "claims need a recording of a known label, and a second label"
+    return {**result["recording"], "chunk": result["chunk"]}
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """Chunks, or recordings as a whole, that belong to one open-set detector, or to none.
+
+    Attributes:
+        open_set: the detector.
+        evidence: float64, shape (clips, labels): what the detector makes of logits, or logits.
+        chunk_counts: float64, shape (clips,), how many chunks each counts as.
+    """
+
+    open_set: OpenSetDetector | None
+    evidence: np.ndarray
+    chunk_counts: np.ndarray
+
+    def scores(self) -> np.ndarray:
+        """Score each clip as known: by likelihood ratio, or without a detector by the answer's log probability."""
+        best: np.ndarray = (self.claims() if self.open_set else log_softmax(self.evidence)).max(axis=1)
+        return best
+
+    def claims(self) -> np.ndarray:
+        """Score each clip's claim of each label, shape (clips, labels)."""
+        if self.open_set:
+            return self.open_set.claims(self.evidence, self.chunk_counts)
+        return _log_odds(self.evidence)
+
+
+def _clips_by_open_set(recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> Iterator[_Clips]:
+    """Yield the recordings' chunks, or their means, in order; neighbours with the same detector together."""
+    for _, of_one in groupby(recordings, key=lambda one: id(one.open_set)):
+        group = list(of_one)
+        open_set = group[0].open_set
+        chunks = [open_set.evidence(one.logits) if open_set else one.logits.astype(np.float64) for one in group]
+        if by_chunk:
+            rows = np.concatenate(chunks)
+            yield _Clips(open_set, rows, np.ones(len(rows)))
+        else:
+            means = [np.average(rows, axis=0, weights=one.weights) for one, rows in zip(group, chunks, strict=True)]
+            yield _Clips(open_set, np.stack(means), np.array([one.weights.sum() for one in group]))
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """Known or unknown clips: score and recording of each, and which are accepted, empty without a threshold."""
+
+    scores: np.ndarray
+    owners: np.ndarray
+    accepted: np.ndarray
+    recordings: int
+
+    @classmethod
+    def of(cls, recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> "_Detected":
+        if not recordings:
+            return cls(np.empty(0), np.empty(0, int), np.empty(0, bool), 0)
+        counts = [len(one.logits) if by_chunk else 1 for one in recordings]
+        owners = np.repeat(np.arange(len(recordings)), counts)
+        scores = np.concatenate([clips.scores() for clips in _clips_by_open_set(recordings, by_chunk=by_chunk)])
+        if recordings[0].open_set is None:
+            return cls(scores, owners, np.empty(0, bool), len(recordings))
+        thresholds = [
+            one.open_set.threshold(1 if by_chunk else one.weights.sum()) for one in recordings if one.open_set
+        ]
+        return cls(scores, owners, scores >= np.repeat(thresholds, counts), len(recordings))
+
+    def draws(self, seed: int) -> np.ndarray:
+        return recording_weights(np.zeros(self.recordings, int), seed=seed)
+
+    def rate(self, wrong: np.ndarray, draws: np.ndarray, name: str) -> dict[str, Any]:
+        """Return the share of clips that are `wrong`, and its interval by recording."""
+        if not len(wrong):
+            return {name: None, f"{name}_ci95": None}
+        share = float(wrong.mean())
+        sums = np.bincount(self.owners, wrong, self.recordings), np.bincount(self.owners, minlength=self.recordings)
+        drawn = share_interval(share, draws @ sums[0] / (draws @ sums[1]), rows=len(wrong), recordings=self.recordings)
+        return {name: share, f"{name}_ci95": json_interval(drawn, recordings=self.recordings)}
+
+
+def _open_set_level(
+    known_recordings: Sequence[ScoredRecording],
+    unknown_recordings: Sequence[ScoredRecording],
+    seed: int,
+    *,
+    by_chunk: bool,
+) -> dict[str, Any]:
+    """Return how well known and unknown clips are told apart; at either level intervals are by recording."""
+    known, unknown = (_Detected.of(each, by_chunk=by_chunk) for each in (known_recordings, unknown_recordings))
+    known_draws, unknown_draws = known.draws(seed), unknown.draws(seed)
+    result = _curve_scores(
+        detection_curve(known.scores, unknown.scores), n_known=len(known.scores), n_unknown=len(unknown.scores)
+    )
+    resampled = [
+        detection_curve(
+            known.scores,
+            unknown.scores,
+            known_weights=known_draw[known.owners],
+            unknown_weights=unknown_draw[unknown.owners],
+        )
+        for known_draw, unknown_draw in zip(known_draws[:CURVE_RESAMPLES], unknown_draws[:CURVE_RESAMPLES], strict=True)
+    ]
+    rows = min(len(known.scores), len(unknown.scores))
+    recordings = min(known.recordings, unknown.recordings)
+    for name, score in (("auroc", auroc), ("eer", equal_error_rate)):
+        values = np.array([score(curve) for curve in resampled if curve])
+        drawn = share_interval(result[name], values, rows=rows, recordings=recordings)
+        result[f"{name}_ci95"] = json_interval(drawn, recordings=recordings)
+    return {
+        **result,
+        **unknown.rate(unknown.accepted, unknown_draws, "false_accept_rate"),
+        **known.rate(~known.accepted, known_draws, "false_reject_rate"),
+    }
+
+
+def _log_odds(logits: np.ndarray) -> np.ndarray:
+    log_probabilities = log_softmax(logits).clip(max=-1e-12)
+    log_odds: np.ndarray = log_probabilities - np.log(-np.expm1(log_probabilities))
+    return log_odds
+
+
+def _curve_scores(curve: DetectionCurve | None, **sizes: int) -> dict[str, Any]:
+    if curve is None:
+        return {"auroc": None, "eer": None, "min_dcf": None, "p_target": TARGET_PRIOR, **sizes, "det": None}
+    return {
+        "auroc": auroc(curve),
+        "eer": equal_error_rate(curve),
+        "min_dcf": least_cost(curve),
+        "p_target": TARGET_PRIOR,
+        **sizes,
+        "det": _thinned(curve),
+    }
+
+
+def _thinned(curve: DetectionCurve) -> dict[str, list[float]]:
+    """Return points of a curve for a plot: those nearest to an even spread over both rates; without infinity."""
+    thresholds = np.minimum(curve.thresholds, np.nextafter(curve.thresholds[-2], np.inf))
+    progress = curve.false_rejects - curve.false_accepts  # rises from -1 to 1
+    wanted = np.searchsorted(progress, np.linspace(-1, 1, CURVE_POINTS)).clip(max=len(progress) - 1)
+    rows = np.unique(np.concatenate([[0], wanted, [len(progress) - 1]]))
+    fields = {"thresholds": thresholds, "false_accepts": curve.false_accepts, "false_rejects": curve.false_rejects}
+    return {name: np.round(values[rows], 6).tolist() for name, values in fields.items()}
+
+
+def _has_any(scores: np.ndarray, weights: np.ndarray | None) -> bool:
+    return len(scores) > 0 and (weights is None or bool(np.sum(weights) > 0))

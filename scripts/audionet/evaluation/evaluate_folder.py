@@ -1,6 +1,7 @@
 """Score a test folder and evaluate the scores."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from audionet.errors import InputError
 from audionet.evaluation.data_audit import audit_data
@@ -21,7 +22,7 @@ def evaluate_folder(
     with_sweep: bool = False,
     jobs: int | None = None,
     seed: int = 0,
-) -> dict:
+) -> dict[str, Any]:
     """Score a test folder and evaluate the scores.
 
     Args:
@@ -33,7 +34,7 @@ def evaluate_folder(
         seed: of the intervals.
 
     Returns:
-        dict: as the docstring of `evaluation` says.
+        As the docstring of `evaluate` says.
 
     Raises:
         InputError: no recording is left to score.
@@ -49,7 +50,7 @@ def evaluate_folder(
     return result
 
 
-def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int = 0) -> dict:
+def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int = 0) -> dict[str, Any]:
     """Evaluate a test folder that was scored, as `evaluate_folder` does but for the sweep.
 
     Raises:

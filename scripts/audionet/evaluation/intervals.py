@@ -2,19 +2,11 @@
 
 import numpy as np
 
-from audionet.evaluation.metrics import (
-    _is_in_top,
-    _losses,
-    _share,
-    check_scores,
-)
+from audionet.evaluation.metrics import check_scores, divide, losses
 
 CONFIDENCE = 0.95
-
 RESAMPLES = 2_000  # the ends of a 95 % interval then rest on fifty each
-
 STRATIFY_FROM = 5  # recordings a label; resampling fewer within each label would understate how they vary
-
 CORRELATION_WITHIN = 0.2  # of mistakes in one recording: assumed where there is no mistake to estimate it from
 
 
@@ -22,7 +14,7 @@ class RecordingSums:
     """Sums over the rows of each recording, from which the scores of any resample of recordings follow.
 
     Args:
-        numbers: int, shape (n,), the true labels.
+        label_ids: int, shape (n,), the true labels.
         log_probabilities: shape (n, labels).
         recordings: int, shape (n,), the recording of each row, 0 to recordings - 1.
 
@@ -30,20 +22,20 @@ class RecordingSums:
         InputError: a score is NaN.
     """
 
-    def __init__(self, numbers: np.ndarray, log_probabilities: np.ndarray, recordings: np.ndarray):
+    def __init__(self, label_ids: np.ndarray, log_probabilities: np.ndarray, recordings: np.ndarray):
         check_scores(log_probabilities, name="log probabilities")
-        self._numbers = np.asarray(numbers)
+        self._label_ids = np.asarray(label_ids)
         self._log_probabilities = log_probabilities
         self._recordings = recordings
         self.count = int(recordings.max()) + 1 if len(recordings) else 0
         answers = log_probabilities.argmax(axis=1)
-        right = self._numbers == answers
+        right = self._label_ids == answers
         self.rows = self._sum(np.ones(len(right)))
         self.right = self._sum(right)
         self.labels = np.zeros(self.count, np.int64)
-        self.labels[recordings] = self._numbers
+        self.labels[recordings] = self._label_ids
         label_count = log_probabilities.shape[1]
-        self._true = self._by_label(self._numbers, np.ones(len(right)), label_count)
+        self._true = self._by_label(self._label_ids, np.ones(len(right)), label_count)
         self._answered = self._by_label(answers, np.ones(len(right)), label_count)
         self._both = self._by_label(answers, right, label_count)
 
@@ -57,29 +49,38 @@ class RecordingSums:
             shape (resamples,).
         """
         weights = self._weights(weights)
-        return weights @ self.right / (weights @ self.rows)
+        accuracies: np.ndarray = weights @ self.right / (weights @ self.rows)
+        return accuracies
 
     def balanced_accuracy(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the mean recall of each resample's labels; `weights` as for `accuracy`."""
         weights = self._weights(weights)
-        return np.nanmean(_share(weights @ self._both, weights @ self._true), axis=1)
+        recalls = divide(weights @ self._both, weights @ self._true)
+        return np.asarray(np.nanmean(recalls, axis=1))
 
     def macro_f1(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the mean F1 score of each resample's labels; `weights` as for `accuracy`."""
         weights = self._weights(weights)
-        return np.nanmean(_share(2 * (weights @ self._both), weights @ self._true + weights @ self._answered), axis=1)
+        f1s = divide(2 * (weights @ self._both), weights @ self._true + weights @ self._answered)
+        return np.asarray(np.nanmean(f1s, axis=1))
 
     def log_loss(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the log loss of each resample; `weights` as for `accuracy`."""
-        return self._mean(_losses(self._numbers, self._log_probabilities), weights)
+        return self._mean(losses(self._label_ids, self._log_probabilities), weights)
 
     def top_k_accuracy(self, k: int, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the top-k accuracy of each resample; `weights` as for `accuracy`."""
-        return self._mean(_is_in_top(self._numbers, self._log_probabilities, k), weights)
+        return self._mean(_is_in_top(self._label_ids, self._log_probabilities, k), weights)
+
+    def share_interval(self, share: float, values: np.ndarray) -> list[float] | None:
+        """Return `share_interval` of a score of these rows, for JSON."""
+        drawn = share_interval(share, values, rows=len(self._label_ids), recordings=self.count)
+        return json_interval(drawn, recordings=self.count)
 
     def _mean(self, values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         weights = self._weights(weights)
-        return weights @ self._sum(values) / (weights @ self.rows)
+        means: np.ndarray = weights @ self._sum(values) / (weights @ self.rows)
+        return means
 
     def _weights(self, weights: np.ndarray | None) -> np.ndarray:
         return np.ones((1, self.count)) if weights is None else np.asarray(weights, np.float64)
@@ -126,6 +127,11 @@ def interval(values: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
+def json_interval(interval: tuple[float, float] | None, *, recordings: int) -> list[float] | None:
+    """Return an interval for JSON, or None where there are fewer than two recordings to draw from."""
+    return list(interval) if interval and recordings > 1 else None
+
+
 def share_interval(share: float, values: np.ndarray, *, rows: int, recordings: int) -> tuple[float, float] | None:
     """Return the 95 % interval of a share of right answers.
 
@@ -148,3 +154,11 @@ def share_interval(share: float, values: np.ndarray, *, rows: int, recordings: i
     independent_rows = rows / (1 + (rows / recordings - 1) * CORRELATION_WITHIN)
     room = 1 - ((1 - CONFIDENCE) / 2) ** (1 / independent_rows)
     return (1 - room, 1.0) if share == 1 else (0.0, room)
+
+
+def _is_in_top(label_ids: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
+    """Tell where fewer than `k` labels beat the true one; labels before it win ties, as they do for argmax."""
+    true = scores[np.arange(len(label_ids)), label_ids][:, None]
+    before = np.arange(scores.shape[1]) < label_ids[:, None]
+    beating: np.ndarray = ((scores > true) | ((scores == true) & before)).sum(axis=1)
+    return beating < k

@@ -1,10 +1,4 @@
-"""Arrays in, numbers out: how good answers are, and how sure one may be of it.
-
-    answers         accuracy, balanced_accuracy, macro_f1, label_scores, top_k_accuracy, log_loss, confusion
-    confidence      reliability, calibration_error
-    detection       detection_curve, auroc, equal_error_rate, least_cost, verification_trials
-    intervals       RecordingSums, recording_weights, interval
-    comparison      mcnemar, paired_differences
+"""Scores of answers and of confidences: arrays in, numbers out.
 
 The chunks of a recording resemble each other, so that their number overstates how much was tested. Intervals are
 therefore drawn by resampling whole recordings.
@@ -38,27 +32,21 @@ def check_scores(scores: np.ndarray, *, name: str = "scores") -> None:
         )
 
 
-def accuracy(numbers: np.ndarray, answers: np.ndarray) -> float:
+def accuracy(label_ids: np.ndarray, answers: np.ndarray) -> float:
     """Return the share of answers that are right.
 
     Args:
-        numbers: int, shape (n,), the true labels.
+        label_ids: int, shape (n,), the true labels.
         answers: int, shape (n,).
     """
-    return float(np.mean(np.asarray(numbers) == np.asarray(answers)))
+    return float(np.mean(np.asarray(label_ids) == np.asarray(answers)))
 
 
-def balanced_accuracy(numbers: np.ndarray, answers: np.ndarray) -> float:
+def balanced_accuracy(label_ids: np.ndarray, answers: np.ndarray) -> float:
     """Return the mean over true labels of the share of answers that are right, so that no label counts more."""
-    numbers = np.asarray(numbers)
-    right = numbers == np.asarray(answers)
-    return float(np.mean([right[numbers == number].mean() for number in np.unique(numbers)]))
-
-
-def macro_f1(numbers: np.ndarray, answers: np.ndarray) -> float:
-    """Return the mean over labels, those that are true or answered at least once, of their F1 score."""
-    count = int(max(np.max(numbers), np.max(answers))) + 1
-    return float(np.nanmean(label_scores(numbers, answers, count).f1))
+    label_ids = np.asarray(label_ids)
+    right = label_ids == np.asarray(answers)
+    return float(np.mean([right[label_ids == label_id].mean() for label_id in np.unique(label_ids)]))
 
 
 @dataclass(frozen=True)
@@ -78,45 +66,34 @@ class LabelScores:
     support: np.ndarray
 
 
-def label_scores(numbers: np.ndarray, answers: np.ndarray, label_count: int) -> LabelScores:
+def label_scores(label_ids: np.ndarray, answers: np.ndarray, label_count: int) -> LabelScores:
     """Return precision, recall, F1 and support of each label, each of shape (labels,)."""
-    numbers, answers = np.asarray(numbers), np.asarray(answers)
-    right = np.bincount(numbers[numbers == answers], minlength=label_count)
-    support = np.bincount(numbers, minlength=label_count)
+    label_ids, answers = np.asarray(label_ids), np.asarray(answers)
+    right = np.bincount(label_ids[label_ids == answers], minlength=label_count)
+    support = np.bincount(label_ids, minlength=label_count)
     answered = np.bincount(answers, minlength=label_count)
     return LabelScores(
-        precision=_share(right, answered),
-        recall=_share(right, support),
-        f1=_share(2 * right, support + answered),
+        precision=divide(right, answered),
+        recall=divide(right, support),
+        f1=divide(2 * right, support + answered),
         support=support,
     )
 
 
-def top_k_accuracy(numbers: np.ndarray, scores: np.ndarray, *, k: int) -> float:
-    """Return the share of examples whose true label is among the `k` with the highest scores.
-
-    Args:
-        numbers: int, shape (n,).
-        scores: shape (n, labels).
-        k: how many guesses there are.
-    """
-    return float(np.mean(_is_in_top(numbers, scores, k)))
-
-
-def log_loss(numbers: np.ndarray, log_probabilities: np.ndarray) -> float:
+def log_loss(label_ids: np.ndarray, log_probabilities: np.ndarray) -> float:
     """Return the mean of minus the logarithm of the true label's probability.
 
     Args:
-        numbers: int, shape (n,).
+        label_ids: int, shape (n,).
         log_probabilities: shape (n, labels).
     """
-    return float(np.mean(_losses(numbers, log_probabilities)))
+    return float(np.mean(losses(label_ids, log_probabilities)))
 
 
-def confusion(numbers: np.ndarray, answers: np.ndarray, label_count: int) -> np.ndarray:
+def confusion(label_ids: np.ndarray, answers: np.ndarray, label_count: int) -> np.ndarray:
     """Return int64 counts, shape (labels, labels): true label by row, answer by column."""
     counts = np.zeros((label_count, label_count), np.int64)
-    np.add.at(counts, (numbers, answers), 1)
+    np.add.at(counts, (label_ids, answers), 1)
     return counts
 
 
@@ -125,7 +102,7 @@ def rows_by_group(groups: Sequence[str]) -> dict[str, np.ndarray]:
     rows: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows.setdefault(group, []).append(row)
-    return {group: np.array(numbers) for group, numbers in rows.items()}
+    return {group: np.array(of_group) for group, of_group in rows.items()}
 
 
 @dataclass(frozen=True)
@@ -185,23 +162,15 @@ def calibration_error(table: Sequence[Bin]) -> float | None:
     return sum(row.n * abs(row.confidence - row.accuracy) for row in table) / total if total else None
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Divide, with NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return `part / whole`, float64 of the shape of `whole`, with NaN where there is nothing to divide by."""
+    shares = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=shares, where=np.asarray(whole) > 0)
+    return shares
 
 
-def _losses(numbers: np.ndarray, log_probabilities: np.ndarray) -> np.ndarray:
-    true = log_probabilities[np.arange(len(numbers)), numbers]
-    return -np.maximum(true, np.log(LEAST_PROBABILITY)).astype(np.float64)
-
-
-def _is_in_top(numbers: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
-    """Tell where fewer than `k` labels beat the true one; labels before it win ties, as they do for argmax."""
-    numbers = np.asarray(numbers)
-    true = scores[np.arange(len(numbers)), numbers][:, None]
-    before = np.arange(scores.shape[1]) < numbers[:, None]
-    return ((scores > true) | ((scores == true) & before)).sum(axis=1) < k
-
-
-def _has_any(scores: np.ndarray, weights: np.ndarray | None) -> bool:
-    return len(scores) > 0 and (weights is None or bool(np.sum(weights) > 0))
+def losses(label_ids: np.ndarray, log_probabilities: np.ndarray) -> np.ndarray:
+    """Return minus the log probability of each row's true label, float64, shape (n,), none of them infinite."""
+    true = log_probabilities[np.arange(len(label_ids)), label_ids]
+    log_likelihoods: np.ndarray = np.maximum(true, np.log(LEAST_PROBABILITY))
+    return -log_likelihoods.astype(np.float64)

@@ -12,7 +12,8 @@ from audionet.audio.chunks import SILENCE_PEAK, cut
 from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.audio.measurements import level_dbfs
 from audionet.errors import InputError, RecordingError
-from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.closed_set import accuracies
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.scoring import drawn_jpg, read_source_chunks
 from audionet.evaluation.test_set import Source
 from audionet.features.image_io import decode_picture

@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from audionet import __version__
 from audionet.errors import InputError
@@ -126,7 +127,7 @@ def write_evaluation(
     script: str,
     options: object,
     watch: Stopwatch,
-    evaluation: Mapping,
+    evaluation: Mapping[str, Any],
     seed: int | None = None,
 ) -> Path:
     """Add the record of a run that tested a classifier on a folder, as `write_run` does.
@@ -136,7 +137,7 @@ def write_evaluation(
         script: its name.
         options: its options, a dataclass.
         watch: started when the run began.
-        evaluation: what `testset.evaluate_folder` gave.
+        evaluation: what `evaluate_folder` gave.
         seed: of everything random.
     """
     sizes = ("fingerprint", "recordings", "chunks", "unknown_recordings", "unknown_chunks")
@@ -153,7 +154,7 @@ def write_evaluation(
     )
 
 
-def scores_of(evaluation: Mapping) -> dict:
+def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a record keeps of an evaluation: the numbers, and each recording's answer, for comparisons."""
     brief = {
         part: {name: value for name, value in evaluation[part].items() if not isinstance(value, dict | list)}
@@ -163,7 +164,7 @@ def scores_of(evaluation: Mapping) -> dict:
     return whole | brief
 
 
-def read_runs(runs_dir: Path) -> tuple[list[dict], dict[str, str]]:
+def read_runs(runs_dir: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return the records in a folder, the oldest first, and the reason by name of each file that is none."""
     records, failures = [], {}
     for path in sorted(runs_dir.glob("*.json")) if runs_dir.is_dir() else ():
@@ -181,7 +182,7 @@ def read_runs(runs_dir: Path) -> tuple[list[dict], dict[str, str]]:
     return sorted(records, key=lambda record: (record["started"], record.get("id", ""))), failures
 
 
-def find_run(runs_dir: Path, name: str) -> dict | None:
+def find_run(runs_dir: Path, name: str) -> dict[str, Any] | None:
     """Return the record whose id is or begins with `name`, or None if there is none.
 
     Raises:
@@ -196,7 +197,7 @@ def find_run(runs_dir: Path, name: str) -> dict | None:
     return found[0] if found else None
 
 
-def _beginnings(record: Mapping, name: str) -> tuple[str, ...]:
+def _beginnings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Both parts of an id may be typed: the moment, and what follows it."""
     whole = str(record.get("id", ""))
     return tuple(part[: len(name)] for part in (whole, whole.rpartition("-")[2]))
@@ -230,12 +231,12 @@ def versions() -> dict[str, str]:
 COLUMNS = ("when", "run", "architecture", "bottleneck", "head", "labels", "recordings", "chunk", "recording", "seconds")
 
 
-def rows_of(records: Iterable[Mapping]) -> list[tuple[str, ...]]:
+def rows_of(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Return a table of records: one tuple of texts each, as long as `COLUMNS`; what is not known is a dash."""
     return [_row(record) for record in records]
 
 
-def _row(record: Mapping) -> tuple[str, ...]:
+def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     data, classifier, scores = (record.get(part) or {} for part in ("data", "classifier", "scores"))
     return (
         datetime.fromisoformat(record["started"]).astimezone().strftime("%Y-%m-%d %H:%M"),

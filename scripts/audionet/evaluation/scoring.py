@@ -11,8 +11,8 @@ from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import ChunkStats, chunk_level_dbfs, measure_chunk
 from audionet.errors import InputError, PictureError, RecordingError
-from audionet.evaluation.evaluate import ScoredRecording
 from audionet.evaluation.leakage import content_key, training_fingerprints, training_keys
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe
 from audionet.features.image_io import decode_picture, encode_jpg, read_about

@@ -15,10 +15,11 @@ from audionet.audio.fingerprints import Fingerprint, SharedSound, shared_across
 from audionet.console import progress_bar
 from audionet.data.dataset import levels_of
 from audionet.data.splits import SPLITS
-from audionet.evaluation.evaluate import ScoredRecording, evaluate
+from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.evaluate_folder import evaluate_scored
 from audionet.evaluation.leakage import LeakAudit
 from audionet.evaluation.metrics import rows_by_group
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.scoring import score_sources
 from audionet.evaluation.test_set import Source, find_test_sources
 from audionet.files import printable

@@ -14,7 +14,8 @@ from typing import Any
 
 from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import levels_of
-from audionet.evaluation.evaluate import ScoredRecording, accuracies
+from audionet.evaluation.closed_set import accuracies
+from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.features.recipes import find_recipe
 from audionet.models.backbones.architectures import find_architecture
 from audionet.parallel import process_pool

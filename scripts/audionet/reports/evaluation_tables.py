@@ -1,6 +1,7 @@
-"""An evaluation on the screen: a line that says it, and tables that show it."""
+"""An evaluation in the terminal: one sentence, warnings and tables."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from audionet.console import log
 from audionet.files import printable
@@ -8,7 +9,7 @@ from audionet.tables import print_table
 from audionet.wording import listed
 
 MOST_LABELS = 30
-MOST_NAMED = 10
+MOST_SENTENCES = 10
 
 _SCORES = (
     ("accuracy", "accuracy", "ci95"),
@@ -18,7 +19,7 @@ _SCORES = (
 )
 
 
-def headline(evaluation: Mapping) -> str:
+def headline(evaluation: Mapping[str, Any]) -> str:
     """Return one sentence with the score that matters: how the next recording will fare."""
     recording, chunk = evaluation["recording"], evaluation["chunk"]
     if recording["accuracy"] is None:
@@ -30,8 +31,8 @@ def headline(evaluation: Mapping) -> str:
     )
 
 
-def print_summary(evaluation: Mapping) -> None:
-    """Print an evaluation, as `evaluation.evaluate` gives it: results to stdout, warnings to stderr."""
+def print_evaluation(evaluation: Mapping[str, Any]) -> None:
+    """Print an evaluation, as `evaluate` gives it: results to stdout, warnings to stderr."""
     warn(evaluation)
     print(headline(evaluation))
     _print_scores(evaluation)
@@ -43,7 +44,7 @@ def print_summary(evaluation: Mapping) -> None:
         print(f"Not computed: {name}: {reason}.")
 
 
-def warn(evaluation: Mapping) -> None:
+def warn(evaluation: Mapping[str, Any]) -> None:
     """Say what a person should know before believing the scores; to stderr."""
     if not evaluation:
         return
@@ -52,13 +53,13 @@ def warn(evaluation: Mapping) -> None:
     trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]
     if trained_on:
         log(
-            f"Warning: {listed(list(map(printable, trained_on)))} had a part in training, so that the scores flatter. "
-            "Leave such recordings out by --exclude_training."
+            f"Warning: {_printable_list(trained_on)} had a part in training, so that the scores flatter. Leave such "
+            "recordings out by --exclude_training."
         )
-        for sentence in evaluation.get("shared_with_training", ())[:MOST_NAMED]:
+        for sentence in evaluation.get("shared_with_training", ())[:MOST_SENTENCES]:
             log(f"  {sentence}")
     if evaluation.get("excluded"):
-        log(f"Left out, since they had a part in training: {listed(list(map(printable, evaluation['excluded'])))}.")
+        log(f"Left out, since they had a part in training: {_printable_list(evaluation['excluded'])}.")
     for warning in (evaluation.get("data_audit") or {}).get("warnings", ()):
         log(f"Warning: {warning}")
     unknown = evaluation["data"]["unknown_labels"]
@@ -67,7 +68,7 @@ def warn(evaluation: Mapping) -> None:
         log(f"Taken for unknown, since the classifier has no such label: {listed(counts)}.")
 
 
-def _print_scores(evaluation: Mapping) -> None:
+def _print_scores(evaluation: Mapping[str, Any]) -> None:
     levels = [evaluation["chunk"], evaluation["recording"]]
     if levels[0]["accuracy"] is None:
         return
@@ -83,7 +84,7 @@ def _print_scores(evaluation: Mapping) -> None:
     print_table(columns, rows, numbers=columns[1:])
 
 
-def _print_labels(per_label: Sequence[Mapping]) -> None:
+def _print_labels(per_label: Sequence[Mapping[str, Any]]) -> None:
     tested = [row for row in per_label if row["recordings"]]
     shown = sorted(tested, key=lambda row: (row["chunk"]["f1"] or 0, row["label"]))[:MOST_LABELS]
     rows = [
@@ -102,7 +103,7 @@ def _print_labels(per_label: Sequence[Mapping]) -> None:
         print_table(columns, rows, title=title, numbers=columns[1:])
 
 
-def _print_detection(evaluation: Mapping) -> None:
+def _print_detection(evaluation: Mapping[str, Any]) -> None:
     """Print how well known is told from unknown, and true claims from false, as far as it can be told."""
     columns = ("", "chunks", "recordings")
     rows = []
@@ -122,7 +123,7 @@ def _print_detection(evaluation: Mapping) -> None:
         print_table(columns, rows, title="Known or unknown", numbers=columns[1:])
 
 
-def _print_sweep(conditions: Sequence[Mapping], skipped: Mapping[str, str]) -> None:
+def _print_sweep(conditions: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> None:
     clean = conditions[0]
     rows = [
         (
@@ -156,3 +157,7 @@ def _range(interval: Sequence[float] | None) -> str:
 
 def _change(value: float | None, clean: float | None) -> str:
     return "-" if value is None or clean is None else f"{100 * (value - clean):+.1f}"
+
+
+def _printable_list(names: Sequence[str]) -> str:
+    return listed([printable(name) for name in names])

@@ -1,0 +1,169 @@
+"""Closed set: how good the answers are, on recordings of labels that the classifier knows."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from audionet.evaluation import metrics
+from audionet.evaluation.intervals import RecordingSums, interval, json_interval, recording_weights
+from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.models.pooling import log_softmax
+
+NOTHING = {"n": 0, "accuracy": None, "ci95": None}
+TOP_K = (2, 3, 5, 10)
+MOST_CONFUSION_LABELS = 200
+MOST_MISTAKES = 100
+
+
+def accuracies(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Return `n`, `accuracy` and `ci95` by `chunk` and `recording`; all recordings must be of known labels.
+
+    Raises:
+        InputError: a logit is NaN.
+    """
+    if not scored:
+        return {level: dict(NOTHING) for level in ("chunk", "recording")}
+    metrics.check_scores(np.concatenate([one.logits for one in scored]), name="logits")
+    levels = _levels(scored, {label: label_id for label_id, label in enumerate(labels)})
+    weights = recording_weights(levels["recording"].label_ids, seed=seed)
+    return {name: _accuracy(level, weights) for name, level in levels.items()}
+
+
+def closed_set_scores(
+    known: Sequence[ScoredRecording], label_ids: Mapping[str, int], *, seed: int, not_computed: dict[str, str]
+) -> dict[str, Any]:
+    """Return the keys of an evaluation that need recordings of known labels only, as `evaluate` documents them.
+
+    Args:
+        known: recordings of known labels; may be empty.
+        label_ids: columns of the logits by label.
+        seed: of the resamples that intervals rest on.
+        not_computed: gets the reason for each number that cannot be computed, by its name.
+    """
+    if not known:
+        reason = "no recording in the test folder is of a label that the classifier knows"
+        names = ("chunk", "recording", "confusion", "calibration")
+        not_computed.update(dict.fromkeys(names, reason))
+        return {
+            "chunk": dict(NOTHING),
+            "recording": dict(NOTHING),
+            "per_label": [],
+            "confusion": None,
+            "mistakes": [],
+            "calibration": {"ece": None, "bins": []},
+        }
+    levels = _levels(known, label_ids)
+    weights = recording_weights(levels["recording"].label_ids, seed=seed)
+    if len(known) == 1:
+        not_computed["ci95"] = "one recording tells nothing about how recordings vary"
+    calibration = _calibration(levels["chunk"]) | {"recording": _calibration(levels["recording"])}
+    return {
+        **{name: _scores(level, weights) for name, level in levels.items()},
+        "per_label": _per_label(levels, label_ids),
+        "confusion": _confusion(levels["recording"], len(label_ids), not_computed),
+        "mistakes": _mistakes(levels["recording"], list(label_ids)),
+        "calibration": calibration,
+    }
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Chunks, or recordings as a whole: true label, log probabilities and recording of each row."""
+
+    label_ids: np.ndarray
+    log_probabilities: np.ndarray
+    recordings: np.ndarray
+
+    @property
+    def answers(self) -> np.ndarray:
+        answers: np.ndarray = self.log_probabilities.argmax(axis=1)
+        return answers
+
+
+def _levels(known: Sequence[ScoredRecording], label_ids: Mapping[str, int]) -> dict[str, _Level]:
+    of_recordings = np.array([label_ids[one.label] for one in known])
+    rows, counts = np.arange(len(known)), [len(one.logits) for one in known]
+    of_chunks = np.concatenate([log_softmax(one.logits) for one in known])
+    return {
+        "chunk": _Level(np.repeat(of_recordings, counts), of_chunks, np.repeat(rows, counts)),
+        "recording": _Level(of_recordings, np.stack([one.pooled for one in known]), rows),
+    }
+
+
+def _scores(level: _Level, weights: np.ndarray) -> dict[str, Any]:
+    sums = RecordingSums(level.label_ids, level.log_probabilities, level.recordings)
+    ks = [k for k in TOP_K if k < level.log_probabilities.shape[1]]
+    accuracy, balanced, f1 = (float(score()[0]) for score in (sums.accuracy, sums.balanced_accuracy, sums.macro_f1))
+    return {
+        "n": len(level.label_ids),
+        "accuracy": accuracy,
+        "ci95": sums.share_interval(accuracy, sums.accuracy(weights)),
+        "balanced_accuracy": balanced,
+        "balanced_accuracy_ci95": sums.share_interval(balanced, sums.balanced_accuracy(weights)),
+        "macro_f1": f1,
+        "macro_f1_ci95": sums.share_interval(f1, sums.macro_f1(weights)),
+        "log_loss": float(sums.log_loss()[0]),
+        "log_loss_ci95": json_interval(interval(sums.log_loss(weights)), recordings=sums.count),
+        "top_k_accuracy": {str(k): float(sums.top_k_accuracy(k)[0]) for k in ks},
+    }
+
+
+def _accuracy(level: _Level, weights: np.ndarray) -> dict[str, Any]:
+    sums = RecordingSums(level.label_ids, level.log_probabilities, level.recordings)
+    share = float(sums.accuracy()[0])
+    return {
+        "n": len(level.label_ids),
+        "accuracy": share,
+        "ci95": sums.share_interval(share, sums.accuracy(weights)),
+    }
+
+
+def _per_label(levels: Mapping[str, _Level], label_ids: Mapping[str, int]) -> list[dict[str, Any]]:
+    scores = {
+        name: metrics.label_scores(level.label_ids, level.answers, len(label_ids)) for name, level in levels.items()
+    }
+    return [
+        {
+            "label": label,
+            "recordings": int(scores["recording"].support[label_id]),
+            "chunks": int(scores["chunk"].support[label_id]),
+            **{
+                name: {
+                    "precision": float(level.precision[label_id]),
+                    "recall": float(level.recall[label_id]),
+                    "f1": float(level.f1[label_id]),
+                }
+                for name, level in scores.items()
+            },
+        }
+        for label, label_id in label_ids.items()
+    ]
+
+
+def _confusion(level: _Level, label_count: int, not_computed: dict[str, str]) -> list[list[int]] | None:
+    if label_count > MOST_CONFUSION_LABELS:
+        not_computed["confusion"] = f"a table of {label_count} labels would be too large; `mistakes` has what is in it"
+        return None
+    counts: list[list[int]] = metrics.confusion(level.label_ids, level.answers, label_count).tolist()
+    return counts
+
+
+def _mistakes(level: _Level, labels: Sequence[str]) -> list[dict[str, Any]]:
+    wrong = np.flatnonzero(level.label_ids != level.answers)
+    counts = Counter((int(level.label_ids[row]), int(level.answers[row])) for row in wrong)
+    return [
+        {"label": labels[label_id], "answer": labels[answer], "recordings": count}
+        for (label_id, answer), count in counts.most_common(MOST_MISTAKES)
+    ]
+
+
+def _calibration(level: _Level) -> dict[str, Any]:
+    table = metrics.reliability(np.exp(level.log_probabilities.max(axis=1)), level.label_ids == level.answers)
+    return {
+        "ece": metrics.calibration_error(table),
+        "binning": "equal mass",
+        "bins": [asdict(row) for row in table],
+    }

@@ -1,0 +1,43 @@
+"""What a classifier answers to one recording, the input of every evaluation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audionet.evaluation.metrics import LEAST_PROBABILITY
+from audionet.models.openset import OpenSetDetector
+from audionet.models.pooling import log_softmax, loudness_weights, pool
+
+
+@dataclass(frozen=True)
+class ScoredRecording:
+    """The logits of the chunks of one recording.
+
+    Attributes:
+        recording: its name, such as `alice/monday.mp3`.
+        label: its folder, which the classifier need not know.
+        logits: float32, shape (chunks, labels), one chunk or more.
+        offsets_seconds: where in the recording each chunk begins; empty if that is not known.
+        in_training: how many of its chunks the classifier was trained on, roughly.
+        open_set: the detector of unknown clips that belongs to these logits, if there is one.
+        levels_dbfs: how loud each chunk is, so that gaps count less; empty if that is not known.
+    """
+
+    recording: str
+    label: str
+    logits: np.ndarray
+    offsets_seconds: tuple[float, ...] = ()
+    in_training: int = 0
+    open_set: OpenSetDetector | None = None
+    levels_dbfs: tuple[float, ...] = ()
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each chunk counts, shape (chunks,), as the classifier weighs them."""
+        return loudness_weights(self.levels_dbfs) if self.levels_dbfs else np.ones(len(self.logits))
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """Log probabilities of the recording as a whole, shape (labels,), as the classifier pools them."""
+        pooled: np.ndarray = np.log(np.maximum(pool(log_softmax(self.logits), self.weights), LEAST_PROBABILITY))
+        return pooled
