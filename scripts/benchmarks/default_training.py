@@ -40,8 +40,8 @@ class DefaultTraining:
         """Split a data set and compute its bottlenecks."""
         return gather_training_data(dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout)
 
-    def choose(self, training_data: TrainingData) -> SelectedModel:
-        """Choose bottleneck and head on validation, and train the head."""
+    def select(self, training_data: TrainingData) -> SelectedModel:
+        """Select bottleneck and head on validation, and train the head."""
         return select_model(
             training_data, bottlenecks=self.candidates, settings=self.head, seed=self.holdout.random_seed
         )

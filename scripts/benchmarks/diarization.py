@@ -86,7 +86,7 @@ def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTra
     labels = tuple(label for label in dataset.labels if label not in unknown)
     folder = dataset.folder / f"without {len(unknown)} labels"  # the split is remembered by the folder's name
     training_data = training.gather(replace(dataset, examples=examples, labels=labels, folder=folder))
-    selected = training.choose(training_data)
+    selected = training.select(training_data)
     network = load_network(training.backbone.architecture, selected.best.bottleneck)
     return build_classifier(TrainedModel(training_data, selected, network), {})
 

@@ -1,6 +1,8 @@
 """Labels held out of training altogether, others in each draw: their clips are unknown to what was trained.
 
-all labels -> draws: which labels are held out -> trained on the others
+    all labels -> draws: which labels are held out -> trained on the others
+
+Open-set detection and verification are measured on such draws.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +63,7 @@ def draws_of(labels: Sequence[str], *, held_out: int, count: int, seed: int = 0)
 def train_draws(
     dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining
 ) -> Iterator[tuple[Draw, TrainingData, SelectedModel]]:
-    """Train on the known labels of each draw, and yield what it was trained on, and what was chosen.
+    """Train on the known labels of each draw, and yield what it was trained on, and what was selected.
 
     Args:
         dataset: all labels.
@@ -71,7 +73,7 @@ def train_draws(
     with progress_bar(total=len(draws), description="Training", unit="draws") as bar:
         for draw in draws:
             training_data = _gather(dataset, draw, training)
-            yield draw, training_data, training.choose(training_data)
+            yield draw, training_data, training.select(training_data)
             bar.update()
 
 

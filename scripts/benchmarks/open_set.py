@@ -68,10 +68,10 @@ def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) 
     }
 
 
-def _measured(draw: Draw, training_data: TrainingData, choice: SelectedModel) -> dict[str, Any]:
-    scored = score_held_out(choice, training_data)
+def _measured(draw: Draw, training_data: TrainingData, selected: SelectedModel) -> dict[str, Any]:
+    scored = score_held_out(selected, training_data)
     evaluation = evaluate(scored, training_data.labels)
-    before = [replace(one, logits=one.logits * choice.temperature) for one in scored]
+    before = [replace(one, logits=one.logits * selected.temperature) for one in scored]
     uncalibrated = evaluate(before, training_data.labels)
     is_known = np.array([one.label != UNKNOWN_LABEL for one in scored])
     return {
@@ -79,7 +79,7 @@ def _measured(draw: Draw, training_data: TrainingData, choice: SelectedModel) ->
         "n_known": int(is_known.sum()),
         "n_unknown": int((~is_known).sum()),
         "stated_rate": evaluation["open_set"]["stated_rate"],
-        "temperature": choice.temperature,
+        "temperature": selected.temperature,
         "accuracy": {level: evaluation[level]["accuracy"] for level in LEVELS},
         "ece": {"before": uncalibrated["calibration"]["ece"], "after": evaluation["calibration"]["ece"]},
         "log_loss": {"before": uncalibrated["chunk"]["log_loss"], "after": evaluation["chunk"]["log_loss"]},

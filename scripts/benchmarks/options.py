@@ -13,6 +13,7 @@ from audionet.errors import check
 from audionet.features.recipes import find_recipe
 from audionet.files import printable, write_json, write_text
 from audionet.models.backbones.settings import Engine
+from audionet.tables import Table, markdown, print_tables
 from audionet.training.settings import HoldoutSettings
 
 
@@ -37,19 +38,22 @@ class TrainingBenchmarkOptions:
         """How recordings are held out, as in training."""
         return HoldoutSettings(random_seed=self.random_seed, group_by=self.group_by)
 
-    def write(self, path: Path, result: Mapping[str, Any], document: str = "") -> None:
-        """Write a result and these options as JSON, and a Markdown document of it beside it, and print where.
+    def write(
+        self, path: Path, result: Mapping[str, Any], tables: Mapping[str, Table] | None = None, introduction: str = ""
+    ) -> None:
+        """Write a result and these options as JSON, and tables as Markdown beside it; print the tables, and where.
 
         Args:
             path: of the JSON.
             result: as JSON.
-            document: the Markdown, if there is one.
+            tables: by title, if there are any.
+            introduction: what must be known to read them.
         """
-        options = {option: str(value) for option, value in vars(self).items()}
-        write_json(path, {**result, "options": options})
-        if document:
+        write_json(path, {**result, "options": {option: str(value) for option, value in vars(self).items()}})
+        if tables:
+            print_tables(tables, introduction)
             path = path.with_suffix(".md")
-            write_text(path, document)
+            write_text(path, markdown(tables, introduction))
         print(f"Written: {printable(path)}")
 
 
@@ -222,7 +226,7 @@ class SpeedOptions:
     scaling_rounds: Annotated[int, arg(aliases=["--growth_rounds"])] = 1
     """How often each size gets its turn."""
     engine: Engine = "auto"
-    """What runs networks in our way."""
+    """What runs networks in AudioNet's way."""
     output_dir: Path = TF_FILES / "bench" / "speed"
     """Folder for tables, plot, and everything made to measure with. It is safe to delete."""
 

@@ -23,7 +23,7 @@ from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.answer import Answer
 from audionet.models.classifier import Classifier
-from audionet.tables import Table, markdown, print_tables
+from audionet.tables import Table
 from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
 from benchmarks import synthetic_speech
 from benchmarks.options import RecipesOptions
@@ -48,10 +48,8 @@ def run(options: RecipesOptions) -> int:
         test=options.test,
         seed=options.random_seed,
     )
-    shown, about = tables(result), introduction(result)
-    print_tables(shown, about)
     path = options.output_dir / audio_dir.resolve().name / "recipes.json"
-    options.write(path, result, markdown(shown, about))
+    options.write(path, result, tables(result), introduction(result))
     return 0
 
 

@@ -109,8 +109,7 @@ def spoken(utterance: _Utterance) -> np.ndarray:
     clip = np.zeros(RATE_HZ, np.float32)
     clip[start : start + len(voice)] = voice
     noisy = add_noise(clip, snr_db=rng.uniform(10, 30), rng=rng, color=COLORS[rng.integers(len(COLORS))])
-    scaled: np.ndarray = noisy / np.abs(noisy).max() * 10 ** (rng.uniform(-20, -1) / 20)
-    return scaled.astype(np.float32)
+    return np.asarray(noisy / np.abs(noisy).max() * 10 ** (rng.uniform(-20, -1) / 20), np.float32)
 
 
 def _run_espeak(*arguments: str) -> bytes:

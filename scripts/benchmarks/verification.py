@@ -71,16 +71,16 @@ def measure(
     """
     label_of = {example.recording: example.label for example in dataset.examples}
     found = []
-    for draw, training_data, choice in train_draws(dataset, draws, training):
+    for draw, training_data, selected in train_draws(dataset, draws, training):
         unknown = training_data.select(*SPLITS, unknown=True).pictures()
-        embeddings = {AUDIONET: _embed_unknown(training_data, choice.best.bottleneck)}
+        embeddings = {AUDIONET: _embed_unknown(training_data, selected.best.bottleneck)}
         embeddings |= {name: _unit(encode(unknown)) for name, encode in encoders.items()}
         labels = np.array([label_of[example.recording] for example in unknown])
         recordings = np.array([example.recording for example in unknown])
         found.append(
             {
                 "left_out": list(draw.unknown),
-                "bottleneck": choice.best.bottleneck,
+                "bottleneck": selected.best.bottleneck,
                 **_compared(embeddings, labels, recordings),
             }
         )
@@ -96,8 +96,7 @@ def _embed_unknown(training_data: TrainingData, bottleneck: str) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
-    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return unit
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
 
 def _compared(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, recordings: np.ndarray) -> dict[str, Any]:

@@ -85,8 +85,7 @@ class Resemblyzer:
         with torch.no_grad():
             embedded = encoder(torch.from_numpy(np.array(parts))).numpy()
         means = embedded.reshape(len(sounds), len(mel_slices), -1).mean(axis=1)
-        vectors: np.ndarray = means / np.linalg.norm(means, axis=1, keepdims=True)
-        return vectors
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
 
 
 def missing_encoder() -> str | None:

@@ -19,7 +19,6 @@ from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.features.recipes import find_recipe
 from audionet.models.backbones.architectures import find_architecture
 from audionet.parallel import process_pool
-from audionet.tables import markdown, print_tables
 from audionet.training.settings import HoldoutSettings
 from benchmarks.accuracy import accuracy_tables
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER
@@ -49,9 +48,8 @@ def run(options: AccuracyOptions) -> int:
             baselines=options.baselines,
         )
         result = measure(systems, splits, holdout=options.holdout)
-    tables, introduction = accuracy_tables.tables(result), accuracy_tables.introduction(result)
-    print_tables(tables, introduction)
-    options.write(options.folder / "accuracy.json", result, markdown(tables, introduction))
+    path = options.folder / "accuracy.json"
+    options.write(path, result, accuracy_tables.tables(result), accuracy_tables.introduction(result))
     return EXIT_FAILED if failures else 0
 
 

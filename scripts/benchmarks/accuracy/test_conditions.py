@@ -125,8 +125,7 @@ def as_picture(item: ChunkVariant, *, height: int, width: int) -> np.ndarray:
         PictureError: a chunk's wav cannot be read.
     """
     picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
-    fitted: np.ndarray = fit_pictures([picture], height=height, width=width)[0]
-    return fitted
+    return np.asarray(fit_pictures([picture], height=height, width=width)[0])
 
 
 def _sound_key(item: AlteredChunk, samples: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Our way of the steps that are part of a script, each to be timed alone: loading and start-up are left out."""
+"""AudioNet's way of the steps that are part of a script, each to be timed alone: loading and start-up are left out."""
 
 import subprocess
 import sys

@@ -113,8 +113,7 @@ def sound(number: int, seconds: float, *, rate_hz: int) -> np.ndarray:
     glide_hz = rng.uniform(100, 2000) + rng.uniform(20, 80) * np.sin(2 * np.pi * rng.uniform(0.2, 2) * moments)
     tone = 0.3 * np.sin(2 * np.pi * np.cumsum(glide_hz) / rate_hz)
     loudness = 0.55 - 0.45 * np.cos(2 * np.pi * rng.uniform(2, 5) * moments)
-    mixed: np.ndarray = loudness * (hiss + tone)
-    return mixed.clip(-1, 1).astype(np.float32)
+    return np.asarray(np.clip(loudness * (hiss + tone), -1, 1), np.float32)
 
 
 def _write_recording(folder: Path, number: int, *, seconds: float, suffix: str) -> None:

@@ -62,12 +62,12 @@ class Step:
 
 
 def script(name: str, *arguments: object) -> tuple[str, ...]:
-    """Return the command that runs a script of ours as a user would."""
+    """Return the command that runs a script as a user would."""
     return sys.executable, str(Path(PACKAGE_PARENT) / name), *map(str, arguments)
 
 
 def job(work: Callable[..., object], **arguments: object) -> tuple[str, ...]:
-    """Return the command that calls a function of a module of ours, and prints what it returns as JSON."""
+    """Return the command that calls a function of a module here, and prints what it returns as JSON."""
     program = (
         f"import json, sys\nfrom {work.__module__} import {work.__name__} as work\n"
         "print(json.dumps(work(**json.loads(sys.argv[1]))))"
@@ -108,7 +108,7 @@ def run_timed(competitor: Competitor, *, watch_memory: bool = False) -> Timing:
 def take_turns(
     competitors: Sequence[Competitor], *, rounds: int, watch_memory: bool = False
 ) -> dict[str, list[Timing]]:
-    """Run competitors in turn, ours, theirs, ours, theirs; return their timings by name, as many as rounds."""
+    """Run competitors in turn, one round after another; return their timings by name, as many as rounds."""
     timings: dict[str, list[Timing]] = {competitor.name: [] for competitor in competitors}
     for number in range(1, rounds + 1):
         for competitor in competitors:

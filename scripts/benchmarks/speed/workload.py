@@ -51,12 +51,12 @@ QUICK_SIZES = Sizes(
     labelled_minutes=10,
     classic_pictures=20,
 )
-FULL_SIZES = Sizes(
+FULL_SIZES = replace(
+    QUICK_SIZES,
     long_minutes=120,
     short_recordings=10_000,
     pictures=1000,
     cached_pictures=100_000,
-    training_steps=500,
     labelled_pictures=1000,
     labelled_minutes=60,
     classic_pictures=40,
@@ -71,7 +71,7 @@ class Workload:
         folder: where it is.
         sizes: how much of everything.
         audio_dir: recordings of the user's in place of the long ones made, or None.
-        engine: what runs networks in our way.
+        engine: what runs networks in AudioNet's way.
     """
 
     folder: Path
@@ -146,7 +146,7 @@ class Workload:
         return image_dir, make_pictures(source, image_dir, recipe=find_recipe("default"), keep_wav=False)
 
     def seconds_of(self, source: Path) -> float:
-        """Return how many seconds of sound our way finds in a folder of recordings."""
+        """Return how many seconds of sound AudioNet finds in a folder of recordings."""
         return sum(self.drawn(source)[1].sound_seconds.values())
 
     def cached(self, count: int) -> tuple[Path, Path]:
