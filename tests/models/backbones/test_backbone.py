@@ -1,99 +1,22 @@
-"""A backbone is one table row, one short text and one frozen graph; engines and cuts do not change its numbers."""
-
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from audionet.errors import InputError, WeightsError
+from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures
 from audionet.models.backbones.architectures import ARCHITECTURES
 from audionet.models.backbones.backbone import load_backbone, loader_of
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.models.backbones.taps import candidate_bottlenecks, parse_bottleneck, segment_weights
+from audionet.models.backbones.taps import candidate_bottlenecks
 from audionet.models.backbones.weights import RegistrySource, cache_folder, find_weights
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"]
-
-
-# The text of a bottleneck
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_every_default_and_candidate_can_be_read(architecture):
-    for text in (architecture.default_bottleneck, *architecture.candidate_bottlenecks):
-        assert parse_bottleneck(text, architecture).text == text
-    assert architecture.default_bottleneck in architecture.candidate_bottlenecks
-
-
-@pytest.mark.parametrize(
-    ("text", "canonical"),
-    [
-        ("block3@1", "block3"),
-        ("top@mean", "classic"),
-        ("block3 + classic", "block3+classic"),
-        ("block3@4+block3@mean", "block3@4+block3@mean"),
-    ],
-)
-def test_a_bottleneck_has_one_canonical_text(text, canonical):
-    assert parse_bottleneck(text, LITE0).text == canonical
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(sorted(LITE0.taps)), st.one_of(st.none(), st.just("mean"), st.integers(1, 999))),
-        min_size=1,
-        max_size=4,
-        unique_by=lambda part: (part[0], 1 if part[1] is None else part[1]),
-    )
-)
-def test_a_canonical_text_is_read_as_itself(parts):
-    text = "+".join(tap if pooling is None else f"{tap}@{pooling}" for tap, pooling in parts)
-    canonical = parse_bottleneck(text, LITE0)
-    assert parse_bottleneck(canonical.text, LITE0) == canonical
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "block9", "block3@", "block3@0", "block3@-1", "block3@max", "block3+", "BLOCK3", "classic@2", "block3@٣"],
-)
-def test_a_bottleneck_that_cannot_be_read_is_refused(text):
-    with pytest.raises(InputError, match="Expected"):
-        parse_bottleneck(text, LITE0)
-
-
-def test_an_unknown_tap_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"classic, mixed0, mixed1, .*mixed10.*'block3'"):
-        parse_bottleneck("block3", ARCHITECTURES["inception_v3"])
-
-
-def test_the_same_part_twice_is_refused():
-    with pytest.raises(InputError, match="classic twice"):
-        parse_bottleneck("classic+top@mean", LITE0)
-
-
-def test_an_unknown_architecture_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"efficientnet_lite0, .*tfhub; received 'resnet'"):
-        load_backbone("resnet")
-
-
-@given(width=st.integers(1, 60), segments=st.integers(1, 60))
-def test_segments_are_equal_averages_that_use_every_column_alike(width, segments):
-    weights = segment_weights(width, segments)
-    np.testing.assert_allclose(weights.sum(axis=0), 1, rtol=1e-5)
-    np.testing.assert_allclose(weights.sum(axis=1), segments / width, rtol=1e-5)
-
-
-# Options
 
 
 @pytest.mark.parametrize(
@@ -120,47 +43,6 @@ def test_a_tfhub_module_is_read_where_it_can_be_and_says_so(capsys, asked):
 
 def test_the_engine_wanted_is_the_one_that_is_loaded():
     assert loader_of(BackboneSettings(engine="tensorflow"), of_sound=True).keywords["engine"] == "tensorflow"
-
-
-def test_an_engine_that_is_not_installed_is_told(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install openvino"):
-        open_graph(b"", engine="openvino")
-
-
-# Pictures
-
-
-def test_pictures_of_the_right_size_stay_as_they_are():
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
-    np.testing.assert_array_equal(fit_pictures(pictures, height=20, width=30), pictures)
-
-
-def test_pictures_of_many_sizes_become_one_size():
-    pictures = [np.full((size, 2 * size, 3), size, np.uint8) for size in (10, 50, 224)]
-    fitted = fit_pictures(pictures, height=40, width=60)
-    assert (fitted.dtype, fitted.shape) == (np.uint8, (3, 40, 60, 3))
-    np.testing.assert_array_equal(fitted[:, 0, 0, 0], [10, 50, 224])
-
-
-def test_shrinking_averages_instead_of_skipping():
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 200
-    inner = fit_pictures([stripes], height=16, width=16)[0, 2:-2, 2:-2]
-    np.testing.assert_allclose(inner, 100, atol=8)
-
-
-def test_no_pictures_fit_too():
-    assert fit_pictures([], height=4, width=5).shape == (0, 4, 5, 3)
-
-
-@pytest.mark.parametrize("picture", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32)])
-def test_what_is_no_rgb_picture_is_refused(picture):
-    with pytest.raises(InputError, match=r"uint8 \[h, w, 3\]"):
-        fit_pictures([picture], height=9, width=9)
-
-
-# The cache of graphs
 
 
 @pytest.fixture
@@ -247,9 +129,6 @@ def test_parts_can_be_taken_out_of_a_larger_bottleneck(tmp_path, freezer):
 def test_pictures_of_another_size_or_type_are_refused(tmp_path, freezer, pictures):
     with pytest.raises(InputError, match="fit_pictures"):
         load_fake(tmp_path)(pictures)
-
-
-# Real networks
 
 
 ENGINES = ("openvino", "tensorflow")
@@ -406,14 +285,6 @@ def test_more_segments_than_columns_are_refused(fresh_graphs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("graph", [b"", b"no graph at all"])
-def test_a_damaged_graph_is_refused(engine, graph):
-    with pytest.raises(WeightsError, match="whole frozen graph"):
-        open_graph(graph, engine=engine)
-
-
-@pytest.mark.slow
 def test_a_cached_graph_runs_without_tensorflow(multi_tap, fresh_graphs):
     program = """
 import sys, numpy
@@ -427,68 +298,3 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     finished = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert finished.returncode == 0, finished.stderr
-
-
-# TF Hub modules
-
-
-@pytest.fixture(scope="module")
-def hub_module(tmp_path_factory):
-    """A SavedModel that gives the mean of each colour of pictures [n, 32, 48, 3] in 0..1, and of their halves."""
-    import tensorflow as tf
-
-    class MeanColour(tf.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = tf.Variable(2.0)
-
-        @tf.function(input_signature=[tf.TensorSpec((None, 32, 48, 3), tf.float32)])
-        def __call__(self, images):
-            return self.scale * tf.reduce_mean(images, axis=(1, 2))
-
-    folder = tmp_path_factory.mktemp("hub") / "module"
-    tf.saved_model.save(MeanColour(), str(folder))
-    return folder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_tfhub_module_takes_pictures_of_its_own_size_scaled_to_one(fresh_graphs, hub_module, engine):
-    backbone = load_backbone("tfhub", tfhub_module=str(hub_module), engine=engine)
-    pictures = np.full((2, 32, 48, 3), (0, 51, 255), np.uint8)
-    assert (backbone.height, backbone.width, backbone.dimension) == (32, 48, 3)
-    np.testing.assert_allclose(backbone(pictures), [[0, 0.4, 2]] * 2, rtol=1e-5)
-
-
-@pytest.mark.slow
-def test_an_archived_tfhub_module_gives_the_same(fresh_graphs, hub_module, tmp_path):
-    with tarfile.open(tmp_path / "module.tar.gz", "w:gz") as archive:
-        archive.add(hub_module, arcname=".")
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
-    from_folder, from_archive = (
-        load_backbone("tfhub", tfhub_module=str(module)) for module in (hub_module, tmp_path / "module.tar.gz")
-    )
-    np.testing.assert_array_equal(from_archive(pictures), from_folder(pictures))
-    assert from_archive.weights["origin"] == "TF Hub module module.tar.gz"
-
-
-@pytest.mark.slow
-def test_a_tfhub_module_of_another_size_is_refused(fresh_graphs, hub_module):
-    with pytest.raises(WeightsError, match=r"pictures \[n, 96, 96, 3\]"):
-        load_backbone("tfhub", tfhub_module=str(hub_module), image_size=96)
-
-
-@pytest.mark.slow
-def test_a_damaged_tfhub_module_is_refused(fresh_graphs, tmp_path):
-    (tmp_path / "saved_model.pb").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match="whole SavedModel"):
-        load_backbone("tfhub", tfhub_module=str(tmp_path))
-
-
-@pytest.mark.slow
-def test_a_savedmodel_that_cannot_be_called_is_refused(fresh_graphs, tmp_path):
-    import tensorflow as tf
-
-    tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
-    with pytest.raises(WeightsError, match="cannot be called"):
-        load_backbone("tfhub", tfhub_module=str(tmp_path / "module"))
