@@ -2,6 +2,7 @@ import io
 import json
 import sys
 import urllib.error
+import urllib.request
 import zipfile
 from hashlib import md5, sha256
 from pathlib import Path
