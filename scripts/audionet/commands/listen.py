@@ -46,8 +46,9 @@ class ListenOptions:
 def listen(options: ListenOptions) -> int:
     """Print predictions while the sound comes in, and return 1 if a source could not be read."""
     # NumPy and more, which --help should not wait for.
+    from audionet.inference.audio_blocks import file_blocks, microphone_blocks
     from audionet.inference.batch_scoring import find_clips
-    from audionet.inference.streaming import file_blocks, microphone_blocks, print_stream
+    from audionet.inference.streaming import print_stream
     from audionet.models.classifier import Classifier
 
     classifier = Classifier.load(options.model, engine=options.engine)

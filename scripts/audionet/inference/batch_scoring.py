@@ -8,11 +8,11 @@ import glob
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
@@ -23,11 +23,9 @@ from audionet.files import in_sorted_runs, printable, sha256_of, walk_files
 from audionet.models.answer import Answer
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
-AHEAD = 2  # clips under way for each thread, so that none waits for the slowest
+CLIPS_AHEAD = 2  # under way for each thread, so that none waits for the slowest
 LIST_BYTES = 1 << 16
 GLOB_CHARACTERS = frozenset("*?[")
-
-Done = TypeVar("Done")
 
 
 class Scorer(Protocol):
@@ -157,35 +155,28 @@ def score_all(
         jobs: how many to score side by side, by default one for each core.
     """
     mismatches = MismatchWarnings(scorer.recipe)
-
-    def score(clip: Path) -> Answer | AudioNetError:
-        try:
-            if clip.is_dir():
-                return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
-            mismatches.check(clip)
-            return scorer.score(clip)
-        except AudioNetError as error:
-            return error
-
-    with progress_bar(total=None, description="Labelling", unit="files") as bar:
-        for clip, answer in _side_by_side(score, clips, jobs or os.cpu_count() or 1):
-            yield clip, answer
-            bar.update()
-
-
-def _side_by_side(work: Callable[[Path], Done], clips: Iterable[Path], jobs: int) -> Iterator[tuple[Path, Done]]:
-    """Yield each clip with what threads made of it, in order, with a few always under way."""
+    jobs = jobs or os.cpu_count() or 1
     waiting = iter(clips)
-    with ThreadPoolExecutor(jobs) as pool:
+    under_way: deque[tuple[Path, Future[Answer | AudioNetError]]] = deque()
+    with progress_bar(total=None, description="Labelling", unit="files") as bar, ThreadPoolExecutor(jobs) as pool:
         try:
-            under_way: deque[tuple[Path, Future[Done]]] = deque()
             while True:
-                under_way.extend(
-                    (clip, pool.submit(work, clip)) for clip in islice(waiting, AHEAD * jobs - len(under_way))
-                )
+                for clip in islice(waiting, CLIPS_AHEAD * jobs - len(under_way)):
+                    under_way.append((clip, pool.submit(_score, scorer, clip, mismatches)))
                 if not under_way:
                     return
                 clip, future = under_way.popleft()
                 yield clip, future.result()
+                bar.update()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _score(scorer: Scorer, clip: Path, mismatches: MismatchWarnings) -> Answer | AudioNetError:
+    try:
+        if clip.is_dir():
+            return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
+        mismatches.check(clip)
+        return scorer.score(clip)
+    except AudioNetError as error:
+        return error

@@ -161,8 +161,9 @@ def _starts(length: int, size: int) -> list[int]:
 
 def _log_odds(classifier: Classifier, pictures: list[np.ndarray], number: int) -> np.ndarray:
     log_probabilities = log_softmax(classifier.logits(pictures).astype(np.float64))
-    of_others = np.delete(log_probabilities, number, axis=1)
-    return log_probabilities[:, number] - np.log(np.exp(of_others).sum(axis=1) + np.finfo(float).tiny)
+    others: np.ndarray = np.exp(np.delete(log_probabilities, number, axis=1)).sum(axis=1)
+    log_odds: np.ndarray = log_probabilities[:, number] - np.log(others + np.finfo(float).tiny)
+    return log_odds
 
 
 def _picture_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray:

@@ -9,45 +9,25 @@ most. A stream that ends between two hops gets one prediction more, of its last 
 """
 
 import math
-import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from audionet.audio import decoding
-from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK, Chunk, cut_evenly, filled
+from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK, Chunk, filled
 from audionet.console import log
-from audionet.errors import InputError, RecordingError
+from audionet.errors import RecordingError
 from audionet.features.recipes import Recipe
 from audionet.files import printable
+from audionet.inference.audio_blocks import GAP_SECONDS, AudioBlock
 from audionet.models.answer import UNKNOWN
 from audionet.models.classifier import Classifier
 from audionet.models.pooling import log_softmax
 from audionet.wording import clock
 
-BLOCK_SECONDS = 0.1
-GAP_SECONDS = 0.05  # clocks of sound cards and computers differ by less over a block
 MOST_BEHIND_SECONDS = 2.0  # what is older is passed over, since an answer about it would come too late
 SWITCH_COST = 1.0  # less than a timeline's, which may look ahead
-
-
-@dataclass(frozen=True)
-class AudioBlock:
-    """Some samples as they came in.
-
-    Attributes:
-        samples: float32, shape (n,), in -1..1.
-        start_seconds: of the first one, by the clock of the source.
-        received_at: when the last one was there, by `time.monotonic`.
-    """
-
-    samples: np.ndarray
-    start_seconds: float
-    received_at: float
 
 
 @dataclass(frozen=True)
@@ -191,98 +171,6 @@ def _predict(
     return StreamPrediction(
         window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.received_at), lost
     )
-
-
-# Sources
-
-
-def file_blocks(
-    path: Path,
-    *,
-    sample_rate_hz: int,
-    now: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], object] = time.sleep,
-) -> Iterator[AudioBlock]:
-    """Yield a recording's blocks when a microphone would have delivered them; `STDIN` sets its own pace.
-
-    Raises:
-        RecordingError: the recording cannot be decoded.
-    """
-    begun = now()
-    done = 0
-    for samples in cut_evenly(
-        decoding.read_blocks(path, sample_rate_hz=sample_rate_hz, block_seconds=BLOCK_SECONDS),
-        round(BLOCK_SECONDS * sample_rate_hz),
-    ):
-        start_seconds = done / sample_rate_hz
-        done += len(samples)
-        if path == decoding.STDIN:
-            yield AudioBlock(samples, start_seconds, now())
-            continue
-        received_at = begun + done / sample_rate_hz
-        sleep(max(0.0, received_at - now()))
-        yield AudioBlock(samples, start_seconds, received_at)
-
-
-def microphone_blocks(*, sample_rate_hz: int, device: str | None = None) -> Iterator[AudioBlock]:
-    """Yield what a microphone records, until the generator is closed or the device goes away.
-
-    Args:
-        sample_rate_hz: that the sound is to have; the device is asked for it, and else resampled by the system.
-        device: a name or number that sounddevice knows, by default the system's.
-
-    Raises:
-        InputError: sounddevice or PortAudio is not installed, or there is no such device.
-        RecordingError: the device stopped.
-    """
-    sounddevice = _sounddevice()
-    received: queue.Queue[AudioBlock | None] = queue.Queue()
-    frames = 0
-    first_at: float | None = None
-
-    def keep(samples: np.ndarray, count: int, times: Any, status: Any) -> None:
-        # Frames are counted, which no clock does better, but for where the device's clock says that some are missing.
-        nonlocal frames, first_at
-        if first_at is None:
-            first_at = times.inputBufferAdcTime
-        counted, by_clock = frames / sample_rate_hz, times.inputBufferAdcTime - first_at
-        is_gap = by_clock - counted > (GAP_SECONDS if status else MOST_BEHIND_SECONDS)
-        start = by_clock if is_gap else counted
-        frames = round(start * sample_rate_hz) + count
-        received.put(AudioBlock(samples[:, 0].copy(), start, time.monotonic()))
-
-    chosen = int(device) if device is not None and device.isdecimal() else device
-    try:
-        with sounddevice.InputStream(
-            samplerate=sample_rate_hz,
-            blocksize=round(BLOCK_SECONDS * sample_rate_hz),
-            device=chosen,
-            channels=1,
-            dtype="float32",
-            callback=keep,
-            finished_callback=lambda: received.put(None),
-        ):
-            while (block := received.get()) is not None:
-                yield block
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise InputError(
-            f"--microphone: no sound can be had ({str(error).splitlines()[0]}). Name another one by --device: a number "
-            "or name that `python -m sounddevice` lists."
-        ) from error
-    raise RecordingError("--microphone: the device stopped. Is it still plugged in?")
-
-
-def _sounddevice() -> Any:
-    try:
-        import sounddevice  # an optional library
-    except ModuleNotFoundError as error:
-        raise InputError("--microphone needs sounddevice: pip install sounddevice.") from error
-    except OSError as error:  # the library is there, what it stands on is not
-        raise InputError(
-            "--microphone needs PortAudio, which is not installed: apt-get install libportaudio2, or brew install "
-            "portaudio."
-        ) from error
-    return sounddevice
 
 
 def latency_summary(seconds: Iterable[float]) -> str:

@@ -78,8 +78,9 @@ def long_spectrogram(path: Path, recipe: Recipe, *, column_seconds: float) -> np
     blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
     column_samples = column_seconds * recipe.sample_rate_hz
     powers = [power_spectra(one, WINDOW_SAMPLES, 1)[0] @ filters for one in _columns(blocks, column_samples)]
-    levels = 10 * np.log10(np.maximum(np.stack(powers, axis=1), 1e-12))
-    return np.clip(levels - levels.max(), -RANGE_DB, 0).astype(np.float32)
+    levels: np.ndarray = 10 * np.log10(np.maximum(np.stack(powers, axis=1), 1e-12))
+    clipped: np.ndarray = np.clip(levels - levels.max(), -RANGE_DB, 0).astype(np.float32)
+    return clipped
 
 
 def _columns(blocks: Iterable[np.ndarray], column_samples: float) -> Iterator[np.ndarray]:
