@@ -12,7 +12,7 @@ from conftest import (
     tone,
 )
 
-from audionet.evaluation.data_audit import DataAudit, Giveaway, audit_data, channel_giveaway
+from audionet.evaluation.data_audit import ChannelShortcut, DataAudit, audit_data, find_channel_shortcut
 
 
 def audited(sounds: dict[str, np.ndarray]) -> DataAudit:
@@ -23,7 +23,7 @@ def labels_of(names) -> dict[str, str]:
     return {name: name.split("/")[0] for name in names}
 
 
-def note(*, bandwidth_hz: float = 8000, noise_floor_dbfs: float = -60, level_dbfs: float = -20) -> dict:
+def chunk_stats(*, bandwidth_hz: float = 8000, noise_floor_dbfs: float = -60, level_dbfs: float = -20) -> dict:
     measures = {
         **{"seconds": 2.0, "peak_dbfs": -3.0, "clipped_share": 0.0, "silent_share": 0.1},
         **{"bandwidth_hz": bandwidth_hz, "noise_floor_dbfs": noise_floor_dbfs, "level_dbfs": level_dbfs},
@@ -31,10 +31,10 @@ def note(*, bandwidth_hz: float = 8000, noise_floor_dbfs: float = -60, level_dbf
     return {"offset_seconds": 0.0, "measures": measures, "peaks": "", "digest": "0"}
 
 
-def notes_by_floor(floors: dict[str, float], *, recordings: int = 4, spread_db: float = 3.0) -> dict[str, list[dict]]:
+def stats_by_floor(floors: dict[str, float], *, recordings: int = 4, spread_db: float = 3.0) -> dict[str, list[dict]]:
     rng = np.random.default_rng(0)
     return {
-        f"{label}/{index}": [note(noise_floor_dbfs=floor + rng.normal(0, spread_db)) for _ in range(5)]
+        f"{label}/{index}": [chunk_stats(noise_floor_dbfs=floor + rng.normal(0, spread_db)) for _ in range(5)]
         for label, floor in floors.items()
         for index in range(recordings)
     }
@@ -97,31 +97,33 @@ def test_the_same_sound_under_two_labels_is_named():
 
 
 def test_a_channel_that_gives_labels_away_is_said_with_the_number():
-    giveaway = channel_giveaway(notes := notes_by_floor({"a": -80, "b": -60, "c": -40}), labels_of(notes))
-    assert giveaway == Giveaway(right=12, recordings=12, chance=1 / 3)
-    assert giveaway.is_telling
-    assert "names 12 of 12 recordings (100%; guessing gets 33%)" in giveaway.sentence()
+    shortcut = find_channel_shortcut(stats := stats_by_floor({"a": -80, "b": -60, "c": -40}), labels_of(stats))
+    assert shortcut == ChannelShortcut(right=12, recordings=12, chance=1 / 3)
+    assert shortcut.is_above_chance
+    assert "names 12 of 12 recordings (100%; guessing gets 33%)" in shortcut.sentence()
 
 
 def test_a_channel_that_is_the_same_for_all_labels_gives_nothing_away():
-    giveaway = channel_giveaway(notes := notes_by_floor({"a": -60, "b": -60, "c": -60}, recordings=8), labels_of(notes))
-    assert not giveaway.is_telling
-    assert "does not clearly give labels away" in giveaway.sentence()
+    shortcut = find_channel_shortcut(
+        stats := stats_by_floor({"a": -60, "b": -60, "c": -60}, recordings=8), labels_of(stats)
+    )
+    assert not shortcut.is_above_chance
+    assert "does not clearly give labels away" in shortcut.sentence()
 
 
 def test_a_channel_of_one_recording_only_is_no_proof():
-    assert not Giveaway(right=3, recordings=4, chance=0.5).is_telling
+    assert not ChannelShortcut(right=3, recordings=4, chance=0.5).is_above_chance
 
 
 @pytest.mark.parametrize("recordings", [{"a": 3}, {"a": 1, "b": 1}, {}])
 def test_without_two_labels_of_two_recordings_the_channel_cannot_be_judged(recordings):
-    notes = {f"{label}/{index}": [note()] for label, count in recordings.items() for index in range(count)}
-    assert channel_giveaway(notes, labels_of(notes)) is None
+    stats = {f"{label}/{index}": [chunk_stats()] for label, count in recordings.items() for index in range(count)}
+    assert find_channel_shortcut(stats, labels_of(stats)) is None
 
 
 def test_a_thousand_labels_are_judged_in_a_moment_by_some_of_them():
-    notes = notes_by_floor({f"label{number}": -60 - number % 7 for number in range(1000)}, recordings=2)
-    assert channel_giveaway(notes, labels_of(notes)).recordings <= 400
+    stats = stats_by_floor({f"label{number}": -60 - number % 7 for number in range(1000)}, recordings=2)
+    assert find_channel_shortcut(stats, labels_of(stats)).recordings <= 400
 
 
 def test_an_audit_comes_back_from_json_as_it_was():

@@ -37,7 +37,14 @@ class TestContentKeys:
 
 def leak_audit(**changes) -> LeakAudit:
     return LeakAudit(
-        **{"honest_accuracy": 0.84, "claimed_accuracy": 0.98, "chunks": 100, "shared": (), "compared": 9, **changes}
+        **{
+            "held_out_accuracy": 0.84,
+            "chance_split_accuracy": 0.98,
+            "chunks": 100,
+            "shared": (),
+            "compared": 9,
+            **changes,
+        }
     )
 
 
@@ -64,7 +71,7 @@ def test_the_leak_audit_sets_both_scores_side_by_side():
 
 
 def test_the_leak_audit_says_what_it_could_not_compare():
-    assert "no honest score" in leak_audit(honest_accuracy=None).sentences()[0]
+    assert "no honest score" in leak_audit(held_out_accuracy=None).sentences()[0]
     assert "no sound to compare" in leak_audit(compared=0).sound_sentence()
 
 
@@ -79,4 +86,5 @@ def test_shared_sound_is_named_pair_by_pair():
 def test_a_leak_audit_comes_back_from_json_as_it_was():
     shared = SharedSound("a/1", "a/2", "testing", "training", 4.0, 1.0, False)
     leaks = leak_audit(shared=(shared,))
+    assert {"honest_accuracy", "claimed_accuracy"} < set(leaks.to_json())
     assert LeakAudit.from_json(json.loads(json.dumps(leaks.to_json()))) == leaks

@@ -10,7 +10,7 @@ import pytest
 from conftest import RATE_HZ, tone
 
 from audionet.audio.fingerprints import SharedSound
-from audionet.evaluation.data_audit import DataAudit, Giveaway, Sounds
+from audionet.evaluation.data_audit import ChannelShortcut, DataAudit, SoundSummary
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.leakage import LeakAudit
 from audionet.evaluation.scored_recording import ScoredRecording
@@ -38,8 +38,8 @@ def evaluated(labels=LABELS, *, recordings: int = 4, unknown: int = 3, seed: int
     return evaluate(scored, labels)
 
 
-def sounds(name: str, label: str = "", recordings: int = 1) -> Sounds:
-    return Sounds(name, label or name, recordings, 1.5, -20.0, -3.0, -60.0, 7800.0, 0.001, 0.12)
+def sounds(name: str, label: str = "", recordings: int = 1) -> SoundSummary:
+    return SoundSummary(name, label or name, recordings, 1.5, -20.0, -3.0, -60.0, 7800.0, 0.001, 0.12)
 
 
 def data_audit(labels=LABELS) -> DataAudit:
@@ -47,7 +47,7 @@ def data_audit(labels=LABELS) -> DataAudit:
         labels=tuple(sounds(label, recordings=3) for label in labels),
         recordings=tuple(sounds(f"{label}/{index}.mp3", label) for label in labels for index in range(3)),
         shared=(),
-        giveaway=Giveaway(8, 9, 1 / 3),
+        channel_shortcut=ChannelShortcut(8, 9, 1 / 3),
         warnings=("The noise floor differs.",),
         facts=("3 labels.",),
     )
@@ -120,10 +120,10 @@ def test_every_section_is_there(page):
     assert headings(page) == [
         "Which labels it gets right",
         "The worst mistakes",
-        "How it hears",
+        "Example clips",
         "Is it as sure as it is right?",
         "Known or unknown, and is it who they claim?",
-        "On a worse line",
+        "Under noise, codecs and other conditions",
         "Could the score be a leak?",
         "The recordings",
         "How it was trained",

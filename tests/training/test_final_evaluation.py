@@ -43,7 +43,7 @@ class LdaTrainer:
 def run_with_test_dir(data: TrainingData, test_dir: Path) -> TrainingRun:
     model = train_lda(data)
     classifier = build_classifier(model, {})
-    final = evaluate_test_dir(test_dir, classifier, claimed_accuracy=model.selected.claimed_accuracy)
+    final = evaluate_test_dir(test_dir, classifier, chance_split_accuracy=model.selected.chance_split_accuracy)
     return TrainingRun.of(model, classifier, final)
 
 

@@ -95,8 +95,10 @@ def retrain(options: RetrainOptions) -> int:
         fingerprints = training_run.fingerprints_of(model.data, stats)
         classifier = training_run.build_classifier(model, fingerprints)
         if options.holdout.test_dir:
-            claimed = model.selected.claimed_accuracy
-            final = final_evaluation.evaluate_test_dir(options.holdout.test_dir, classifier, claimed_accuracy=claimed)
+            claimed = model.selected.chance_split_accuracy
+            final = final_evaluation.evaluate_test_dir(
+                options.holdout.test_dir, classifier, chance_split_accuracy=claimed
+            )
         elif options.holdout.folds:
             final = final_evaluation.evaluate_folds(training, fingerprints, holdout=options.holdout)
         else:

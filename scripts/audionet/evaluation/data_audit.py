@@ -1,16 +1,13 @@
-"""What to know about recordings before believing a score: how they sound, which are the same, what gives them away.
+"""What to know about recordings before believing a score: how they sound, and which of them hold the same sound.
 
-The data audit describes recordings and names what is wrong with them. Its giveaway is a tiny classifier that knows
-bandwidth, noise floor and level alone: where it does well, so would one that learned microphones instead of labels.
-
-The leak audit sets beside the honest score the one that a split by chance would have claimed, chunks of a recording on
-both sides, and names the sound that is on two sides under two names.
+The test for a channel shortcut is a small classifier by bandwidth, noise floor and level alone: where it does well, so
+would one that learned microphones instead of labels.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,28 +16,30 @@ from audionet.audio.measurements import ChunkStats
 from audionet.files import printable
 from audionet.wording import counted, listed
 
+Item = TypeVar("Item")
+
 MEASURES = ("level_dbfs", "peak_dbfs", "noise_floor_dbfs", "bandwidth_hz", "clipped_share", "silent_share")
 
 IMBALANCE = 3  # times the sound of another label
-FEWEST_RECORDINGS = 3  # one for each side
+FEWEST_RECORDINGS = 3  # one for each split
 CLIPPED_SHARE = 0.001  # audible in speech from about here
 SILENT_SHARE = 0.5
 DECIBELS_APART = 10
 BANDWIDTH_SHARE = 0.75  # of the usual
 
-GIVEAWAY_MEASURES = ("bandwidth_hz", "noise_floor_dbfs", "level_dbfs")
-GIVEAWAY_CHUNKS = 20  # of each recording, spread over it
-GIVEAWAY_RECORDINGS = 400  # more take long and tell no more
-GIVEAWAY_LABELS = 40
-GIVEAWAY_FOLDS = 5
-GIVEAWAY_MARGIN = 0.2  # of the way from guessing to always right
+SHORTCUT_MEASURES = ("bandwidth_hz", "noise_floor_dbfs", "level_dbfs")
+SHORTCUT_CHUNKS = 20  # of each recording, spread over it
+SHORTCUT_RECORDINGS = 400  # more take long and tell no more
+SHORTCUT_LABELS = 40
+SHORTCUT_FOLDS = 5
+SHORTCUT_MARGIN = 0.2  # of the way from guessing to always right
 UNLIKELY = 0.001
 
 NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
-class Sounds:
+class SoundSummary:
     """How a recording or a label sounds.
 
     Attributes:
@@ -51,7 +50,7 @@ class Sounds:
         level_dbfs: power of what is not silent; the median over the label's recordings.
         peak_dbfs: the highest.
         noise_floor_dbfs: power of the quietest tenth; the median.
-        bandwidth_hz: the highest frequency that is heard; the median.
+        bandwidth_hz: the highest frequency with sound; the median.
         clipped_share: of the samples.
         silent_share: of the time.
     """
@@ -69,7 +68,7 @@ class Sounds:
 
 
 @dataclass(frozen=True)
-class Giveaway:
+class ChannelShortcut:
     """How well bandwidth, noise floor and level alone name the label of a recording.
 
     Attributes:
@@ -88,19 +87,19 @@ class Giveaway:
         return self.right / self.recordings
 
     @property
-    def is_telling(self) -> bool:
+    def is_above_chance(self) -> bool:
         """Whether that is well above chance: hardly by luck, and by a margin that matters."""
         from scipy.special import bdtrc  # the binomial tail alone: all of scipy.stats takes a second
 
         by_luck = bdtrc(self.right - 1, self.recordings, self.chance)
-        return bool(by_luck < UNLIKELY and self.accuracy >= self.chance + GIVEAWAY_MARGIN * (1 - self.chance))
+        return bool(by_luck < UNLIKELY and self.accuracy >= self.chance + SHORTCUT_MARGIN * (1 - self.chance))
 
     def sentence(self) -> str:
         """Return what that means, in words."""
         score = (
             f"names {self.right} of {self.recordings} recordings ({self.accuracy:.0%}; guessing gets {self.chance:.0%})"
         )
-        if self.is_telling:
+        if self.is_above_chance:
             return (
                 f"The recording channel alone gives labels away: a tiny classifier that knows nothing but bandwidth, "
                 f"noise floor and level {score}. A good score may be the microphone's, not the label's. Test on "
@@ -119,52 +118,52 @@ class DataAudit:
         labels: sorted by name.
         recordings: sorted by name.
         shared: recordings that hold the same sound.
-        giveaway: None where it cannot be computed.
+        channel_shortcut: None where it cannot be computed.
         warnings: sentences about what is wrong; each names the worst.
         facts: sentences about the rest.
     """
 
-    labels: tuple[Sounds, ...]
-    recordings: tuple[Sounds, ...]
+    labels: tuple[SoundSummary, ...]
+    recordings: tuple[SoundSummary, ...]
     shared: tuple[SharedSound, ...]
-    giveaway: Giveaway | None
+    channel_shortcut: ChannelShortcut | None
     warnings: tuple[str, ...]
     facts: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the audit as a JSON object."""
-        return asdict(self)
+        return {"giveaway" if name == "channel_shortcut" else name: value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "DataAudit":
         """Rebuild an audit from `to_json`."""
         return cls(
-            labels=tuple(Sounds(**sounds) for sounds in value["labels"]),
-            recordings=tuple(Sounds(**sounds) for sounds in value["recordings"]),
+            labels=tuple(SoundSummary(**sounds) for sounds in value["labels"]),
+            recordings=tuple(SoundSummary(**sounds) for sounds in value["recordings"]),
             shared=tuple(SharedSound(**shared) for shared in value["shared"]),
-            giveaway=Giveaway(**value["giveaway"]) if value["giveaway"] else None,
+            channel_shortcut=ChannelShortcut(**value["giveaway"]) if value["giveaway"] else None,
             warnings=tuple(value["warnings"]),
             facts=tuple(value["facts"]),
         )
 
 
 def audit_data(
-    notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str], *, for_training: bool = True
+    chunk_stats: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str], *, for_training: bool = True
 ) -> DataAudit:
     """Describe recordings and say what is wrong with them.
 
     Args:
-        notes: by recording, those that `measures.listen` took of its chunks; at least one each.
+        chunk_stats: by recording, the statistics of its chunks, at least one each.
         labels: by recording.
         for_training: whether they are to be trained on, for which there may be too few of them.
     """
-    recordings = tuple(_sounds_of_recording(name, labels[name], notes[name]) for name in sorted(notes))
-    by_label: dict[str, list[Sounds]] = defaultdict(list)
+    recordings = tuple(_sounds_of_recording(name, labels[name], chunk_stats[name]) for name in sorted(chunk_stats))
+    by_label: dict[str, list[SoundSummary]] = defaultdict(list)
     for recording in recordings:
         by_label[recording.label].append(recording)
     summaries = tuple(_sounds_of_label(label, by_label[label]) for label in sorted(by_label))
-    shared = shared_within({name: fingerprint_of(notes[name]) for name in sorted(notes)})
-    giveaway = channel_giveaway(notes, labels)
+    shared = shared_within({name: fingerprint_of(chunk_stats[name]) for name in sorted(chunk_stats)})
+    shortcut = find_channel_shortcut(chunk_stats, labels)
     warnings = [
         *_about_amounts(summaries),
         *(_about_too_few(summaries) if for_training else []),
@@ -173,21 +172,21 @@ def audit_data(
         *_about_shared(shared, labels),
     ]
     facts = [_size(summaries)]
-    if giveaway is None:
+    if shortcut is None:
         facts.append(
             "Whether the recording channel gives labels away cannot be told: that takes two labels with two recordings."
         )
     else:
-        (warnings if giveaway.is_telling else facts).append(giveaway.sentence())
+        (warnings if shortcut.is_above_chance else facts).append(shortcut.sentence())
     if not shared:
         facts.append("No two recordings hold the same sound.")
-    return DataAudit(summaries, recordings, shared, giveaway, tuple(warnings), tuple(facts))
+    return DataAudit(summaries, recordings, shared, shortcut, tuple(warnings), tuple(facts))
 
 
-def _sounds_of_recording(name: str, label: str, notes: Sequence[ChunkStats]) -> Sounds:
-    measures = {key: np.array([note["measures"][key] for note in notes]) for key in ("seconds", *MEASURES)}
+def _sounds_of_recording(name: str, label: str, chunk_stats: Sequence[ChunkStats]) -> SoundSummary:
+    measures = {key: np.array([chunk["measures"][key] for chunk in chunk_stats]) for key in ("seconds", *MEASURES)}
     seconds = measures["seconds"]
-    return Sounds(
+    return SoundSummary(
         name=name,
         label=label,
         recordings=1,
@@ -201,9 +200,9 @@ def _sounds_of_recording(name: str, label: str, notes: Sequence[ChunkStats]) -> 
     )
 
 
-def _sounds_of_label(label: str, recordings: Sequence[Sounds]) -> Sounds:
+def _sounds_of_label(label: str, recordings: Sequence[SoundSummary]) -> SoundSummary:
     minutes = [recording.minutes for recording in recordings]
-    return Sounds(
+    return SoundSummary(
         name=label,
         label=label,
         recordings=len(recordings),
@@ -221,25 +220,25 @@ def _mean_level(levels: np.ndarray, seconds: np.ndarray) -> float:
     return float(10 * np.log10(np.average(10 ** (levels / 10), weights=seconds)))
 
 
-def _size(labels: Sequence[Sounds]) -> str:
+def _size(labels: Sequence[SoundSummary]) -> str:
     recordings, minutes = sum(label.recordings for label in labels), sum(label.minutes for label in labels)
     return f"{counted(len(labels), 'label')}, {counted(recordings, 'recording')}, {minutes:.1f} minutes of sound."
 
 
-def _about_amounts(labels: Sequence[Sounds]) -> list[str]:
+def _about_amounts(labels: Sequence[SoundSummary]) -> list[str]:
     if not labels:
         return []
-    said = []
+    sentences = []
     most, least = (choose(labels, key=lambda label: label.minutes) for choose in (max, min))
     if most.minutes >= IMBALANCE * least.minutes:
-        said.append(
+        sentences.append(
             f"Labels are unbalanced: {printable(most.name)} has {most.minutes:.1f} minutes, {printable(least.name)} "
             f"{least.minutes:.1f}. Scores that weigh labels alike, such as balanced accuracy, tell more."
         )
-    return said
+    return sentences
 
 
-def _about_too_few(labels: Sequence[Sounds]) -> list[str]:
+def _about_too_few(labels: Sequence[SoundSummary]) -> list[str]:
     few = [label.name for label in labels if label.recordings < FEWEST_RECORDINGS]
     if not few:
         return []
@@ -249,37 +248,37 @@ def _about_too_few(labels: Sequence[Sounds]) -> list[str]:
     ]
 
 
-def _about_sound(recordings: Sequence[Sounds]) -> list[str]:
-    said = []
+def _about_sound(recordings: Sequence[SoundSummary]) -> list[str]:
+    sentences = []
     clipped = _worst(recordings, "clipped_share", above=CLIPPED_SHARE)
     if clipped:
-        said.append(
+        sentences.append(
             f"{counted(len(clipped), 'recording')} clipped: "
             f"{_named([f'{r.name} ({r.clipped_share:.1%} of samples)' for r in clipped])}. Record at a lower level."
         )
     silent = _worst(recordings, "silent_share", above=SILENT_SHARE)
     if silent:
-        said.append(
+        sentences.append(
             f"{counted(len(silent), 'recording')} mostly silent: "
             f"{_named([f'{r.name} ({r.silent_share:.0%} of the time)' for r in silent])}. Trim them, for example with "
             '--sox_effects "silence 1 0.1 1% -1 0.1 1%".'
         )
-    return said
+    return sentences
 
 
-def _worst(recordings: Sequence[Sounds], measure: str, *, above: float) -> list[Sounds]:
+def _worst(recordings: Sequence[SoundSummary], measure: str, *, above: float) -> list[SoundSummary]:
     found = [recording for recording in recordings if getattr(recording, measure) > above]
     return sorted(found, key=lambda recording: -getattr(recording, measure))
 
 
-def _about_differences(labels: Sequence[Sounds]) -> list[str]:
+def _about_differences(labels: Sequence[SoundSummary]) -> list[str]:
     if len(labels) < 2:
         return []
-    said = []
+    sentences = []
     usual_hz = float(np.median([label.bandwidth_hz for label in labels]))
     narrow = [label for label in labels if label.bandwidth_hz < BANDWIDTH_SHARE * usual_hz]
     if narrow:
-        said.append(
+        sentences.append(
             f"Nothing is heard above {_named([f'{n.bandwidth_hz / 1000:.1f} kHz in {n.name}' for n in narrow])}, while "
             f"the usual label reaches {usual_hz / 1000:.1f} kHz: a telephone, a coarse codec, or no "
             "treble in the sound?"
@@ -289,11 +288,11 @@ def _about_differences(labels: Sequence[Sounds]) -> list[str]:
         usual = float(np.median(values))
         odd = [labels[row] for row in np.argsort(-np.abs(values - usual)) if abs(values[row] - usual) > DECIBELS_APART]
         if odd:
-            said.append(
+            sentences.append(
                 f"The {what} differs: {_named([f'{o.name} ({getattr(o, measure):.0f} dBFS)' for o in odd])}, while the "
                 f"usual label has {usual:.0f} dBFS."
             )
-    return said
+    return sentences
 
 
 def _about_shared(shared: Sequence[SharedSound], labels: Mapping[str, str]) -> list[str]:
@@ -308,16 +307,18 @@ def _about_shared(shared: Sequence[SharedSound], labels: Mapping[str, str]) -> l
     ]
 
 
-def channel_giveaway(notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str]) -> Giveaway | None:
+def find_channel_shortcut(
+    chunk_stats: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str]
+) -> ChannelShortcut | None:
     """Try to name the labels of recordings by bandwidth, noise floor and level alone.
 
     A logistic regression on these three measures of each chunk and their products, cross-validated so that all chunks
-    of a recording are on one side; a recording's chunks vote. Of many labels or recordings only some are tried.
+    of a recording are in one fold; a recording's chunks vote. Of many labels or recordings only some are tried.
 
     Returns:
-        Giveaway: or None where fewer than two labels have two recordings.
+        None where fewer than two labels have two recordings.
     """
-    chosen = _chosen_recordings(notes, labels)
+    chosen = _chosen_recordings(chunk_stats, labels)
     if not chosen:
         return None
     from sklearn.linear_model import LogisticRegression  # a second, for this alone
@@ -325,36 +326,40 @@ def channel_giveaway(notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-    rows = [(name, note) for name in chosen for note in _spread(notes[name], GIVEAWAY_CHUNKS)]
-    features = np.array([[note["measures"][measure] for measure in GIVEAWAY_MEASURES] for _, note in rows])
-    groups = np.array([chosen.index(name) for name, _ in rows])
-    names, recording_numbers = np.unique([labels[name] for name in chosen], return_inverse=True)
-    numbers = recording_numbers[groups]
-    folds = min(GIVEAWAY_FOLDS, int(np.bincount(recording_numbers).min()))
+    by_recording = [_spread(chunk_stats[name], SHORTCUT_CHUNKS) for name in chosen]
+    features = np.array(
+        [[chunk["measures"][measure] for measure in SHORTCUT_MEASURES] for of_one in by_recording for chunk in of_one]
+    )
+    groups = np.repeat(np.arange(len(chosen)), [len(of_one) for of_one in by_recording])
+    names, recording_label_ids = np.unique([labels[name] for name in chosen], return_inverse=True)
+    label_ids = recording_label_ids[groups]
+    folds = min(SHORTCUT_FOLDS, int(np.bincount(recording_label_ids).min()))
     votes = np.zeros((len(chosen), len(names)))
-    for training, testing in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(features, numbers, groups):
+    for training, testing in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(
+        features, label_ids, groups
+    ):
         model = make_pipeline(
             StandardScaler(), PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=2000, tol=1e-3)
-        ).fit(features[training], numbers[training])
+        ).fit(features[training], label_ids[training])
         known = model[-1].classes_
         np.add.at(votes, (groups[testing][:, None], known[None]), np.log(model.predict_proba(features[testing]) + 1e-9))
         votes[np.ix_(np.unique(groups[testing]), np.setdiff1d(np.arange(len(names)), known))] = -np.inf
-    right = int((votes.argmax(axis=1) == recording_numbers).sum())
-    return Giveaway(right, len(chosen), float(np.bincount(recording_numbers).max() / len(chosen)))
+    right = int((votes.argmax(axis=1) == recording_label_ids).sum())
+    return ChannelShortcut(right, len(chosen), float(np.bincount(recording_label_ids).max() / len(chosen)))
 
 
-def _chosen_recordings(notes: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str]) -> list[str]:
+def _chosen_recordings(chunk_stats: Mapping[str, Sequence[ChunkStats]], labels: Mapping[str, str]) -> list[str]:
     of_label: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(notes):
+    for name in sorted(chunk_stats):
         of_label[labels[name]].append(name)
     able = [label for label in sorted(of_label) if len(of_label[label]) >= 2]
     if len(able) < 2:
         return []
-    able = _spread(able, GIVEAWAY_LABELS)
-    return [name for label in able for name in _spread(of_label[label], max(2, GIVEAWAY_RECORDINGS // len(able)))]
+    able = _spread(able, SHORTCUT_LABELS)
+    return [name for label in able for name in _spread(of_label[label], max(2, SHORTCUT_RECORDINGS // len(able)))]
 
 
-def _spread(values: Sequence, most: int) -> list:
+def _spread(values: Sequence[Item], most: int) -> list[Item]:
     """Return at most `most` of the values, evenly spread."""
     if len(values) <= most:
         return list(values)

@@ -47,20 +47,23 @@ def _without_comment(content: bytes) -> bytes:
     return b"".join([*kept, content[place:]])
 
 
+_JSON_KEYS = {"held_out_accuracy": "honest_accuracy", "chance_split_accuracy": "claimed_accuracy"}
+
+
 @dataclass(frozen=True)
 class LeakAudit:
-    """What a careless split would have claimed, and what is on two sides in spite of a careful one.
+    """What a split of chunks by chance would have claimed, and which sound is in two splits in spite of a careful one.
 
     Attributes:
-        honest_accuracy: share of chunks right, of recordings that training never saw; None without a testing side.
-        claimed_accuracy: the same for a split by chance, chunk by chunk; None where it was not computed.
+        held_out_accuracy: share of chunks right, of recordings that training never saw; None if none were held out.
+        chance_split_accuracy: the same for a split by chance, chunk by chunk; None where it was not computed.
         chunks: how many were tested, either way.
-        shared: sound on two sides.
+        shared: sound that is in two splits.
         compared: how many recordings were compared; 0 where there was no sound to compare.
     """
 
-    honest_accuracy: float | None
-    claimed_accuracy: float | None
+    held_out_accuracy: float | None
+    chance_split_accuracy: float | None
     chunks: int
     shared: tuple[SharedSound, ...]
     compared: int
@@ -77,36 +80,38 @@ class LeakAudit:
 
     def score_sentences(self) -> list[str]:
         """Return the honest score and the other one, in words."""
-        if self.honest_accuracy is None or self.claimed_accuracy is None:
+        if self.held_out_accuracy is None or self.chance_split_accuracy is None:
             return ["Without recordings held out for testing there is no honest score to compare with."]
-        gap = 100 * (self.claimed_accuracy - self.honest_accuracy)
+        gap = 100 * (self.chance_split_accuracy - self.held_out_accuracy)
         leak = f"{gap:.1f} points of that would have been a leak" if gap >= 0.05 else "here that makes no difference"
         return [
-            f"Honest score: {self.honest_accuracy:.1%} of {self.chunks} chunks right, of recordings that training "
+            f"Honest score: {self.held_out_accuracy:.1%} of {self.chunks} chunks right, of recordings that training "
             "never saw.",
-            f"A split by chance, chunk by chunk, would have claimed {self.claimed_accuracy:.1%}: {leak}.",
+            f"A split by chance, chunk by chunk, would have claimed {self.chance_split_accuracy:.1%}: {leak}.",
         ]
 
     def sound_sentence(self) -> str:
-        """Return whether there is sound on two sides, in words."""
+        """Return whether there is sound in two splits, in words."""
         if not self.compared:
-            return "There was no sound to compare, so the same sound may be on two sides."
+            return "There was no sound to compare, so the same sound may be in two splits."
         if not self.shared:
-            return f"No sound is on two sides of the split; {counted(self.compared, 'recording')} were compared by ear."
+            compared = counted(self.compared, "recording")
+            return f"No sound is in two splits; {compared} were compared by acoustic fingerprint."
         pairs = "1 pair of recordings" if len(self.shared) == 1 else f"{len(self.shared)} pairs of recordings"
         return (
-            f"{pairs} on two sides of the split hold the same sound, so the score is too good. Keep one recording of "
+            f"{pairs} in two splits hold the same sound, so the score is too good. Keep one recording of "
             "each pair and train again."
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the audit as a JSON object."""
-        return asdict(self)
+        return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "LeakAudit":
         """Rebuild an audit from `to_json`."""
-        return cls(**{**value, "shared": tuple(SharedSound(**shared) for shared in value["shared"])})
+        fields = {name: value[_JSON_KEYS.get(name, name)] for name in cls.__dataclass_fields__}
+        return cls(**fields | {"shared": tuple(SharedSound(**shared) for shared in value["shared"])})
 
 
 def chance_split(count: int, *, tested: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from audionet.reports.report import Report, write_report
 from audionet.reports.sections.clips import pick_mistakes
 from audionet.reports.sections.model_card import card_of
 
-MOST_HEARD = 2  # labels that are shown as sound and as picture
+MOST_EXAMPLES = 2  # labels of which a clip is shown
 
 
 def report_test(
@@ -29,19 +29,19 @@ def report_test(
 
     Args:
         path: the HTML file.
-        evaluation: what `testset.evaluate_folder` gave.
+        evaluation: what `evaluate_folder` gave.
         classifier: what was evaluated.
         sources: the recordings that it was evaluated on.
         model: the classifier's folder, whose metrics tell how it was trained.
     """
-    heard = evaluation.get("data_audit")
+    data_audit = evaluation.get("data_audit")
     report = Report(
         title=model.resolve().name,
         subtitle=f"Tested on {evaluation['data']['recordings']} recordings of known labels and "
         f"{evaluation['data']['unknown_recordings']} of unknown ones.",
         evaluation=evaluation,
         training=_metrics_of(model),
-        data_audit=DataAudit.from_json(heard) if heard else None,
+        data_audit=DataAudit.from_json(data_audit) if data_audit else None,
         mistakes=mistakes_of(evaluation["recordings"], classifier, sources),
         example_clips=example_clips_of(classifier, sources),
         card=card_of(classifier.about, classifier.labels),
@@ -62,9 +62,9 @@ def mistakes_of(
 
 
 def example_clips_of(
-    classifier: Classifier, sources: Sequence[Source], *, most: int = MOST_HEARD
+    classifier: Classifier, sources: Sequence[Source], *, most: int = MOST_EXAMPLES
 ) -> tuple[ExampleClip, ...]:
-    """Return the beginning of a recording of each of the first labels, as heard and as seen; none of ordinary pictures.
+    """Return the first chunk of a recording of each of the first labels, with its picture; none of ordinary pictures.
 
     Args:
         classifier: whose pictures to show.
@@ -72,20 +72,20 @@ def example_clips_of(
         most: how many labels.
     """
     first_of = {source.label: source for source in reversed(sources)}
-    heard = []
+    clips = []
     for label in [label for label in classifier.labels if label in first_of][:most]:
         source = first_of[label]
-        picture, samples = _seen_and_heard(
+        picture, samples = _picture_and_sound(
             source, classifier, source.offsets_seconds[0] if source.offsets_seconds else 0
         )
         if classifier.recipe and picture is not None and samples is not None:
-            heard.append(ExampleClip(source.recording, label, picture, samples, classifier.recipe.sample_rate_hz))
-    return tuple(heard)
+            clips.append(ExampleClip(source.recording, label, picture, samples, classifier.recipe.sample_rate_hz))
+    return tuple(clips)
 
 
 def _mistake(row: Mapping[str, Any], source: Source, classifier: Classifier) -> Mistake:
     offset = row["telling_seconds"] or 0.0
-    picture, samples = _seen_and_heard(source, classifier, offset)
+    picture, samples = _picture_and_sound(source, classifier, offset)
     return Mistake(
         recording=row["recording"],
         label=row["label"],
@@ -98,7 +98,7 @@ def _mistake(row: Mapping[str, Any], source: Source, classifier: Classifier) -> 
     )
 
 
-def _seen_and_heard(
+def _picture_and_sound(
     source: Source, classifier: Classifier, offset: float
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the picture and the sound of a chunk, or None for what cannot be read any more."""
@@ -118,8 +118,9 @@ def _seen_and_heard(
     return served_picture(chunk.samples, recipe), chunk.sound
 
 
-def _metrics_of(model: Path) -> dict | None:
+def _metrics_of(model: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((model / "metrics.json").read_text("utf-8"))
+        metrics: dict[str, Any] = json.loads((model / "metrics.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
+    return metrics

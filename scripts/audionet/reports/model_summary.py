@@ -18,7 +18,7 @@ from audionet.reports.sections.model_card import card_of
 _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 
 
-def inspect(classifier: Classifier, folder: Path) -> dict:
+def inspect(classifier: Classifier, folder: Path) -> dict[str, Any]:
     """Return what there is to say about a classifier, as JSON.
 
     Args:
@@ -26,7 +26,7 @@ def inspect(classifier: Classifier, folder: Path) -> dict:
         folder: where it was loaded from.
 
     Returns:
-        dict: `fingerprint`, `labels`, `recipe`; `backbone` as `Backbone.describe` gives it, with `parameters` and, for
+        `fingerprint`, `labels`, `recipe`; `backbone` as `Backbone.describe` gives it, with `parameters` and, for
         one picture, `multiply_adds`; `head` with `trainer`, `temperature`, `parameters` and `multiply_adds`;
         `open_set`, or None; `training` as it was noted; `scores` of the recordings held out: `chunk` and `recording`;
         `bytes` by file. Numbers of the network are None where OpenVINO, which counts them, is not installed.
@@ -121,13 +121,13 @@ def _cost_of_graph(graph: bytes) -> dict[str, int | None]:
 
 def _multiply_adds(node: Any) -> int:
     """Return how many numbers are multiplied for each that comes out, times how many come out."""
-    weights = tuple(node.input(1).get_shape())
-    each = {
-        "Convolution": lambda: math.prod(weights[1:]),  # inputs, height, width
-        "GroupConvolution": lambda: math.prod(weights[2:]),  # a group's inputs, height, width
-        "MatMul": lambda: node.input(0).get_shape()[-1],
-    }
-    return math.prod(node.output(0).get_shape()) * each[node.get_type_name()]()
+    outputs: int = math.prod(node.output(0).get_shape())
+    weights: tuple[int, ...] = tuple(node.input(1).get_shape())
+    if node.get_type_name() == "Convolution":
+        return outputs * math.prod(weights[1:])  # inputs, height, width
+    if node.get_type_name() == "GroupConvolution":
+        return outputs * math.prod(weights[2:])  # a group's inputs, height, width
+    return outputs * int(node.input(0).get_shape()[-1])
 
 
 def _parameters(head: Head) -> int:
@@ -142,5 +142,6 @@ def _count(number: int | None) -> str:
     return "unknown" if number is None else f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
 
 
-def _json_of(path: Path) -> dict:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+def _json_of(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return content

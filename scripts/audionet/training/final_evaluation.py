@@ -38,7 +38,7 @@ class FinalEvaluation:
         on: a few words, such as `recordings that training never saw`.
         evaluation: as `evaluation.evaluate` gives it; empty if nothing was tested.
         sources: the recordings.
-        claimed_accuracy: of a careless split.
+        chance_split_accuracy: of a careless split.
         shared: sound that is in two splits.
         compared: how many recordings were searched for it.
     """
@@ -46,7 +46,7 @@ class FinalEvaluation:
     on: str
     evaluation: dict[str, Any]
     sources: tuple[Source, ...]
-    claimed_accuracy: float | None
+    chance_split_accuracy: float | None
     shared: tuple[SharedSound, ...]
     compared: int
 
@@ -54,8 +54,8 @@ class FinalEvaluation:
         """Return the audit of the split."""
         chunk = self.evaluation.get("chunk", {})
         return LeakAudit(
-            honest_accuracy=chunk.get("accuracy"),
-            claimed_accuracy=self.claimed_accuracy,
+            held_out_accuracy=chunk.get("accuracy"),
+            chance_split_accuracy=self.chance_split_accuracy,
             chunks=chunk.get("n", 0),
             shared=self.shared,
             compared=self.compared,
@@ -75,7 +75,7 @@ def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprin
         on="recordings that training never saw",
         evaluation=evaluate(scored, data.labels) if scored else {},
         sources=_sources_of(data.select("testing", views=False)) + _sources_of(data.select("testing", unknown=True)),
-        claimed_accuracy=model.selected.claimed_accuracy,
+        chance_split_accuracy=model.selected.chance_split_accuracy,
         shared=_shared_between(split_of_recordings(data), fingerprints),
         compared=len(fingerprints),
     )
@@ -87,11 +87,11 @@ class CrossValidation:
 
     Attributes:
         scored: the recordings, those of none of the labels included.
-        claimed_accuracy: the share of chunks that splits by chance would have claimed to be right.
+        chance_split_accuracy: the share of chunks that splits by chance would have claimed to be right.
     """
 
     scored: list[ScoredRecording]
-    claimed_accuracy: float | None
+    chance_split_accuracy: float | None
 
 
 def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> CrossValidation:
@@ -107,7 +107,7 @@ def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> CrossValida
         for fold in range(holdout.folds):
             model = trainer.train(trainer.data.without_fold(fold, holdout=holdout))
             scored += score_held_out(model.selected, model.data)
-            claims.append(model.selected.claimed_accuracy)
+            claims.append(model.selected.chance_split_accuracy)
             chunks.append(len(model.data.select("testing", views=False)))
             bar.update()
     claimed = None if None in claims else float(np.average(np.array(claims, float), weights=chunks))
@@ -128,13 +128,15 @@ def evaluate_folds(
         on=f"recordings that training never saw, each in one of {holdout.folds} folds",
         evaluation=evaluate(found.scored, data.labels),
         sources=_sources_of(pictures) + _sources_of(data.select(*SPLITS, unknown=True)),
-        claimed_accuracy=found.claimed_accuracy,
+        chance_split_accuracy=found.chance_split_accuracy,
         shared=_shared_between(fold_of, fingerprints),
         compared=len(fingerprints),
     )
 
 
-def evaluate_test_dir(test_dir: Path, classifier: Classifier, *, claimed_accuracy: float | None) -> FinalEvaluation:
+def evaluate_test_dir(
+    test_dir: Path, classifier: Classifier, *, chance_split_accuracy: float | None
+) -> FinalEvaluation:
     """Evaluate a classifier on a folder of other recordings or pictures.
 
     Raises:
@@ -146,7 +148,7 @@ def evaluate_test_dir(test_dir: Path, classifier: Classifier, *, claimed_accurac
         on=f"the recordings in {printable(test_dir)}",
         evaluation=evaluate_scored(classifier, scored),
         sources=tuple(sources),
-        claimed_accuracy=claimed_accuracy,
+        chance_split_accuracy=chance_split_accuracy,
         shared=scored.shared,
         compared=len(scored.notes),
     )

@@ -81,8 +81,8 @@ class SelectedModel:
         head: trained on training and validation recordings, its logits divided by the temperature.
         temperature: what makes probabilities honest on recordings that a head was not trained on.
         open_set: the open-set detector, or None where a label has but one recording to train on.
-        claimed_accuracy: the share of chunks that a split by chance would have claimed to be right; None of a whole
-            network, which would have to be trained once more to tell.
+        chance_split_accuracy: the share of chunks that a split of chunks by chance would have claimed to be right; None
+            of a whole network, which would have to be trained once more to tell.
     """
 
     best: Candidate
@@ -90,7 +90,7 @@ class SelectedModel:
     head: Head
     temperature: float
     open_set: OpenSetDetector | None
-    claimed_accuracy: float | None
+    chance_split_accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def select_model(
         head=head.with_temperature(temperature),
         temperature=temperature,
         open_set=open_set,
-        claimed_accuracy=_claimed_accuracy(data, fitter),
+        chance_split_accuracy=_chance_split_accuracy(data, fitter),
     )
 
 
@@ -287,7 +287,7 @@ def _score_left_out(fitter: HeadFitter, samples: Samples, folds: np.ndarray, tem
     return scored
 
 
-def _claimed_accuracy(data: TrainingData, fitter: HeadFitter) -> float:
+def _chance_split_accuracy(data: TrainingData, fitter: HeadFitter) -> float:
     """Return what a split chunk by chunk would have claimed, for as many chunks as are tested, or else a fifth."""
     samples = data.select(*SPLITS)
     pictures = samples.clean()

@@ -7,7 +7,7 @@ from audionet.reports import figures
 from audionet.reports.elements import ExampleClip, Json, LeftOut, Mistake, Section, percent, picture_uri, sound_uri
 
 MISTAKES_NAME = "The worst mistakes"
-EXAMPLES_NAME = "How it hears"
+EXAMPLES_NAME = "Example clips"
 MOST_MISTAKES = 12
 
 
@@ -59,7 +59,7 @@ def examples_section(examples: Sequence[ExampleClip]) -> Section | LeftOut:
     """Show some clips as waveforms and as the pictures that the classifier sees."""
     if not examples:
         return LeftOut(EXAMPLES_NAME, "there is no sound to show")
-    section = Section("heard", EXAMPLES_NAME)
+    section = Section("examples", EXAMPLES_NAME)
     section.lines.append("A sound, and the picture of it that the network looks at: time runs to the right.")
     for clip in examples:
         caption = f"{printable(clip.label)}: {printable(clip.recording)}"

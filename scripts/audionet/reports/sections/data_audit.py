@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from audionet.evaluation.data_audit import DataAudit, Sounds
+from audionet.evaluation.data_audit import DataAudit, SoundSummary
 from audionet.files import printable
 from audionet.reports import figures
 from audionet.reports.elements import MOST_OPEN_ROWS, LeftOut, Section, Table, signed, table
@@ -23,7 +23,7 @@ def data_section(audit: DataAudit | None) -> Section | LeftOut:
     return section
 
 
-def _levels_plot(labels: Sequence[Sounds]) -> tuple[Figure, str]:
+def _levels_plot(labels: Sequence[SoundSummary]) -> tuple[Figure, str]:
     shown = sorted(labels, key=lambda label: label.level_dbfs - label.noise_floor_dbfs)[:MOST_BARS]
     least = shown[0].level_dbfs - shown[0].noise_floor_dbfs
     alt = f"Noise floor and level of {len(shown)} labels. Least apart: {printable(shown[0].name)}, {least:.0f} dB."
@@ -33,7 +33,7 @@ def _levels_plot(labels: Sequence[Sounds]) -> tuple[Figure, str]:
     return plot, caption + _which(shown, labels, "least between them")
 
 
-def _minutes_plot(labels: Sequence[Sounds]) -> tuple[Figure, str]:
+def _minutes_plot(labels: Sequence[SoundSummary]) -> tuple[Figure, str]:
     shown = sorted(labels, key=lambda label: label.minutes)[:MOST_BARS]
     alt = (
         f"Minutes of sound of {len(shown)} labels, from {shown[0].minutes:.1f} of {printable(shown[0].name)} to "
@@ -43,11 +43,11 @@ def _minutes_plot(labels: Sequence[Sounds]) -> tuple[Figure, str]:
     return plot, "Minutes of sound of each label." + _which(shown, labels, "least")
 
 
-def _which(shown: Sequence[Sounds], every: Sequence[Sounds], having: str) -> str:
+def _which(shown: Sequence[SoundSummary], every: Sequence[SoundSummary], having: str) -> str:
     return "" if len(shown) == len(every) else f" Here, the {len(shown)} of {len(every)} labels with the {having}."
 
 
-def _sounds_table(caption: str, name: str, rows: Sequence[Sounds], *, most_open: int = MOST_OPEN_ROWS) -> Table:
+def _sounds_table(caption: str, name: str, rows: Sequence[SoundSummary], *, most_open: int = MOST_OPEN_ROWS) -> Table:
     levels = ("Level dBFS", "Peak dBFS", "Noise floor dBFS")
     columns = (name, "Recordings", "Minutes", *levels, "Bandwidth kHz", "Clipped", "Silent")
     cells = [

@@ -10,7 +10,7 @@ MOST_SHARED = 50
 
 
 def leak_section(audit: LeakAudit | None, evaluation: Json | None) -> Section | LeftOut:
-    """Show what a careless split would have claimed, and sound that is on two sides."""
+    """Show what a split of chunks by chance would have claimed, and sound that is in two splits."""
     section = Section("leaks", "Could the score be a leak?")
     if evaluation and "shared_with_training" in evaluation:
         _add_training_sound(section, evaluation)
@@ -22,13 +22,13 @@ def leak_section(audit: LeakAudit | None, evaluation: Json | None) -> Section | 
         section.lines.append("Of its training:")
     section.lines += audit.score_sentences()
     (section.warnings if audit.shared else section.lines).append(audit.sound_sentence())
-    if audit.honest_accuracy is not None and audit.claimed_accuracy is not None:
-        values = [audit.honest_accuracy, audit.claimed_accuracy]
+    if audit.held_out_accuracy is not None and audit.chance_split_accuracy is not None:
+        values = [audit.held_out_accuracy, audit.chance_split_accuracy]
         alt = f"Two bars: split by recording {percent(values[0])}, chunks split by chance {percent(values[1])}."
         plot = figures.bars(["by recording, as here", "chunks by chance"], {"chunks right": values}, alt=alt)
         section.figures.append((plot, "What the same classifier would have scored with each way to split the chunks."))
     if audit.shared:
-        columns = ("Recording", "on side", "Recording", "on side", "Shared", "How")
+        columns = ("Recording", "split", "Recording", "split", "Shared", "How")
         rows = [
             (
                 *(shared.first, shared.first_side, shared.second, shared.second_side, f"{shared.seconds:.0f} s"),
@@ -36,7 +36,7 @@ def leak_section(audit: LeakAudit | None, evaluation: Json | None) -> Section | 
             )
             for shared in audit.shared[:MOST_SHARED]
         ]
-        section.tables.append(table("Sound on two sides", columns, rows))
+        section.tables.append(table("Sound in two splits", columns, rows))
     return section
 
 

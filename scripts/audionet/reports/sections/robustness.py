@@ -8,6 +8,8 @@ from audionet.reports.elements import LEVELS, NOT_TESTED, Json, LeftOut, Section
 NAME = "Robustness sweep"
 LONGEST_PLOT = 24  # rows of a sweep, beyond which there are two plots
 
+_Row = tuple[str, float, Sequence[float] | None]
+
 
 def robustness_section(evaluation: Json | None) -> Section | LeftOut:
     """Show how scores fall as the sound becomes worse."""
@@ -20,10 +22,10 @@ def robustness_section(evaluation: Json | None) -> Section | LeftOut:
     able = [(_condition(row), _scores(row, level)) for row in rows if _scores(row, level)]
     clean = next((scores["accuracy"] for name, scores in able if name == "clean"), None)
     worst, least = min(((name, scores["accuracy"]) for name, scores in able), key=lambda each: each[1])
-    section = Section("sweep", "On a worse line")
+    section = Section("sweep", "Under noise, codecs and other conditions")
     against = "" if clean is None else f", against {percent(clean)} as they are"
     section.lines.append(
-        f"The same recordings, made worse before they are heard. Worst: {worst}, {percent(least)} of {level}s "
+        f"The same recordings, altered before they are scored. Worst: {worst}, {percent(least)} of {level}s "
         f"right{against}."
     )
     for half in _halves([(name, scores["accuracy"], scores.get("ci95")) for name, scores in able]):
@@ -53,7 +55,7 @@ def _condition_cells(row: Json) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def _halves(rows: Sequence) -> list[Sequence]:
+def _halves(rows: Sequence[_Row]) -> list[Sequence[_Row]]:
     """Return two halves of many rows, which have room side by side, or few as they are."""
     middle = (len(rows) + 1) // 2
     return [rows[:middle], rows[middle:]] if len(rows) > LONGEST_PLOT else [rows]
