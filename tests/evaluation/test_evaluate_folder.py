@@ -57,7 +57,7 @@ class TestFolders:
         write_sound(tmp_path / "trained" / "alice" / "a.wav", sound)
         write_sound(tmp_path / "tested" / "bob" / "b.ogg", sound[10_000:])
         trained = score_sources(classifier, test_set.find_audio(tmp_path / "trained"))
-        classifier.fingerprints = {name: fingerprint_of(notes) for name, notes in trained.notes.items()}
+        classifier.fingerprints = {name: fingerprint_of(stats) for name, stats in trained.chunk_stats.items()}
         result = evaluate_folder(classifier, test_set.find_audio(tmp_path / "tested"))
         assert result["recordings"][0]["in_training"] > 3
         assert "alice/a.wav" in result["shared_with_training"][0]

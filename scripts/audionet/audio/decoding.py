@@ -1,4 +1,4 @@
-"""Sound in: decode any recording to mono float32 at one sample rate, cut it into chunks. The only caller of SoX.
+"""Decode any recording to mono float32 at one sample rate.
 
 Decoders are tried in turn until one succeeds. Lossless files that libsndfile reads need no other process. Everything
 else, and everything with effects, goes through SoX; then come libsndfile and FFmpeg. A recording is decoded in blocks,
@@ -30,32 +30,10 @@ from audionet.audio.sox_ffmpeg import (
 from audionet.errors import RecordingError
 from audionet.files import printable, walk_files
 
-SUFFIXES = LOSSLESS_SUFFIXES | frozenset(
-    [
-        ".mp3",
-        ".mp2",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".m4a",
-        ".m4b",
-        ".aac",
-        ".mp4",
-        ".mov",
-        ".mkv",
-        ".mka",
-        ".webm",
-        ".wma",
-        ".amr",
-        ".ac3",
-        ".ape",
-        ".wv",
-        ".gsm",
-        ".snd",
-        ".voc",
-        ".sph",
-    ]
-)
+SUFFIXES = LOSSLESS_SUFFIXES | {
+    *(".mp3", ".mp2", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".mkv"),
+    *(".mka", ".webm", ".wma", ".amr", ".ac3", ".ape", ".wv", ".gsm", ".snd", ".voc", ".sph"),
+}
 
 STDIN = Path("-")  # sound that another program sends; a file of that name has a folder to go with it
 BLOCK_SECONDS = 30

@@ -1,7 +1,7 @@
-"""What a recording is known by, whatever its file is called, and which recordings hold the same sound.
+"""Acoustic fingerprints: which recordings hold the same sound, whatever their files are called.
 
-A fingerprint is a recording's peaks, which survive codecs and cuts, and the digests of its chunks, which tell copies of
-the shortest sounds. `landmarks` finds what two fingerprints share.
+A fingerprint is a recording's spectral peaks, which survive codecs and cuts, and the digests of its chunks, which tell
+copies of the shortest sounds. `landmarks` finds what two fingerprints share.
 """
 
 import io
@@ -26,7 +26,7 @@ class SharedSound:
     Attributes:
         first: a recording.
         second: another.
-        first_side: where it belongs, such as `testing`; empty where there are no sides.
+        first_side: the split that the first is in, such as `testing`; empty where there are no splits.
         second_side: the same of the second.
         seconds: how much sound they share, roughly.
         offset_seconds: where in `second` the beginning of `first` would be.
@@ -55,7 +55,7 @@ class SharedSound:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a recording is known by, however it was encoded and cut.
+    """An acoustic fingerprint of a recording, the same or nearly so however it was encoded and cut.
 
     Attributes:
         peaks: int64, shape (n, 2), as `landmarks.join_peaks` gives them.
@@ -68,19 +68,19 @@ class Fingerprint:
     seconds: float
 
 
-def fingerprint_of(notes: Sequence[ChunkStats]) -> Fingerprint:
-    """Return the fingerprint of a recording from the notes of its chunks."""
+def fingerprint_of(chunks: Sequence[ChunkStats]) -> Fingerprint:
+    """Return the fingerprint of a recording from the statistics of its chunks."""
     return Fingerprint(
-        peaks=join_peaks([(note["offset_seconds"], peaks_of(note)) for note in notes]),
-        digests=tuple(note["digest"] for note in notes),
-        seconds=sum(note["measures"]["seconds"] for note in notes),
+        peaks=join_peaks([(chunk["offset_seconds"], peaks_of(chunk)) for chunk in chunks]),
+        digests=tuple(chunk["digest"] for chunk in chunks),
+        seconds=sum(chunk["measures"]["seconds"] for chunk in chunks),
     )
 
 
 def pack_fingerprints(fingerprints: Mapping[str, Fingerprint]) -> bytes:
     """Return fingerprints as the bytes of an npz file without pickle, about 330 kB an hour of sound.
 
-    Keep them with a classifier, so that it knows again what it was trained on.
+    Kept with a classifier, they tell whether a recording was trained on.
     """
     arrays: dict[str, np.ndarray] = {
         "names": np.array(list(fingerprints), dtype=np.str_),

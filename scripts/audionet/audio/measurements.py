@@ -68,7 +68,7 @@ def measure(samples: np.ndarray, *, sample_rate_hz: int) -> dict[str, float]:
 
     Returns:
         dict: `seconds`; `level_dbfs`, the power of what is not silent; `peak_dbfs`; `noise_floor_dbfs`, the power of
-        the quietest tenth; `bandwidth_hz`, the highest frequency that is heard; `clipped_share` of the samples and
+        the quietest tenth; `bandwidth_hz`, the highest frequency above the floor; `clipped_share` of the samples and
         `silent_share` of the time. A full-scale sine has a level of -3 dBFS.
     """
     frames, is_silent = _frames(samples, sample_rate_hz)
@@ -104,8 +104,8 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
     spectra = scipy.fft.rfft(slices * _window(window_samples), axis=1)
     power = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
     levels = 10 * np.log10(power + 1e-20)
-    heard = np.flatnonzero(levels > max(levels.max() - BANDWIDTH_RANGE_DB, BANDWIDTH_FLOOR_DB))
-    return float(heard[-1] / (len(power) - 1) * sample_rate_hz / 2) if len(heard) else 0.0
+    audible = np.flatnonzero(levels > max(levels.max() - BANDWIDTH_RANGE_DB, BANDWIDTH_FLOOR_DB))
+    return float(audible[-1] / (len(power) - 1) * sample_rate_hz / 2) if len(audible) else 0.0
 
 
 @functools.lru_cache(maxsize=16)
@@ -140,8 +140,8 @@ def _frames(samples: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
 
 
 def _level(frames: np.ndarray, is_silent: np.ndarray) -> float:
-    heard = frames[~is_silent] if not is_silent.all() else frames
-    return _decibels(float(np.mean(10 ** (heard / 10))))
+    audible = frames[~is_silent] if not is_silent.all() else frames
+    return _decibels(float(np.mean(10 ** (audible / 10))))
 
 
 def _frame_decibels(samples: np.ndarray, frame_samples: int) -> np.ndarray:

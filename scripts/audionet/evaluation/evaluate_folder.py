@@ -72,6 +72,8 @@ def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int =
     result["excluded"] = scored.excluded
     result["training_known"] = bool(training_keys(classifier) or training_fingerprints(classifier))
     result["shared_with_training"] = [shared.sentence() for shared in scored.shared]
-    labels = {one.recording: one.label for one in scored.scored if one.recording in scored.notes}
-    result["data_audit"] = audit_data(scored.notes, labels, for_training=False).to_json() if scored.notes else None
+    labels = {one.recording: one.label for one in scored.scored if one.recording in scored.chunk_stats}
+    result["data_audit"] = (
+        audit_data(scored.chunk_stats, labels, for_training=False).to_json() if scored.chunk_stats else None
+    )
     return result

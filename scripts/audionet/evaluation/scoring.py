@@ -30,7 +30,7 @@ class ScoredFolder:
 
     Attributes:
         scored: those that could be read.
-        notes: what `measures.listen` noted of their chunks, by name; none of pictures.
+        chunk_stats: what `measure_chunk` returned for their chunks, by name; none of pictures.
         failures: reason by name of each that could not be read.
         keys: of the content of each recording's pictures, by name.
         shared: sound that is in training too.
@@ -38,7 +38,7 @@ class ScoredFolder:
     """
 
     scored: list[ScoredRecording] = field(default_factory=list)
-    notes: dict[str, list[ChunkStats]] = field(default_factory=dict)
+    chunk_stats: dict[str, list[ChunkStats]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     keys: dict[str, tuple[int, ...]] = field(default_factory=dict)
     shared: tuple[SharedSound, ...] = ()
@@ -52,8 +52,9 @@ class ScoredFolder:
     def without_training(self) -> "ScoredFolder":
         """Leave out the recordings that were in training."""
         kept = [one for one in self.scored if not one.in_training]
-        notes = {one.recording: self.notes[one.recording] for one in kept if one.recording in self.notes}
-        return replace(self, scored=kept, notes=notes, excluded=self.excluded + self.in_training)
+        names = {one.recording for one in kept}
+        stats = {name: chunks for name, chunks in self.chunk_stats.items() if name in names}
+        return replace(self, scored=kept, chunk_stats=stats, excluded=self.excluded + self.in_training)
 
 
 def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: int | None = None) -> ScoredFolder:
@@ -96,19 +97,19 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
                     levels_dbfs=one.levels_dbfs,
                 )
             )
-            if one.notes:
-                found.notes[source.recording] = one.notes
+            if one.chunk_stats:
+                found.chunk_stats[source.recording] = one.chunk_stats
     return _compared_with_training(found, training_fingerprints(classifier))
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A recording's pictures as jpg, how loud each is, and for sound what was noted of its chunks."""
+    """A recording's pictures as jpg, how loud each is, and for sound the statistics of its chunks."""
 
     pictures: list[bytes]
     offsets_seconds: tuple[float, ...]
     levels_dbfs: tuple[float, ...]
-    notes: list[ChunkStats]
+    chunk_stats: list[ChunkStats]
 
 
 def _batches(
@@ -143,13 +144,13 @@ def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
 
 
 def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
-    pictures, offsets, levels, notes = [], [], [], []
+    pictures, offsets, levels, stats = [], [], [], []
     for chunk in read_source_chunks(source, recipe):
         pictures.append(drawn_jpg(chunk.samples, recipe))
         offsets.append(chunk.offset_seconds)
         levels.append(chunk_level_dbfs(chunk))
-        notes.append(measure_chunk(chunk))
-    return _Drawn(pictures, tuple(offsets), tuple(levels), notes)
+        stats.append(measure_chunk(chunk))
+    return _Drawn(pictures, tuple(offsets), tuple(levels), stats)
 
 
 def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
@@ -172,10 +173,10 @@ def drawn_jpg(samples: np.ndarray, recipe: Recipe) -> bytes:
 
 
 def _compared_with_training(scored: ScoredFolder, trained: Mapping[str, Fingerprint]) -> ScoredFolder:
-    """Find sound that was in training too, even if it was encoded or cut otherwise."""
-    if not trained or not scored.notes:
+    """Add sound that was in training too, even if it was encoded or cut otherwise."""
+    if not trained or not scored.chunk_stats:
         return scored
-    tested = {recording: fingerprint_of(notes) for recording, notes in scored.notes.items()}
+    tested = {recording: fingerprint_of(stats) for recording, stats in scored.chunk_stats.items()}
     shared = shared_across({"training": trained, "testing": tested})
     chunks: dict[str, int] = {}
     for pair in shared:

@@ -150,7 +150,7 @@ def evaluate_test_dir(
         sources=tuple(sources),
         chance_split_accuracy=chance_split_accuracy,
         shared=scored.shared,
-        compared=len(scored.notes),
+        compared=len(scored.chunk_stats),
     )
 
 

