@@ -253,8 +253,12 @@ def trained(gathered, selected):
 @pytest.fixture(scope="session")
 def saved(trained, tmp_path_factory) -> Path:
     """A folder with `retrained_model`, `graph.pb` and `labels.txt` of `trained`; not to be changed."""
+    from audionet.export.frozen_graph import write_graph, write_labels
+
     folder = tmp_path_factory.mktemp("saved")
-    trained.save(folder / "retrained_model", graph=folder / "graph.pb", labels=folder / "labels.txt")
+    trained.save(folder / "retrained_model")
+    write_graph(trained.classifier, folder / "graph.pb")
+    write_labels(trained.classifier, folder / "labels.txt")
     return folder
 
 

@@ -68,3 +68,33 @@ def test_a_file_that_cannot_be_read_is_named(classifier, tmp_path):
     (tmp_path / "broken.mp3").write_bytes(b"no sound")
     with pytest.raises(RecordingError, match=r"broken\.mp3"):
         classifier.bottlenecks([tmp_path / "broken.mp3"])
+
+
+def test_the_functions_do_what_the_commands_do(speakers, tmp_path):
+    from audionet.models.backbones.settings import BackboneSettings
+    from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
+    from audionet.training.trainer import TrainingSettings
+
+    made = audionet.make_data(speakers, tmp_path / "pictures", jobs=1)
+    assert (made.recordings_made, made.failures) == (15, {})
+    settings = TrainingSettings(
+        backbone=BackboneSettings(image_size=16),
+        holdout=HoldoutSettings(views=0),
+        head=HeadSettings(),
+        whole=NetworkSettings(network="cnvrg", epochs=1),
+    )
+    run = audionet.train(
+        tmp_path / "pictures",
+        settings=settings,
+        bottleneck_dir=tmp_path / "bottlenecks",
+        output_model=tmp_path / "model",
+        runs_dir=tmp_path / "runs",
+    )
+    assert {name.name for name in tmp_path.iterdir()} == {"pictures", "bottlenecks", "model", "runs"}
+    assert set(run.splits.values()) == {"training", "validation", "testing"} and run.failures == {}
+    result = audionet.evaluate(str(tmp_path / "model"), audio_dir=speakers, json=tmp_path / "evaluation.json", jobs=1)
+    assert result["recording"]["n"] == 15 and (tmp_path / "evaluation.json").is_file()
+
+
+def test_all_that_is_offered_is_there():
+    assert all(callable(getattr(audionet, name)) for name in audionet.__all__)

@@ -21,20 +21,27 @@ Words, each used for one thing only:
     fingerprint  of a sound: acoustic landmarks, the same in every copy of it, whatever its name and format
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "1.0.0"
 
 if TYPE_CHECKING:
+    from audionet.api import evaluate, make_data, train
     from audionet.models.classifier import Classifier
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "evaluate", "make_data", "train"]
+
+_MODULES = {
+    "Classifier": "audionet.models.classifier",
+    "evaluate": "audionet.api",
+    "make_data": "audionet.api",
+    "train": "audionet.api",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `audionet.Classifier` when it is first asked for: a script's --help asks for nothing that is heavy."""
-    if name == "Classifier":
-        from audionet.models.classifier import Classifier
-
-        return Classifier
+    """Import what the package offers when it is first asked for: a command's --help asks for nothing that is heavy."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -71,7 +71,7 @@ def model(dataset, patterns):
 def saved_model(model, patterns):
     run = training_run_of(model)
     folder = patterns.parent / "model"
-    run.save(folder, graph=patterns.parent / "graph.pb", labels=patterns.parent / "labels.txt")
+    run.save(folder)
     return folder
 
 

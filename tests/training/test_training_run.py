@@ -39,8 +39,8 @@ def test_a_run_is_saved_with_its_scores_and_its_split(saved, trained):
 
 def test_saving_again_replaces_the_folder(trained, tmp_path):
     for _ in range(2):
-        trained.save(tmp_path / "model", graph=tmp_path / "graph.pb", labels=tmp_path / "labels.txt")
-    assert {path.name for path in tmp_path.iterdir()} == {"model", "graph.pb", "labels.txt"}
+        trained.save(tmp_path / "model")
+    assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 
 def test_the_clip_named_next_was_never_seen(trained, speakers):

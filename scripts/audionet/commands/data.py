@@ -61,10 +61,10 @@ class DataMakerOptions:
 
 def make_data(options: DataMakerOptions) -> int:
     """Make the pictures, print a summary, and return 1 if any recording failed."""
-    from audionet.data.preprocessing import make_pictures
-    from audionet.evaluation.data_audit import audit_data  # half a second that --help should not wait for
+    from audionet import api  # NumPy, SciPy and more, which --help should not wait for
+    from audionet.evaluation.data_audit import audit_data
 
-    result = make_pictures(
+    result = api.make_data(
         options.audio_dir,
         options.image_dir,
         recipe=options.chosen_recipe(),

@@ -54,40 +54,33 @@ class EvaluateOptions:
 
 def evaluate(options: EvaluateOptions) -> int:
     """Score or compare, print and write down; return 1 if any recording had to be set aside."""
-    # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet.evaluation import comparison, test_set
-    from audionet.evaluation.evaluate_folder import evaluate_folder
-    from audionet.evaluation.runs import Stopwatch, write_evaluation
+    from audionet import api  # NumPy, OpenVINO and more, which --help should not wait for
+    from audionet.evaluation import comparison
     from audionet.files import write_json
-    from audionet.models.classifier import Classifier
-    from audionet.reports import evaluation_tables, examples
+    from audionet.reports import evaluation_tables
 
-    watch = Stopwatch()
     if options.compare:
-        result = comparison.compare_named(*options.compare, runs_dir=options.runs_dir)
-        print(result["words"])
+        comparison_found = comparison.compare_named(*options.compare, runs_dir=options.runs_dir)
+        print(comparison_found["words"])
         if options.json:
-            write_json(options.json, result)
-    else:
-        classifier = Classifier.load(options.model)
-        sources = test_set.find_sources(
-            audio_dir=options.audio_dir, image_dir=options.image_dir, negatives=options.negatives
-        )
-        result = evaluate_folder(
-            classifier,
-            sources,
-            exclude_training=options.exclude_training,
-            with_sweep=options.sweep,
-            jobs=options.jobs,
-        )
-        write_evaluation(options.runs_dir, script="evaluate.py", options=options, watch=watch, evaluation=result)
-        if options.json:
-            write_json(options.json, result)
-        evaluation_tables.print_evaluation(result)
-        if options.report:
-            examples.report_test(options.report, result, classifier, sources, model=options.model)
-            print(f"Report: {printable(options.report)}")
-    return EXIT_FAILED if result.get("failures") else 0
+            write_json(options.json, comparison_found)
+        return 0
+    evaluation = api.evaluate(
+        options.model,
+        audio_dir=options.audio_dir,
+        image_dir=options.image_dir,
+        negatives=options.negatives,
+        exclude_training=options.exclude_training,
+        sweep=options.sweep,
+        json=options.json,
+        report=options.report,
+        runs_dir=options.runs_dir,
+        jobs=options.jobs,
+    )
+    evaluation_tables.print_evaluation(evaluation)
+    if options.report:
+        print(f"Report: {printable(options.report)}")
+    return EXIT_FAILED if evaluation["failures"] else 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,16 +8,14 @@ Each subfolder of --image_dir is a label. Recordings are held out as a whole, so
 that took no part in training. A folder of recordings is drawn first, as audionet data does.
 """
 
-import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_script, typed_command
-from audionet.console import log
-from audionet.features.recipes import check_drawn_by, find_recipe
-from audionet.files import mark_folder, printable, read_mark
+from audionet.features.recipes import find_recipe
+from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
 
@@ -58,77 +56,27 @@ class RetrainOptions:
 
 
 def retrain(options: RetrainOptions) -> int:
-    """Train, save and say how good it is; return 1 if any picture had to be set aside."""
-    # NumPy, Pillow and the networks, which --help should not wait for.
-    from audionet.data.dataset import read_dataset
-    from audionet.data.preprocessing import pictures_for, read_chunk_stats
-    from audionet.evaluation import runs
-    from audionet.evaluation.data_audit import audit_data
+    """Train, save and print the scores; return 1 if any recording or picture could not be read."""
+    from audionet import api  # NumPy, Pillow and the networks, which --help should not wait for
     from audionet.reports import evaluation_tables
-    from audionet.reports.report import write_report
-    from audionet.training import final_evaluation, trainer, training_data, training_run
+    from audionet.training.trainer import TrainingSettings
 
-    watch = runs.Stopwatch()
-    training_run.check_replaceable(options.output_model)
-    if options.backbone.model_dir:
-        os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
-    settings = trainer.TrainingSettings(options.backbone, options.head, options.whole, options.holdout)
-    trainer.check_settings(settings)
-    if read_mark(options.bottleneck_dir) is None:
-        mark_folder(options.bottleneck_dir, "bottlenecks")
-    with watch.stage("pictures"):
-        recipe = find_recipe(options.recipe) if options.recipe else None
-        image_dir, failures = pictures_for(options.image_dir, recipe=recipe)
-    picture_cache = options.bottleneck_dir / training_data.PICTURE_CACHE_NAME
-    dataset = read_dataset(image_dir, picture_cache, group_by=options.holdout.group_by)
-    if options.holdout.negatives:
-        dataset, refused = training_data.with_unknown(dataset, options.holdout.negatives, options.bottleneck_dir)
-        failures |= refused
-    if options.recipe:
-        check_drawn_by(options.recipe, dataset.recipe)
-    with watch.stage("bottlenecks"):
-        training = trainer.Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir)
-    with watch.stage("training"):
-        model = training.train(training.data, summaries_dir=options.summaries_dir)
-    stats = read_chunk_stats(image_dir)
-    with watch.stage("testing"):
-        fingerprints = training_run.fingerprints_of(model.data, stats)
-        classifier = training_run.build_classifier(model, fingerprints)
-        if options.holdout.test_dir:
-            claimed = model.selected.chance_split_accuracy
-            final = final_evaluation.evaluate_test_dir(
-                options.holdout.test_dir, classifier, chance_split_accuracy=claimed
-            )
-        elif options.holdout.folds:
-            final = final_evaluation.evaluate_folds(training, fingerprints, holdout=options.holdout)
-        else:
-            final = final_evaluation.evaluate_held_out(model, fingerprints)
-        run = training_run.TrainingRun.of(model, classifier, final)
-    run.save(options.output_model, graph=options.output_graph, labels=options.output_labels)
-    labels = {recording: Path(recording).parts[0] for recording in stats}
-    write_report(
-        options.report, run.report(options.output_model.name, data_audit=audit_data(stats, labels) if stats else None)
+    run = api.train(
+        options.image_dir,
+        settings=TrainingSettings(options.backbone, options.holdout, options.head, options.whole),
+        recipe=options.recipe,
+        bottleneck_dir=options.bottleneck_dir,
+        summaries_dir=options.summaries_dir,
+        output_model=options.output_model,
+        output_graph=options.output_graph,
+        output_labels=options.output_labels,
+        report=options.report,
+        runs_dir=options.runs_dir,
     )
-    runs.write_run(
-        options.runs_dir,
-        script="retrain.py",
-        options=options,
-        watch=watch,
-        seed=options.holdout.random_seed,
-        data=run.data,
-        classifier={
-            "architecture": model.backbone.architecture,
-            "bottleneck": model.backbone.describe()["bottleneck"],
-            "head": model.selected.best.trainer,
-        },
-        scores=runs.scores_of(run.metrics) if final.evaluation else {},
-    )
-    for picture, reason in model.data.failures.items():
-        log(f"Set aside: {printable(picture)}: {reason}")
-    evaluation_tables.warn(final.evaluation)
+    evaluation_tables.warn(run.final.evaluation)
     for line in [*closing_lines(run, options.output_model), f"Report: {printable(options.report)}"]:
         print(line)
-    return EXIT_FAILED if failures or run.failures else 0
+    return EXIT_FAILED if run.failures else 0
 
 
 def closing_lines(run: "TrainingRun", folder: Path) -> list[str]:

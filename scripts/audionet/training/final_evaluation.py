@@ -62,6 +62,34 @@ class FinalEvaluation:
         )
 
 
+def evaluate_model(
+    model: TrainedModel,
+    classifier: Classifier,
+    fingerprints: Mapping[str, Fingerprint],
+    *,
+    trainer: Trainer,
+    holdout: HoldoutSettings,
+) -> FinalEvaluation:
+    """Evaluate a model as the settings of what is held out want it.
+
+    Args:
+        model: network and head.
+        classifier: made of them.
+        fingerprints: by recording, of all that there is sound of.
+        trainer: trains again for each fold of a cross-validation.
+        holdout: a test folder, folds, or what was held out.
+
+    Raises:
+        InputError: nothing in the test folder can be scored.
+    """
+    if holdout.test_dir:
+        chance_split_accuracy = model.selected.chance_split_accuracy
+        return evaluate_test_dir(holdout.test_dir, classifier, chance_split_accuracy=chance_split_accuracy)
+    if holdout.folds:
+        return evaluate_folds(trainer, fingerprints, holdout=holdout)
+    return evaluate_held_out(model, fingerprints)
+
+
 def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> FinalEvaluation:
     """Evaluate a model on the testing split.
 

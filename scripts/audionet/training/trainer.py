@@ -41,9 +41,9 @@ class TrainingSettings:
     """How a classifier is trained: which backbone, head and whole network, and what is held out."""
 
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
     whole: NetworkSettings = field(default_factory=NetworkSettings)
-    holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from audionet.audio.measurements import ChunkStats
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
-from audionet.data.dataset import Dataset, Example, read_unknown
-from audionet.data.preprocessing import unknown_pictures_for
+from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
+from audionet.data.preprocessing import pictures_for, read_chunk_stats, unknown_pictures_for
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures, read_picture
-from audionet.features.recipes import Recipe
-from audionet.files import printable
+from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
+from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
@@ -165,6 +166,47 @@ class TrainingData:
         of_known = [split_of.get(example.group, "") for example in samples.pictures()]
         of_unknown = np.where(samples.folds == fold, "testing", "training")
         return self.with_splits(np.where(samples.is_unknown, of_unknown, of_known))
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """A folder of pictures that is to be trained on.
+
+    Attributes:
+        dataset: the pictures.
+        chunk_stats: what was measured of each recording's chunks, where there is sound.
+        failures: reason by recording that could not be drawn.
+    """
+
+    dataset: Dataset
+    chunk_stats: dict[str, list[ChunkStats]]
+    failures: dict[str, str]
+
+
+def read_pictures(
+    image_dir: Path, *, recipe: str | None, bottleneck_dir: Path, holdout: HoldoutSettings
+) -> LabelledPictures:
+    """Read a folder of pictures, or of recordings, which are drawn first, with the unknown ones of `holdout`.
+
+    Args:
+        image_dir: one subfolder a label.
+        recipe: name of the recipe that the pictures must be drawn by; None for any.
+        bottleneck_dir: the cache.
+        holdout: what must not be parted, and where unknown recordings or pictures are.
+
+    Raises:
+        InputError: there is too little to train on, or pictures of another recipe.
+    """
+    if read_mark(bottleneck_dir) is None:
+        mark_folder(bottleneck_dir, "bottlenecks")
+    folder, failures = pictures_for(image_dir, recipe=find_recipe(recipe) if recipe else None)
+    dataset = read_dataset(folder, bottleneck_dir / PICTURE_CACHE_NAME, group_by=holdout.group_by)
+    if holdout.negatives:
+        dataset, failed = with_unknown(dataset, holdout.negatives, bottleneck_dir)
+        failures |= failed
+    if recipe:
+        check_drawn_by(recipe, dataset.recipe)
+    return LabelledPictures(dataset, read_chunk_stats(folder), failures)
 
 
 def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tuple[Dataset, dict[str, str]]:

@@ -12,15 +12,14 @@ from audionet.audio.fingerprints import Fingerprint, fingerprint_of
 from audionet.audio.measurements import ChunkStats
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
-from audionet.evaluation.data_audit import DataAudit
+from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.leakage import content_keys
-from audionet.evaluation.runs import data_fingerprint
-from audionet.export.frozen_graph import write_graph, write_labels
+from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, write_run
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND
 from audionet.reports.examples import example_clips_of, mistakes_of
-from audionet.reports.report import Report
+from audionet.reports.report import Report, write_report
 from audionet.reports.sections.model_card import card_of
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
 from audionet.training.similarity_fitting import fit_similarity
@@ -39,7 +38,7 @@ class TrainingRun:
         data: what it worked on, as JSON: its fingerprint and its sizes.
         final: what it was tested on, and how it did.
         example_clip: a file to try it on, which training never saw if there is one.
-        failures: reason by picture or by recording that could not be read.
+        failures: reason by recording or picture that could not be read, whether to train on or to test.
     """
 
     classifier: Classifier
@@ -51,13 +50,21 @@ class TrainingRun:
     failures: dict[str, str]
 
     @classmethod
-    def of(cls, model: TrainedModel, classifier: Classifier, final: FinalEvaluation) -> "TrainingRun":
+    def of(
+        cls,
+        model: TrainedModel,
+        classifier: Classifier,
+        final: FinalEvaluation,
+        *,
+        failures: Mapping[str, str] | None = None,
+    ) -> "TrainingRun":
         """Put together what came of training.
 
         Args:
             model: network and head.
             classifier: made of them.
             final: how it did.
+            failures: reason by recording that could not be drawn.
         """
         data = model.data
         splits = split_of_recordings(data)
@@ -80,11 +87,11 @@ class TrainingRun:
             },
             final=final,
             example_clip=_example_clip(data, final),
-            failures=data.failures | final.evaluation.get("failures", {}),
+            failures={**(failures or {}), **data.failures, **final.evaluation.get("failures", {})},
         )
 
-    def save(self, folder: Path, *, graph: Path, labels: Path) -> None:
-        """Write the classifier folder, the frozen graph and the list of labels.
+    def save(self, folder: Path) -> None:
+        """Write the classifier folder, with the scores and the splits.
 
         Raises:
             InputError: `folder` holds something that is not a classifier.
@@ -94,21 +101,39 @@ class TrainingRun:
             self.classifier.save(scratch)
             write_json(scratch / "metrics.json", self.metrics)
             write_json(scratch / "split.json", self.splits)
-        write_graph(self.classifier, graph)
-        write_labels(self.classifier, labels)
 
-    def report(self, title: str, *, data_audit: DataAudit | None = None) -> Report:
-        """Return what the page about the run shows."""
+    def write_report(self, path: Path, *, title: str, chunk_stats: Mapping[str, Sequence[ChunkStats]]) -> None:
+        """Write the HTML report; `chunk_stats` is what was measured of each recording's chunks."""
         evaluation = self.final.evaluation
-        return Report(
+        label_of = {recording: Path(recording).parts[0] for recording in chunk_stats}
+        report = Report(
             title=title,
             subtitle=f"Scored on {self.final.on}." if evaluation else "",
             evaluation=self.metrics if evaluation else None,
             training=self.metrics,
-            data_audit=data_audit,
+            data_audit=audit_data(chunk_stats, label_of) if chunk_stats else None,
             mistakes=mistakes_of(evaluation.get("recordings", ()), self.classifier, self.final.sources),
             example_clips=example_clips_of(self.classifier, self.final.sources),
             card=card_of(self.classifier.about, self.classifier.labels),
+        )
+        write_report(path, report)
+
+    def record(self, runs_dir: Path, *, options: Mapping[str, Any], watch: Stopwatch, seed: int) -> None:
+        """Add a record of the run to those in `runs_dir`."""
+        training, backbone = self.metrics["training"], self.classifier.about["backbone"]
+        write_run(
+            runs_dir,
+            script="retrain.py",
+            options=options,
+            watch=watch,
+            seed=seed,
+            data=self.data,
+            classifier={
+                "architecture": backbone["architecture"],
+                "bottleneck": backbone["bottleneck"],
+                "head": training["trainer"],
+            },
+            scores=scores_of(self.metrics) if self.final.evaluation else {},
         )
 
 

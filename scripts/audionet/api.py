@@ -1,0 +1,203 @@
+"""The package as a library: pictures of recordings, training and evaluation, each as its command does it.
+
+    audionet.make_data("recordings", "pictures")
+    run = audionet.train("pictures", output_model="model")
+    answer = audionet.Classifier.load("model").score("clip.mp3")
+    result = audionet.evaluate("model", audio_dir="other_recordings")
+
+Folders are given as strings or paths. What cannot be read is set aside with its reason, and the rest go on; faults are
+raised as `audionet.errors.AudioNetError`.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from audionet.cli import TF_FILES, changed
+from audionet.console import log
+from audionet.data.preprocessing import PreprocessingResult, make_pictures
+from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.runs import Stopwatch, write_evaluation
+from audionet.evaluation.test_set import find_sources
+from audionet.export.frozen_graph import write_graph, write_labels
+from audionet.features.recipes import Recipe, find_recipe
+from audionet.files import printable, write_json
+from audionet.models.classifier import Classifier
+from audionet.reports.examples import report_test
+from audionet.training.final_evaluation import evaluate_model
+from audionet.training.trainer import Trainer, TrainingSettings, check_settings
+from audionet.training.training_data import read_pictures
+from audionet.training.training_run import TrainingRun, build_classifier, check_replaceable, fingerprints_of
+
+PathLike = Path | str
+
+
+def make_data(
+    audio_dir: PathLike,
+    image_dir: PathLike,
+    *,
+    recipe: Recipe | str = "default",
+    jobs: int | None = None,
+    keep_wav: bool = True,
+) -> PreprocessingResult:
+    """Draw the recordings of each label folder as pictures; only what is new or changed is drawn.
+
+    Args:
+        audio_dir: one subfolder a label, or a published data set.
+        image_dir: for the pictures.
+        recipe: how pictures look; `features.recipes.find_recipe` gives a named one with changes.
+        jobs: how many processes to use, by default one a core.
+        keep_wav: whether to write each chunk as wav beside its picture, which augmented views are made of.
+
+    Raises:
+        InputError: there is nothing to draw, or `image_dir` holds something else.
+    """
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    return make_pictures(Path(audio_dir), Path(image_dir), recipe=recipe, jobs=jobs, keep_wav=keep_wav)
+
+
+def train(
+    image_dir: PathLike,
+    *,
+    settings: TrainingSettings | None = None,
+    recipe: str | None = None,
+    bottleneck_dir: PathLike = TF_FILES / "bottlenecks",
+    summaries_dir: PathLike | None = None,
+    output_model: PathLike | None = None,
+    output_graph: PathLike | None = None,
+    output_labels: PathLike | None = None,
+    report: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+) -> TrainingRun:
+    """Train a classifier, and evaluate it on recordings that training never saw.
+
+    Args:
+        image_dir: pictures, one subfolder a label; or recordings, which are drawn first.
+        settings: of the backbone, the head, a whole network and what is held out; by default the recipe's.
+        recipe: name of the recipe that pictures must be drawn by.
+        bottleneck_dir: the cache.
+        summaries_dir: for learning curves for TensorBoard, if they are to be kept.
+        output_model: the folder that the classifier is saved to, if it is; so for the rest.
+        output_graph: for the frozen graph.
+        output_labels: for the list of labels.
+        report: for the HTML report.
+        runs_dir: for a record of the run.
+
+    Returns:
+        TrainingRun: the classifier, its scores and how recordings were split.
+
+    Raises:
+        InputError: too few recordings, or settings that cannot work with them.
+        WeightsError: no source delivers the weights of the network.
+    """
+    watch = Stopwatch()
+    settings = settings or changed(TrainingSettings(), find_recipe(recipe).training if recipe else {})
+    bottleneck_dir = Path(bottleneck_dir)
+    if output_model:
+        check_replaceable(Path(output_model))
+    if settings.backbone.model_dir:
+        os.environ["AUDIONET_CACHE"] = str(settings.backbone.model_dir)
+    check_settings(settings)
+    with watch.stage("pictures"):
+        pictures = read_pictures(
+            Path(image_dir), recipe=recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
+        )
+    with watch.stage("bottlenecks"):
+        trainer = Trainer(pictures.dataset, settings, bottleneck_dir=bottleneck_dir)
+    with watch.stage("training"):
+        model = trainer.train(trainer.data, summaries_dir=Path(summaries_dir) if summaries_dir else None)
+    with watch.stage("testing"):
+        fingerprints = fingerprints_of(model.data, pictures.chunk_stats)
+        classifier = build_classifier(model, fingerprints)
+        final = evaluate_model(model, classifier, fingerprints, trainer=trainer, holdout=settings.holdout)
+    run = TrainingRun.of(model, classifier, final, failures=pictures.failures)
+    if output_model:
+        run.save(Path(output_model))
+    if output_graph:
+        write_graph(classifier, Path(output_graph))
+    if output_labels:
+        write_labels(classifier, Path(output_labels))
+    if report:
+        run.write_report(Path(report), title=Path(output_model or image_dir).name, chunk_stats=pictures.chunk_stats)
+    if runs_dir:
+        options = {
+            "image_dir": image_dir,
+            "recipe": recipe,
+            "bottleneck_dir": bottleneck_dir,
+            "summaries_dir": summaries_dir,
+            "output_model": output_model,
+            "output_graph": output_graph,
+            "output_labels": output_labels,
+            "report": report,
+            "runs_dir": runs_dir,
+            **asdict(settings),
+        }
+        run.record(Path(runs_dir), options=options, watch=watch, seed=settings.holdout.random_seed)
+    for picture, reason in model.data.failures.items():
+        log(f"Set aside: {printable(picture)}: {reason}")
+    return run
+
+
+def evaluate(
+    model: PathLike,
+    *,
+    audio_dir: PathLike | None = None,
+    image_dir: PathLike | None = None,
+    negatives: PathLike | None = None,
+    exclude_training: bool = False,
+    sweep: bool = False,
+    json: PathLike | None = None,
+    report: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+    jobs: int | None = None,
+) -> dict[str, Any]:
+    """Evaluate a classifier on recordings or pictures that it was not trained on.
+
+    Args:
+        model: the classifier's folder.
+        audio_dir: recordings, one subfolder a label.
+        image_dir: pictures instead.
+        negatives: recordings of none of the labels, at any depth.
+        exclude_training: whether to leave out recordings that had a part in training, found by their content.
+        sweep: whether to score recordings under noise, codecs, rooms and more too.
+        json: for the evaluation, if it is to be written; so for the rest.
+        report: for the HTML report.
+        runs_dir: for a record of the run.
+        jobs: how many processes to use, by default one a core.
+
+    Returns:
+        dict: scores with their intervals, as `evaluation.evaluate` describes them.
+
+    Raises:
+        ClassifierError: the folder holds no classifier.
+        InputError: there is nothing to score.
+    """
+    watch = Stopwatch()
+    classifier = Classifier.load(model)
+    sources = find_sources(
+        audio_dir=Path(audio_dir) if audio_dir else None,
+        image_dir=Path(image_dir) if image_dir else None,
+        negatives=Path(negatives) if negatives else None,
+    )
+    evaluation = evaluate_folder(classifier, sources, exclude_training=exclude_training, with_sweep=sweep, jobs=jobs)
+    if runs_dir:
+        options = {
+            "model": model,
+            "audio_dir": audio_dir,
+            "image_dir": image_dir,
+            "negatives": negatives,
+            "exclude_training": exclude_training,
+            "sweep": sweep,
+            "compare": None,
+            "json": json,
+            "report": report,
+            "runs_dir": runs_dir,
+            "jobs": jobs,
+        }
+        write_evaluation(Path(runs_dir), script="evaluate.py", options=options, watch=watch, evaluation=evaluation)
+    if json:
+        write_json(Path(json), evaluation)
+    if report:
+        report_test(Path(report), evaluation, classifier, sources, model=Path(model))
+    return evaluation
