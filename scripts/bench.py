@@ -8,7 +8,7 @@
     python bench.py recipes --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
     python bench.py speed --full --steps draw --no_scaling
 
-Each subfolder of --audio_dir is a label. Results go to tf_files/bench.
+Each subfolder of --audio_dir is a label. Results go to tf_files/bench. What each subcommand runs is in benchmarks/.
 """
 
 import sys

@@ -21,33 +21,33 @@ def measure_times(systems: Sequence[TrainedSystem]) -> dict[str, dict[str, float
         dict: by name, the medians of `training_seconds`, of `chunks_per_second` in batches, and of
         `single_chunks_per_second` one by one.
     """
-    served = [system.system.serving_extractor(system.choice["bottleneck"]) for system in systems]
+    served = [trained.system.serving_extractor(trained.choice["bottleneck"]) for trained in systems]
     rounds = [
-        [_times(system, extractor) for system, extractor in zip(systems, served, strict=True)]
+        [_times(trained, extractor) for trained, extractor in zip(systems, served, strict=True)]
         for _ in range(TIMED_ROUNDS + 1)
     ][1:]
     return {
-        system.system.name: {
+        trained.system.name: {
             name: float(np.median([of_round[place][name] for of_round in rounds])) for name in rounds[0][place]
         }
-        for place, system in enumerate(systems)
+        for place, trained in enumerate(systems)
     }
 
 
-def _times(system: TrainedSystem, served: FeatureExtractor) -> dict[str, float]:
-    recipe = system.split.recipe
-    sample = chunk_files(system.split.tested[:TIMED_ITEMS])
+def _times(trained: TrainedSystem, served: FeatureExtractor) -> dict[str, float]:
+    recipe = trained.split.recipe
+    sample = chunk_files(trained.split.tested[:TIMED_ITEMS])
     clean = apply_condition(sample, "clean", seed=0, recipe=recipe)
-    planned = plan_views(sample, count=system.system.views, seed=0, recipe=recipe)
+    planned = plan_views(sample, count=trained.system.views, seed=0, recipe=recipe)
     views: Sequence[ChunkVariant] = [view for of_one in planned for view in of_one][:TIMED_ITEMS] or clean
 
     def classify(batch_size: int) -> None:
         for start in range(0, len(clean), batch_size):
-            system.head.logits(served.compute(clean[start : start + batch_size], in_parallel=False))
+            trained.head.logits(served.compute(clean[start : start + batch_size], in_parallel=False))
 
-    seconds_per_view = _seconds(lambda: system.system.extractor.compute(views)) / len(views)
+    seconds_per_view = _seconds(lambda: trained.system.extractor.compute(views)) / len(views)
     return {
-        "training_seconds": system.head_seconds + seconds_per_view * system.samples,
+        "training_seconds": trained.head_seconds + seconds_per_view * trained.samples,
         "chunks_per_second": len(clean) / _seconds(lambda: classify(TIMED_ITEMS)),
         "single_chunks_per_second": len(clean) / _seconds(lambda: classify(1)),
     }
