@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         if option in map(_option_of, arguments):
             kept = [argument for argument in arguments if _option_of(argument) not in SWITCHES]
             renamed = [argument.replace("--explain", "--output", 1) for argument in kept]
-            return import_module(f"audionet.commands.{command}").main(renamed)
+            return int(import_module(f"audionet.commands.{command}").main(renamed))
     return label.main(argv)
 
 

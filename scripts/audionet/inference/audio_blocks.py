@@ -124,7 +124,7 @@ def _sounddevice() -> Any:
     try:
         import sounddevice  # an optional library
     except ModuleNotFoundError as error:
-        raise InputError("A microphone needs sounddevice: pip install './scripts[microphone]'.") from error
+        raise InputError("A microphone needs sounddevice: pip install sounddevice.") from error
     except OSError as error:  # the library is there, what it stands on is not
         raise InputError(
             "A microphone needs PortAudio, which is not installed: apt-get install libportaudio2, or brew install "
