@@ -72,8 +72,7 @@ def test_a_file_that_cannot_be_read_is_named(classifier, tmp_path):
 
 def test_the_functions_do_what_the_commands_do(speakers, tmp_path):
     from audionet.models.backbones.settings import BackboneSettings
-    from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
-    from audionet.training.trainer import TrainingSettings
+    from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings, TrainingSettings
 
     made = audionet.make_data(speakers, tmp_path / "pictures", jobs=1)
     assert (made.recordings_made, made.failures) == (15, {})

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from audionet.cli import TF_FILES, changed
+from audionet.cli import TF_FILES
 from audionet.console import log
 from audionet.data.preprocessing import PreprocessingResult, make_pictures
 from audionet.evaluation.evaluate_folder import evaluate_folder
@@ -26,11 +26,14 @@ from audionet.files import printable, write_json
 from audionet.models.classifier import Classifier
 from audionet.reports.examples import report_test
 from audionet.training.final_evaluation import evaluate_model
-from audionet.training.trainer import Trainer, TrainingSettings, check_settings
+from audionet.training.settings import TrainingSettings
+from audionet.training.trainer import Trainer, check_settings
 from audionet.training.training_data import read_pictures
 from audionet.training.training_run import TrainingRun, build_classifier, check_replaceable, fingerprints_of
 
 PathLike = Path | str
+
+DEFAULT_SETTINGS = TrainingSettings()
 
 
 def make_data(
@@ -60,8 +63,7 @@ def make_data(
 def train(
     image_dir: PathLike,
     *,
-    settings: TrainingSettings | None = None,
-    recipe: str | None = None,
+    settings: TrainingSettings = DEFAULT_SETTINGS,
     bottleneck_dir: PathLike = TF_FILES / "bottlenecks",
     summaries_dir: PathLike | None = None,
     output_model: PathLike | None = None,
@@ -74,8 +76,7 @@ def train(
 
     Args:
         image_dir: pictures, one subfolder a label; or recordings, which are drawn first.
-        settings: of the backbone, the head, a whole network and what is held out; by default the recipe's.
-        recipe: name of the recipe that pictures must be drawn by.
+        settings: how; `TrainingSettings.of_recipe` gives those of a recipe.
         bottleneck_dir: the cache.
         summaries_dir: for learning curves for TensorBoard, if they are to be kept.
         output_model: the folder that the classifier is saved to, if it is; so for the rest.
@@ -92,7 +93,6 @@ def train(
         WeightsError: no source delivers the weights of the network.
     """
     watch = Stopwatch()
-    settings = settings or changed(TrainingSettings(), find_recipe(recipe).training if recipe else {})
     bottleneck_dir = Path(bottleneck_dir)
     if output_model:
         check_replaceable(Path(output_model))
@@ -101,7 +101,7 @@ def train(
     check_settings(settings)
     with watch.stage("pictures"):
         pictures = read_pictures(
-            Path(image_dir), recipe=recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
+            Path(image_dir), recipe=settings.recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
         )
     with watch.stage("bottlenecks"):
         trainer = Trainer(pictures.dataset, settings, bottleneck_dir=bottleneck_dir)
@@ -123,7 +123,7 @@ def train(
     if runs_dir:
         options = {
             "image_dir": image_dir,
-            "recipe": recipe,
+            "recipe": settings.recipe,
             "bottleneck_dir": bottleneck_dir,
             "summaries_dir": summaries_dir,
             "output_model": output_model,

@@ -24,7 +24,8 @@ from audionet.features.recipes import Recipe, find_recipe
 from audionet.models.answer import Answer
 from audionet.models.classifier import Classifier
 from audionet.tables import Table
-from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
+from audionet.training.settings import TrainingSettings
+from audionet.training.trainer import TrainedModel, Trainer
 from benchmarks import synthetic_speech
 from benchmarks.options import RecipesOptions
 from benchmarks.recording_holdout import dataset_of, groups_by_name

@@ -17,8 +17,8 @@ from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
 from audionet.training.dataloader import DataLoader
-from audionet.training.settings import HoldoutSettings, NetworkSettings
-from audionet.training.trainer import TrainedModel, Trainer, TrainingSettings
+from audionet.training.settings import HoldoutSettings, NetworkSettings, TrainingSettings
+from audionet.training.trainer import TrainedModel, Trainer
 
 LABELS = ("checks", "columns", "rows")
 SETTINGS = TrainingSettings(

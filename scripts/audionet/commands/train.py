@@ -59,12 +59,12 @@ def retrain(options: RetrainOptions) -> int:
     """Train, save and print the scores; return 1 if any recording or picture could not be read."""
     from audionet import api  # NumPy, Pillow and the networks, which --help should not wait for
     from audionet.reports import evaluation_tables
-    from audionet.training.trainer import TrainingSettings
+    from audionet.training.settings import TrainingSettings
 
+    settings = TrainingSettings(options.recipe, options.backbone, options.holdout, options.head, options.whole)
     run = api.train(
         options.image_dir,
-        settings=TrainingSettings(options.backbone, options.holdout, options.head, options.whole),
-        recipe=options.recipe,
+        settings=settings,
         bottleneck_dir=options.bottleneck_dir,
         summaries_dir=options.summaries_dir,
         output_model=options.output_model,

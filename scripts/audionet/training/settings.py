@@ -1,10 +1,13 @@
 """The settings of a training run. Each field is a command-line option too, with its default, help and check."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from audionet.cli import changed
 from audionet.errors import check
+from audionet.features.recipes import find_recipe
+from audionet.models.backbones.settings import BackboneSettings
 
 
 @dataclass(frozen=True)
@@ -124,3 +127,31 @@ class HoldoutSettings:
     def testing_share(self) -> float:
         """Percentage of each label's recordings that is held out of training for good."""
         return 0 if self.folds or self.test_dir else self.testing_percentage
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a classifier is trained.
+
+    Attributes:
+        recipe: name of the recipe that pictures must be drawn by, and that recordings are drawn by; None for any.
+        backbone: the pretrained network.
+        holdout: what is held out.
+        head: the new top layer.
+        whole: a network that is trained itself.
+    """
+
+    recipe: str | None = None
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
+    head: HeadSettings = field(default_factory=HeadSettings)
+    whole: NetworkSettings = field(default_factory=NetworkSettings)
+
+    @classmethod
+    def of_recipe(cls, name: str) -> "TrainingSettings":
+        """Return the settings that a recipe comes with.
+
+        Raises:
+            InputError: no recipe has that name.
+        """
+        return changed(cls(recipe=name), find_recipe(name).training)

@@ -5,13 +5,12 @@ fine-tuned       the same, then `finetuning.fine_tune`; whichever does better on
 a whole network  `finetuning.train_network`; its last layer is the head
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.console import log
 from audionet.data.dataset import Dataset
 from audionet.models.backbones.backbone import Backbone, loader_of
-from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.training.calibration import best_temperature
 from audionet.training.dataloader import DataLoader
@@ -32,18 +31,8 @@ from audionet.training.model_selection import (
     select_model,
 )
 from audionet.training.openset_fitting import fit_open_set
-from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.training.settings import TrainingSettings
 from audionet.training.training_data import TrainingData, gather_training_data
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a classifier is trained: which backbone, head and whole network, and what is held out."""
-
-    backbone: BackboneSettings = field(default_factory=BackboneSettings)
-    holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
-    head: HeadSettings = field(default_factory=HeadSettings)
-    whole: NetworkSettings = field(default_factory=NetworkSettings)
 
 
 @dataclass(frozen=True)
