@@ -103,7 +103,7 @@ def mark_folder(folder: Path, kind: str, **about: object) -> None:
     write_json(folder / MARK_NAME, {"kind": kind, **about})
 
 
-def read_mark(folder: Path) -> dict | None:
+def read_mark(folder: Path) -> dict[str, Any] | None:
     """Return what `mark_folder` noted about `folder`, or None for a folder that is not ours."""
     try:
         mark = json.loads((folder / MARK_NAME).read_text())
@@ -152,7 +152,7 @@ def _walk(folder: Path, ancestors: tuple[str, ...], at_once: int | None) -> Iter
             yield from _walk(subfolder, (*ancestors, real), at_once)
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a symbolic link that points to itself

@@ -56,9 +56,10 @@ def read_wav(path: Path) -> np.ndarray:
         RecordingError: the file is not there or cannot be read.
     """
     try:
-        return soundfile.read(os.fsencode(path), dtype="float32")[0]
+        samples: np.ndarray = soundfile.read(os.fsencode(path), dtype="float32")[0]
     except (soundfile.LibsndfileError, OSError) as error:
         raise RecordingError(f"{printable(path)} cannot be read ({last_line(str(error))}).") from error
+    return samples
 
 
 def read_blocks(
@@ -145,14 +146,6 @@ def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.nd
         yield from _decode_stream(pipe.fileno(), sample_rate_hz, raw_rate_hz=rate_hz)
 
 
-class _Stream(soundfile.SoundFile):
-    """A sound file read from beginning to end: soundfile seeks after each read, which tears a gap into mp3."""
-
-    def seekable(self) -> bool:
-        """Tell soundfile not to seek."""
-        return False
-
-
 def _read_stdin(sample_rate_hz: int, block_seconds: float) -> Iterator[np.ndarray]:
     try:
         yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, block_seconds)
@@ -171,7 +164,8 @@ def _decode_stream(
     """Decode a file's name, or what comes through an open file descriptor, which may be raw samples of 16 bits."""
     raw = {"samplerate": raw_rate_hz, "channels": 1, "format": "RAW", "subtype": "PCM_16"} if raw_rate_hz else {}
     try:
-        with _Stream(source, closefd=False, **raw) as sound:
+        with soundfile.SoundFile(source, closefd=False, **raw) as sound:
+            sound.seekable = lambda: False  # it would seek after each read, which tears a gap into mp3
             resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32").resample_chunk
             as_it_is = sound.samplerate == sample_rate_hz
             # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens

@@ -344,7 +344,8 @@ def _filtered(samples: np.ndarray, sample_rate_hz: int, kind: str, cutoff_hz: fl
 
 @functools.lru_cache(maxsize=64)
 def _butterworth(kind: str, cutoff_hz: float, sample_rate_hz: int) -> np.ndarray:
-    return scipy.signal.butter(8, cutoff_hz, kind, fs=sample_rate_hz, output="sos")
+    sections: np.ndarray = scipy.signal.butter(8, cutoff_hz, kind, fs=sample_rate_hz, output="sos")
+    return sections
 
 
 def _rms(samples: np.ndarray) -> float:

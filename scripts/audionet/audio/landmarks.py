@@ -94,7 +94,8 @@ def _levels(samples: np.ndarray) -> np.ndarray:
     slices = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
     spectra = scipy.fft.rfft(slices * _window(), axis=1)
     power = spectra.real**2 + spectra.imag**2
-    return 10 * np.log10(power[:, LOWEST_BIN : HIGHEST_BIN + 1] + 1e-9)
+    levels: np.ndarray = 10 * np.log10(power[:, LOWEST_BIN : HIGHEST_BIN + 1] + 1e-9)
+    return levels
 
 
 @functools.cache
@@ -239,7 +240,8 @@ def _neighbours(
 def _cell(first: np.ndarray, second: np.ndarray, distance: np.ndarray, cells: int) -> np.ndarray:
     """Spread pairs and distances, four frames taken together, over a table; the odd numbers are large primes."""
     key = first * np.uint32(0x9E3779B1) + second * np.uint32(0x85EBCA77) + (distance >> 2) * np.uint32(0xC2B2AE3D)
-    return (key ^ (key >> 15)) & np.uint32(cells - 1)
+    cell: np.ndarray = (key ^ (key >> 15)) & np.uint32(cells - 1)
+    return cell
 
 
 def _align(

@@ -111,7 +111,8 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
 @functools.lru_cache(maxsize=16)
 def _window(window_samples: int) -> np.ndarray:
     window = np.hanning(window_samples)
-    return (window * 2 / window.sum()).astype(np.float32)
+    scaled: np.ndarray = window * 2 / window.sum()
+    return scaled.astype(np.float32)
 
 
 def clipped_share(samples: np.ndarray) -> float:
@@ -149,7 +150,8 @@ def _frame_decibels(samples: np.ndarray, frame_samples: int) -> np.ndarray:
     whole = len(samples) // frame_samples * frame_samples
     frames = (samples[:whole] - samples.mean(dtype=np.float64)).reshape(-1, frame_samples)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    return 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
+    decibels: np.ndarray = 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
+    return decibels
 
 
 def _decibels(power: float) -> float:

@@ -110,7 +110,8 @@ def _pysox() -> ModuleType:
     import sox  # which runs the program twice, and would tell of its absence
 
     logging.getLogger("sox").setLevel(logging.ERROR)  # it warns of suffixes that it does not know
-    return sox
+    module: ModuleType = sox
+    return module
 
 
 def run_program(name: str, command: Sequence[str]) -> bytes:

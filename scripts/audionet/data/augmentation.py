@@ -167,7 +167,7 @@ def mask(picture: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         picture: uint8, shape (height, width, 3).
         rng: draws how wide they are, up to `WIDEST_MASK`, and where.
     """
-    masked = picture.copy()
+    masked: np.ndarray = picture.copy()
     for axis, size in enumerate(picture.shape[:2]):
         length = int(rng.integers(int(WIDEST_MASK * size) + 1))
         start = int(rng.integers(size - length + 1))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from audionet.data.groups import NO_HASH, group_rule
 from audionet.errors import InputError
@@ -142,7 +143,7 @@ def _read_examples(
     with FileCache(cache_path, context=NO_HASH) as cache:
         known, failures = _read_all([path for path, _ in pictures], cache)
     examples = []
-    recipes: dict[str, dict] = {}
+    recipes: dict[str, dict[str, Any]] = {}
     name_of = name_below(folder)
     for path, label in pictures:
         if path not in known:
@@ -190,9 +191,9 @@ def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str
         )
 
 
-def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict], dict[str, str]]:
+def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict[str, Any]], dict[str, str]]:
     cached = cache.items()
-    known: dict[Path, dict] = {}
+    known: dict[Path, dict[str, Any]] = {}
     failures = {}
     unread: list[tuple[Path, FileStamp]] = []
     for path in paths:
@@ -219,7 +220,7 @@ def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict], di
     return known, failures
 
 
-def _read_or_explain(path: Path) -> dict | str:
+def _read_or_explain(path: Path) -> dict[str, Any] | str:
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,7 +23,7 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def encode_jpg(picture: np.ndarray, *, quality: int, about: dict | None = None) -> bytes:
+def encode_jpg(picture: np.ndarray, *, quality: int, about: dict[str, Any] | None = None) -> bytes:
     """Encode a picture as jpg: gray ones as gray, which is smaller and faster, colours at full resolution.
 
     Args:
@@ -78,7 +79,7 @@ def read_picture(path: Path | str) -> np.ndarray:
     return decode_picture(content, name=printable(path))
 
 
-def read_about(content: bytes) -> dict:
+def read_about(content: bytes) -> dict[str, Any]:
     """Return what `encode_jpg` noted in a picture file about itself; empty for any other file."""
     try:
         with Image.open(io.BytesIO(content)) as image:

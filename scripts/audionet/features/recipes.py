@@ -127,13 +127,13 @@ class Recipe:
         """The first line of what there is to say about it."""
         return self.about.partition("\n")[0]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return what decides how pictures look, and the name, as a JSON object."""
         names = (field.name for field in dataclasses.fields(self))
         return {name: getattr(self, name) for name in names if name not in NOT_IN_PICTURES}
 
     @classmethod
-    def from_json(cls, value: dict) -> "Recipe":
+    def from_json(cls, value: dict[str, Any]) -> "Recipe":
         """Rebuild a recipe from `to_json`.
 
         Raises:

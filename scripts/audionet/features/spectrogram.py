@@ -71,7 +71,8 @@ def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     bins = np.arange(power.shape[1])
     levels = decibels(power, recipe.range_db)
     drawing = np.stack([np.interp(rows * bins[-1], bins, column) for column in levels], axis=1)
-    return colormaps["viridis"](drawing)[:, :, :3]
+    colours: np.ndarray = colormaps["viridis"](drawing)[:, :, :3]
+    return colours
 
 
 def _draw_chromagram(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -155,7 +156,8 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
         np.add(squares[:, ::2], squares[:, 1::2], out=power[rows])
     if starts.shape[1] == 1:
         return power
-    return power.reshape(*starts.shape, -1).mean(axis=1)
+    mean_power: np.ndarray = power.reshape(*starts.shape, -1).mean(axis=1)
+    return mean_power
 
 
 def frame_starts(samples: int, window_samples: int, columns: int) -> np.ndarray:
@@ -166,14 +168,15 @@ def frame_starts(samples: int, window_samples: int, columns: int) -> np.ndarray:
     """
     frames_per_column = max(1, round(samples / columns / (window_samples / 2)))
     frames = columns * frames_per_column
-    starts = ((np.arange(frames) + 0.5) * samples / frames).astype(int)
-    return np.minimum(starts, samples).reshape(columns, frames_per_column)
+    starts: np.ndarray = np.minimum(((np.arange(frames) + 0.5) * samples / frames).astype(int), samples)
+    return starts.reshape(columns, frames_per_column)
 
 
 def decibels(power: np.ndarray, range_db: float) -> np.ndarray:
     """Map power to 0..1: 1 is the loudest point, 0 whatever lies `range_db` or further below it."""
     levels = 10 * np.log10(np.maximum(power, QUIETEST_POWER))
-    return np.clip((levels - levels.max()) / range_db + 1, 0, 1)
+    shares: np.ndarray = np.clip((levels - levels.max()) / range_db + 1, 0, 1)
+    return shares
 
 
 def mel_filters(*, sample_rate_hz: int, fft_samples: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
@@ -188,8 +191,9 @@ def mel_filters(*, sample_rate_hz: int, fft_samples: int, bands: int, low_hz: fl
     centres = edges_hz[1:-1]
     below = np.maximum(centres - edges_hz[:-2], bin_hz)
     above = np.maximum(edges_hz[2:] - centres, bin_hz)
-    filters = np.clip(np.minimum((bins_hz - centres) / below + 1, (centres - bins_hz) / above + 1), 0, None)
-    return (filters / filters.sum(axis=0)).astype(np.float32)
+    filters: np.ndarray = np.clip(np.minimum((bins_hz - centres) / below + 1, (centres - bins_hz) / above + 1), 0, None)
+    normalised: np.ndarray = (filters / filters.sum(axis=0)).astype(np.float32)
+    return normalised
 
 
 def chroma_filters(*, sample_rate_hz: int, fft_samples: int, low_hz: float, high_hz: float) -> np.ndarray:
@@ -239,7 +243,9 @@ def normalise_channels(power: np.ndarray, *, column_seconds: float, range_db: fl
     energies = power / max(float(power.max()), QUIETEST_POWER)
     levels = recent_levels(energies, column_seconds=column_seconds)
     floor = 10 ** (-range_db / 10)
-    return (energies / (floor + levels) ** PCEN_GAIN + PCEN_BIAS) ** PCEN_POWER - PCEN_BIAS**PCEN_POWER
+    divided = energies / (floor + levels) ** PCEN_GAIN
+    compressed: np.ndarray = (divided + PCEN_BIAS) ** PCEN_POWER - PCEN_BIAS**PCEN_POWER
+    return compressed
 
 
 def recent_levels(energies: np.ndarray, *, column_seconds: float) -> np.ndarray:
@@ -253,7 +259,8 @@ def recent_levels(energies: np.ndarray, *, column_seconds: float) -> np.ndarray:
 
     columns = PCEN_SECONDS / column_seconds
     fresh = (np.sqrt(1 + 4 * columns**2) - 1) / (2 * columns**2)  # the share that a column adds to the level
-    return lfilter([fresh], [1, fresh - 1], energies, axis=1, zi=(1 - fresh) * energies[:, :1])[0]
+    levels: np.ndarray = lfilter([fresh], [1, fresh - 1], energies, axis=1, zi=(1 - fresh) * energies[:, :1])[0]
+    return levels
 
 
 def _mel_power(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.ndarray:
@@ -261,7 +268,8 @@ def _mel_power(samples: np.ndarray, recipe: Recipe, window_samples: int) -> np.n
     filters = _cached_mel_filters(
         recipe.sample_rate_hz, transform_samples(window_samples), recipe.mel_bands, recipe.low_hz, recipe.high_hz
     )
-    return filters @ power_spectra(samples, window_samples, recipe.picture_width).T
+    power: np.ndarray = filters @ power_spectra(samples, window_samples, recipe.picture_width).T
+    return power
 
 
 @functools.lru_cache(maxsize=16)
@@ -282,7 +290,8 @@ def _cached_mel_filters(
 def hann(window_samples: int) -> np.ndarray:
     """Return a periodic Hann window, float32, whose sum is 2, so that a full-scale sine has power 1."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_samples) / window_samples)
-    return (window * 2 / window.sum()).astype(np.float32)
+    scaled: np.ndarray = (window * 2 / window.sum()).astype(np.float32)
+    return scaled
 
 
 def transform_samples(window_samples: int) -> int:

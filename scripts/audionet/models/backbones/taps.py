@@ -155,4 +155,5 @@ def segment_weights(width: int, segments: int) -> np.ndarray:
     columns = np.arange(width)[:, None]
     borders = np.arange(segments + 1)[None, :] * width / segments
     overlap = np.minimum(columns + 1, borders[:, 1:]) - np.maximum(columns, borders[:, :-1])
-    return (np.clip(overlap, 0, None) * segments / width).astype(np.float32)
+    shares: np.ndarray = (np.clip(overlap, 0, None) * segments / width).astype(np.float32)
+    return shares

@@ -66,7 +66,8 @@ def tensorflow_hub() -> ModuleType:
             f"Expected the package tensorflow-hub for --tfhub-module, received none that can be imported ({error}); "
             "install it with: pip install 'tensorflow-hub>=0.16' 'setuptools<81'"
         ) from error
-    return hub
+    module: ModuleType = hub
+    return module
 
 
 def _resolved_address(address: str) -> Path:
