@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import hypothesis
@@ -273,6 +273,33 @@ def saved_trusting(trained, tmp_path_factory) -> Path:
         folder
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def parity_clips(trained, speakers):
+    """What exports of the classifier of `trained` are compared on."""
+    from audionet.evaluation.test_set import find_audio
+    from audionet.export.parity import find_parity_clips
+
+    return find_parity_clips(trained.classifier, find_audio(speakers))
+
+
+@pytest.fixture
+def export(trained, parity_clips, tmp_path):
+    """The function that exports the classifier of `trained` to `voices` with the suffix of the format."""
+    from audionet.export.export import export_classifier
+    from audionet.export.formats import FORMATS
+
+    def export(name: str, input_kind="waveform", **changes):
+        return export_classifier(
+            trained.classifier,
+            tmp_path / f"voices{FORMATS[name].suffix}",
+            format_name=name,
+            input_kind=input_kind,
+            clips=replace(parity_clips, **changes),
+        )
+
+    return export
 
 
 @pytest.fixture

@@ -1,75 +1,64 @@
-from types import SimpleNamespace
+"""An export is written, compared and kept only if it answers as its classifier."""
 
-import numpy as np
+import dataclasses
+
 import pytest
-from conftest import FakeBackbone
+from exported import place, skip_without
 
-from audionet.export.frozen_graph import frozen_graph, write_graph, write_labels
-from audionet.models.bottleneck_cache import bottlenecks_of
+from audionet.errors import ExportError, InputError
+from audionet.export import export as export_module
+from audionet.export.export import check_output
+from audionet.export.formats import FORMATS
+from audionet.export.frozen_graph import waveform_graph
 
-tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
-
-
-def run(graph: bytes, fed: dict[str, np.ndarray], read: str = "final_result:0") -> np.ndarray:
-    with tf.Graph().as_default() as imported:
-        tf.graph_util.import_graph_def(tf.compat.v1.GraphDef.FromString(graph), name="")
-        with tf.compat.v1.Session(graph=imported) as session:
-            return session.run(read, fed)
+pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 
 
-@pytest.fixture(scope="module")
-def graph(trained) -> bytes:
-    return frozen_graph(trained.classifier)
-
-
-@pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
-    """Three pictures of the network's own size, as bytes."""
-    return np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-
-
-def test_the_graph_gives_the_probabilities_of_the_classifier(graph, trained, pictures):
-    expected = trained.classifier.head.probabilities(bottlenecks_of(FakeBackbone(), pictures))
-    assert run(graph, {"input:0": pictures / np.float32(255)}) == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize("name", ["input:0", "Mul:0"])
-def test_the_clients_of_2015_and_of_2017_feed_what_they_know(graph, pictures, name):
-    assert run(graph, {name: pictures[:1] / np.float32(255)}) == pytest.approx(
-        run(graph, {"input:0": pictures[:1] / np.float32(255)})
+@pytest.mark.parametrize("name", ["graph", "saved_model"])
+def test_an_export_that_answers_otherwise_is_not_kept(export, trained, tmp_path, monkeypatch, name):
+    head = trained.classifier.head
+    backwards = dataclasses.replace(head, weights=-head.weights, biases=-head.biases)
+    monkeypatch.setattr(
+        export_module,
+        "waveform_graph",
+        lambda classifier, batch: waveform_graph(_with_head(trained.classifier, backwards), batch=batch),
     )
+    with pytest.raises(ExportError, match="was not kept, since it answers otherwise: It agrees with the classifier"):
+        export(name)
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("size", [(299, 299), (224, 224), (32, 32), (100, 50)])
-def test_a_picture_of_any_size_can_be_fed(graph, size):
-    probabilities = run(graph, {"input:0": np.random.default_rng(0).random((2, *size, 3), np.float32)})
-    assert probabilities.shape == (2, 3)
-    assert probabilities.sum(axis=1) == pytest.approx(1)
+def _with_head(classifier, head):
+    """A classifier of the same network with another head; the one given stays as it is."""
+    changed = object.__new__(type(classifier))
+    vars(changed).update(vars(classifier), head=head)
+    return changed
 
 
-def test_a_picture_scores_the_same_alone_and_among_others(graph, pictures):
-    together = run(graph, {"input:0": pictures / np.float32(255)})
-    alone = run(graph, {"input:0": pictures[1:2] / np.float32(255)})
-    assert alone[0] == pytest.approx(together[1], abs=1e-6)
+def test_an_earlier_export_is_replaced_and_what_is_not_one_stays(export, tmp_path):
+    export("saved_model")
+    export("saved_model")
+    theirs = place(tmp_path, "saved_model")
+    (theirs / "audionet.json").unlink()
+    with pytest.raises(InputError, match=r"is something else\. Choose another name"):
+        export("saved_model")
+    assert (theirs / "saved_model.pb").exists()
 
 
-def test_numbers_outside_the_range_do_no_harm(graph):
-    fed = np.stack([np.full((32, 32, 3), 1e9), np.full((32, 32, 3), -1e9)]).astype(np.float32)
-    assert np.isfinite(run(graph, {"input:0": fed})).all()
+def test_a_name_of_another_format_is_refused(trained, tmp_path):
+    with pytest.raises(InputError, match=r"expected a name that ends in \.onnx for --format onnx"):
+        check_output(tmp_path / "voices.tflite", FORMATS["onnx"], "onnx")
 
 
-def test_the_graph_holds_no_variable_that_a_checkpoint_would_have_to_bring(graph):
-    operations = {node.op for node in tf.compat.v1.GraphDef.FromString(graph).node}
-    assert not {operation for operation in operations if "Variable" in operation or "PartitionedCall" in operation}
+def test_a_missing_package_is_named_with_what_to_type(export, monkeypatch):
+    monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], packages=("no_such_package",)))
+    with pytest.raises(
+        InputError, match=r"needs no_such_package, which is not installed\. Type: pip install '\./scripts\[export\]'"
+    ):
+        export("onnx")
 
 
-def test_exporting_twice_gives_the_same_file(trained, tmp_path):
-    for name in ("a.pb", "b.pb"):
-        write_graph(trained.classifier, tmp_path / name)
-    assert (tmp_path / "a.pb").read_bytes() == (tmp_path / "b.pb").read_bytes()
-
-
-def test_labels_are_written_one_a_line_in_the_order_of_the_outputs(tmp_path):
-    write_labels(SimpleNamespace(labels=("Ünïcode", "a b", "a_b", "line\nbreak", "\udcff")), tmp_path / "labels.txt")
-    lines = (tmp_path / "labels.txt").read_text("utf-8").splitlines()
-    assert lines == ["Ünïcode", "a b", "a_b", r"line\nbreak", r"\udcff"]
+def test_eight_bits_need_something_to_calibrate_on(export):
+    skip_without("tflite_int8")
+    with pytest.raises(InputError, match="calibrated on recordings that the classifier was trained on"):
+        export("tflite_int8", trained_on=[])

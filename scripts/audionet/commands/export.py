@@ -45,8 +45,8 @@ def export(options: ExportOptions) -> int:
     """Export, compare the export with the classifier, and print the comparison."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.evaluation import test_set
-    from audionet.export import export as export_module
-    from audionet.export import parity
+    from audionet.export.export import export_classifier
+    from audionet.export.parity import find_parity_clips
     from audionet.models.classifier import Classifier
     from audionet.models.classifier_folder import read_enrolled
     from audionet.tables import print_table
@@ -57,16 +57,15 @@ def export(options: ExportOptions) -> int:
     sources = test_set.find_sources(
         audio_dir=None if options.image_dir else audio_dir, image_dir=options.image_dir, negatives=None
     )
-    held_out, trained_on = parity.find_clips(classifier, sources)
-    if not held_out:
+    clips = find_parity_clips(classifier, sources)
+    if not clips.held_out:
         log("All of these recordings had a part in training, so that accuracies are too good to be true.")
-    result = export_module.export(
+    result = export_classifier(
         classifier,
         options.output,
         format_name=options.format,
-        takes=options.input,
-        held_out=held_out,
-        trained_on=trained_on,
+        input_kind=options.input,
+        clips=clips,
     )
     columns = ("", "chunks right", "recordings right")
     print_table(columns, result.rows(), numbers=columns[1:])

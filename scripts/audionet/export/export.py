@@ -4,27 +4,28 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from audionet.console import silence_native_stderr
 from audionet.errors import ExportError, InputError
-from audionet.export.formats import FORMATS, Format, Written, check_packages
+from audionet.export.formats import FORMATS, ExportContent, ExportFormat, check_packages
 from audionet.export.frozen_graph import picture_graph, picture_size, waveform_graph
-from audionet.export.parity import Clip, Parity, compare, inputs_of
+from audionet.export.parity import Clip, Parity, ParityClips, compare, inputs_of
 from audionet.files import mark_folder, printable, read_mark, whole_file, whole_folder
 from audionet.models.classifier import Classifier
 
 KIND = "export"
-Input = Literal["waveform", "picture"]
+InputKind = Literal["waveform", "picture"]
 
 
-def describe(classifier: Classifier, *, takes: Input) -> dict:
+def describe(classifier: Classifier, *, input_kind: InputKind) -> dict[str, Any]:
     """Return what every export says of itself, as JSON.
 
     Returns:
-        dict: `input`, `waveform` or `picture`, with `sample_rate_hz` and `chunk_samples`, or `height` and `width`;
+        `input`, `waveform` or `picture`, with `sample_rate_hz` and `chunk_samples`, or `height` and `width`;
         `labels`, in the order of the outputs; `recipe`; `backbone` with its weights and their licence; `fingerprint`,
         which stands for the classifier; `temperature`, which is in the probabilities already.
     """
@@ -32,25 +33,25 @@ def describe(classifier: Classifier, *, takes: Input) -> dict:
     height, width = picture_size(classifier)
     sound = {"sample_rate_hz": recipe.sample_rate_hz, "chunk_samples": recipe.chunk_samples} if recipe else {}
     about = {
-        "input": takes,
-        **(sound if takes == "waveform" else {"height": height, "width": width}),
+        "input": input_kind,
+        **(sound if input_kind == "waveform" else {"height": height, "width": width}),
         "labels": list(classifier.labels),
         "recipe": recipe.to_json() if recipe else None,
         "backbone": {name: backbone.get(name) for name in ("architecture", "bottleneck", "fingerprint", "weights")},
         "fingerprint": classifier.fingerprint,
         "temperature": classifier.about.get("training", {}).get("temperature"),
     }
-    return json.loads(json.dumps(about))  # lists where there were tuples, as whoever reads it will have it
+    as_json: dict[str, Any] = json.loads(json.dumps(about))  # lists for tuples, as in the export
+    return as_json
 
 
-def export(
+def export_classifier(
     classifier: Classifier,
     output: Path,
     *,
     format_name: str,
-    takes: Input,
-    held_out: Sequence[Clip],
-    trained_on: Sequence[Clip],
+    input_kind: InputKind,
+    clips: ParityClips,
 ) -> Parity:
     """Write an export that answers as the classifier does, or none.
 
@@ -58,52 +59,61 @@ def export(
         classifier: what to export.
         output: the file, or for some formats the folder, to write.
         format_name: out of `FORMATS`.
-        takes: what it is fed.
-        held_out: what to compare on; `trained_on` if there is nothing else.
-        trained_on: what to calibrate on, for formats that are calibrated.
+        input_kind: what it is fed.
+        clips: what to compare on, held out if there is any; and what to calibrate on, for formats that are calibrated.
 
     Raises:
         InputError: the output has another suffix or is somebody else's, a package is missing, the drawing is not to be
             had in a graph, or there is nothing to calibrate on.
         ExportError: its answers differ from the classifier's by more than is tolerated.
     """
-    row = FORMATS[format_name]
+    export_format = FORMATS[format_name]
     check_packages(format_name)
-    check_output(output, row, format_name)
-    if row.is_calibrated and not trained_on:
+    check_output(output, export_format, format_name)
+    if export_format.is_calibrated and not clips.trained_on:
         raise InputError(
             f"--format {format_name} is calibrated on recordings that the classifier was trained on, and none of those "
             "given is one. Name the folder that it was trained on by --audio_dir or --image_dir."
         )
-    batch = 1 if row.one_chunk else None
     with silence_native_stderr():
-        graph = (waveform_graph if takes == "waveform" else picture_graph)(classifier, batch=batch)
-    about = describe(classifier, takes=takes)
-    height, width = picture_size(classifier)
-    feed = partial(inputs_of, classifier=classifier, takes_sound=takes == "waveform", height=height, width=width)
-    clips = held_out or trained_on
-    inputs, examples = feed(clips), feed(trained_on) if row.is_calibrated else []
-    with _placed(output, row, about) as scratch, _quiet():
-        row.write(Written(graph, about, examples), scratch)
-        found, run = row.open(scratch)
-        if found != about:
+        make_graph = waveform_graph if input_kind == "waveform" else picture_graph
+        graph = make_graph(classifier, batch=1 if export_format.one_chunk else None)
+    about = describe(classifier, input_kind=input_kind)
+    compared = clips.held_out or clips.trained_on
+    inputs = _inputs(classifier, compared, input_kind)
+    examples = _inputs(classifier, clips.trained_on, input_kind) if export_format.is_calibrated else []
+    with _placed(output, export_format, about) as scratch, _quiet():
+        export_format.write(ExportContent(graph, about, examples), scratch)
+        opened = export_format.open(scratch)
+        if opened.about != about:
             raise ExportError(f"{printable(output)} was not kept, since its description did not come back whole.")
-        parity = compare(classifier, clips, inputs, run, row.tolerance)
+        parity = compare(classifier, compared, inputs, opened.run, export_format.tolerance)
         parity.check()
     return parity
 
 
-def check_output(output: Path, row: Format, name: str) -> None:
+def _inputs(classifier: Classifier, clips: Sequence[Clip], input_kind: InputKind) -> list[np.ndarray]:
+    height, width = picture_size(classifier)
+    return inputs_of(clips, classifier, takes_sound=input_kind == "waveform", height=height, width=width)
+
+
+def check_output(output: Path, export_format: ExportFormat, name: str) -> None:
     """Raise unless an export may be written there.
 
     Raises:
         InputError: it has another suffix than its format, or is a folder that holds something else.
     """
-    if row.suffix and output.suffix.lower() != row.suffix:
-        raise InputError(f"--output: expected a name that ends in {row.suffix} for --format {name}, received {output}.")
+    if export_format.suffix and output.suffix.lower() != export_format.suffix:
+        raise InputError(
+            f"--output: expected a name that ends in {export_format.suffix} for --format {name}, received {output}."
+        )
     is_ours = (read_mark(output) or {}).get("kind") == KIND
     is_empty = output.is_dir() and not any(output.iterdir())
-    if output.exists() and not is_empty and (output.is_dir() != (not row.suffix) or (output.is_dir() and not is_ours)):
+    if (
+        output.exists()
+        and not is_empty
+        and (output.is_dir() != (not export_format.suffix) or (output.is_dir() and not is_ours))
+    ):
         raise InputError(
             f"--output: expected a new name or an earlier export, but {printable(output)} is something else. Choose "
             "another name."
@@ -119,9 +129,9 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _placed(output: Path, row: Format, about: dict) -> Iterator[Path]:
+def _placed(output: Path, export_format: ExportFormat, about: dict[str, Any]) -> Iterator[Path]:
     """Yield a path to write to, which takes its place only when the block ends well."""
-    if row.suffix:
+    if export_format.suffix:
         with whole_file(output) as file:
             yield file
         return

@@ -1,4 +1,4 @@
-"""The formats that a classifier is exported to: written, described, opened by their own runtimes and run.
+"""The formats that a classifier is exported to: content, described, opened by their own runtimes and run.
 
 `FORMATS` has one row for each. All hold the same graph, `input` -> `final_result`, and the same description as JSON:
 
@@ -17,7 +17,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a writer is given.
+class ExportContent:
+    """What an export holds.
 
     Attributes:
         graph: the GraphDef.
@@ -60,12 +60,25 @@ class Written:
     """
 
     graph: Any
-    about: dict
+    about: Mapping[str, Any]
     chunks: Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
-class Format:
+class OpenedExport:
+    """An export, opened by its own runtime.
+
+    Attributes:
+        about: its description.
+        run: maps inputs, shape (1, ...), to probabilities.
+    """
+
+    about: dict[str, Any]
+    run: Runner
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFormat:
     """One format.
 
     Attributes:
@@ -75,16 +88,16 @@ class Format:
         is_calibrated: whether it is calibrated on chunks.
         tolerance: for its answers.
         write: writes the export to a path that does not exist, or into a folder that is empty.
-        open: opens it and returns its description, and a function from inputs, shape (1, ...), to probabilities.
+        open: opens an export of this format.
     """
 
     suffix: str
-    packages: tuple[str, ...]
-    one_chunk: bool
-    is_calibrated: bool
-    tolerance: Tolerance
-    write: Callable[[Written, Path], None]
-    open: Callable[[Path], tuple[dict, Runner]]
+    packages: tuple[str, ...] = ()
+    one_chunk: bool = False
+    is_calibrated: bool = False
+    tolerance: Tolerance = Tolerance(drift=0.01, disagreement=0.01)
+    write: Callable[[ExportContent, Path], None]
+    open: Callable[[Path], OpenedExport]
 
 
 def check_packages(name: str) -> None:
@@ -104,20 +117,20 @@ def check_packages(name: str) -> None:
 # Graph
 
 
-def _write_graph(written: Written, path: Path) -> None:
-    for node in written.graph.node:
+def _write_graph(content: ExportContent, path: Path) -> None:
+    for node in content.graph.node:
         if node.name == "final_result":
-            node.attr["_audionet"].s = json.dumps(written.about).encode()
-    path.write_bytes(written.graph.SerializeToString(deterministic=True))
+            node.attr["_audionet"].s = json.dumps(content.about).encode()
+    path.write_bytes(content.graph.SerializeToString(deterministic=True))
 
 
-def _open_graph(path: Path) -> tuple[dict, Runner]:
+def _open_graph(path: Path) -> OpenedExport:
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     (about,) = (node.attr["_audionet"].s for node in definition.node if node.name == "final_result")
     function = _function(definition)
-    return json.loads(about), lambda inputs: function(tf.constant(inputs)).numpy()
+    return OpenedExport(json.loads(about), lambda inputs: function(tf.constant(inputs)).numpy())
 
 
 def _function(definition: Any) -> Any:
@@ -130,11 +143,11 @@ def _function(definition: Any) -> Any:
 # SavedModel
 
 
-def _write_saved_model(written: Written, path: Path) -> None:
+def _write_saved_model(content: ExportContent, path: Path) -> None:
     import tensorflow as tf
 
     module = tf.Module()
-    frozen = _function(written.graph)
+    frozen = _function(content.graph)
     module.probabilities = tf.function(
         lambda input: {"final_result": frozen(input)},
         input_signature=[tf.TensorSpec(frozen.inputs[0].shape, tf.float32, name="input")],
@@ -142,33 +155,34 @@ def _write_saved_model(written: Written, path: Path) -> None:
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.probabilities})
 
 
-def _open_saved_model(path: Path) -> tuple[dict, Runner]:
+def _open_saved_model(path: Path) -> OpenedExport:
     import tensorflow as tf
 
     model = tf.saved_model.load(str(path))
     serve = model.signatures["serving_default"]
-    return _marked(path), lambda inputs: serve(input=tf.constant(inputs))["final_result"].numpy()
+    return OpenedExport(_marked(path), lambda inputs: serve(input=tf.constant(inputs))["final_result"].numpy())
 
 
-def _marked(path: Path) -> dict:
-    return json.loads((path / MARK_NAME).read_text("utf-8"))["about"]
+def _marked(path: Path) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads((path / MARK_NAME).read_text("utf-8"))["about"]
+    return about
 
 
 # Keras
 
 
-def _write_keras(written: Written, path: Path) -> None:
+def _write_keras(content: ExportContent, path: Path) -> None:
     from audionet.export.keras_graph import keras_model
 
-    keras_model(written.graph).save(path)
-    _pack(path, {MARK_NAME: json.dumps(written.about)})
+    keras_model(content.graph).save(path)
+    _pack(path, {MARK_NAME: json.dumps(content.about)})
 
 
-def _open_keras(path: Path) -> tuple[dict, Runner]:
+def _open_keras(path: Path) -> OpenedExport:
     import keras
 
     model = keras.models.load_model(path)
-    return _unpacked(path), model.predict_on_batch
+    return OpenedExport(_unpacked(path), model.predict_on_batch)
 
 
 def _pack(path: Path, texts: dict[str, str]) -> None:
@@ -178,21 +192,22 @@ def _pack(path: Path, texts: dict[str, str]) -> None:
             archive.writestr(name, text)
 
 
-def _unpacked(path: Path) -> dict:
+def _unpacked(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(MARK_NAME))
+        about: dict[str, Any] = json.loads(archive.read(MARK_NAME))
+    return about
 
 
 # TFLite
 
 
-def _write_tflite(written: Written, path: Path) -> None:
-    path.write_bytes(_converter(written).convert())
-    _pack_tflite(written, path)
+def _write_tflite(content: ExportContent, path: Path) -> None:
+    path.write_bytes(_converter(content).convert())
+    _pack_tflite(content, path)
 
 
-def _write_tflite_int8(written: Written, path: Path) -> None:
-    """Write the network in 8 bits, calibrated on chunks; what draws before it, and the head, stay as they are.
+def _write_tflite_int8(content: ExportContent, path: Path) -> None:
+    """Write the network in 8 bits, calibrated on chunks; the drawing before it and the head stay as they are.
 
     Sound has a range of a million to one in power, of which 8 bits would leave nothing.
     """
@@ -200,11 +215,11 @@ def _write_tflite_int8(written: Written, path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     def chunks() -> Iterator[list[np.ndarray]]:
-        for chunk in written.chunks:
+        for chunk in content.chunks:
             yield [chunk]
 
-    tensors = Interpreter(model_content=_converter(written).convert()).get_tensor_details()
-    converter = _converter(written)
+    tensors = Interpreter(model_content=_converter(content).convert()).get_tensor_details()
+    converter = _converter(content)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = chunks
     options = tf.lite.experimental.QuantizationDebugOptions(
@@ -214,21 +229,21 @@ def _write_tflite_int8(written: Written, path: Path) -> None:
         converter=converter, debug_dataset=chunks, debug_options=options
     )
     path.write_bytes(debugger.get_nondebug_quantized_model())
-    _pack_tflite(written, path)
+    _pack_tflite(content, path)
 
 
-def _converter(written: Written) -> Any:
+def _converter(content: ExportContent) -> Any:
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_concrete_functions([_function(written.graph)], None)
+    return tf.lite.TFLiteConverter.from_concrete_functions([_function(content.graph)], None)
 
 
-def _pack_tflite(written: Written, path: Path) -> None:
-    labels = "".join(f"{printable(label)}\n" for label in written.about["labels"])
-    _pack(path, {MARK_NAME: json.dumps(written.about), LABELS_NAME: labels})
+def _pack_tflite(content: ExportContent, path: Path) -> None:
+    labels = "".join(f"{printable(label)}\n" for label in content.about["labels"])
+    _pack(path, {MARK_NAME: json.dumps(content.about), LABELS_NAME: labels})
 
 
-def _open_tflite(path: Path) -> tuple[dict, Runner]:
+def _open_tflite(path: Path) -> OpenedExport:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
@@ -238,23 +253,24 @@ def _open_tflite(path: Path) -> tuple[dict, Runner]:
     def run(inputs: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(fed["index"], inputs)
         interpreter.invoke()
-        return interpreter.get_tensor(read["index"])
+        probabilities: np.ndarray = interpreter.get_tensor(read["index"])
+        return probabilities
 
-    return _unpacked(path), run
+    return OpenedExport(_unpacked(path), run)
 
 
 # ONNX
 
 
-def _write_onnx(written: Written, path: Path) -> None:
+def _write_onnx(content: ExportContent, path: Path) -> None:
     import onnx
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_graph_def(
-        written.graph, input_names=["input:0"], output_names=["final_result:0"], opset=OPSET
+        content.graph, input_names=["input:0"], output_names=["final_result:0"], opset=OPSET
     )
     _rename(model.graph, {"input:0": "input", "final_result:0": "final_result"})
-    onnx.helper.set_model_props(model, {"audionet": json.dumps(written.about)})
+    onnx.helper.set_model_props(model, {"audionet": json.dumps(content.about)})
     onnx.save(model, path)
 
 
@@ -266,49 +282,58 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
         value.name = names.get(value.name, value.name)
 
 
-def _open_onnx(path: Path) -> tuple[dict, Runner]:
+def _open_onnx(path: Path) -> OpenedExport:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     about = json.loads(session.get_modelmeta().custom_metadata_map["audionet"])
-    return about, lambda inputs: session.run(["final_result"], {"input": inputs})[0]
+    return OpenedExport(about, lambda inputs: session.run(["final_result"], {"input": inputs})[0])
 
 
 # OpenVINO
 
 
-def _write_openvino(written: Written, path: Path) -> None:
+def _write_openvino(content: ExportContent, path: Path) -> None:
     import openvino
 
     with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
         graph = Path(folder) / "graph.pb"
-        graph.write_bytes(written.graph.SerializeToString(deterministic=True))
+        graph.write_bytes(content.graph.SerializeToString(deterministic=True))
         model = openvino.Core().read_model(graph)
     model.inputs[0].get_tensor().set_names({"input"})
     model.outputs[0].get_tensor().set_names({"final_result"})
-    model.set_rt_info(json.dumps(written.about), ["audionet"])
+    model.set_rt_info(json.dumps(content.about), ["audionet"])
     openvino.save_model(model, path / "model.xml", compress_to_fp16=False)
 
 
-def _open_openvino(path: Path) -> tuple[dict, Runner]:
+def _open_openvino(path: Path) -> OpenedExport:
     import openvino
 
     core = openvino.Core()
     # Numbers that the file holds, whatever faster ones the CPU would round them to.
     compiled = core.compile_model(core.read_model(path / "model.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return _marked(path), lambda inputs: compiled({"input": inputs})["final_result"]
+    return OpenedExport(_marked(path), lambda inputs: compiled({"input": inputs})["final_result"])
 
 
-_EXACT = Tolerance(drift=0.01, disagreement=0.01)
 _ROUNDED = Tolerance(drift=0.05, disagreement=0.05)
-_LITERT = "ai_edge_litert"
+_LITERT = ("ai_edge_litert",)
 
-FORMATS = {
-    "saved_model": Format("", (), False, False, _EXACT, _write_saved_model, _open_saved_model),
-    "keras": Format(".keras", (), False, False, _EXACT, _write_keras, _open_keras),
-    "graph": Format(".pb", (), False, False, _EXACT, _write_graph, _open_graph),
-    "tflite": Format(".tflite", (_LITERT,), True, False, _EXACT, _write_tflite, _open_tflite),
-    "tflite_int8": Format(".tflite", (_LITERT,), True, True, _ROUNDED, _write_tflite_int8, _open_tflite),
-    "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), False, False, _EXACT, _write_onnx, _open_onnx),
-    "openvino": Format("", ("openvino",), False, False, _EXACT, _write_openvino, _open_openvino),
+FORMATS: dict[str, ExportFormat] = {
+    "saved_model": ExportFormat(suffix="", write=_write_saved_model, open=_open_saved_model),
+    "keras": ExportFormat(suffix=".keras", write=_write_keras, open=_open_keras),
+    "graph": ExportFormat(suffix=".pb", write=_write_graph, open=_open_graph),
+    "tflite": ExportFormat(suffix=".tflite", packages=_LITERT, one_chunk=True, write=_write_tflite, open=_open_tflite),
+    "tflite_int8": ExportFormat(
+        suffix=".tflite",
+        packages=_LITERT,
+        one_chunk=True,
+        is_calibrated=True,
+        tolerance=_ROUNDED,
+        write=_write_tflite_int8,
+        open=_open_tflite,
+    ),
+    "onnx": ExportFormat(
+        suffix=".onnx", packages=("tf2onnx", "onnx", "onnxruntime"), write=_write_onnx, open=_open_onnx
+    ),
+    "openvino": ExportFormat(suffix="", packages=("openvino",), write=_write_openvino, open=_open_openvino),
 }

@@ -4,10 +4,11 @@
     waveform    input (float32, [n, samples], -1..1) -> picture, jpg coding included -> backbone -> head -> final_result
 
 The 2015 clients feed the operation `Mul`, those of 2017 `input`; both resize to 299 x 299 beforehand, so the graph
-brings whatever it is fed to the size that its network was trained at. The temperature is in the head.
+brings any picture to the size that its network was trained at. The temperature is in the head.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def write_labels(classifier: Classifier, path: Path) -> None:
 
 def frozen_graph(classifier: Classifier) -> bytes:
     """Return the serialised GraphDef of a classifier, for pictures of any size."""
-    return graph_of(classifier, lambda: _any_pictures(*_size(classifier))).SerializeToString(deterministic=True)
+    with _new_graph() as graph:
+        definition = _completed(graph, classifier, _any_pictures(*_size(classifier)))
+    return bytes(definition.SerializeToString(deterministic=True))
 
 
 def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
@@ -53,7 +56,8 @@ def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
     recipe = classifier.recipe
     if recipe is None:
         raise InputError("--input: this classifier was trained on ordinary pictures; pass --input picture.")
-    return graph_of(classifier, lambda: _waveforms(recipe, *_size(classifier), batch))
+    with _new_graph() as graph:
+        return _completed(graph, classifier, _waveforms(recipe, *_size(classifier), batch))
 
 
 def picture_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
@@ -63,7 +67,8 @@ def picture_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
         classifier: any.
         batch: how many pictures it takes at once, by default any number.
     """
-    return graph_of(classifier, lambda: _drawn_pictures(picture_size(classifier), *_size(classifier), batch))
+    with _new_graph() as graph:
+        return _completed(graph, classifier, _drawn_pictures(picture_size(classifier), *_size(classifier), batch))
 
 
 def picture_size(classifier: Classifier) -> tuple[int, int]:
@@ -72,31 +77,36 @@ def picture_size(classifier: Classifier) -> tuple[int, int]:
     return (recipe.picture_height, recipe.picture_width) if recipe else _size(classifier)
 
 
-def graph_of(classifier: Classifier, levels: Callable[[], Any]) -> Any:
-    """Return the GraphDef of a classifier behind whatever makes pictures for it.
-
-    Args:
-        classifier: any.
-        levels: adds the input to a graph, and returns whole numbers of 0..255, float32, shape (n, height, width, 3), of
-            the network's own size.
-    """
+@contextmanager
+def _new_graph() -> Iterator[Any]:
+    """Yield an empty graph that operations are added to."""
     with silence_native_stderr():
         import tensorflow as tf  # several seconds, which only an export should take
+
+    with tf.Graph().as_default() as graph:
+        yield graph
+
+
+def _completed(graph: Any, classifier: Classifier, levels: Any) -> Any:
+    """Add a classifier to the graph that is being built, and return its GraphDef.
+
+    Args:
+        graph: the graph.
+        classifier: any.
+        levels: pictures of the network's own size in it, whole numbers of 0..255, float32, (n, height, width, 3).
+    """
+    import tensorflow as tf  # imported by now
 
     backbone_graph = tf.compat.v1.GraphDef.FromString(classifier.graph)
     # The network begins by casting bytes to floats, which they are already.
     (cast,) = (node.name for node in backbone_graph.node if "pictures" in node.input)
-    with tf.Graph().as_default() as graph:
-        (bottlenecks,) = tf.graph_util.import_graph_def(
-            backbone_graph,
-            input_map={f"{cast}:0": levels()},
-            return_elements=["bottlenecks:0"],
-            name="backbone",
-        )
-        # The precision that the cache keeps, as in training and in scoring.
-        largest = np.finfo(np.float16).max
-        rounded = tf.cast(tf.cast(tf.clip_by_value(bottlenecks, -largest, largest), tf.float16), tf.float32)
-        tf.nn.softmax(_logits(classifier.head, rounded), name="final_result")
+    (bottlenecks,) = tf.graph_util.import_graph_def(
+        backbone_graph, input_map={f"{cast}:0": levels}, return_elements=["bottlenecks:0"], name="backbone"
+    )
+    # The precision that the cache keeps, as in training and in scoring.
+    largest = np.finfo(np.float16).max
+    rounded = tf.cast(tf.cast(tf.clip_by_value(bottlenecks, -largest, largest), tf.float16), tf.float32)
+    tf.nn.softmax(_logits(classifier.head, rounded), name="final_result")
     definition = graph.as_graph_def()
     # Nothing feeds the network's own input any more, but OpenVINO would take it for a second one.
     kept = [node for node in definition.node if node.name not in ("backbone/pictures", f"backbone/{cast}")]

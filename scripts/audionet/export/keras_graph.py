@@ -1,11 +1,11 @@
 """A frozen graph as a Keras model, whose constants become weights of Keras' own layers.
 
-The file that Keras then saves needs nothing of ours to be loaded, runs on each of Keras' backends and can be trained
-further. What does not depend on the input is computed once; all else goes through `_TRANSLATIONS`, one row for each
-operation that networks and drawings are made of.
+The file that Keras then saves is loaded without this package, runs on each of Keras' backends and can be trained
+further. What does not depend on the input is computed once.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,10 @@ def keras_model(definition: Any) -> Any:
     """Return the Keras model of a GraphDef from `input` to `final_result`.
 
     Raises:
-        InputError: the graph has an operation that has no row here, as modules of TensorFlow Hub may.
+        InputError: the graph has an operation that has no counterpart here, as modules of TensorFlow Hub may.
     """
     with silence_native_stderr():
         import keras
-        import tensorflow as tf
 
     fed = _fed(definition)
     fixed = _constants(fed, definition)
@@ -33,13 +32,8 @@ def keras_model(definition: Any) -> Any:
             shape = [dimension.size for dimension in node.attr["shape"].shape.dim]
             values[name] = keras.Input([None if size < 0 else size for size in shape[1:]], name=name)
         else:
-            if node.op not in _TRANSLATIONS:
-                raise InputError(
-                    f"--format keras: this network has the operation {node.op}, which has no counterpart in Keras "
-                    "here. Choose saved_model instead."
-                )
             inputs = [fixed[source] if source in fixed else values[source] for source in map(_source, node.input)]
-            values[name] = _TRANSLATIONS[node.op](inputs, _Attributes(node.attr, tf))
+            values[name] = _translated(_Operation(node.op, inputs, node.attr))
     return keras.Model(values["input"], values["final_result"], name="audionet")
 
 
@@ -69,53 +63,65 @@ def _constants(fed: list[Any], definition: Any) -> dict[str, np.ndarray]:
             return dict(zip(names, session.run([f"{name}:0" for name in names]), strict=True))
 
 
-class _Attributes:
-    """A node's attributes as Python values."""
+@dataclass(frozen=True)
+class _Operation:
+    """A node with its inputs, which are constants or Keras tensors."""
 
-    def __init__(self, attributes: Mapping[str, Any], tensorflow: Any):
-        self._attributes = attributes
-        self._tensorflow = tensorflow
+    name: str
+    inputs: list[Any]
+    attributes: Mapping[str, Any]
 
     def text(self, name: str) -> str:
-        return self._attributes[name].s.decode()
+        return str(self.attributes[name].s.decode())
 
-    def truth(self, name: str) -> bool:
-        return bool(self._attributes[name].b)
-
-    def number(self, name: str) -> int:
-        return int(self._attributes[name].i)
-
-    def pair(self, name: str) -> tuple[int, int]:
-        """Return those of height and width out of four numbers."""
-        return tuple(self._attributes[name].list.i[1:3])
-
-    def dtype(self, name: str) -> str:
-        return self._tensorflow.dtypes.as_dtype(self._attributes[name].type).name
+    def height_and_width(self, name: str) -> tuple[int, int]:
+        """Return those two of an attribute that has four numbers."""
+        _, height, width, _ = self.attributes[name].list.i
+        return height, width
 
 
-Translation = Callable[[list, _Attributes], Any]
+def _translated(operation: _Operation) -> Any:
+    """Return what an operation of TensorFlow gives, as a Keras tensor.
+
+    Raises:
+        InputError: it has no counterpart here.
+    """
+    name = operation.name
+    if name == "Identity":
+        return operation.inputs[0]
+    if name in _SAME_INPUTS:
+        return getattr(_ops(), _SAME_INPUTS[name])(*operation.inputs)
+    if name in _ARITHMETIC:
+        return _arithmetic(_ARITHMETIC[name], *operation.inputs)
+    if name in _REDUCTIONS:
+        return _reduced(_REDUCTIONS[name], operation)
+    if name in _REARRANGEMENTS:
+        return getattr(_ops(), _REARRANGEMENTS[name])(operation.inputs[0], _numbers(operation.inputs[1]))
+    if name in _POOLINGS:
+        return _pooled(_POOLINGS[name], operation)
+    if name in _OTHERS:
+        return _OTHERS[name](operation)
+    raise InputError(
+        f"--format keras: this network has the operation {name}, which has no counterpart in Keras here. Choose "
+        "saved_model instead."
+    )
 
 
-def _by(function: str) -> Translation:
-    """Translate to a function of `keras.ops` with the same inputs."""
+def _ops() -> Any:
+    import keras
 
-    def translate(inputs: list, _: _Attributes) -> Any:
-        import keras
-
-        return getattr(keras.ops, function)(*inputs)
-
-    return translate
+    return keras.ops
 
 
-def _reduced(function: str) -> Translation:
-    def translate(inputs: list, attributes: _Attributes) -> Any:
-        import keras
+def _numbers(constant: np.ndarray) -> tuple[int, ...]:
+    """Return a constant that is one number or several."""
+    return tuple(np.atleast_1d(constant).tolist())
 
-        values, axes = inputs
-        kept = attributes.truth("keep_dims")
-        return getattr(keras.ops, function)(values, axis=tuple(np.atleast_1d(axes).tolist()), keepdims=kept)
 
-    return translate
+def _reduced(function: str, operation: _Operation) -> Any:
+    values, axes = operation.inputs
+    keeps = bool(operation.attributes["keep_dims"].b)
+    return getattr(_ops(), function)(values, axis=_numbers(axes), keepdims=keeps)
 
 
 def _scaled(values: Any, scale: np.ndarray | float, offset: np.ndarray | float) -> Any:
@@ -135,49 +141,42 @@ def _scaled(values: Any, scale: np.ndarray | float, offset: np.ndarray | float) 
     return scaled
 
 
-def _arithmetic(function: str) -> Translation:
-    """Translate arithmetic; what it does with a constant becomes a layer, and with one number stays what it is."""
-
-    def translate(inputs: list, _: _Attributes) -> Any:
-        import keras
-
-        first, second = inputs
-        constant = first if isinstance(first, np.ndarray) else second
-        if not isinstance(constant, np.ndarray) or constant.size == 1:
-            operands = [float(value) if isinstance(value, np.ndarray) else value for value in inputs]
-            return getattr(keras.ops, function)(*operands)
-        values = second if constant is first else first
-        if function in ("add", "subtract") and constant is second:
-            return _scaled(values, 1.0, constant if function == "add" else -constant)
-        if function == "add":
-            return _scaled(values, 1.0, constant)
-        if function == "subtract":
-            return _scaled(values, -1.0, constant)
-        return _scaled(values, constant if function == "multiply" else 1 / constant, 0.0)
-
-    return translate
+def _arithmetic(function: str, first: Any, second: Any) -> Any:
+    """Compute; with a constant of several numbers by a layer whose weights they are."""
+    constant = first if isinstance(first, np.ndarray) else second
+    if not isinstance(constant, np.ndarray) or constant.size == 1:
+        operands = [float(value) if isinstance(value, np.ndarray) else value for value in (first, second)]
+        return getattr(_ops(), function)(*operands)
+    values = second if constant is first else first
+    if function in ("add", "subtract") and constant is second:
+        return _scaled(values, 1.0, constant if function == "add" else -constant)
+    if function == "add":
+        return _scaled(values, 1.0, constant)
+    if function == "subtract":
+        return _scaled(values, -1.0, constant)
+    return _scaled(values, constant if function == "multiply" else 1 / constant, 0.0)
 
 
-def _product(inputs: list, _: _Attributes) -> Any:
+def _product(operation: _Operation) -> Any:
     import keras
 
-    values, weights = inputs
+    values, weights = operation.inputs
     layer = keras.layers.Dense(weights.shape[1], use_bias=False)
     product = layer(values)
     layer.set_weights([weights])
     return product
 
 
-def _convolution(inputs: list, attributes: _Attributes) -> Any:
+def _convolution(operation: _Operation) -> Any:
     import keras
 
-    values, kernel = inputs
+    values, kernel = operation.inputs
     layer = keras.layers.Conv2D(
         kernel.shape[3],
         kernel.shape[:2],
-        strides=attributes.pair("strides"),
-        padding=attributes.text("padding").lower(),
-        dilation_rate=attributes.pair("dilations"),
+        strides=operation.height_and_width("strides"),
+        padding=operation.text("padding").lower(),
+        dilation_rate=operation.height_and_width("dilations"),
         use_bias=False,
     )
     maps = layer(values)
@@ -185,14 +184,14 @@ def _convolution(inputs: list, attributes: _Attributes) -> Any:
     return maps
 
 
-def _depthwise_convolution(inputs: list, attributes: _Attributes) -> Any:
+def _depthwise_convolution(operation: _Operation) -> Any:
     import keras
 
-    values, kernel = inputs
+    values, kernel = operation.inputs
     layer = keras.layers.DepthwiseConv2D(
         kernel.shape[:2],
-        strides=attributes.pair("strides"),
-        padding=attributes.text("padding").lower(),
+        strides=operation.height_and_width("strides"),
+        padding=operation.text("padding").lower(),
         depth_multiplier=kernel.shape[3],
         use_bias=False,
     )
@@ -201,106 +200,88 @@ def _depthwise_convolution(inputs: list, attributes: _Attributes) -> Any:
     return maps
 
 
-def _pooling(layer: str) -> Translation:
-    def translate(inputs: list, attributes: _Attributes) -> Any:
-        import keras
-
-        size, strides = attributes.pair("ksize"), attributes.pair("strides")
-        return getattr(keras.layers, layer)(size, strides, attributes.text("padding").lower())(inputs[0])
-
-    return translate
-
-
-def _joined(inputs: list, _: _Attributes) -> Any:
+def _pooled(layer: str, operation: _Operation) -> Any:
     import keras
 
-    *parts, axis = inputs
-    return keras.ops.concatenate(parts, axis=int(axis))
+    size, strides = operation.height_and_width("ksize"), operation.height_and_width("strides")
+    return getattr(keras.layers, layer)(size, strides, operation.text("padding").lower())(operation.inputs[0])
 
 
-def _stacked(inputs: list, attributes: _Attributes) -> Any:
-    import keras
-
-    return keras.ops.stack(inputs, axis=attributes.number("axis"))
-
-
-def _gathered(inputs: list, _: _Attributes) -> Any:
-    import keras
-
-    values, places, axis = inputs
-    return keras.ops.take(values, places, axis=int(axis))
+def _concatenated(operation: _Operation) -> Any:
+    *parts, axis = operation.inputs
+    return _ops().concatenate(parts, axis=int(axis))
 
 
-def _reshaped(inputs: list, _: _Attributes) -> Any:
-    import keras
-
-    return keras.ops.reshape(inputs[0], tuple(inputs[1].tolist()))
+def _stacked(operation: _Operation) -> Any:
+    return _ops().stack(operation.inputs, axis=int(operation.attributes["axis"].i))
 
 
-def _rearranged(function: str) -> Translation:
-    """Translate to a function whose second argument is one number or several."""
-
-    def translate(inputs: list, _: _Attributes) -> Any:
-        import keras
-
-        return getattr(keras.ops, function)(inputs[0], tuple(np.atleast_1d(inputs[1]).tolist()))
-
-    return translate
+def _gathered(operation: _Operation) -> Any:
+    values, places, axis = operation.inputs
+    return _ops().take(values, places, axis=int(axis))
 
 
-def _expanded(inputs: list, _: _Attributes) -> Any:
-    import keras
-
-    return keras.ops.expand_dims(inputs[0], int(inputs[1]))
-
-
-def _padded(inputs: list, _: _Attributes) -> Any:
-    import keras
-
-    return keras.ops.pad(inputs[0], tuple(map(tuple, inputs[1].tolist())))
+def _reshaped(operation: _Operation) -> Any:
+    values, shape = operation.inputs
+    return _ops().reshape(values, tuple(shape.tolist()))
 
 
-def _cast(inputs: list, attributes: _Attributes) -> Any:
-    import keras
+def _expanded(operation: _Operation) -> Any:
+    values, axis = operation.inputs
+    return _ops().expand_dims(values, int(axis))
 
-    return keras.ops.cast(inputs[0], attributes.dtype("DstT"))
+
+def _padded(operation: _Operation) -> Any:
+    values, widths = operation.inputs
+    return _ops().pad(values, tuple(map(tuple, widths.tolist())))
 
 
-_TRANSLATIONS: dict[str, Translation] = {
-    "Identity": lambda inputs, _: inputs[0],
-    "AddV2": _arithmetic("add"),
-    "Sub": _arithmetic("subtract"),
-    "Mul": _arithmetic("multiply"),
-    "RealDiv": _arithmetic("divide"),
-    "Maximum": _arithmetic("maximum"),
-    "Minimum": _arithmetic("minimum"),
+def _cast(operation: _Operation) -> Any:
+    import tensorflow as tf
+
+    return _ops().cast(operation.inputs[0], tf.dtypes.as_dtype(operation.attributes["DstT"].type).name)
+
+
+def _largest(operation: _Operation) -> Any:
+    values, count = operation.inputs
+    return _ops().top_k(values, int(count))[0]
+
+
+# Functions of keras.ops, and layers of Keras, by the operation of TensorFlow.
+_SAME_INPUTS = {
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "Square": "square",
+    "Exp": "exp",
+    "Log": "log",
+    "Abs": "abs",
+    "Sign": "sign",
+    "Floor": "floor",
+    "Round": "round",
+}
+_ARITHMETIC = {
+    "AddV2": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "RealDiv": "divide",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+}
+_REDUCTIONS = {"Mean": "mean", "Sum": "sum", "Max": "max"}
+_REARRANGEMENTS = {"Transpose": "transpose", "ReverseV2": "flip"}
+_POOLINGS = {"AvgPool": "AveragePooling2D", "MaxPool": "MaxPooling2D"}
+_OTHERS: Mapping[str, Callable[[_Operation], Any]] = {
     "MatMul": _product,
     "Conv2D": _convolution,
     "DepthwiseConv2dNative": _depthwise_convolution,
-    "AvgPool": _pooling("AveragePooling2D"),
-    "MaxPool": _pooling("MaxPooling2D"),
-    "Mean": _reduced("mean"),
-    "Sum": _reduced("sum"),
-    "Max": _reduced("max"),
-    "ConcatV2": _joined,
+    "ConcatV2": _concatenated,
     "GatherV2": _gathered,
     "Reshape": _reshaped,
-    "Transpose": _rearranged("transpose"),
-    "ReverseV2": _rearranged("flip"),
     "ExpandDims": _expanded,
     "Pad": _padded,
     "Cast": _cast,
     "Pack": _stacked,
-    "Relu": _by("relu"),
-    "Relu6": _by("relu6"),
-    "Sigmoid": _by("sigmoid"),
-    "Softmax": _by("softmax"),
-    "Square": _by("square"),
-    "Exp": _by("exp"),
-    "TopKV2": lambda inputs, _: _by("top_k")([inputs[0], int(inputs[1])], _)[0],
-    "Log": _by("log"),
-    "Abs": _by("abs"),
-    "Sign": _by("sign"),
-    "Floor": _by("floor"),
-    "Round": _by("round"),
+    "TopKV2": _largest,
 }

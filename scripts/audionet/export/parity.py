@@ -17,6 +17,7 @@ from audionet.audio.measurements import chunk_level_dbfs
 from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.evaluation.leakage import content_key, training_keys
+from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.test_set import Source
 from audionet.export.formats import Tolerance
 from audionet.features.extraction import chunks_by_recipe, served_picture
@@ -57,8 +58,16 @@ class Clip:
         return read_picture(self.path)
 
 
-def find_clips(classifier: Classifier, sources: Sequence[Source]) -> tuple[list[Clip], list[Clip]]:
-    """Return chunks of recordings that were held out, and of those that were trained on, evenly spread over them.
+@dataclass(frozen=True)
+class ParityClips:
+    """Clips of recordings that were held out, and of those that were trained on, evenly spread over them."""
+
+    held_out: list[Clip]
+    trained_on: list[Clip]
+
+
+def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> ParityClips:
+    """Return clips to compare an export on, and to calibrate it on.
 
     Args:
         classifier: whose labels and training they are sorted by.
@@ -86,7 +95,7 @@ def find_clips(classifier: Classifier, sources: Sequence[Source]) -> tuple[list[
             f"Of {len(sources)} recordings, none is of a label that this classifier knows and can be read. Name the "
             "folder that it was trained on, or others with the same labels, by --audio_dir or --image_dir."
         )
-    return _spread(held_out), _spread(trained_on)
+    return ParityClips(_spread(held_out), _spread(trained_on))
 
 
 def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
@@ -132,6 +141,14 @@ def inputs_of(
 
 
 @dataclass(frozen=True)
+class RightAnswers:
+    """How many chunks, and how many recordings, are answered right."""
+
+    chunks: int
+    recordings: int
+
+
+@dataclass(frozen=True)
 class Parity:
     """How an export compares with its classifier.
 
@@ -141,8 +158,8 @@ class Parity:
         agreeing: chunks whose likeliest label is the same.
         drift: the share of probability that lies with another label, in the mean over chunks.
         largest_drift: the same for the chunk where it is greatest.
-        right: chunks right, of the classifier and of the export.
-        recordings_right: recordings right, likewise.
+        classifier_right: what the classifier answers right.
+        export_right: what the export answers right.
         seconds_a_chunk: of the export, one by one.
         tolerance: what may be.
     """
@@ -152,8 +169,8 @@ class Parity:
     agreeing: int
     drift: float
     largest_drift: float
-    right: tuple[int, int]
-    recordings_right: tuple[int, int]
+    classifier_right: RightAnswers
+    export_right: RightAnswers
     seconds_a_chunk: float
     tolerance: Tolerance
 
@@ -179,8 +196,8 @@ class Parity:
     def rows(self) -> list[tuple[str, str, str]]:
         """Return a table's rows: who, chunks right and recordings right."""
         return [
-            (who, f"{right / self.chunks:.1%} of {self.chunks}", f"{recordings} of {self.recordings}")
-            for who, right, recordings in zip(("classifier", "export"), self.right, self.recordings_right, strict=True)
+            (who, f"{right.chunks / self.chunks:.1%} of {self.chunks}", f"{right.recordings} of {self.recordings}")
+            for who, right in (("classifier", self.classifier_right), ("export", self.export_right))
         ]
 
 
@@ -201,29 +218,28 @@ def compare(
     start = time.perf_counter()
     given = np.concatenate([run(chunk) for chunk in inputs])
     seconds = time.perf_counter() - start
-    logarithms = np.log(np.maximum(given, np.finfo(np.float32).tiny))
-    numbers = np.array([classifier.labels.index(clip.label) for clip in clips])
     drift = np.abs(np.exp(expected) - given).sum(axis=1) / 2
-    names, recordings = np.unique([clip.recording for clip in clips], return_inverse=True)
-    truth = [numbers[recordings == one][0] for one in range(len(names))]
-    weights = [_weights([clips[int(row)] for row in np.flatnonzero(recordings == one)]) for one in range(len(names))]
-
-    def right_of(scores: np.ndarray) -> tuple[int, int]:
-        pooled = [pool(scores[recordings == one], weights[one]).argmax() for one in range(len(names))]
-        return int((scores.argmax(axis=1) == numbers).sum()), int(np.equal(pooled, truth).sum())
-
-    (ours, our_recordings), (theirs, their_recordings) = right_of(expected), right_of(logarithms)
     return Parity(
         chunks=len(clips),
-        recordings=len(names),
+        recordings=len({clip.recording for clip in clips}),
         agreeing=int((expected.argmax(axis=1) == given.argmax(axis=1)).sum()),
         drift=float(drift.mean()),
         largest_drift=float(drift.max()),
-        right=(ours, theirs),
-        recordings_right=(our_recordings, their_recordings),
+        classifier_right=_right_answers(clips, expected, classifier.labels),
+        export_right=_right_answers(clips, np.log(np.maximum(given, np.finfo(np.float32).tiny)), classifier.labels),
         seconds_a_chunk=seconds / len(clips),
         tolerance=tolerance,
     )
+
+
+def _right_answers(clips: Sequence[Clip], log_probabilities: np.ndarray, labels: Sequence[str]) -> RightAnswers:
+    """Count right answers; a recording's are pooled over its clips, as the classifier pools them."""
+    label_ids = np.array([labels.index(clip.label) for clip in clips])
+    recordings_right = 0
+    for rows in rows_by_group([clip.recording for clip in clips]).values():
+        pooled = pool(log_probabilities[rows], _weights([clips[int(row)] for row in rows]))
+        recordings_right += int(pooled.argmax() == label_ids[rows[0]])
+    return RightAnswers(int((log_probabilities.argmax(axis=1) == label_ids).sum()), recordings_right)
 
 
 def _weights(clips: Sequence[Clip]) -> np.ndarray:
