@@ -17,20 +17,20 @@ def recalled(path, context=""):
         return cache.items()
 
 
-def test_what_is_noted_is_recalled_by_the_next_run(path):
+def test_what_is_put_is_there_in_the_next_run(path):
     with FileCache(path) as cache:
         cache.put([ENTRY])
     assert recalled(path) == {"a.mp3": ((10, 20), {"chunks": [0, 1]})}
 
 
-def test_a_later_note_takes_the_place_of_an_earlier_one(path):
+def test_a_later_entry_takes_the_place_of_an_earlier_one(path):
     with FileCache(path) as cache:
         cache.put([ENTRY])
         cache.put([("a.mp3", (11, 21), "new")])
     assert recalled(path) == {"a.mp3": ((11, 21), "new")}
 
 
-def test_what_was_noted_in_another_context_is_known_but_not_recalled(path):
+def test_an_entry_of_another_context_has_a_path_and_no_value(path):
     with FileCache(path, context="old recipe") as cache:
         cache.put([ENTRY])
     with FileCache(path, context="new recipe") as cache:
@@ -45,14 +45,14 @@ def test_what_is_forgotten_is_gone(path):
     assert recalled(path) == {}
 
 
-def test_a_note_is_kept_though_the_run_is_killed_right_after(path):
+def test_an_entry_is_kept_though_the_run_is_killed_right_after(path):
     cache = FileCache(path)
     cache.put([ENTRY])
     assert "a.mp3" in recalled(path)  # the first one was never closed
     cache.close()
 
 
-def test_entries_are_noted_together_or_not_at_all(path):
+def test_entries_are_put_together_or_not_at_all(path):
     with FileCache(path) as cache:
         with pytest.raises(TypeError, match="not JSON serializable"):
             cache.put([ENTRY, ("b.mp3", (1, 2), object())])
@@ -83,7 +83,7 @@ def fill_and_damage(path, damage):
     ],
     ids=["cut in half", "something else", "a page overwritten", "empty"],
 )
-def test_a_damaged_ledger_is_started_anew(path, damage):
+def test_a_damaged_cache_is_started_anew(path, damage):
     fill_and_damage(path, damage)
     with FileCache(path) as cache:
         cache.items()

@@ -1,4 +1,4 @@
-"""What the person at the keyboard sees besides results: messages, progress bars, and not what libraries mutter."""
+"""Messages and progress bars on stderr, and silence for native libraries."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ WATCHED = "AUDIONET_WATCHED"
 
 
 def log(message: str) -> None:
-    """Print a message for the person at the keyboard: to stderr, so that results on stdout stay clean."""
+    """Print a message to stderr, so that stdout holds results alone."""
     print(message, file=sys.stderr, flush=True)
 
 

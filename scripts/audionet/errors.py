@@ -1,4 +1,4 @@
-"""What can go wrong, as sentences for the person at the keyboard.
+"""Errors whose messages are printed for the user as they are.
 
 A message names the file or option, says what was expected and what was found, and gives the next step. They are raised
 early, as deep as the fault is known, and caught once: by `cli.run_script` at the top, or by the loop over files,

@@ -104,7 +104,7 @@ def mark_folder(folder: Path, kind: str, **about: object) -> None:
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
-    """Return what `mark_folder` noted about `folder`, or None for a folder that is not ours."""
+    """Return what `mark_folder` wrote about `folder`, or None for a folder that is not ours."""
     try:
         mark = json.loads((folder / MARK_NAME).read_text())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Tables on the screen, as wide as they need to be where nobody is looking, and in Markdown."""
+"""Tables on the screen, as wide as they need to be in a pipe or a file, and in Markdown."""
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence

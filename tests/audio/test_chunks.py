@@ -74,7 +74,7 @@ def test_a_click_is_repeated_no_more_than_twice_a_second(tmp_path):
     assert len(chunk.sound) == round(0.1 * RATE_HZ)
 
 
-def test_chunks_know_where_they_were(tmp_path):
+def test_chunks_have_the_place_where_they_were(tmp_path):
     chunks = chunks_of(write_sound(tmp_path / "a.wav", tone(1000, 3.6)))
     assert [(chunk.index, chunk.offset_seconds) for chunk in chunks] == [(0, 0), (1, 1), (2, 2), (3, 3)]
     assert [chunk.seconds for chunk in chunks] == pytest.approx([1, 1, 1, 0.6])

@@ -147,7 +147,7 @@ def test_sox_alone_decodes_any_name(tmp_path, monkeypatch, name):
 
 
 @needs_sox
-def test_an_mp3_put_together_of_two_is_heard_to_its_end(tmp_path):
+def test_an_mp3_put_together_of_two_is_decoded_to_its_end(tmp_path):
     """The header of the first tells its own length alone."""
     parts = [write_sound(tmp_path / f"{pitch}.mp3", tone(pitch, 5.0)) for pitch in (500, 1000)]
     assert any(mark in parts[0].read_bytes()[:500] for mark in (b"Xing", b"Info"))

@@ -34,7 +34,7 @@ def test_a_full_scale_sine_has_a_level_of_minus_3_and_a_peak_of_0_dbfs():
     assert found["peak_dbfs"] == pytest.approx(0.0, abs=0.05)
 
 
-def test_the_level_of_a_chunk_is_that_which_is_noted_of_it():
+def test_the_level_of_a_chunk_is_that_in_its_statistics():
     short = chunk(np.tile(tone(1000, 0.5, level=0.1), 4), seconds=0.5)
     noted = measure_chunk(short)["measures"]["level_dbfs"]
     assert chunk_level_dbfs(short) == pytest.approx(noted, abs=0.01)
@@ -85,14 +85,14 @@ def test_a_digest_is_of_the_sound_and_not_of_its_file(tmp_path):
     assert digest(tone(440)) != digest(tone(441))
 
 
-def test_a_note_leaves_out_the_repetition_that_fills_a_chunk():
+def test_statistics_leave_out_what_fills_a_chunk():
     short = noise(0.5)
     filled = np.resize(short, 2 * RATE_HZ)
     assert measure_chunk(chunk(filled, 0.5)) == measure_chunk(chunk(short, 0.5))
 
 
-def test_a_note_is_json_of_half_a_kilobyte_that_gives_the_peaks_back():
-    note = json.loads(json.dumps(measure_chunk(chunk(noise(2.0), 2.0))))
-    assert len(json.dumps(note)) < 1000
-    assert note["offset_seconds"] == 6.0
-    assert peaks_of(note).shape[1] == 2 and len(peaks_of(note)) > 10
+def test_statistics_are_json_of_half_a_kilobyte_that_gives_the_peaks_back():
+    stats = json.loads(json.dumps(measure_chunk(chunk(noise(2.0), 2.0))))
+    assert len(json.dumps(stats)) < 1000
+    assert stats["offset_seconds"] == 6.0
+    assert peaks_of(stats).shape[1] == 2 and len(peaks_of(stats)) > 10

@@ -78,7 +78,7 @@ def test_the_fifth_view_is_masked_and_the_same_again(tmp_path):
         assert np.array_equal(picture, unmasked) == (view is not views[4])
 
 
-def test_without_other_chunks_nobody_babbles():
+def test_the_kind_that_needs_other_chunks_does_without_any():
     (number,) = (number for number, kind in enumerate(KINDS) if kind.needs_others)
     for seed in range(8):
         assert np.isfinite(view(number, seed=seed, others=[])).all()

@@ -104,7 +104,7 @@ def test_any_number_of_processes_gives_the_same_pictures(audio_dir, tmp_path, mo
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
 
 
-def test_the_counts_add_up_and_tells_seconds_and_chunks(audio_dir, image_dir):
+def test_the_counts_of_recordings_seconds_and_chunks_add_up(audio_dir, image_dir):
     (audio_dir / "alice" / "text.mp3").write_text("no sound")
     (audio_dir / "alice" / "notes.txt").write_text("not even meant to be sound")
     result = make(audio_dir, image_dir)
@@ -235,7 +235,7 @@ def test_what_was_deleted_is_made_again(audio_dir, image_dir, suffix):
     assert names_below(image_dir) == before
 
 
-def test_a_damaged_ledger_costs_a_run_and_nothing_else(audio_dir, image_dir):
+def test_a_damaged_cache_costs_a_run_and_nothing_else(audio_dir, image_dir):
     make(audio_dir, image_dir)
     before = names_below(image_dir)
     (image_dir / "ledger.sqlite").write_bytes(b"nonsense" * 1000)

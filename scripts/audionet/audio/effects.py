@@ -1,4 +1,4 @@
-"""What happens to sound on its way: noise, rooms, microphones, telephones. Samples in, samples out.
+"""Effects on sound: noise, rooms, microphones, telephones, speed. Samples in, samples out.
 
 Training uses these functions for augmented views, evaluation for the robustness sweep. Each takes float32 samples of
 shape (n,), mono, and returns float32 samples. Levels and rates have units in their names; whatever is random comes from

@@ -1,4 +1,4 @@
-"""The same sound under another name: found by its landmarks, whatever it was encoded with and wherever it was cut.
+"""Landmarks of sound: they find the same sound in two recordings, however it was encoded and wherever it was cut.
 
 The loudest points of a spectrogram, its peaks, survive a lossy codec, a change of level and a shift in time. Two peaks
 and the time between them make a landmark; recordings that share many landmarks, all at the same distance in time, hold

@@ -14,7 +14,7 @@ from audionet.files import printable
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
-# More than any photograph that somebody means to learn from; Pillow's own limit would let a small file fill the memory.
+# More than any photograph to train on has; Pillow's own limit would let a small file fill the memory.
 LARGEST_PIXELS = 64_000_000
 
 
@@ -80,7 +80,7 @@ def read_picture(path: Path | str) -> np.ndarray:
 
 
 def read_about(content: bytes) -> dict[str, Any]:
-    """Return what `encode_jpg` noted in a picture file about itself; empty for any other file."""
+    """Return what `encode_jpg` wrote about a picture into its file; empty for any other file."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             about = json.loads(image.info.get("comment", b"{}"))
