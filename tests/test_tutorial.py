@@ -154,8 +154,8 @@ def test_the_tutorial_works_with_its_own_network(drawn_checkout):
 @pytest.mark.slow
 def test_a_recording_of_a_speaker_is_named_with_real_weights(lite0):
     model = lite0 / "tf_files" / "retrained_model"
-    sides = json.loads((model / "split.json").read_text())
-    unseen = [lite0 / "tf_files" / "data_audio" / name for name, side in sides.items() if side == "testing"]
+    splits = json.loads((model / "split.json").read_text())
+    unseen = [lite0 / "tf_files" / "data_audio" / name for name, split in splits.items() if split == "testing"]
     answers = [json.loads(line) for line in typed(
         lite0, "python label_image.py --json " + " ".join(f"'{clip}'" for clip in unseen)
     ).splitlines()]  # fmt: skip
