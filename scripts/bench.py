@@ -17,7 +17,7 @@ from typing import Annotated
 
 from tyro.conf import OmitSubcommandPrefixes, subcommand
 
-from audionet.cli import OmitArgPrefixes, run_script
+from audionet.cli import OmitArgPrefixes, run_command
 from benchmarks.options import (
     AccuracyOptions,
     DiarizationOptions,
@@ -68,7 +68,7 @@ def bench(options: BenchOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the script and return its exit status."""
-    return run_script(bench, BenchOptions, __doc__, argv)
+    return run_command(bench, BenchOptions, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def names_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def run_command(command: str, *arguments: object) -> int:
+def run_audionet(command: str, *arguments: object) -> int:
     """Run a command of audionet within this process, and return its exit status."""
     return importlib.import_module(f"audionet.commands.{command}").main([str(argument) for argument in arguments])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from audionet.cli import Positional, parse_options, run_script
+from audionet.cli import Positional, parse_options, run_command
 from audionet.errors import ClassifierError, InputError, RecordingError, check
 
 
@@ -30,7 +30,7 @@ def parsed(*argv: str) -> Wishes:
 
 
 def run(work) -> int:
-    return run_script(work, Wishes, "Does things.", [])
+    return run_command(work, Wishes, "Does things.", [])
 
 
 def raising(error: BaseException):
@@ -101,7 +101,7 @@ def test_an_option_that_cannot_work_ends_with_status_2(capsys):
         def __post_init__(self) -> None:
             check(False, "--jobs: expected 1 or more, received 0.")
 
-    assert run_script(lambda _: 0, Picky, "Does things.", []) == 2
+    assert run_command(lambda _: 0, Picky, "Does things.", []) == 2
     assert "--jobs: expected 1 or more, received 0." in capsys.readouterr().err
 
 
@@ -125,7 +125,7 @@ def test_an_interruption_is_acknowledged(capsys):
 PRINT_FOR_EVER = """
 import sys
 from dataclasses import dataclass
-from audionet.cli import run_script
+from audionet.cli import run_command
 
 @dataclass(frozen=True)
 class Nothing:
@@ -135,7 +135,7 @@ def work(_):
     while True:
         print("result")
 
-sys.exit(run_script(work, Nothing, "", []))
+sys.exit(run_command(work, Nothing, "", []))
 """
 
 

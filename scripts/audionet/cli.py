@@ -1,7 +1,7 @@
 """Dataclass fields become command-line options; the one place that catches and prints errors.
 
-A script declares its options once, as a frozen dataclass: the field gives the flag, its annotation the check, its value
-the default and the string below it the help. Flags work with underscores and dashes alike.
+A command declares its options once, as a frozen dataclass: the field gives the flag, its annotation the check, its
+value the default and the string below it the help. Flags work with underscores and dashes alike.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ __all__ = [
     "check",
     "package_environment",
     "parse_options",
-    "run_script",
+    "run_command",
     "typed_command",
 ]
 
@@ -49,7 +49,7 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
-def run_script(
+def run_command(
     work: Callable[[Options], int],
     options_class: type[Options],
     description: str,

@@ -1,7 +1,7 @@
 """Errors whose messages are printed for the user as they are.
 
 A message names the file or option, says what was expected and what was found, and gives the next step. They are raised
-early, as deep as the fault is known, and caught once: by `cli.run_script` at the top, or by the loop over files,
+early, as deep as the fault is known, and caught once: by `cli.run_command` at the top, or by the loop over files,
 which sets the one bad file aside and goes on.
 """
 

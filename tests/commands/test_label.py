@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from conftest import (
-    run_command,
+    run_audionet,
     voice,
     write_sound,
 )
@@ -13,7 +13,7 @@ from conftest import (
 
 @pytest.fixture
 def label(saved):
-    return lambda *arguments: run_command("label", "--model", saved / "retrained_model", *arguments)
+    return lambda *arguments: run_audionet("label", "--model", saved / "retrained_model", *arguments)
 
 
 def test_several_files_are_labelled_in_one_load(label, speakers, drawn, capsys, monkeypatch):
@@ -109,7 +109,7 @@ def test_the_sound_track_of_a_film_is_labelled(label, speakers, tmp_path, capsys
 
 def test_a_frozen_graph_labels_pictures(saved, drawn, capsys):
     graph = ("--graph", saved / "graph.pb", "--labels", saved / "labels.txt")
-    assert run_command("label", *graph, f"--image={drawn / 'bob' / '0_00000.jpg'}") == 0
+    assert run_audionet("label", *graph, f"--image={drawn / 'bob' / '0_00000.jpg'}") == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("bob")
 
 
@@ -127,7 +127,7 @@ def test_a_frozen_graph_labels_pictures(saved, drawn, capsys):
     ],
 )
 def test_labelling_that_cannot_work_is_refused(capsys, arguments, status, message):
-    assert run_command("label", *arguments) == status
+    assert run_audionet("label", *arguments) == status
     assert message in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from conftest import (
     SPEAKERS,
     FakeBackbone,
     noise,
-    run_command,
+    run_audionet,
     voice,
     write_sound,
     write_speakers,
@@ -43,18 +43,18 @@ def places(tmp_path) -> dict[str, Path]:
 def train(places, fake_network):
     def train(image_dir: Path, *arguments: object) -> int:
         options = [f"--{name}={place}" for name, place in places.items()]
-        return run_command("train", f"--image_dir={image_dir}", *options, "--head=lda", "--views=0", *arguments)
+        return run_audionet("train", f"--image_dir={image_dir}", *options, "--head=lda", "--views=0", *arguments)
 
     return train
 
 
 def test_from_folders_of_recordings_to_a_name(tmp_path, places, train, capsys):
     audio_dir = write_speakers(tmp_path / "audio", recordings=3)
-    assert run_command("data", "--audio_dir", audio_dir, "--image_dir", tmp_path / "images") == 0
+    assert run_audionet("data", "--audio_dir", audio_dir, "--image_dir", tmp_path / "images") == 0
     assert train(tmp_path / "images") == 0
     assert "On recordings that training never saw: 3 of 3 recordings right" in capsys.readouterr().out
     clip = write_sound(tmp_path / "new voice.mp3", voice("carol", seed=77))
-    assert run_command("label", "--model", places["output_model"], clip) == 0
+    assert run_audionet("label", "--model", places["output_model"], clip) == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("carol")
 
 
@@ -65,7 +65,7 @@ def test_the_command_that_training_ends_with_can_be_typed(tmp_path, drawn, place
         .partition("Label a clip: audionet label ")[2]
         .split()
     )
-    assert run_command("label", *command) == 0
+    assert run_audionet("label", *command) == 0
     assert str(places["output_model"]) in command
 
 
@@ -85,7 +85,7 @@ def test_ordinary_pictures_may_be_trained_on(tmp_path, places, train, capsys):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(path)
     assert train(tmp_path / "photos") == 0
-    assert run_command("label", "--model", places["output_model"], tmp_path / "photos" / "green" / "0.png") == 0
+    assert run_audionet("label", "--model", places["output_model"], tmp_path / "photos" / "green" / "0.png") == 0
     assert "green" in capsys.readouterr().out.splitlines()[-2]
 
 
@@ -153,7 +153,7 @@ def test_training_that_cannot_work_is_refused(tmp_path, train, capsys, arguments
 
 def test_an_unknown_architecture_lists_the_known_before_any_work(audio_dir, tmp_path, capsys):
     options = ("--bottleneck_dir", tmp_path, "--output_model", tmp_path / "model")
-    assert run_command("train", "--image_dir", audio_dir, "--architecture", "alexnet", *options) == 2
+    assert run_audionet("train", "--image_dir", audio_dir, "--architecture", "alexnet", *options) == 2
     message = capsys.readouterr().err
     for name in ("alexnet", "efficientnet_lite0", "efficientnet_b0", "inception_v3", "tfhub"):
         assert name in message

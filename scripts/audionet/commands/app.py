@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, run_script
+from audionet.cli import TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import InputError, check
 
@@ -93,4 +93,4 @@ def serve(options: AppOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(serve, AppOptions, __doc__, argv)
+    return run_command(serve, AppOptions, __doc__, argv)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.features.recipes import Recipe, find_recipe
@@ -94,4 +94,4 @@ def make_data(options: DataMakerOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(make_data, DataMakerOptions, __doc__, argv)
+    return run_command(make_data, DataMakerOptions, __doc__, argv)

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, package_environment, run_script, typed_command
+from audionet.cli import TF_FILES, package_environment, run_command, typed_command
 from audionet.errors import AudioNetError
 
 
@@ -70,4 +70,4 @@ def _short(argument: str | Path) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(demonstrate, DemoOptions, __doc__, argv)
+    return run_command(demonstrate, DemoOptions, __doc__, argv)

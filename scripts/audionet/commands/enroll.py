@@ -11,7 +11,7 @@ each other.
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, Positional, run_script
+from audionet.cli import TF_FILES, Positional, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -64,4 +64,4 @@ def enroll(options: EnrollOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(enroll, EnrollOptions, __doc__, argv)
+    return run_command(enroll, EnrollOptions, __doc__, argv)

@@ -11,7 +11,7 @@ Each subfolder is a label. One that the classifier does not know, such as _unkno
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.errors import check
 from audionet.files import printable
 
@@ -85,4 +85,4 @@ def evaluate(options: EvaluateOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(evaluate, EvaluateOptions, __doc__, argv)
+    return run_command(evaluate, EvaluateOptions, __doc__, argv)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.console import log
 from audionet.errors import AudioNetError, check
 from audionet.files import printable
@@ -66,4 +66,4 @@ def explain_clips(options: ExplainOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(explain_clips, ExplainOptions, __doc__, argv)
+    return run_command(explain_clips, ExplainOptions, __doc__, argv)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audionet.cli import TF_FILES, run_script
+from audionet.cli import TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -78,4 +78,4 @@ def export(options: ExportOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(export, ExportOptions, __doc__, argv)
+    return run_command(export, ExportOptions, __doc__, argv)

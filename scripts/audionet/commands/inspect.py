@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, run_script
+from audionet.cli import TF_FILES, run_command
 from audionet.files import printable
 
 
@@ -48,4 +48,4 @@ def inspect_model(options: InspectOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(inspect_model, InspectOptions, __doc__, argv)
+    return run_command(inspect_model, InspectOptions, __doc__, argv)

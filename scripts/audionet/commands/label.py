@@ -12,7 +12,7 @@ recording see audionet timeline, for live sound audionet listen, and for what an
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.errors import check
 from audionet.inference.settings import ClipSettings, OutputSettings
 from audionet.models.backbones.settings import Engine
@@ -69,4 +69,4 @@ def label_files(options: LabelOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(label_files, LabelOptions, __doc__, argv)
+    return run_command(label_files, LabelOptions, __doc__, argv)

@@ -11,7 +11,7 @@ the package sounddevice; Ctrl-C ends it.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -67,4 +67,4 @@ def listen(options: ListenOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(listen, ListenOptions, __doc__, argv)
+    return run_command(listen, ListenOptions, __doc__, argv)

@@ -9,7 +9,7 @@ audionet/features/recipes.py.
 
 from dataclasses import dataclass
 
-from audionet.cli import Positional, run_script
+from audionet.cli import Positional, run_command
 from audionet.features.recipes import RECIPES, find_recipe
 from audionet.tables import print_table
 
@@ -36,4 +36,4 @@ def show(options: RecipesOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(show, RecipesOptions, __doc__, argv)
+    return run_command(show, RecipesOptions, __doc__, argv)

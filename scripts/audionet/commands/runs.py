@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -53,4 +53,4 @@ def list_runs(options: RunsOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(list_runs, RunsOptions, __doc__, argv)
+    return run_command(list_runs, RunsOptions, __doc__, argv)

@@ -9,7 +9,7 @@ What is computed of a file is kept, so that another search is fast.
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, Positional, run_script
+from audionet.cli import TF_FILES, Positional, run_command
 from audionet.errors import check
 from audionet.files import printable
 
@@ -50,4 +50,4 @@ def print_similar(options: SimilarOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(print_similar, SimilarOptions, __doc__, argv)
+    return run_command(print_similar, SimilarOptions, __doc__, argv)

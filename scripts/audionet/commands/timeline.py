@@ -11,7 +11,7 @@ A recording is divided into spans of one label, of unknown or of silence. Silent
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_script
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.inference.settings import ClipSettings, OutputSettings, TimelineSettings
 from audionet.models.backbones.settings import Engine
 
@@ -50,4 +50,4 @@ def label_timelines(options: TimelineOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(label_timelines, TimelineOptions, __doc__, argv)
+    return run_command(label_timelines, TimelineOptions, __doc__, argv)

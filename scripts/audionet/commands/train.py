@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_script, typed_command
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_command, typed_command
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
@@ -109,7 +109,7 @@ def _headline(run: "TrainingRun") -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(retrain, RetrainOptions, __doc__, argv, defaults=recipe_defaults)
+    return run_command(retrain, RetrainOptions, __doc__, argv, defaults=recipe_defaults)
 
 
 def recipe_defaults(typed: RetrainOptions) -> RetrainOptions:

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, Positional, run_script
+from audionet.cli import TF_FILES, Positional, run_command
 from audionet.errors import check
 
 
@@ -48,4 +48,4 @@ def verify(options: VerifyOptions) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_script(verify, VerifyOptions, __doc__, argv)
+    return run_command(verify, VerifyOptions, __doc__, argv)
