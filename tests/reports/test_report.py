@@ -14,10 +14,8 @@ from audionet.evaluation.data_audit import ChannelShortcut, DataAudit, SoundSumm
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.leakage import LeakAudit
 from audionet.evaluation.scored_recording import ScoredRecording
-from audionet.reports import figures
-from audionet.reports.elements import ExampleClip, Mistake, sound_uri, table
+from audionet.reports.elements import ExampleClip, Mistake
 from audionet.reports.report import Report, render, write_report
-from audionet.reports.sections.clips import pick_mistakes
 from audionet.reports.sections.model_card import card_of
 
 NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
@@ -226,31 +224,6 @@ def test_a_mistake_can_be_seen_and_heard(page):
     assert 'aria-label="Listen to alice/1.mp3 from 0:14"' in page
 
 
-def test_the_worst_mistakes_take_turns():
-    row = {"right": False, "known": True, "accepted": None}
-    rows = [{**row, "label": "a", "answer": "b", "probability": 0.9 - index / 100} for index in range(5)]
-    rows.append({**row, "label": "c", "answer": "d", "probability": 0.5})
-    rows.append({**row, "label": "e", "answer": "e", "probability": 0.99, "right": True})
-    assert [picked["label"] for picked in pick_mistakes(rows, most=3)] == ["a", "c", "a"]
-
-
-def test_an_accepted_stranger_is_a_mistake():
-    row = {"label": "radio", "answer": "alice", "probability": 0.9, "right": None, "known": False}
-    assert pick_mistakes([{**row, "accepted": True}, {**row, "accepted": False}]) == [{**row, "accepted": True}]
-
-
-@pytest.mark.parametrize("rate_hz", [1000, 8000, 11_000, 16_000, 96_000])
-def test_sound_of_any_rate_is_cut_and_packed_as_mp3(rate_hz):
-    uri = sound_uri(tone(200, 30.0, rate_hz=rate_hz), rate_hz)
-    assert uri.startswith("data:audio/mpeg;base64,")
-    assert len(uri) < 200_000
-
-
-def test_without_an_mp3_encoder_there_is_wav(monkeypatch):
-    monkeypatch.setattr("soundfile.available_formats", lambda: {})
-    assert sound_uri(tone(200), RATE_HZ).startswith("data:audio/wav;base64,")
-
-
 def test_hundreds_of_labels_make_a_page_of_a_few_megabytes():
     labels = tuple(f"label {number}" for number in range(250))
     page = render(full_report(labels, evaluation=evaluated(labels, recordings=2, unknown=0)))
@@ -269,11 +242,6 @@ def test_only_unknown_recordings_make_a_page():
     assert "no score to believe" in render(Report("Strangers", evaluation=evaluate(unknown, ("a", "b"))))
 
 
-def test_a_table_longer_than_anybody_reads_is_cut_and_says_so():
-    cut = table("Rows", ("A",), [(str(row),) for row in range(5000)])
-    assert len(cut.rows) == 2000 and cut.caption == "Rows: the first 2000 of 5000"
-
-
 def test_a_report_appears_whole(tmp_path):
     write_report(tmp_path / "report.html", Report("Odd \udcff name"))
     assert (tmp_path / "report.html").read_text("utf-8").rstrip().endswith("</html>")
@@ -282,13 +250,6 @@ def test_a_report_appears_whole(tmp_path):
 
 def test_the_same_report_is_the_same_page(page):
     assert render(full_report()) == page
-
-
-def test_a_long_name_keeps_its_beginning_and_its_end():
-    assert figures.shorten("a" * 30 + "b" * 30).startswith("aaa")
-    assert figures.shorten("a" * 30 + "b" * 30).endswith("bbb")
-    assert len(figures.shorten("a" * 60)) <= figures.LONGEST_NAME
-    assert figures.shorten("short") == "short"
 
 
 def test_a_sound_is_shown_as_waveform_and_as_spectrogram(page):

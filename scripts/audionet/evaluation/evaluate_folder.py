@@ -6,9 +6,9 @@ from typing import Any
 from audionet.errors import InputError
 from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.evaluate import evaluate
-from audionet.evaluation.leakage import training_fingerprints, training_keys
+from audionet.evaluation.leakage import training_keys
 from audionet.evaluation.robustness import sweep
-from audionet.evaluation.runs import data_fingerprint
+from audionet.evaluation.runs import data_digest
 from audionet.evaluation.scoring import ScoredFolder, score_sources
 from audionet.evaluation.test_set import Source
 from audionet.models.classifier import Classifier
@@ -65,12 +65,12 @@ def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int =
     result = evaluate(scored.scored, classifier.labels, seed=seed)
     result["model"] = {name: backbone.get(name) for name in ("architecture", "bottleneck", "fingerprint")}
     result["model"]["head"] = training.get("trainer")
-    result["data"]["fingerprint"] = data_fingerprint(
+    result["data"]["fingerprint"] = data_digest(
         (one.label, one.recording, str(scored.keys[one.recording])) for one in scored.scored
     )
     result["failures"] = scored.failures
     result["excluded"] = scored.excluded
-    result["training_known"] = bool(training_keys(classifier) or training_fingerprints(classifier))
+    result["training_known"] = bool(training_keys(classifier) or classifier.fingerprints)
     result["shared_with_training"] = [shared.sentence() for shared in scored.shared]
     labels = {one.recording: one.label for one in scored.scored if one.recording in scored.chunk_stats}
     result["data_audit"] = (

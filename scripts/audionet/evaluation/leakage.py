@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.audio.fingerprints import Fingerprint, SharedSound
+from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation.data_audit import NAMED_AT_MOST, and_more
 from audionet.files import sha256_of
 from audionet.models.classifier import Classifier
@@ -27,11 +27,6 @@ def content_keys(paths: Iterable[Path]) -> np.ndarray:
 def training_keys(classifier: Classifier) -> frozenset[int]:
     """Return the keys of the pictures that a classifier was trained on; none, if it did not keep them."""
     return frozenset(map(int, classifier.training_keys))
-
-
-def training_fingerprints(classifier: Classifier) -> Mapping[str, Fingerprint]:
-    """Return the fingerprints of the recordings that a classifier was trained on; none, if it did not keep them."""
-    return classifier.fingerprints
 
 
 def _without_comment(content: bytes) -> bytes:

@@ -21,7 +21,6 @@ A record is one JSON object:
 import json
 import os
 import platform
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +39,6 @@ LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr"),
     *("openvino", "tensorflow", "keras", "tensorflow-hub"),
 )
-NAME_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 
 
 @dataclass
@@ -203,7 +201,7 @@ def _beginnings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(part[: len(name)] for part in (whole, whole.rpartition("-")[2]))
 
 
-def data_fingerprint(contents: Iterable[tuple[str, str, str]]) -> str:
+def data_digest(contents: Iterable[tuple[str, str, str]]) -> str:
     """Return 16 hexadecimal digits that stand for a data set, in whatever order it was read.
 
     Args:

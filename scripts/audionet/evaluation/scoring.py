@@ -11,7 +11,7 @@ from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import ChunkStats, chunk_level_dbfs, measure_chunk
 from audionet.errors import InputError, PictureError, RecordingError
-from audionet.evaluation.leakage import content_key, training_fingerprints, training_keys
+from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe
@@ -99,7 +99,7 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
             )
             if one.chunk_stats:
                 found.chunk_stats[source.recording] = one.chunk_stats
-    return _compared_with_training(found, training_fingerprints(classifier))
+    return _compared_with_training(found, classifier.fingerprints)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One page about a classifier: how good, how sure, on what, and what it gets wrong, to be seen and heard.
+"""One page about a classifier: how good, how sure, on what, and what it gets wrong, with pictures and sound.
 
 The page is a single HTML file that opens offline. It asks nobody for anything: style, plots, pictures and sound are
 inside, there is no script, and a content security policy in the page holds browsers to that. Labels and file names may
@@ -42,7 +42,7 @@ class Report:
         subtitle: a line below: the classifier's folder, the test folder, the date.
         evaluation: as `evaluation.evaluate` returns it, perhaps with `sweep`: a list of conditions, each with
             `family`, `level` and, like the evaluation itself, `chunk` and `recording`.
-        training: `metrics.json` of the training run, perhaps with `curves`: a list of `name`, `steps` and, by side,
+        training: `metrics.json` of the training run, perhaps with `curves`: a list of `name`, `steps` and, by split,
             `accuracy` and `log_loss`.
         data_audit: of the recordings; by default the evaluation's own.
         leak_audit: of the split; by default the training run's own.

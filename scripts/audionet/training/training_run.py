@@ -14,7 +14,7 @@ from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.leakage import content_keys
-from audionet.evaluation.runs import Stopwatch, data_fingerprint, scores_of, write_run
+from audionet.evaluation.runs import Stopwatch, data_digest, scores_of, write_run
 from audionet.files import printable, read_mark, whole_folder, write_json
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND
@@ -80,7 +80,7 @@ class TrainingRun:
             },
             splits=splits,
             data={
-                "fingerprint": data_fingerprint((one.label, one.recording, one.sha256) for one in pictures),
+                "fingerprint": data_digest((one.label, one.recording, one.sha256) for one in pictures),
                 "labels": len(data.labels),
                 "recordings": len(splits),
                 "chunks": len(pictures),

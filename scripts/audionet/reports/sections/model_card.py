@@ -48,7 +48,7 @@ def card_of(about: Json, labels: Sequence[str], *, more: Sequence[tuple[str, str
     return ModelCard(tuple((name, str(text)) for name, text in facts if text), USES, NEVER)
 
 
-def _sizes(sides: Json) -> str:
-    learnt = [sides[side] for side in ("training", "validation") if side in sides]
-    recordings, chunks = (sum(side[key] for side in learnt) for key in ("recordings", "chunks"))
-    return f"{recordings} recordings, {chunks} chunks" if learnt else ""
+def _sizes(splits: Json) -> str:
+    sizes = [splits[split] for split in ("training", "validation") if split in splits]
+    recordings, chunks = (sum(size[key] for size in sizes) for key in ("recordings", "chunks"))
+    return f"{recordings} recordings, {chunks} chunks" if sizes else ""

@@ -41,10 +41,10 @@ def training_section(training: Json | None) -> Section | LeftOut:
 def _curve_plots(curve: Json) -> list[tuple[Figure, str]]:
     plots = []
     for key, ylabel in (("accuracy", "Accuracy"), ("log_loss", "Log loss")):
-        series = {side: curve[side][key] for side in ("training", "validation") if curve.get(side)}
+        series = {split: curve[split][key] for split in ("training", "validation") if curve.get(split)}
         if not series or len(curve["steps"]) < 2:
             continue
-        ends = ", ".join(f"{side} {values[-1]:.3f}" for side, values in series.items())
+        ends = ", ".join(f"{split} {values[-1]:.3f}" for split, values in series.items())
         caption = f"{ylabel} of {printable(curve['name'])} while it was trained."
         alt = f"{caption} After {curve['steps'][-1]} steps: {ends}."
         is_share = key == "accuracy"
