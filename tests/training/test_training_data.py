@@ -86,6 +86,18 @@ def test_a_corrupt_picture_is_set_aside_and_the_rest_go_on(collect, image_dir):
     assert len(data.samples.examples) == len(data.samples.table) == 29
 
 
+def test_a_corrupt_unknown_picture_is_set_aside_and_named(collect, image_dir):
+    jpgs = sorted((image_dir / "bob").glob("0_*.jpg"))
+    (image_dir / UNKNOWN_LABEL).mkdir()
+    for jpg in jpgs:
+        jpg.rename(image_dir / UNKNOWN_LABEL / jpg.name)
+    broken = image_dir / UNKNOWN_LABEL / jpgs[1].name
+    broken.write_bytes(broken.read_bytes()[:2000])
+    data = collect()
+    assert list(data.failures) == [str(broken)]
+    assert len(data.select(*SPLITS, unknown=True)) == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_gray_and_cmyk_pictures_take_part(collect, image_dir, mode):
     from PIL import Image

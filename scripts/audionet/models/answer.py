@@ -15,7 +15,7 @@ class Answer:
     Attributes:
         labels: as in the classifier.
         probabilities: float32, shape (labels,), of the whole file.
-        score: how much likelier it is of its nearest label than of anybody, as a logarithm; None if that is not known.
+        score: of the open-set detector, the log likelihood ratio of the nearest label; None without a detector.
         threshold: what the score must reach for the file to be taken as one of the labels.
         chunk_offsets_seconds: float32, shape (chunks,); a picture has one chunk at 0.
         chunk_probabilities: float32, shape (chunks, labels).

@@ -61,7 +61,7 @@ def bottlenecks_of(backbone: Callable[[np.ndarray], np.ndarray], pictures: np.nd
         float16, shape (n, dimension).
     """
     largest = np.finfo(np.float16).max
-    return np.clip(backbone(pictures), -largest, largest).astype(np.float16)
+    return np.asarray(np.clip(backbone(pictures), -largest, largest).astype(np.float16))
 
 
 class Rows:
@@ -281,7 +281,7 @@ def _read_ahead(
     executor: Executor, read_picture: Callable[[Item], np.ndarray], keyed_items: Iterator[tuple[bytes, Item]]
 ) -> Iterator[tuple[bytes, np.ndarray | str]]:
     """Yield key and picture, or key and reason, in order, with a few batches always under way."""
-    under_way: list[tuple[bytes, Future]] = [
+    under_way: list[tuple[bytes, Future[np.ndarray]]] = [
         (key, executor.submit(read_picture, item)) for key, item in islice(keyed_items, 3 * BATCH_SIZE)
     ]
     while under_way:

@@ -66,10 +66,10 @@ class Classifier:
         head: the softmax layer.
         graph: the frozen backbone, uint8 pictures in, bottlenecks out.
         about: what else is known, as JSON: `backbone` (with `height` and `width`) and `training`.
-        open_set: what tells known clips from unknown ones, if that could be learned.
+        open_set: the open-set detector, if one could be fitted.
         training_keys: uint64, shape (n,), of the pictures that it was trained on.
         fingerprints: by recording, of the sound that it was trained on; read from the folder when asked for.
-        similarity: what tells clips of any label apart, if that could be learned.
+        similarity: the space in which clips of any label are compared, if one could be fitted.
         enrolled: by label that was added without training, its prototype in the space of `similarity`.
         folder: where it was loaded from.
         engine: as for `load_backbone`.
@@ -82,7 +82,7 @@ class Classifier:
         recipe: Recipe | None,
         head: Head,
         graph: bytes,
-        about: dict,
+        about: dict[str, Any],
         open_set: OpenSetDetector | None = None,
         training_keys: np.ndarray | None = None,
         fingerprints: Mapping[str, Fingerprint] | None = None,
@@ -377,7 +377,7 @@ class Classifier:
         return np.concatenate([logits, together + odds], axis=1)
 
     def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
-        """Return a vector for each file, the mean bottleneck of its chunks, for other learners to learn from.
+        """Return a vector for each file, the mean bottleneck of its chunks, to train other models on.
 
         Args:
             paths: recordings or pictures.

@@ -1,7 +1,6 @@
-"""The head: a softmax layer on the bottlenecks, however it was trained, with a hidden layer before it if wanted.
+"""The head: a softmax layer on bottlenecks, with a hidden layer before it if wanted.
 
-Every way of training ends in weights and biases, so that scoring and exports need not know which it was. A trainer
-takes a `TrainingSet` and returns a `Head`; `TRAINERS` names them. No label gets a head start by having more recordings.
+Every way of training ends in weights and biases, so that scoring and exports need not know which it was.
 """
 
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ class Head:
 
     def probabilities(self, bottlenecks: np.ndarray | Rows) -> np.ndarray:
         """Map bottlenecks of shape (n, dimension) to float32 probabilities of shape (n, labels)."""
-        return np.exp(log_softmax(self.logits(bottlenecks)))
+        return np.asarray(np.exp(log_softmax(self.logits(bottlenecks))))
 
     def with_temperature(self, temperature: float) -> "Head":
         """Return the head whose logits are divided by `temperature`, which must be above 0."""

@@ -1,25 +1,26 @@
-"""Known or unknown: whether a clip is of any label at all, before the question of which.
+"""The open-set detector: decides whether a clip is of any of the labels, before the question of which.
 
-A softmax divides all its belief among the labels it knows, whatever it hears. The question is therefore put to the
-logits before the softmax, as in speaker verification: is this clip likelier to come from the nearest label, or from
-anybody at all? Both are clouds in the space of logits. A label's is as wide as clips of one label vary; anybody's is
-centred between the labels and wider by as much as labels differ. The score is the logarithm of the ratio of the two
-likelihoods; clips that score below a threshold are unknown.
+A softmax divides all probability among the labels that it knows, whatever the input. The decision therefore rests on
+the logits before the softmax, as in speaker verification: the score is the logarithm of the ratio of two likelihoods,
+that of the nearest label and that of clips in general. Both are t distributions in the space of logits. A label's is as
+wide as clips of one label vary; the general one is centred between the labels, and wider by as much as labels differ.
+Clips that score below a threshold are unknown.
 
-The threshold is fitted on clips that the head was not trained on: known ones from recordings that were held out, and
-unknown ones, which are impostors if there are any, or else each label in turn, scored by a head that was trained
-without it. More chunks make a surer answer, so that each number of chunks has a threshold of its own.
+The threshold is fitted on clips that the head was not trained on: known ones of recordings that were held out, and
+unknown ones, or, where there are none, each label in turn, scored by a head that was trained without it. A mean over
+more chunks varies less, so that each number of chunks has a threshold of its own.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 SHRINKAGE = 0.3  # of the scatter within labels, towards a sphere
 MOST_DIMENSIONS = 128  # of the space of labels: a thousand labels need no thousand
-DEGREES_OF_FREEDOM = 10  # of the clouds: tails heavier than a normal cloud's, since some clips are odd
+DEGREES_OF_FREEDOM = 10  # of the t distributions: heavier tails than a normal distribution's, for outlying clips
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,20 @@ class Space:
     variances: np.ndarray
 
     @classmethod
-    def fit(cls, logits: np.ndarray, numbers: np.ndarray) -> "Space":
-        """Find the labels' clouds.
+    def fit(cls, logits: np.ndarray, label_ids: np.ndarray) -> "Space":
+        """Fit the distributions of the labels and of clips in general.
 
         Args:
             logits: shape (n, labels), of clips that the head was not trained on.
-            numbers: int, shape (n,), their labels, each there at least once.
+            label_ids: int, shape (n,), their labels, each there at least once.
 
         Source: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006, with the tails of P. Kenny, "Bayesian
         Speaker Verification with Heavy-Tailed Priors", Odyssey 2010.
         """
         logits = np.asarray(logits, np.float64)
         count = logits.shape[1]
-        centres = np.stack([logits[numbers == number].mean(axis=0) for number in range(count)])
-        deviations = logits - centres[numbers]
+        centres = np.stack([logits[label_ids == label_id].mean(axis=0) for label_id in range(count)])
+        deviations = logits - centres[label_ids]
         scatter = deviations.T @ deviations / len(logits)
         sphere = max(np.trace(scatter) / count, 1e-12) * np.eye(count)
         whitening = np.linalg.cholesky(np.linalg.inv((1 - SHRINKAGE) * scatter + SHRINKAGE * sphere))
@@ -64,15 +65,15 @@ class Space:
         return cls(*(field.astype(np.float32) for field in fields))
 
     def score(self, logits: np.ndarray) -> np.ndarray:
-        """Return how much likelier each clip is of its nearest label than of anybody, as a logarithm: shape (n,).
+        """Return the log likelihood ratio of each clip's nearest label to clips in general: shape (n,).
 
         Args:
             logits: shape (n, labels), of chunks, or their means over the chunks of a recording.
         """
-        return self.claims(logits).max(axis=1)
+        return np.asarray(self.claims(logits).max(axis=1))
 
     def claims(self, logits: np.ndarray) -> np.ndarray:
-        """Return how much likelier each clip is of each label than of anybody: shape (n, labels).
+        """Return the log likelihood ratio of each label to clips in general, for each clip: shape (n, labels).
 
         Args:
             logits: as for `score`; what lies behind the labels that the space knows was enrolled later, and left out.
@@ -81,15 +82,15 @@ class Space:
         places = (known - self.origin) @ self.projection
         lengths = np.square(places).sum(axis=1, keepdims=True)
         distances = lengths - 2 * places @ self.centres.T + np.square(self.centres, dtype=np.float64).sum(axis=1)
-        strangeness = (np.square(places) / (1 + self.variances)).sum(axis=1, keepdims=True)
+        general = (np.square(places) / (1 + self.variances)).sum(axis=1, keepdims=True)
         weight = (DEGREES_OF_FREEDOM + len(self.variances)) / 2
-        likelihoods = (np.log1p(np.maximum(value, 0) / DEGREES_OF_FREEDOM) for value in (strangeness, distances))
-        return weight * np.subtract(*likelihoods)
+        likelihoods = (np.log1p(np.maximum(value, 0) / DEGREES_OF_FREEDOM) for value in (general, distances))
+        return np.asarray(weight * np.subtract(*likelihoods))
 
 
 @dataclass(frozen=True)
 class OpenSetDetector:
-    """Tells known clips from unknown ones.
+    """Accepts known clips and rejects unknown ones, by a score and a threshold for each number of chunks.
 
     Attributes:
         space: where the labels lie.
@@ -98,8 +99,8 @@ class OpenSetDetector:
         stated_rate: the share of unknown clips that may be accepted.
         fitted_on: `impostors`, `left-out labels` or `known recordings alone`.
         unknown_recordings: how many recordings of unknown clips the threshold rests on.
-        chunk_false_accept_rate: as measured on those, by chunk; None where there are none.
-        chunk_false_reject_rate: as measured on held-out recordings of known labels.
+        chunk_false_accept_rate: the share of their chunks that it accepts; None where there are none.
+        chunk_false_reject_rate: the share of chunks of held-out recordings of known labels that it rejects.
         false_accept_rate: the same by recording.
         false_reject_rate: the same by recording.
     """
@@ -128,10 +129,10 @@ class OpenSetDetector:
         return np.hstack([trained, enrolled - np.logaddexp.reduce(trained, axis=1, keepdims=True)])
 
     def claims(self, evidence: np.ndarray, chunks: float | np.ndarray = 1) -> np.ndarray:
-        """Return how much likelier each clip is of each label than of anybody: shape (n, labels).
+        """Return the log likelihood ratio of each label to clips in general, for each clip: shape (n, labels).
 
-        An enrolled label is told from strangers by its own odds. They count from the threshold on, so that one
-        threshold serves all labels.
+        An enrolled label is scored by its own log odds. They count from the threshold on, so that one threshold serves
+        all labels.
 
         Args:
             evidence: shape (n, labels), of chunks, or means over the chunks of a clip.
@@ -142,7 +143,7 @@ class OpenSetDetector:
 
     def chunk_scores(self, logits: np.ndarray) -> np.ndarray:
         """Score each chunk by its logits, shape (chunks, labels), as a clip of its own: shape (chunks,)."""
-        return self.claims(self.evidence(logits)).max(axis=1)
+        return np.asarray(self.claims(self.evidence(logits)).max(axis=1))
 
     def score(self, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
         """Score one clip by its chunks' logits, shape (chunks, labels), and how much each counts, 1 at most."""
@@ -176,7 +177,7 @@ class OpenSetDetector:
             f"({self.chunk_false_accept_rate:.1%} of their chunks), and it refused {known}."
         )
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return everything but the arrays of `space`, in a form that JSON can hold."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["space"]
@@ -187,7 +188,7 @@ class OpenSetDetector:
         return {f"open_set_{field.name}": getattr(self.space, field.name) for field in dataclasses.fields(Space)}
 
     @classmethod
-    def from_json(cls, value: Mapping, arrays: Mapping[str, np.ndarray]) -> "OpenSetDetector":
+    def from_json(cls, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "OpenSetDetector":
         """Rebuild what `to_json` and `arrays` gave."""
         space = Space(*(arrays[f"open_set_{field.name}"] for field in dataclasses.fields(Space)))
         counts, thresholds = np.array(value["chunk_counts"]), np.array(value["thresholds"], np.float64)

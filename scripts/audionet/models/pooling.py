@@ -10,7 +10,7 @@ LEAST_WEIGHT = 1e-6  # of a chunk that is 60 dB below the loud ones
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Return the logarithm of the softmax over the last axis, same shape."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def pool(log_probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -23,7 +23,9 @@ def pool(log_probabilities: np.ndarray, weights: np.ndarray | None = None) -> np
     Returns:
         float64, shape (labels,): probabilities.
     """
-    return np.exp(log_softmax(np.average(np.asarray(log_probabilities, np.float64), axis=0, weights=weights)))
+    return np.asarray(
+        np.exp(log_softmax(np.average(np.asarray(log_probabilities, np.float64), axis=0, weights=weights)))
+    )
 
 
 def loudness_weights(levels_dbfs: Sequence[float]) -> np.ndarray:
@@ -41,4 +43,4 @@ def loudness_weights(levels_dbfs: Sequence[float]) -> np.ndarray:
     levels = np.asarray(levels_dbfs, np.float64)
     powers = 10 ** ((levels - levels.max()) / 10)
     loud = np.square(powers).sum() / powers.sum()
-    return np.clip(powers / loud, LEAST_WEIGHT, 1)
+    return np.asarray(np.clip(powers / loud, LEAST_WEIGHT, 1))

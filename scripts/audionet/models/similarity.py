@@ -1,12 +1,12 @@
-"""Same or not: how alike two clips sound, also of labels that no head was trained on.
+"""Similarity: whether two clips are of the same label, also of labels that no head was trained on.
 
-Chunks of one label differ from each other in many ways: words, rooms, microphones. Where they do, bottlenecks count for
-less here: they are whitened by the scatter within labels, views included, and compared by the cosine of their angle. A
-clip is compared chunk by chunk with the mean of another; the mean of these cosines is the score, and a logistic curve
-makes it a probability.
+Chunks of one label differ from each other in words, rooms and microphones. What varies so counts for less: bottlenecks
+are whitened by the scatter within labels, views included, and compared by the cosine of their angle. A clip is compared
+chunk by chunk with the mean of another; the mean of these cosines is the score, and a logistic curve makes it a
+probability.
 
-What a score means is learned from labels left out: the space is fitted on the other labels, and recordings of those
-left out are compared with each other, never with themselves.
+The curve is fitted on labels left out: the space is fitted on the other labels, and recordings of those left out are
+compared with each other, never with themselves.
 """
 
 from collections.abc import Mapping
@@ -52,11 +52,11 @@ class Similarity:
         """Return where chunks lie, float32, shape (n, dimension), each of length 1."""
         standard = (np.asarray(bottlenecks, np.float32) - self.mean) / self.scale
         white = standard - (standard @ self.directions * self.losses) @ self.directions.T
-        return white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
+        return np.asarray(white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9))
 
     def mean_place(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Return the mean of where some chunks lie, float32, shape (dimension,); the shorter, the less they agree."""
-        return self.places(bottlenecks).mean(axis=0)
+        return np.asarray(self.places(bottlenecks).mean(axis=0))
 
     def prototype(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Return the direction of the mean of some chunks, float32, shape (dimension,), of length 1."""
@@ -70,7 +70,7 @@ class Similarity:
             bottlenecks: shape (n, dimension).
             prototypes: shape (prototypes, dimension).
         """
-        return (self.slope * (self.places(bottlenecks) @ prototypes.T) + self.offset).astype(np.float32)
+        return np.asarray((self.slope * (self.places(bottlenecks) @ prototypes.T) + self.offset).astype(np.float32))
 
     def probability(self, first: np.ndarray, second: np.ndarray) -> float:
         """Return how likely two clips, by the mean places of their chunks, are of one label, if it is as likely as not.
@@ -90,7 +90,7 @@ class Similarity:
             f"{self.trials} comparisons of labels that were left out."
         )
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return the numbers but not the arrays, in a form that JSON can hold."""
         return {name: value for name, value in vars(self).items() if name not in ARRAYS}
 
@@ -99,7 +99,7 @@ class Similarity:
         return {f"similarity_{name}": getattr(self, name) for name in ARRAYS}
 
     @classmethod
-    def from_json(cls, value: Mapping, arrays: Mapping[str, np.ndarray]) -> "Similarity":
+    def from_json(cls, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Similarity":
         """Rebuild what `to_json` and `arrays` gave."""
         fields: dict[str, Any] = {name: arrays[f"similarity_{name}"] for name in ARRAYS}
         return cls(**fields, **value)

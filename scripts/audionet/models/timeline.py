@@ -53,8 +53,8 @@ class Span:
         label: the label, or `unknown`, or nothing for silence.
         nearest: the likeliest label, known or not; nothing for silence.
         probability: of the nearest label, the geometric mean over the span; None for silence.
-        score: how much likelier it is of its nearest label than of anybody, as a logarithm, the mean over the span;
-            None where that is not known.
+        score: of the open-set detector, the log likelihood ratio of the nearest label, the mean over the span; None
+            without a detector.
     """
 
     start_seconds: float

@@ -1,11 +1,11 @@
-"""Calibration: the temperature under which probabilities are honest."""
+"""Calibration: the temperature under which probabilities are those of being right."""
 
 import numpy as np
 
 from audionet.models.pooling import log_softmax
 
 
-def best_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
+def best_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
     """Return the divisor of logits under which the probabilities of the true labels are likeliest.
 
     Answers that are all right would ask for endless confidence. The true labels are therefore taken to be wrong once in
@@ -13,7 +13,7 @@ def best_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
 
     Args:
         logits: shape (n, labels), of examples that were not trained on.
-        numbers: int, shape (n,), their true labels.
+        label_ids: int, shape (n,), their true labels.
 
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017; the room for error is that of
     J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
@@ -22,9 +22,9 @@ def best_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
 
     count, labels = logits.shape
     targets = np.full((count, labels), 1 / (count + 2) / (labels - 1))
-    targets[np.arange(count), numbers] = (count + 1) / (count + 2)
+    targets[np.arange(count), label_ids] = (count + 1) / (count + 2)
 
     def loss(log_temperature: float) -> float:
-        return -(targets * log_softmax(logits / np.exp(log_temperature))).sum(axis=1).mean()
+        return float(-(targets * log_softmax(logits / np.exp(log_temperature))).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(50)), method="bounded").x))

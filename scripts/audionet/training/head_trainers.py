@@ -44,13 +44,13 @@ class TrainingSet:
     @property
     def dimension(self) -> int:
         """Length of a bottleneck."""
-        return self.bottlenecks.shape[1]
+        return int(self.bottlenecks.shape[1])
 
     @cached_property
     def sample_weight(self) -> np.ndarray:
         """How much each row counts, float64, shape (n,), with a sum of n."""
         given = np.ones(len(self.label_ids)) if self.weights is None else np.asarray(self.weights, np.float64)
-        return given * len(self.label_ids) / given.sum()
+        return np.asarray(given * len(self.label_ids) / given.sum())
 
     @cached_property
     def balanced_weight(self) -> np.ndarray:
@@ -81,7 +81,7 @@ class TrainingSet:
     def standardised(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Bring the columns of some bottlenecks to mean 0 and deviation 1."""
         mean, scale = self.mean_and_deviation
-        return (np.asarray(bottlenecks, np.float32) - mean) / scale
+        return np.asarray((np.asarray(bottlenecks, np.float32) - mean) / scale)
 
     def head(self, weights: np.ndarray, biases: np.ndarray) -> Head:
         """Return the head for bottlenecks as they are that has these weights for standardised ones."""
@@ -180,11 +180,11 @@ def _shrunk_inverse_times(
     if not few:
         covariance = scatter_share * gram
         covariance[np.diag_indices(size)] += ridge
-        return solve(covariance, directions, assume_a="pos", overwrite_a=True)
+        return np.asarray(solve(covariance, directions, assume_a="pos", overwrite_a=True))
     gram = deviations @ deviations.T
     gram[np.diag_indices(size)] += ridge / scatter_share
     inner = solve(gram, deviations @ directions, assume_a="pos", overwrite_a=True)
-    return (directions - deviations.T @ inner) / ridge
+    return np.asarray((directions - deviations.T @ inner) / ridge)
 
 
 def train_softmax(
@@ -228,11 +228,11 @@ def train_softmax(
         batch = examples.standardised(examples.bottlenecks[rows])
         truth, weight = targets[examples.label_ids[rows]], examples.balanced_weight[rows]
         if settings.mixup:
-            share = np.float32(rng.beta(settings.mixup, settings.mixup))
+            first = np.float32(rng.beta(settings.mixup, settings.mixup))
             partner = rng.permutation(len(rows))
-            batch = share * batch + (1 - share) * batch[partner]
-            truth = share * truth + (1 - share) * truth[partner]
-            weight = share * weight + (1 - share) * weight[partner]
+            batch = first * batch + (1 - first) * batch[partner]
+            truth = first * truth + (1 - first) * truth[partner]
+            weight = first * weight + (1 - first) * weight[partner]
         model.train_on_batch(batch, truth, sample_weight=weight)
         is_due = step % STEPS_BETWEEN_CALLS == 0 or step == steps
         if on_step and is_due and on_step(step, current_head()):

@@ -54,7 +54,7 @@ def plan_holdout(
     """Give each group of recordings a split and a fold; those that an earlier plan knows stay where they were.
 
     A group that has recordings of labels and of none goes where the former are. A single group of unknown recordings is
-    trained on, since nothing can be learned from those tested.
+    trained on, since the open-set detector is fitted on none that are tested.
 
     Args:
         known: pictures of the labels.

@@ -79,7 +79,7 @@ class SelectedModel:
         best: how it was trained.
         candidates: all ways tried, in order.
         head: trained on training and validation recordings, its logits divided by the temperature.
-        temperature: what makes probabilities honest on recordings that a head was not trained on.
+        temperature: what calibrates probabilities on recordings that a head was not trained on.
         open_set: the open-set detector, or None where a label has but one recording to train on.
         chance_split_accuracy: the share of chunks that a split of chunks by chance would have claimed to be right; None
             of a whole network, which would have to be trained once more to tell.

@@ -21,7 +21,7 @@ SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves 
 GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score higher, but known ones score lower
 
 # Labels are left out a quarter at a time, each of which costs a head. Leaving out one at a time costs more and promises
-# too much: 9.6 % of the chunks of unheard voices passed instead of the 5 % stated, against 6.7 % by quarters.
+# too much: 9.6 % of the chunks of other voices passed instead of the 5 % stated, against 6.7 % by quarters.
 MOST_PARTS = 4
 
 FEWEST_LABELS = 3  # of which one can be left out, and two remain to choose between

@@ -1,4 +1,4 @@
-"""Fit the space in which clips are compared, and learn what its angles mean."""
+"""Fit the space in which clips are compared, and the curve from its cosines to probabilities."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FEWEST_LABELS = 3
 
 
 def fit_space(bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.ndarray) -> Similarity:
-    """Fit a space on chunks, without what an angle in it means.
+    """Fit a space on chunks, without the curve from cosines to odds.
 
     Args:
         bottlenecks: shape (n, dimension), of chunks and of their views.
@@ -55,7 +55,7 @@ def fit_space(bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.n
 def fit_similarity(
     bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, *, recordings: np.ndarray, views: np.ndarray
 ) -> Similarity | None:
-    """Fit a space on all labels, and learn what its angles mean from labels left out.
+    """Fit a space on all labels, and the curve from cosines to odds on labels left out.
 
     Args:
         bottlenecks: shape (n, dimension), of chunks and of their augmented views.

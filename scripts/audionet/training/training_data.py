@@ -95,7 +95,7 @@ class Samples:
     @property
     def is_unknown(self) -> np.ndarray:
         """Which samples are of none of the labels: bool, shape (n,)."""
-        return self.label_ids == UNKNOWN_ID
+        return np.asarray(self.label_ids == UNKNOWN_ID)
 
     def take(self, rows: np.ndarray) -> "Samples":
         """Return some samples, by their row numbers or by a mask."""
@@ -266,7 +266,7 @@ def gather_training_data(
         labels=dataset.labels,
         recipe=dataset.recipe,
         samples=_add_views(pictures, dataset.recipe, backbone, cache, holdout),
-        failures=dataset.failures | known.failures,
+        failures=dataset.failures | known.failures | unknown.failures,
     )
 
 
@@ -337,11 +337,11 @@ def _wav(example: Example) -> Path:
 
 
 def _fitted_picture(example: Example, *, height: int, width: int) -> np.ndarray:
-    return fit_pictures([read_picture(example.path)], height=height, width=width)[0]
+    return np.asarray(fit_pictures([read_picture(example.path)], height=height, width=width)[0])
 
 
 def _fitted_view(view: View, *, height: int, width: int) -> np.ndarray:
-    return fit_pictures([draw_view(view)], height=height, width=width)[0]
+    return np.asarray(fit_pictures([draw_view(view)], height=height, width=width)[0])
 
 
 def _ids(names: Sequence[str]) -> np.ndarray:
