@@ -16,7 +16,6 @@ from audionet.files import read_mark
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
-from audionet.training.dataloader import DataLoader
 from audionet.training.settings import HoldoutSettings, NetworkSettings, TrainingSettings
 from audionet.training.trainer import TrainedModel, Trainer
 
@@ -102,7 +101,7 @@ def test_backbone_and_head_give_what_the_network_gave(model, dataset):
     assert np.abs(whole - model.selected.head.logits(model.data.samples.table)).max() < 0.02
 
 
-def test_learning_curves_of_both_sides_are_kept_and_drawn(model, patterns):
+def test_learning_curves_of_both_splits_are_kept_and_drawn(model, patterns):
     (curve,) = training_run_of(model).metrics["curves"]
     assert curve["training"].keys() == curve["validation"].keys() == {"accuracy", "log_loss"}
     assert len(curve["steps"]) == len(curve["training"]["log_loss"])
@@ -170,27 +169,6 @@ def test_brightness_is_that_of_the_training_split_alone(dataset, tmp_path):
         for picture in data.select("training").pictures()
     ]
     assert seen == [(pytest.approx(np.mean(pixels)), pytest.approx(np.var(pixels)))]
-
-
-def test_a_picture_that_vanishes_during_training_counts_for_nothing(model, dataset, tmp_path):
-    loader = DataLoader.of(model.data, SETTINGS.holdout, height=16, width=16, views_dir=tmp_path / "views")
-    first, *others = loader.training.pictures
-    gone = replace(first, example=replace(first.example, path=tmp_path / "gone.png"))
-    split = replace(loader.training, pictures=(gone, *others))
-    ((pictures, label_ids, weights),) = loader.pipeline(split, batch_size=len(split.pictures))
-    assert (weights.numpy() > 0).tolist() == [False] + [True] * len(others)
-    assert pictures.shape == (len(split.pictures), 16, 16, 3) and label_ids.shape == weights.shape
-
-
-def test_labels_weigh_alike_and_a_picture_as_much_as_its_views(drawn, gathered, tmp_path):
-    loader = DataLoader.of(gathered, HoldoutSettings(views=2), height=32, width=32, views_dir=tmp_path / "views")
-    split = loader.training
-    count = len(gathered.select("training"))
-    assert len(split.pictures) == 3 * count
-    totals = np.bincount(split.label_ids, split.sample_weight)
-    assert totals == pytest.approx(np.full(3, totals.mean()))
-    assert split.sample_weight[:count].sum() == pytest.approx(split.sample_weight[count:].sum())
-    assert len(list((tmp_path / "views").rglob("*.png"))) == 2 * len(gathered.select("training", "validation"))
 
 
 def test_an_unknown_network_lists_the_known():
