@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -49,7 +50,7 @@ def write_much() -> str:
 
 @pytest.fixture(scope="module")
 def worker():
-    with SandboxedWorker(Limits(seconds=2.0, file_bytes=1 << 20)) as worker:
+    with contextlib.closing(SandboxedWorker(Limits(seconds=2.0, file_bytes=1 << 20))) as worker:
         yield worker
 
 

@@ -13,12 +13,12 @@ import ipaddress
 import secrets
 import time
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import anyio
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,28 +45,16 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class AccessRules:
-    """Which requests are let in.
+    """Which requests are let in."""
 
-    Attributes:
-        host: the address that the page is served at.
-        token: what a user must know, or None where everybody on this machine may use the page.
-        most_bytes: of a body.
-        body_seconds: that a body may take to arrive.
-    """
-
-    host: str
-    token: str | None
-    most_bytes: int
-    body_seconds: float = 120.0
+    host: str  # that the page is served at
+    token: str | None  # what a user must know; None where everybody on this machine may use the page
+    most_bytes: int  # of a body
+    body_seconds: float = 120.0  # that a body may take to arrive
 
 
 class AccessMiddleware:
-    """The checks, as a layer around the application.
-
-    Args:
-        app: the application.
-        rules: which requests it gets.
-    """
+    """The checks, as a layer around the application."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules):
         self._app = app
@@ -77,10 +65,9 @@ class AccessMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        cookies = cookies_of(headers.get("cookie", ""))
-        refusal = self._refusal(scope, headers, cookies, QueryParams(scope["query_string"]))
-        secret = cookies.get(USER_COOKIE, "")
+        request = HTTPConnection(scope)
+        refusal = self._refusal(request)
+        secret = request.cookies.get(USER_COOKIE, "")
         is_new = len(secret) < SHORTEST_SECRET
         secret = secrets.token_urlsafe(32) if is_new else secret
         scope.setdefault("state", {})["user_secret"] = secret
@@ -95,12 +82,12 @@ class AccessMiddleware:
             scope = {**scope, "method": "GET"}
         await self._app(scope, body.receive, answer.send)
 
-    def _refusal(self, scope: Scope, headers: Headers, cookies: dict[str, str], query: QueryParams) -> Response | None:
+    def _refusal(self, request: HTTPConnection) -> Response | None:
         """Return the answer to a request that is refused, or None."""
-        rules = self._rules
+        rules, scope, headers, query = self._rules, request.scope, request.headers, request.query_params
         if is_loopback(rules.host) and host_name(headers.get("host", "")) not in LOOPBACK_NAMES:
             return problem(403, "This page is for this machine alone. Open it at http://127.0.0.1 with its port.")
-        if not _is_own_page(scope, headers):
+        if not _is_own_page(request):
             return problem(403, "This request comes from another page. Open AudioNet's own page, or use a program.")
         announced = headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > rules.most_bytes:
@@ -110,7 +97,7 @@ class AccessMiddleware:
         given = headers.get("authorization", "").removeprefix("Bearer ").strip()
         if "token" in query and _is_same(query["token"], rules.token):
             return _redirect_with_cookie(scope, rules.token)
-        if _is_same(given, rules.token) or _is_same(cookies.get(TOKEN_COOKIE, ""), rules.token):
+        if _is_same(given, rules.token) or _is_same(request.cookies.get(TOKEN_COOKIE, ""), rules.token):
             return None
         return problem(
             401,
@@ -196,25 +183,16 @@ def host_name(header: str) -> str:
         return ""
 
 
-def cookies_of(header: str) -> dict[str, str]:
-    """Return the cookies of a request; of a header that makes no sense, none."""
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
-
-
 def cookie_text(name: str, value: str) -> str:
     """Return a cookie that scripts cannot read and other sites do not send."""
     return f"{name}={value}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Strict"
 
 
-def _is_own_page(scope: Scope, headers: Headers) -> bool:
+def _is_own_page(request: HTTPConnection) -> bool:
     """Tell whether a request reads only, or was sent by a program or by our own page."""
-    if scope["method"] in ("GET", "HEAD"):
-        return True
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+    origin = request.headers.get("origin")
+    is_read = request.scope["method"] in ("GET", "HEAD")
+    return is_read or origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
 def _is_same(given: str, token: str) -> bool:

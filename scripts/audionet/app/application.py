@@ -39,11 +39,7 @@ NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_co
 
 
 def make_app(settings: AppSettings) -> FastAPI:
-    """Return the application, ready to be served.
-
-    Args:
-        settings: what it works with and what it lets in.
-    """
+    """Return the application, ready to be served."""
     app = FastAPI(
         title="AudioNet",
         description="Name what is heard in a recording or seen in a picture. Nothing that is sent is kept, but for "

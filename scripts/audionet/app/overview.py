@@ -24,11 +24,7 @@ RANGE_DB = 70.0
 
 
 class Overview:
-    """Gathers loudness and spectrogram of a recording, block by block.
-
-    Attributes:
-        samples: how many were added so far.
-    """
+    """Gathers loudness and spectrogram of a recording, block by block."""
 
     def __init__(self) -> None:
         self.samples = 0

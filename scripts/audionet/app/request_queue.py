@@ -10,11 +10,7 @@ from audionet.errors import AudioNetError
 
 
 class BusyError(AudioNetError):
-    """The queue is full.
-
-    Attributes:
-        retry_after_seconds: when to come again.
-    """
+    """The queue is full."""
 
     def __init__(self, message: str, retry_after_seconds: int):
         super().__init__(message)
@@ -22,15 +18,7 @@ class BusyError(AudioNetError):
 
 
 class RequestQueue:
-    """Requests that wait for the one worker, first come, first served.
-
-    Args:
-        worker: runs their tasks.
-        most_waiting: requests, including the one at work.
-
-    Attributes:
-        waiting: how many there are now.
-    """
+    """Requests that wait for the one worker, first come, first served: `waiting` of them, the one at work included."""
 
     def __init__(self, worker: SandboxedWorker, most_waiting: int):
         self._worker = worker

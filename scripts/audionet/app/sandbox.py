@@ -1,7 +1,7 @@
 """A separate process for untrusted files: a file that crashes the decoder ends the work on that file and nothing else.
 
-    with SandboxedWorker(limits) as worker:
-        worker.run(worker_tasks.predict, path=path, ...)
+    worker = SandboxedWorker(limits)
+    worker.run(worker_tasks.predict, path=path, ...)
 
 The process runs one task at a time, within limits of memory, file size and time. Where a task exceeds them or crashes,
 the caller gets an error and the process is replaced; its children and its temporary files go with it.
@@ -40,17 +40,11 @@ class OvertimeError(AudioNetError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the process may use.
+    """What the process may use."""
 
-    Attributes:
-        seconds: for one task.
-        memory_bytes: of address space, for itself and for each child; what OpenVINO reserves counts.
-        file_bytes: for any one file that it writes.
-    """
-
-    seconds: float = 60.0
-    memory_bytes: int = 4 << 30
-    file_bytes: int = 1 << 29
+    seconds: float = 60.0  # for one task
+    memory_bytes: int = 4 << 30  # of address space, for itself and for each child; what OpenVINO reserves counts
+    file_bytes: int = 1 << 29  # for any one file that it writes
 
 
 @dataclass(frozen=True)
@@ -66,11 +60,7 @@ class _Raised:
 class SandboxedWorker:
     """A separate process that runs tasks, one at a time.
 
-    Args:
-        limits: what the process may use.
-
-    Attributes:
-        scratch: the folder for its temporary files, which is emptied when the process is replaced.
+    Its temporary files are in the folder `scratch`, which is emptied when the process is replaced.
     """
 
     def __init__(self, limits: Limits):
@@ -80,19 +70,8 @@ class SandboxedWorker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def __enter__(self) -> "SandboxedWorker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def run(self, task: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Run a task and return what it returns.
-
-        Args:
-            task: a function at the top level of a module; it, its arguments and its result can be pickled.
-            args: its arguments by place.
-            kwargs: its arguments by name.
+        """Run a function of a module's top level and return what it returns; arguments and result are pickled.
 
         Raises:
             AudioNetError: the task raised it.

@@ -1,5 +1,6 @@
 """The web server around the page: it takes a port, says where the page is, and ends when it is interrupted."""
 
+import contextlib
 import socket
 import sys
 import webbrowser
@@ -15,12 +16,7 @@ MORE_CONNECTIONS = 200  # than may wait: for pages, pictures and those who are t
 
 
 def serve(settings: AppSettings, *, port: int, open_browser: bool) -> int:
-    """Serve the page until interrupted, and return the exit status.
-
-    Args:
-        settings: what the page works with.
-        port: to serve at; 0 for any that is free.
-        open_browser: whether to open the page in the browser of whoever sits at the terminal.
+    """Serve the page until interrupted, and return the exit status; at port 0, at any that is free.
 
     Raises:
         InputError: the address cannot be had.
@@ -38,12 +34,8 @@ def serve(settings: AppSettings, *, port: int, open_browser: bool) -> int:
     )
     if open_browser and sys.stdout.isatty():
         webbrowser.open(address)
-    try:
+    with taken, contextlib.suppress(KeyboardInterrupt):  # that is how it is meant to end
         uvicorn.Server(config).run(sockets=[taken])
-    except KeyboardInterrupt:
-        pass  # that is how it is meant to end
-    finally:
-        taken.close()
     return 0
 
 

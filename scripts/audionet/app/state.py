@@ -25,39 +25,22 @@ MOST_EXAMPLES = 8
 
 @dataclass(frozen=True)
 class AppSettings:
-    """What the page works with and what it lets in.
+    """What the page works with and what it lets in."""
 
-    Attributes:
-        model: folder of the classifier to begin with; it need not be there yet.
-        taught_dir: folder for what users teach.
-        examples_dir: folder of recordings to try, one subfolder a label.
-        runs_dir: folder of records of runs.
-        host: address that the page is served at.
-        token: what a user must know, or None.
-        most_bytes: of an upload.
-        most_seconds: of a recording.
-        most_waiting: requests that may wait for their turn.
-        limits: of the process that reads uploads.
-    """
-
-    model: Path
+    model: Path  # folder of the classifier to begin with; it need not be there yet
     taught_dir: Path
-    examples_dir: Path
+    examples_dir: Path  # recordings to try, one subfolder a label
     runs_dir: Path
     host: str = "127.0.0.1"
-    token: str | None = None
-    most_bytes: int = 50_000_000
-    most_seconds: float = 3600.0
-    most_waiting: int = 64
-    limits: Limits = field(default_factory=Limits)
+    token: str | None = None  # what a user must know, if anything
+    most_bytes: int = 50_000_000  # of an upload
+    most_seconds: float = 3600.0  # of a recording
+    most_waiting: int = 64  # requests that may wait for their turn
+    limits: Limits = field(default_factory=Limits)  # of the process that reads uploads
 
 
 class AppState:
-    """What all routes share, from the start of the application to its end.
-
-    Args:
-        settings: what the page works with.
-    """
+    """What all routes share, from the start of the application to its end."""
 
     def __init__(self, settings: AppSettings):
         self.settings = settings
@@ -94,12 +77,10 @@ class AppState:
         """
         models = self.models(user)
         wanted = key or user.chosen_model()
-        for model in models:
-            if model.key == wanted:
-                return model
-        if key:
+        found = next((model for model in models if model.key == wanted), None)
+        if key and found is None:
             raise MissingError(f"There is no classifier {printable(key)}. Name one of those on the page Runs.")
-        return models[0]
+        return found or models[0]
 
     def _models_of_runs(self) -> list[Model]:
         """Return the classifiers that the runs in `runs_dir` have left behind, the newest first."""
@@ -118,10 +99,9 @@ class AppState:
 
 def examples_in(folder: Path) -> list[Path]:
     """Return a few recordings in a folder, of as many labels as there are, sorted."""
-    found = decoding.find_recordings(folder) if folder.is_dir() else []
     nth = Counter[Path]()
     ranked = []
-    for path in found:
+    for path in decoding.find_recordings(folder) if folder.is_dir() else ():
         nth[path.parent] += 1
         ranked.append((nth[path.parent], path))
     return sorted(path for _, path in sorted(ranked)[:MOST_EXAMPLES])

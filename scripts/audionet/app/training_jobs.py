@@ -30,19 +30,12 @@ RECORDINGS_TO_MEASURE = 3
 
 @dataclass
 class TrainingJob:
-    """One training, from the press of the button to its end.
+    """One training, from the press of the button to its end."""
 
-    Attributes:
-        state: `waiting`, `running`, `done` or `failed`.
-        words: what is being done, or what came of it, for a person.
-        share: of the present step that is done, 0..1, or None where that is not known.
-        model: key of the classifier that came of it.
-    """
-
-    state: str = "waiting"
-    words: str = "Waiting for another training to end"
-    share: float | None = None
-    model: str | None = None
+    state: str = "waiting"  # or `running`, `done`, `failed`
+    words: str = "Waiting for another training to end"  # what is being done, or what came of it, for a person
+    share: float | None = None  # of the present step that is done, 0..1, where that is known
+    model: str | None = None  # key of the classifier that came of it
 
     @property
     def is_over(self) -> bool:
@@ -119,11 +112,7 @@ class TrainingQueue:
 
 
 def check_trainable(clips_by_label: Mapping[str, Sequence[str]]) -> None:
-    """Raise unless there is enough to train on.
-
-    Raises:
-        RefusedError: fewer than two labels have clips.
-    """
+    """Raise RefusedError where fewer than two labels have clips."""
     labels = [label for label, clips in clips_by_label.items() if clips and label != UNKNOWN_LABEL]
     if len(labels) < 2:
         raise RefusedError(

@@ -45,31 +45,22 @@ class MissingError(AudioNetError):
 
 @dataclass(frozen=True)
 class Quota:
-    """What one user may keep.
+    """What one user may keep."""
 
-    Attributes:
-        clips: of all labels together.
-        labels: different ones.
-        models: the newest; older ones are removed.
-    """
-
-    clips: int = 500
+    clips: int = 500  # of all labels together
     labels: int = 50
-    models: int = 20
+    models: int = 20  # the newest; older ones are removed
+
+
+QUOTA = Quota()
 
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier that a user may choose.
+    """A classifier that a user may choose."""
 
-    Attributes:
-        key: what identifies it in forms and in `model.json`.
-        name: what the page shows.
-        folder: where it is.
-    """
-
-    key: str
-    name: str
+    key: str  # what identifies it in forms and in `model.json`
+    name: str  # what the page shows
     folder: Path
 
     def labels(self) -> list[str]:
@@ -82,17 +73,11 @@ class Model:
 
 
 class User:
-    """One user's folder.
+    """One user's folder in that of all users, named by the secret of the cookie that only their browser holds."""
 
-    Args:
-        secret: of the cookie that only their browser holds.
-        taught_dir: the folder of all users.
-        quota: what they may keep.
-    """
-
-    def __init__(self, secret: str, *, taught_dir: Path, quota: Quota | None = None):
+    def __init__(self, secret: str, *, taught_dir: Path, quota: Quota = QUOTA):
         self._taught_dir = taught_dir
-        self._quota = quota or Quota()
+        self._quota = quota
         self.folder = taught_dir / hashlib.sha256(secret.encode()).hexdigest()[:32]
         self.audio_dir = self.folder / "data_audio"
         self.runs_dir = self.folder / "runs"

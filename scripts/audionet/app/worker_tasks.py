@@ -8,7 +8,7 @@ import functools
 import io
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,15 +39,9 @@ class TooLongError(AudioNetError):
 
 
 def predict(*, model: Path, path: Path, name: str, most_seconds: float, look: bool) -> Prediction:
-    """Label a recording or a picture.
+    """Label a file, which the answer calls `name`, with the classifier in a folder; the suffix tells what the file is.
 
-    Args:
-        model: folder of the classifier.
-        path: of the file; its suffix tells what it is.
-        name: what the answer calls the file.
-        most_seconds: what a recording may be long.
-        look: whether to add what it looks like: of a recording, `loudness`, `spectrogram` and `spans`, of a picture,
-            `picture`.
+    With `look`, add what it looks like: of a recording, `loudness`, `spectrogram` and `spans`, of a picture, `picture`.
 
     Raises:
         AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
@@ -81,13 +75,7 @@ def convert_to_wav(*, path: Path, target: Path, most_seconds: float) -> None:
 
 
 def explain_answer(*, model: Path, path: Path, name: str, most_seconds: float) -> Reason:
-    """Say and show which part of a recording or a picture speaks for its answer.
-
-    Args:
-        model: folder of the classifier.
-        path: of the file; its suffix tells what it is.
-        name: what to call the file.
-        most_seconds: what a recording may be long.
+    """Say and show which part of a recording or a picture speaks for its answer; the arguments are those of `predict`.
 
     Raises:
         AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
@@ -109,11 +97,7 @@ def explain_answer(*, model: Path, path: Path, name: str, most_seconds: float) -
 def add_label(*, model: Path, target: Path, label: str, clips: Sequence[Path]) -> int:
     """Copy a classifier and add a label to the copy by a few clips, without training; return how many chunks it has.
 
-    Args:
-        model: folder of the classifier.
-        target: folder for the copy, which appears whole or not at all.
-        label: its name.
-        clips: recordings of it.
+    The copy appears whole or not at all.
 
     Raises:
         AudioNetError: the classifier cannot take one on, has it already, or a clip cannot be read.
@@ -124,33 +108,22 @@ def add_label(*, model: Path, target: Path, label: str, clips: Sequence[Path]) -
 
 
 def warm_up(*, model: Path) -> None:
-    """Load a classifier, so that the first file need not wait for that.
-
-    Raises:
-        AudioNetError: there is no classifier in the folder.
-    """
+    """Load a classifier, so that the first file need not wait for that; raise AudioNetError if there is none."""
     _classifier(model).logits([np.zeros((224, 224, 3), np.uint8)])
 
 
 def _overview_of(path: Path, most_seconds: float) -> Overview:
     overview = Overview()
-    for block in _up_to(decoding.read_blocks(path, sample_rate_hz=RATE_HZ), most_seconds, path):
+    for block in decoding.read_blocks(path, sample_rate_hz=RATE_HZ):
         overview.add(block)
-    if overview.seconds < SHORTEST_SECONDS or overview.loudness().max() < SILENCE_PEAK:
-        raise RecordingError(f"{printable(path.name)} is silent or empty. Check the microphone, or send another file.")
-    return overview
-
-
-def _up_to(blocks: Iterator[np.ndarray], most_seconds: float, path: Path) -> Iterator[np.ndarray]:
-    samples = 0
-    for block in blocks:
-        samples += len(block)
-        if samples > most_seconds * RATE_HZ:
+        if overview.seconds > most_seconds:
             raise TooLongError(
                 f"{printable(path.name)} is longer than {most_seconds:.0f} s. Cut it, or start the page with a "
                 "higher --max_seconds."
             )
-        yield block
+    if overview.seconds < SHORTEST_SECONDS or overview.loudness().max() < SILENCE_PEAK:
+        raise RecordingError(f"{printable(path.name)} is silent or empty. Check the microphone, or send another file.")
+    return overview
 
 
 def _spans(classifier: Classifier, path: Path, overview: Overview) -> tuple[Span, ...]:

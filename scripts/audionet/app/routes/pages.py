@@ -27,15 +27,10 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class ListedRun:
-    """A run on the page Runs.
+    """A run on the page Runs."""
 
-    Attributes:
-        record: as `runs.write_run` wrote it.
-        report: the file of its report, or None where that is gone.
-    """
-
-    record: Mapping[str, Any]
-    report: Path | None
+    record: Mapping[str, Any]  # as `runs.write_run` wrote it
+    report: Path | None  # None where it is gone
 
     @property
     def texts(self) -> tuple[str, ...]:
