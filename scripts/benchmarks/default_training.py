@@ -10,31 +10,25 @@ from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import TrainingData, gather_training_data
+from benchmarks.options import ClassifierBenchmarkOptions
 
 
 @dataclass(frozen=True)
 class DefaultTraining:
-    """Everything that training takes but the recordings.
+    """Everything that training takes but the recordings."""
 
-    Attributes:
-        backbone: the network, read at every candidate.
-        candidates: bottlenecks to choose from, the preferred one first.
-        bottleneck_dir: the cache.
-        holdout: what is held out of training, and the seed.
-        head: the settings of the head.
-    """
-
-    backbone: Backbone
-    candidates: tuple[str, ...]
+    backbone: Backbone  # read at every candidate
+    candidates: tuple[str, ...]  # bottlenecks to choose from, the preferred one first
     bottleneck_dir: Path
     holdout: HoldoutSettings
     head: HeadSettings = field(default_factory=HeadSettings)
 
     @classmethod
-    def of(cls, architecture: str, *, bottleneck_dir: Path, holdout: HoldoutSettings) -> "DefaultTraining":
-        """Return the training of a pretrained network."""
-        candidates = candidate_bottlenecks(architecture)
-        return cls(load_network(architecture, union_of(candidates)), candidates, bottleneck_dir, holdout)
+    def of(cls, options: ClassifierBenchmarkOptions) -> "DefaultTraining":
+        """Return the training of a benchmark's pretrained network."""
+        candidates = candidate_bottlenecks(options.architecture)
+        backbone = load_network(options.architecture, union_of(candidates))
+        return cls(backbone, candidates, options.bottleneck_dir, options.holdout)
 
     def gather(self, dataset: Dataset) -> TrainingData:
         """Split a data set and compute its bottlenecks."""

@@ -44,18 +44,14 @@ class MeasuredTimeline:
 
 def run(options: DiarizationOptions) -> int:
     """Train, write a conversation, make its timeline, and print its error rates; return 1 if a recording failed."""
-    if missing := missing_scorer():
-        raise InputError(missing)
+    if not (importlib.util.find_spec("pyannote") and importlib.util.find_spec("pyannote.metrics")):
+        raise InputError("Error rates are computed by pyannote.metrics: pip install -r tests/requirements-timeline.txt")
     folder = options.folder
     dataset, failures = dataset_of(options.audio_dir, folder, group_by=options.group_by)
     split = split_by_name(dataset, options.test)
     label_of = {example.recording: example.label for example in split.tested}
     unknown = sorted(set(label_of.values()))[: options.held_out]
-    training = DefaultTraining.of(
-        options.architecture,
-        bottleneck_dir=options.bottleneck_dir,
-        holdout=replace(options.holdout, testing_percentage=0),
-    )
+    training = replace(DefaultTraining.of(options), holdout=replace(options.holdout, testing_percentage=0))
     classifier = train_without(split.dataset, unknown, training)
     spoken = write_conversation(
         folder / "conversation.mp3",
@@ -92,12 +88,7 @@ def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTra
 
 
 def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]]:
-    """Return the files of each label, sorted.
-
-    Args:
-        labels: by recording, which is a path from `audio_dir`.
-        audio_dir: where the recordings are.
-    """
+    """Return the files of each label, sorted, given the labels by recording, which is a path from `audio_dir`."""
     return {
         label: [audio_dir / recording for recording in sorted(labels) if labels[recording] == label]
         for label in sorted(set(labels.values()))
@@ -117,13 +108,6 @@ def measure(model: Path, path: Path, *, hop_seconds: float) -> MeasuredTimeline:
     seconds = time.perf_counter() - begun
     unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
     return MeasuredTimeline(timeline, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
-
-
-def missing_scorer() -> str:
-    """Return what to do if the scorer is not installed, else nothing."""
-    if importlib.util.find_spec("pyannote") and importlib.util.find_spec("pyannote.metrics"):
-        return ""
-    return "Error rates are computed by pyannote.metrics: pip install -r tests/requirements-timeline.txt"
 
 
 def error_rates(truth: Timeline, found: Timeline) -> dict[str, dict[str, float]]:

@@ -31,13 +31,7 @@ class Draw:
 
 
 def draws_of(labels: Sequence[str], *, held_out: int, count: int, seed: int = 0) -> list[Draw]:
-    """Choose labels to hold out, each about as often as any other.
-
-    Args:
-        labels: all there are.
-        held_out: how many at a time.
-        count: how many draws.
-        seed: another seed, other draws.
+    """Choose `held_out` labels to hold out in each of `count` draws, each label about as often as any other.
 
     Raises:
         InputError: too few labels would be left.
@@ -63,13 +57,7 @@ def draws_of(labels: Sequence[str], *, held_out: int, count: int, seed: int = 0)
 def train_draws(
     dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining
 ) -> Iterator[tuple[Draw, TrainingData, SelectedModel]]:
-    """Train on the known labels of each draw, and yield what it was trained on, and what was selected.
-
-    Args:
-        dataset: all labels.
-        draws: at least one.
-        training: how; recordings of the known labels are held out as it says.
-    """
+    """Train on the known labels of each draw, and yield what it was trained on, and what was selected."""
     with progress_bar(total=len(draws), description="Training", unit="draws") as bar:
         for draw in draws:
             training_data = _gather(dataset, draw, training)

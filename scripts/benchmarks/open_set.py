@@ -37,8 +37,7 @@ def run(options: OpenSetOptions) -> int:
     dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
     held_out = max(1, len(dataset.labels) // 3) if options.held_out is None else options.held_out
     draws = draws_of(dataset.labels, held_out=held_out, count=options.draws, seed=options.random_seed)
-    training = DefaultTraining.of(options.architecture, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
-    result = measure(dataset, draws, training)
+    result = measure(dataset, draws, DefaultTraining.of(options))
     print_result(result)
     options.write(options.folder / "unknown.json", result)
     return EXIT_FAILED if failures else 0
@@ -46,11 +45,6 @@ def run(options: OpenSetOptions) -> int:
 
 def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) -> dict[str, Any]:
     """Train on the known labels of every draw, and score recordings of both kinds that were held out.
-
-    Args:
-        dataset: all labels.
-        draws: at least one.
-        training: how.
 
     Returns:
         dict: `draws`, a list of `held_out`, `stated_rate`, `temperature`, `accuracy` by level, `ece` and `log_loss` of
@@ -92,7 +86,6 @@ def _measured(draw: Draw, training_data: TrainingData, selected: SelectedModel) 
 
 
 def _by_probability(scored: Sequence[ScoredRecording], is_known: np.ndarray, level: str) -> dict[str, float]:
-    """Return how the baseline does."""
     log_probabilities = [log_softmax(one.logits) for one in scored]
     if level == "recording":
         pooled = [pool(rows, one.weights) for rows, one in zip(log_probabilities, scored, strict=True)]

@@ -41,14 +41,7 @@ class TrainingBenchmarkOptions:
     def write(
         self, path: Path, result: Mapping[str, Any], tables: Mapping[str, Table] | None = None, introduction: str = ""
     ) -> None:
-        """Write a result and these options as JSON, and tables as Markdown beside it; print the tables, and where.
-
-        Args:
-            path: of the JSON.
-            result: as JSON.
-            tables: by title, if there are any.
-            introduction: what must be known to read them.
-        """
+        """Write a result and these options as JSON, and tables as Markdown beside it; print the tables, and where."""
         write_json(path, {**result, "options": {option: str(value) for option, value in vars(self).items()}})
         if tables:
             print_tables(tables, introduction)

@@ -57,15 +57,9 @@ def run(options: RecipesOptions) -> int:
 def compare(
     audio_dir: Path, recipes: Sequence[str], *, folder: Path, group_by: str, test: str | None, seed: int = 0
 ) -> dict[str, Any]:
-    """Draw, train and score by each recipe on a folder of recordings.
+    """Draw, train and score by each recipe, named as in the options, on a folder of recordings.
 
-    Args:
-        audio_dir: recordings, one subfolder a label.
-        recipes: their names.
-        folder: for pictures and caches, which are made anew, so that times are honest.
-        group_by: what is never parted.
-        test: hold out the recordings whose file name matches this regular expression; by default a fifth of the groups.
-        seed: another seed, another split.
+    Pictures and caches are made anew in `folder`, so that times are honest.
 
     Returns:
         dict: `labels`, `recordings` tested, `trained_on`, and `recipes`: of each its `name`, `chunk` and `recording`
@@ -75,12 +69,11 @@ def compare(
     Raises:
         InputError: an unknown recipe, or too few recordings.
     """
-    chosen = [find_recipe(name) for name in recipes]
     tested: frozenset[str] | None = None
     rows: list[dict[str, Any]] = []
     labels: tuple[str, ...] = ()
     count = 0
-    for recipe in chosen:
+    for recipe in [find_recipe(name) for name in recipes]:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=f"{recipe.name}-") as scratch:
             start = time.perf_counter()

@@ -15,16 +15,10 @@ from audionet.files import printable, sha256_of
 
 @dataclass(frozen=True)
 class TrainTestSplit:
-    """One way to hold recordings out.
-
-    Attributes:
-        name: of the split.
-        dataset: what may be trained on.
-        tested: what is held out.
-    """
+    """One way to hold recordings out."""
 
     name: str
-    dataset: Dataset
+    dataset: Dataset  # what may be trained on
     tested: tuple[Example, ...]
 
     @property
@@ -37,17 +31,7 @@ class TrainTestSplit:
 def dataset_of(
     audio_dir: Path, folder: Path, *, group_by: str, recipe: Recipe | None = None
 ) -> tuple[Dataset, dict[str, str]]:
-    """Draw a folder of recordings, and read what was drawn.
-
-    Args:
-        audio_dir: one subfolder a label.
-        folder: for the pictures.
-        group_by: what must not be parted.
-        recipe: by default the default one.
-
-    Returns:
-        tuple: the pictures, and the reason by recording for each that had to be set aside.
-    """
+    """Draw recordings into `folder`; return the pictures, and the reason by recording for each that was set aside."""
     tally = make_pictures(audio_dir, folder / "data_image", recipe=recipe or find_recipe("default"))
     for recording, reason in tally.failures.items():
         log(f"Set aside: {printable(recording)}: {reason}")

@@ -24,16 +24,10 @@ PAUSE_SHARE = 0.3  # of turns that a pause follows
 
 @dataclass(frozen=True)
 class Turn:
-    """A stretch of one recording, or a pause.
+    """A stretch of one recording, or a pause."""
 
-    Attributes:
-        label: who speaks; None for a pause.
-        start: in samples of the recording.
-        samples: how many.
-    """
-
-    label: str | None
-    start: int
+    label: str | None  # who speaks; None for a pause
+    start: int  # in samples of the recording
     samples: int
 
 
@@ -66,14 +60,7 @@ def plan_turns(
 def write_conversation(
     path: Path, recordings: Mapping[str, Iterable[Path]], *, seconds: float, seed: int, recipe: Recipe
 ) -> Timeline:
-    """Write a conversation as mp3 and return who speaks when.
-
-    Args:
-        path: where to, as mp3.
-        recordings: that each label's turns are cut out of.
-        seconds: how long it is to be.
-        seed: another seed, another conversation.
-        recipe: whose sample rate it gets.
+    """Write a conversation as mp3, cut out of each label's recordings, at the recipe's rate; return who speaks when.
 
     Raises:
         InputError: there are fewer than two labels.

@@ -28,9 +28,7 @@ from benchmarks.label_holdout import Draw, draws_of, mean_of, train_draws, with_
 from benchmarks.options import VerificationOptions
 from benchmarks.recording_holdout import dataset_of
 
-AUDIONET = "AudioNet"
 LEVELS = ("chunk", "recording")
-RATES = ("eer", "auroc")
 
 
 def run(options: VerificationOptions) -> int:
@@ -39,7 +37,7 @@ def run(options: VerificationOptions) -> int:
     held_out = options.held_out or max(2, len(dataset.labels) // 3)
     count = options.draws or -(-len(dataset.labels) // held_out)
     draws = draws_of(dataset.labels, held_out=held_out, count=count, seed=options.random_seed)
-    training = DefaultTraining.of(options.architecture, bottleneck_dir=options.bottleneck_dir, holdout=options.holdout)
+    training = DefaultTraining.of(options)
     with process_pool(os.cpu_count() or 1) as pool:
         encoders = speaker_encoders(options.bottleneck_dir, pool, dataset.recipe) if options.baselines else {}
         result = measure(dataset, draws, training, encoders)
@@ -73,7 +71,7 @@ def measure(
     found = []
     for draw, training_data, selected in train_draws(dataset, draws, training):
         unknown = training_data.select(*SPLITS, unknown=True).pictures()
-        embeddings = {AUDIONET: _embed_unknown(training_data, selected.best.bottleneck)}
+        embeddings = {"AudioNet": _embed_unknown(training_data, selected.best.bottleneck)}
         embeddings |= {name: _unit(encode(unknown)) for name, encode in encoders.items()}
         labels = np.array([label_of[example.recording] for example in unknown])
         recordings = np.array([example.recording for example in unknown])
@@ -126,18 +124,12 @@ def _rates(cosines: Mapping[bool, Sequence[float]]) -> dict[str, float]:
 
 def print_result(result: Mapping[str, Any]) -> None:
     """Print what `measure` found to stdout."""
-    draws, systems = result["draws"], list(result["mean"])
-    headings = [f"{name}, {level}s" for name in systems for level in LEVELS]
+    draws = result["draws"]
+    columns = [(name, level) for name in result["mean"] for level in LEVELS]
+    headings = [f"{name}, {level}s" for name, level in columns]
     rows = [
-        [
-            words,
-            *(
-                with_range([draw["systems"][name][level][rate] for draw in draws])
-                for name in systems
-                for level in LEVELS
-            ),
-        ]
-        for rate, words in zip(RATES, ("equal error rate", "AUROC"), strict=True)
+        [words, *(with_range([draw["systems"][name][level][rate] for draw in draws]) for name, level in columns)]
+        for rate, words in (("eer", "equal error rate"), ("auroc", "AUROC"))
     ]
     print_table(["", *headings], rows, title="The same or another", numbers=headings)
     counts = {

@@ -47,12 +47,7 @@ def summary(result: Mapping[str, Any]) -> Table:
 
 
 def accuracies(result: Mapping[str, Any], level: str) -> Table:
-    """Return a table with a row for each condition and a column for each system.
-
-    Args:
-        result: of `benchmark.measure`.
-        level: `chunk` or `recording`.
-    """
+    """Return a table with a row for each condition and a column for each system, by `chunk` or by `recording`."""
     columns = ["condition", *(system["name"] for system in result["systems"])]
     rows = [
         [condition, *(_with_interval(system["conditions"][condition][level]) for system in result["systems"])]

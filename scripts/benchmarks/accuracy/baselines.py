@@ -102,8 +102,7 @@ def missing_encoder() -> str | None:
 
 @functools.cache
 def _encoder() -> Any:
-    encoder = _import_quietly("resemblyzer").VoiceEncoder("cpu", verbose=False)
-    return encoder.eval()
+    return _import_quietly("resemblyzer").VoiceEncoder("cpu", verbose=False).eval()
 
 
 def _import_quietly(name: str) -> Any:
@@ -115,10 +114,7 @@ def _import_quietly(name: str) -> Any:
 def train_regression(training_data: TrainingData, *, bottleneck: str, standardised: bool) -> Head:
     """Train scikit-learn's logistic regression as it comes, on training and validation recordings.
 
-    Args:
-        training_data: with one vector a chunk.
-        bottleneck: the name of its only part.
-        standardised: whether to bring columns to one scale first. Those of an embedding made for angles have theirs.
+    Columns are brought to one scale first if `standardised`; those of an embedding made for angles have theirs.
     """
     from sklearn.linear_model import LogisticRegression  # a second, which only this takes
 

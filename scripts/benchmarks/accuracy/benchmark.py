@@ -56,11 +56,6 @@ def run(options: AccuracyOptions) -> int:
 def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, holdout: HoldoutSettings) -> dict[str, Any]:
     """Train every system on every split, score it under every condition, and time it.
 
-    Args:
-        systems: what to compare, at least one.
-        splits: what to hold out, at least one.
-        holdout: as in training; nothing more is held out for testing.
-
     Returns:
         dict: `labels`, `trials`, names of the splits, `recordings`, `chunks`; `conditions`; `peer`, the speaker
         encoder; `peer_conditions`, whose errors are summed; `skipped`, the reason by name of those that cannot be made;
@@ -109,7 +104,6 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
 
 
 def _score(trained: TrainedSystem, condition: str, *, seed: int) -> list[ScoredRecording]:
-    """Score the recordings that were held out of training under a condition."""
     examples = trained.split.tested
     logits = trained.logits(chunk_files(examples), condition, seed=seed)
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)

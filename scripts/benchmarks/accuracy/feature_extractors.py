@@ -23,13 +23,7 @@ from benchmarks.recording_holdout import TrainTestSplit
 
 
 class FeatureExtractor:
-    """A way from a chunk to a vector, with a cache.
-
-    Args:
-        model: maps a batch of pictures, or of sounds, to vectors.
-        bottleneck_dir: the cache.
-        pool: processes that prepare what the model takes.
-    """
+    """A way from a chunk to a vector, with a cache: processes prepare what the model takes, pictures or sounds."""
 
     prepare: Callable[[ChunkVariant], np.ndarray]
 
@@ -41,9 +35,8 @@ class FeatureExtractor:
     @property
     def slices(self) -> Mapping[str, tuple[int, int]]:
         """First column and the one behind the last, by part of the vector; without parts all are one."""
-        all_of_it = {self.model.architecture: (0, self.model.dimension)}
-        slices: Mapping[str, tuple[int, int]] = getattr(self.model, "slices", all_of_it)
-        return slices
+        all_of_it: Mapping[str, tuple[int, int]] = {self.model.architecture: (0, self.model.dimension)}
+        return getattr(self.model, "slices", all_of_it)
 
     @cached_property
     def cache(self) -> BottleneckCache:
@@ -130,13 +123,7 @@ def chunk_files(examples: Sequence[Example]) -> list[ChunkFile]:
 def speaker_encoders(
     bottleneck_dir: Path, pool: Executor, recipe: Recipe | None
 ) -> dict[str, Callable[[Sequence[Example]], np.ndarray]]:
-    """Return what gives vectors of pictures' sounds by encoders that were made to tell voices apart, if installed.
-
-    Args:
-        bottleneck_dir: the cache.
-        pool: processes that prepare sounds.
-        recipe: of the pictures.
-    """
+    """Return what gives vectors of pictures' sounds by encoders that were made to tell voices apart, if installed."""
     if missing := missing_encoder():
         log(missing)
         return {}

@@ -29,17 +29,11 @@ from benchmarks.recording_holdout import TrainTestSplit
 
 @dataclass(frozen=True)
 class System:
-    """One way to classify chunks.
-
-    Attributes:
-        name: for a table.
-        extractor: what gives it vectors.
-        views: how many of the augmented views it is trained on.
-    """
+    """One way to classify chunks."""
 
     name: str
     extractor: FeatureExtractor
-    views: int
+    views: int  # how many of the augmented views it is trained on
 
     def train(self, split: TrainTestSplit, holdout: HoldoutSettings) -> "TrainedSystem":
         """Train on what a split leaves to train on."""
@@ -79,18 +73,11 @@ class TrainedSystem:
 
 @dataclass(frozen=True)
 class NetworkSystem(System):
-    """A network that is trained as retrain.py trains it.
+    """A network that is trained as retrain.py trains it."""
 
-    Attributes:
-        extractor: the network, read at every candidate.
-        load: loads the network, read at the bottleneck given.
-        candidates: bottlenecks to choose from.
-        settings: of the head.
-    """
-
-    extractor: PictureFeatureExtractor
-    load: Callable[..., Backbone]
-    candidates: Sequence[str]
+    extractor: PictureFeatureExtractor  # of the network, read at every candidate
+    load: Callable[..., Backbone]  # loads the network, read at the bottleneck given
+    candidates: Sequence[str]  # bottlenecks to choose from
     settings: HeadSettings
 
     def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
@@ -122,13 +109,7 @@ def systems_of(
 ) -> list[System]:
     """Return each architecture as retrain.py would train it and in the classic way, and what they are compared with.
 
-    Args:
-        architectures: names of networks.
-        bottleneck_dir: the cache.
-        pool: processes that draw.
-        recipe: of the pictures.
-        views: of each training picture.
-        baselines: whether to add cepstra and the speaker encoder, the latter where it is installed.
+    The baselines are cepstra and the speaker encoder, the latter where it is installed.
     """
     systems: list[System] = []
     for name in architectures:

@@ -4,7 +4,6 @@ What is random depends on the sound, the condition and the seed alone, so that e
 whatever its pictures look like and whatever else is in the folder.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,6 @@ from audionet.files import sha256_of
 
 VERSION = 1  # goes up by one when a condition comes out otherwise
 BABBLE = "babble 15 dB"
-
 
 SUMMED_CONDITIONS: Mapping[str, Condition] = {
     "clean": Condition("clean", "", None),
@@ -56,20 +54,12 @@ CONDITIONS = {**SUMMED_CONDITIONS, **OTHER_CONDITIONS}
 
 @dataclass(frozen=True)
 class AlteredChunk:
-    """A chunk under a condition, yet to be made.
-
-    Attributes:
-        chunk: of what.
-        condition: a name out of `CONDITIONS`.
-        seed: another seed, another noise.
-        others: chunks of other labels to mix in, where the condition needs them.
-        recipe: how to draw it.
-    """
+    """A chunk under a condition, yet to be made."""
 
     chunk: ChunkFile
-    condition: str
+    condition: str  # a name out of `CONDITIONS`
     seed: int
-    others: tuple[ChunkFile, ...]
+    others: tuple[ChunkFile, ...]  # chunks of other labels to mix in, where the condition needs them
     recipe: Recipe
 
     @property
@@ -113,7 +103,8 @@ def as_sound(item: ChunkVariant) -> np.ndarray:
         return sound_of(item)
     recipe = item.recipe
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
-    rng = np.random.default_rng(int(_sound_key(item, samples)[:16], 16))
+    key = sha256_of(f"{item.condition}/{item.seed}/".encode() + samples.tobytes())
+    rng = np.random.default_rng(int(key[:16], 16))
     altered = CONDITIONS[item.condition].alter(samples, ConditionContext(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
@@ -126,7 +117,3 @@ def as_picture(item: ChunkVariant, *, height: int, width: int) -> np.ndarray:
     """
     picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
     return np.asarray(fit_pictures([picture], height=height, width=width)[0])
-
-
-def _sound_key(item: AlteredChunk, samples: np.ndarray) -> str:
-    return hashlib.sha256(f"{item.condition}/{item.seed}/".encode() + samples.tobytes()).hexdigest()

@@ -1,6 +1,7 @@
 """How fast each step is beside its rivals, and how time and memory scale: measured, shown and written."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from audionet.console import log
@@ -14,7 +15,8 @@ from benchmarks.speed.workload import FULL_SIZES, QUICK_SIZES, Workload
 
 def run(options: SpeedOptions) -> int:
     """Measure, print and write tables."""
-    sizes = (FULL_SIZES if options.full else QUICK_SIZES).changed(vars(options))
+    given = {name: vars(options)[name] for name in vars(QUICK_SIZES) if vars(options)[name] is not None}
+    sizes = replace(FULL_SIZES if options.full else QUICK_SIZES, **given)
     workload = Workload(options.output_dir / "made", sizes, options.audio_dir, options.engine)
     chosen, scaled = (
         [name for name in names if re.search(options.steps, name)] for names in (steps.STEPS, scaling.SCALED_STEPS)

@@ -24,10 +24,7 @@ NOTHING_HELD_OUT = HoldoutSettings(testing_percentage=0, validation_percentage=0
 def write_bottlenecks(image_dir: str, bottleneck_dir: str, **network: Any) -> float:
     """Compute the bottlenecks of a folder of pictures into a new cache; return the seconds, from the first picture on.
 
-    Args:
-        image_dir: the pictures.
-        bottleneck_dir: the cache.
-        network: what `load_backbone` takes.
+    The network is given as `load_backbone` takes it.
     """
     backbone = load_backbone(**network)
     backbone(np.zeros((1, backbone.height, backbone.width, 3), np.uint8))
@@ -38,12 +35,7 @@ def write_bottlenecks(image_dir: str, bottleneck_dir: str, **network: Any) -> fl
 
 
 def run_network(image_dir: str, **network: Any) -> float:
-    """Run a network on pictures that are decoded already; return the seconds of that alone, the limit of what is above.
-
-    Args:
-        image_dir: the pictures.
-        network: what `load_backbone` takes.
-    """
+    """Run a network on pictures that are decoded already; return the seconds of that alone, the limit of the above."""
     backbone = load_backbone(**network)
     jpgs = [path for path in walk_files(Path(image_dir)) if is_picture(path)]
     pictures = fit_pictures(map(read_picture, jpgs), height=backbone.height, width=backbone.width)

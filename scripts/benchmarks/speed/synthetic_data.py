@@ -52,13 +52,9 @@ class MadeBackbone:
 
 
 def make_recordings(folder: Path, *, count: int, seconds: float, suffix: str) -> None:
-    """Fill a folder with recordings, spread over `LABELS`, unless it holds them already.
+    """Fill a folder with recordings of as many seconds, spread over `LABELS`, unless it holds them already.
 
-    Args:
-        folder: that holds nothing else.
-        count: how many.
-        seconds: of each.
-        suffix: `.wav` at 16 kHz, or `.mp3` at 44.1 kHz.
+    Those with the suffix `.wav` are at 16 kHz, those with `.mp3` at 44.1 kHz.
     """
     if _is_made(folder, count=count, seconds=seconds, suffix=suffix):
         return

@@ -23,34 +23,21 @@ LAST_WORDS = 2000  # characters of a failed command's messages
 
 @dataclass(frozen=True)
 class Timing:
-    """What a command took.
+    """What a command took."""
 
-    Attributes:
-        seconds: by its own clock if it has one, else from its start to its end.
-        peak_bytes: the most memory that it and its processes held together, file caches left out; 0 if not watched.
-    """
-
-    seconds: float
-    peak_bytes: int = 0
+    seconds: float  # by its own clock if it has one, else from its start to its end
+    peak_bytes: int = 0  # the most that it and its processes held together, file caches left out; 0 if not watched
 
 
 @dataclass(frozen=True)
 class Competitor:
-    """One way to do a step.
-
-    Attributes:
-        name: of the way.
-        units: how much it does, in the step's unit.
-        command: what to run.
-        has_clock: whether it prints the seconds that count, as `job` does, instead of being timed from start to end.
-        output: a folder that is removed before each run, outside the time.
-    """
+    """One way to do a step."""
 
     name: str
-    units: float
+    units: float  # how much it does, in the step's unit
     command: tuple[str, ...]
-    has_clock: bool = False
-    output: Path | None = None
+    has_clock: bool = False  # whether it prints the seconds that count, as `job` does, instead of being timed
+    output: Path | None = None  # a folder that is removed before each run, outside the time
 
 
 @dataclass(frozen=True)

@@ -68,16 +68,9 @@ def draw_wav(wav: Path) -> Path:
 
 
 def write_bottlenecks(image_dir: str, graph: str, bottleneck_dir: str, side: int) -> float:
-    """Write the bottleneck of each picture as text, one picture at a time.
+    """Write the bottleneck of each jpg as text, one at a time; return the seconds, from the first picture on.
 
-    Args:
-        image_dir: a folder of jpgs.
-        graph: a frozen graph with the input `pictures`, uint8, and the output `bottlenecks`.
-        bottleneck_dir: where the text goes.
-        side: pixels of height and width that the network takes.
-
-    Returns:
-        float: seconds, from the first picture on.
+    The frozen graph has the input `pictures`, uint8, of `side` pixels each way, and the output `bottlenecks`.
     """
     import tensorflow as tf
 
@@ -109,17 +102,9 @@ def read_vector(path: Path) -> list[float]:
 
 
 def train(bottleneck_dir: str, head: str, steps: int, batch_size: int, learning_rate: float) -> float:
-    """Train a softmax layer by gradient descent, on batches that are read from text files.
+    """Train a softmax layer by gradient descent, on batches of text files, which are in one subfolder a label.
 
-    Args:
-        bottleneck_dir: a folder with one subfolder of text files a label.
-        head: where to write labels, weights and biases, as JSON.
-        steps: how many batches.
-        batch_size: files that are read for each.
-        learning_rate: of gradient descent.
-
-    Returns:
-        float: seconds, from the first step on.
+    Labels, weights and biases go to the file `head`, as JSON. Returns the seconds, from the first step on.
     """
     import numpy as np
     import tensorflow as tf

@@ -1,10 +1,8 @@
 """What speed is measured on: recordings, pictures, caches and classifiers of the sizes wanted, made when asked for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from audionet.audio.decoding import find_recordings
 from audionet.console import log
@@ -35,11 +33,6 @@ class Sizes:
     labelled_minutes: float
     classic_pictures: int
 
-    def changed(self, wanted: Mapping[str, Any]) -> "Sizes":
-        """Return these sizes with those in place that are given and not None."""
-        given = {field.name: wanted.get(field.name) for field in fields(self)}
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
-
 
 QUICK_SIZES = Sizes(
     long_minutes=20,
@@ -65,19 +58,12 @@ FULL_SIZES = replace(
 
 @dataclass(frozen=True)
 class Workload:
-    """A folder for all that is made; it is safe to delete.
-
-    Attributes:
-        folder: where it is.
-        sizes: how much of everything.
-        audio_dir: recordings of the user's in place of the long ones made, or None.
-        engine: what runs networks in AudioNet's way.
-    """
+    """A folder for all that is made; it is safe to delete."""
 
     folder: Path
     sizes: Sizes
-    audio_dir: Path | None = None
-    engine: str = "auto"
+    audio_dir: Path | None = None  # recordings of the user's in place of the long ones made
+    engine: str = "auto"  # what runs networks in AudioNet's way
 
     @cached_property
     def long_recordings(self) -> Path:
