@@ -70,7 +70,8 @@ def chunk_stats_of(samples: np.ndarray) -> list[dict]:
 
     starts = range(0, len(samples), 2 * RATE_HZ)
     chunks = [samples[start : start + 2 * RATE_HZ] for start in starts]
-    return [measure_chunk(Chunk(i, 2.0 * i, chunk, len(chunk) / RATE_HZ, RATE_HZ)) for i, chunk in enumerate(chunks)]
+    seconds = [len(chunk) / RATE_HZ for chunk in chunks]
+    return [measure_chunk(Chunk(i, 2.0 * i, chunks[i], seconds[i], RATE_HZ))[0] for i in range(len(chunks))]
 
 
 def voice(speaker: str, *, seed: int, seconds: float = 4.0) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from audionet.audio.chunks import Chunk
 from audionet.audio.landmarks import find_peaks
 
-ChunkStats = dict[str, Any]  # what `measure_chunk` returns
+ChunkStats = dict[str, Any]  # statistics of a chunk, as `measure_chunk` returns them
 CHUNK_STATS_VERSION = 2  # goes up by one when statistics change, so that those in caches are computed again
 
 FRAME_SECONDS = 0.02
@@ -31,13 +31,11 @@ BANDWIDTH_RANGE_DB = 65.0  # below the loudest frequency; weaker is not what any
 BANDWIDTH_FLOOR_DB = -100.0  # 16-bit rounding lies at about -120 a bin
 
 
-def measure_chunk(chunk: Chunk) -> ChunkStats:
-    """Return where a chunk is, its measures, its peaks and its digest, as a JSON value of half a kilobyte."""
-    return measure_chunk_and_level(chunk)[0]
+def measure_chunk(chunk: Chunk) -> tuple[ChunkStats, float]:
+    """Return statistics of a chunk, and its level as `chunk_level_dbfs` does, in one pass.
 
-
-def measure_chunk_and_level(chunk: Chunk) -> tuple[ChunkStats, float]:
-    """Return what `measure_chunk` and `chunk_level_dbfs` do, in one pass."""
+    Statistics are where it is, its measures, its peaks and its digest, as a JSON value of half a kilobyte.
+    """
     measures = measure(chunk.sound, sample_rate_hz=chunk.sample_rate_hz)
     peaks = find_peaks(chunk.sound, sample_rate_hz=chunk.sample_rate_hz)
     stats = {

@@ -20,16 +20,15 @@ from pathlib import Path
 from typing import TypedDict
 
 from audionet.audio import decoding
-from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure_chunk_and_level
+from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure_chunk
 from audionet.audio.sox_ffmpeg import check_effects
 from audionet.audio.writing import write_wav
 from audionet.console import log, progress_bar
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
 from audionet.errors import InputError, RecordingError
-from audionet.features.extraction import chunks_by_recipe
-from audionet.features.image_io import encode_jpg, is_picture, read_about
+from audionet.features.extraction import chunks_by_recipe, drawn_jpg
+from audionet.features.image_io import is_picture, read_about
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.features.spectrogram import draw
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import (
     digest_of,
@@ -349,7 +348,7 @@ class _Drawer:
         recipe_json = self.recipe.to_json()
         for chunk in chunks_by_recipe(task.source, self.recipe):
             jpg, wav = (self.image_dir / name for name in task.outputs(chunk.index))
-            stats, level_dbfs = measure_chunk_and_level(chunk)
+            stats, level_dbfs = measure_chunk(chunk)
             about = {
                 "recording": task.recording,
                 "offset_seconds": round(chunk.offset_seconds, 6),
@@ -357,7 +356,7 @@ class _Drawer:
                 "level_dbfs": level_dbfs,
                 "recipe": recipe_json,
             }
-            content = encode_jpg(draw(chunk.samples, self.recipe), quality=self.recipe.jpg_quality, about=about)
+            content = drawn_jpg(chunk.samples, self.recipe, about)
             if self.keep_wav:
                 write_wav(wav, chunk.samples, sample_rate_hz=self.recipe.sample_rate_hz)
             write_bytes(jpg, content)

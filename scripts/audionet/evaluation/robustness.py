@@ -14,8 +14,8 @@ from audionet.audio.measurements import level_dbfs
 from audionet.errors import InputError, RecordingError
 from audionet.evaluation.closed_set import accuracies
 from audionet.evaluation.scored_recording import ScoredRecording
-from audionet.evaluation.scoring import drawn_jpg, read_source_chunks
 from audionet.evaluation.test_set import Source
+from audionet.features.extraction import chunks_by_recipe, drawn_jpg
 from audionet.features.image_io import decode_picture
 from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
@@ -210,7 +210,7 @@ def _babble_clips(sources: Sequence[Source], recipe: Recipe) -> list[tuple[str, 
     clips = []
     for label in labels[:: max(1, len(labels) // BABBLE_CLIPS)][:BABBLE_CLIPS]:
         try:
-            chunk = next(read_source_chunks(first[label], recipe), None)
+            chunk = next(chunks_by_recipe(first[label].paths[0], recipe), None)
         except RecordingError:
             continue
         if chunk is not None:
@@ -222,7 +222,7 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
     """Return the pictures of a recording under each condition with their levels, or the reason why there are none."""
     recipe = task.recipe
     try:
-        sounds = [chunk.sound for chunk in islice(read_source_chunks(task.source, recipe), SWEPT_CHUNKS)]
+        sounds = [chunk.sound for chunk in islice(chunks_by_recipe(task.source.paths[0], recipe), SWEPT_CHUNKS)]
     except RecordingError as error:
         return str(error)
     by_name = {condition.name: condition for condition in SWEEP}

@@ -4,20 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from audionet.audio import decoding
-from audionet.audio.chunks import Chunk
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
-from audionet.audio.measurements import ChunkStats, chunk_level_dbfs, measure_chunk
+from audionet.audio.measurements import ChunkStats, measure_chunk
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.test_set import Source
-from audionet.features.extraction import chunks_by_recipe
-from audionet.features.image_io import decode_picture, encode_jpg, read_about
+from audionet.features.extraction import chunks_by_recipe, drawn_jpg
+from audionet.features.image_io import decode_picture, read_about
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import draw
 from audionet.files import printable
 from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier import Classifier
@@ -145,11 +141,12 @@ def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
 
 def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
     pictures, offsets, levels, stats = [], [], [], []
-    for chunk in read_source_chunks(source, recipe):
+    for chunk in chunks_by_recipe(source.paths[0], recipe):
         pictures.append(drawn_jpg(chunk.samples, recipe))
         offsets.append(chunk.offset_seconds)
-        levels.append(chunk_level_dbfs(chunk))
-        stats.append(measure_chunk(chunk))
+        of_chunk, level_dbfs = measure_chunk(chunk)
+        stats.append(of_chunk)
+        levels.append(level_dbfs)
     return _Drawn(pictures, tuple(offsets), tuple(levels), stats)
 
 
@@ -160,16 +157,6 @@ def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
     if drawn_by and (recipe is None or Recipe.from_json(drawn_by).digest != recipe.digest):
         raise PictureError(f"{printable(path)} was drawn by another recipe than the classifier's; pass --audio_dir.")
     return content
-
-
-def read_source_chunks(source: Source, recipe: Recipe) -> Iterator[Chunk]:
-    """Yield the chunks of a recording of a test folder."""
-    return chunks_by_recipe(source.paths[0], recipe)
-
-
-def drawn_jpg(samples: np.ndarray, recipe: Recipe) -> bytes:
-    """Return the picture of a chunk as jpg."""
-    return encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality)
 
 
 def _compared_with_training(scored: ScoredFolder, trained: Mapping[str, Fingerprint]) -> ScoredFolder:

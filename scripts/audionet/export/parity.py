@@ -20,10 +20,9 @@ from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.test_set import Source
 from audionet.export.formats import Tolerance
-from audionet.features.extraction import chunks_by_recipe, served_picture
-from audionet.features.image_io import encode_jpg, fit_pictures, read_picture
+from audionet.features.extraction import chunks_by_recipe, drawn_jpg, served_picture
+from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
-from audionet.features.spectrogram import draw
 from audionet.models.backbones.engines import Runner
 from audionet.models.classifier import Classifier
 from audionet.models.pooling import log_softmax, loudness_weights, pool
@@ -113,7 +112,7 @@ def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
 def _file_of(clip: Clip, recipe: Recipe | None) -> bytes:
     """Return the picture file that a clip is, or that training would have made of it."""
     if clip.samples is not None and recipe is not None:
-        return encode_jpg(draw(clip.samples, recipe), quality=recipe.jpg_quality)
+        return drawn_jpg(clip.samples, recipe)
     assert clip.path is not None
     return clip.path.read_bytes()
 

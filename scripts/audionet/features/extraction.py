@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,11 @@ def chunks_by_recipe(path: Path, recipe: Recipe) -> Iterator[Chunk]:
     return islice(chunks, 1) if recipe.long_clips == "crop" else chunks
 
 
+def drawn_jpg(samples: np.ndarray, recipe: Recipe, about: dict[str, Any] | None = None) -> bytes:
+    """Return the picture of a chunk as a jpg file, with what `encode_jpg` takes to keep about it."""
+    return encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality, about=about)
+
+
 def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Return the picture of a chunk as training saw it, jpg coding included.
 
@@ -38,4 +44,4 @@ def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     Returns:
         uint8, shape (picture_height, picture_width, 3).
     """
-    return decode_picture(encode_jpg(draw(samples, recipe), quality=recipe.jpg_quality))
+    return decode_picture(drawn_jpg(samples, recipe))
