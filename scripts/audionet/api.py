@@ -93,7 +93,7 @@ def train(
         WeightsError: no source delivers the weights of the network.
     """
     watch = Stopwatch()
-    bottleneck_dir = Path(bottleneck_dir)
+    image_dir, bottleneck_dir = Path(image_dir), Path(bottleneck_dir)
     if output_model:
         check_replaceable(Path(output_model))
     if settings.backbone.model_dir:
@@ -101,7 +101,7 @@ def train(
     check_settings(settings)
     with watch.stage("pictures"):
         pictures = read_pictures(
-            Path(image_dir), recipe=settings.recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
+            image_dir, recipe=settings.recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
         )
     with watch.stage("bottlenecks"):
         trainer = Trainer(pictures.dataset, settings, bottleneck_dir=bottleneck_dir)
