@@ -40,46 +40,27 @@ NAMED_AT_MOST = 5
 
 @dataclass(frozen=True)
 class SoundSummary:
-    """How a recording or a label sounds.
+    """How a recording or a label sounds."""
 
-    Attributes:
-        name: the recording or the label.
-        label: the label it belongs to; the same as `name` for a label.
-        recordings: how many; 1 for a recording.
-        minutes: of sound.
-        level_dbfs: power of what is not silent; the median over the label's recordings.
-        peak_dbfs: the highest.
-        noise_floor_dbfs: power of the quietest tenth; the median.
-        bandwidth_hz: the highest frequency with sound; the median.
-        clipped_share: of the samples.
-        silent_share: of the time.
-    """
-
-    name: str
-    label: str
-    recordings: int
-    minutes: float
-    level_dbfs: float
-    peak_dbfs: float
-    noise_floor_dbfs: float
-    bandwidth_hz: float
-    clipped_share: float
-    silent_share: float
+    name: str  # the recording or the label
+    label: str  # the label it belongs to; the same as `name` for a label
+    recordings: int  # how many; 1 for a recording
+    minutes: float  # of sound
+    level_dbfs: float  # power of what is not silent; the median over the label's recordings
+    peak_dbfs: float  # the highest
+    noise_floor_dbfs: float  # power of the quietest tenth; the median
+    bandwidth_hz: float  # the highest frequency with sound; the median
+    clipped_share: float  # of the samples
+    silent_share: float  # of the time
 
 
 @dataclass(frozen=True)
 class ChannelShortcut:
-    """How well bandwidth, noise floor and level alone name the label of a recording.
+    """How well bandwidth, noise floor and level alone name the label of a recording."""
 
-    Attributes:
-        right: recordings named right, each by a classifier that never saw it.
-        recordings: how many were tried.
-        chance: the share that always answering the commonest label gets right.
-    """
-
-    right: int
-    recordings: int
-    chance: float
+    right: int  # recordings named right, each by a classifier that never saw it
+    recordings: int  # how many were tried
+    chance: float  # the share that always answering the commonest label gets right
 
     @property
     def accuracy(self) -> float:
@@ -112,23 +93,14 @@ class ChannelShortcut:
 
 @dataclass(frozen=True)
 class DataAudit:
-    """How a folder of recordings sounds.
+    """How a folder of recordings sounds."""
 
-    Attributes:
-        labels: sorted by name.
-        recordings: sorted by name.
-        shared: recordings that hold the same sound.
-        channel_shortcut: None where it cannot be computed.
-        warnings: sentences about what is wrong; each names the worst.
-        facts: sentences about the rest.
-    """
-
-    labels: tuple[SoundSummary, ...]
-    recordings: tuple[SoundSummary, ...]
-    shared: tuple[SharedSound, ...]
-    channel_shortcut: ChannelShortcut | None
-    warnings: tuple[str, ...]
-    facts: tuple[str, ...]
+    labels: tuple[SoundSummary, ...]  # sorted by name
+    recordings: tuple[SoundSummary, ...]  # sorted by name
+    shared: tuple[SharedSound, ...]  # recordings that hold the same sound
+    channel_shortcut: ChannelShortcut | None  # None where it cannot be computed
+    warnings: tuple[str, ...]  # sentences about what is wrong; each names the worst
+    facts: tuple[str, ...]  # sentences about the rest
 
     def to_json(self) -> dict[str, Any]:
         """Return the audit as a JSON object."""

@@ -22,17 +22,11 @@ MOST_FALSE_CLAIMS = 1_000_000  # a thousand labels make thousands of claims a re
 
 @dataclass(frozen=True)
 class DetectionCurve:
-    """What each threshold would accept. A clip is accepted when its score is at or above the threshold.
+    """What each threshold would accept. A clip is accepted when its score is at or above the threshold."""
 
-    Attributes:
-        thresholds: ascending, shape (n,): every score there is, and infinity.
-        false_accepts: the share of unknown clips accepted, falling from 1 to 0.
-        false_rejects: the share of known clips rejected, rising from 0 to 1.
-    """
-
-    thresholds: np.ndarray
-    false_accepts: np.ndarray
-    false_rejects: np.ndarray
+    thresholds: np.ndarray  # ascending, shape (n,): every score there is, and infinity
+    false_accepts: np.ndarray  # the share of unknown clips accepted, falling from 1 to 0
+    false_rejects: np.ndarray  # the share of known clips rejected, rising from 0 to 1
 
 
 def detection_curve(
@@ -184,17 +178,11 @@ def verification_scores(
 
 @dataclass(frozen=True)
 class _Clips:
-    """Chunks, or recordings as a whole, that belong to one open-set detector, or to none.
-
-    Attributes:
-        open_set: the detector.
-        evidence: float64, shape (clips, labels): what the detector makes of logits, or logits.
-        chunk_counts: float64, shape (clips,), how many chunks each counts as.
-    """
+    """Chunks, or recordings as a whole, that belong to one open-set detector, or to none."""
 
     open_set: OpenSetDetector | None
-    evidence: np.ndarray
-    chunk_counts: np.ndarray
+    evidence: np.ndarray  # float64, shape (clips, labels): what the detector makes of logits, or logits
+    chunk_counts: np.ndarray  # float64, shape (clips,), how many chunks each counts as
 
     def scores(self) -> np.ndarray:
         """Score each clip as known: by likelihood ratio, or without a detector by the answer's log probability."""

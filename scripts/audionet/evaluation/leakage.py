@@ -47,21 +47,13 @@ _JSON_KEYS = {"held_out_accuracy": "honest_accuracy", "chance_split_accuracy": "
 
 @dataclass(frozen=True)
 class LeakAudit:
-    """What a split of chunks by chance would have claimed, and which sound is in two splits in spite of a careful one.
+    """What a split of chunks by chance would have claimed, and which sound is in two splits of a careful one."""
 
-    Attributes:
-        held_out_accuracy: share of chunks right, of recordings that training never saw; None if none were held out.
-        chance_split_accuracy: the same for a split by chance, chunk by chunk; None where it was not computed.
-        chunks: how many were tested, either way.
-        shared: sound that is in two splits.
-        compared: how many recordings were compared; 0 where there was no sound to compare.
-    """
-
-    held_out_accuracy: float | None
-    chance_split_accuracy: float | None
-    chunks: int
-    shared: tuple[SharedSound, ...]
-    compared: int
+    held_out_accuracy: float | None  # share of chunks right, of recordings held out; None if none were
+    chance_split_accuracy: float | None  # of a split by chance, chunk by chunk; None where not computed
+    chunks: int  # how many were tested, either way
+    shared: tuple[SharedSound, ...]  # sound that is in two splits
+    compared: int  # how many recordings were compared; 0 where there was no sound to compare
 
     def sentences(self) -> list[str]:
         """Return what was found, in words, the pairs by name."""

@@ -51,19 +51,12 @@ def balanced_accuracy(label_ids: np.ndarray, answers: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Scores of each label; a number that has nothing to rest on is NaN.
+    """Scores of each label; a number that has nothing to rest on is NaN."""
 
-    Attributes:
-        precision: share of the answers with this label that are right; NaN if it was never answered.
-        recall: share of the examples of this label that are answered right; NaN if there are none.
-        f1: their harmonic mean; NaN if the label is neither true nor answered.
-        support: int, how many examples there are.
-    """
-
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
+    precision: np.ndarray  # share of the answers with this label that are right; NaN if it was never answered
+    recall: np.ndarray  # share of the examples of this label that are answered right; NaN if there are none
+    f1: np.ndarray  # the harmonic mean of both; NaN if the label is neither true nor answered
+    support: np.ndarray  # int, how many examples there are
 
 
 def label_scores(label_ids: np.ndarray, answers: np.ndarray, label_count: int) -> LabelScores:
@@ -107,20 +100,12 @@ def rows_by_group(groups: Sequence[str]) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers of about the same confidence.
+    """Answers of about the same confidence."""
 
-    Attributes:
-        low: the least confidence among them.
-        high: the greatest.
-        confidence: their mean probability.
-        accuracy: the share of them that is right; the same as `confidence` if the classifier is calibrated.
-        n: how many there are.
-    """
-
-    low: float
-    high: float
-    confidence: float
-    accuracy: float
+    low: float  # the least confidence among them
+    high: float  # the greatest
+    confidence: float  # their mean probability
+    accuracy: float  # the share of them that is right; the same as `confidence` if the classifier is calibrated
     n: int
 
 

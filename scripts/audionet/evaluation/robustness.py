@@ -25,38 +25,23 @@ from audionet.parallel import side_by_side
 
 @dataclass(frozen=True)
 class ConditionContext:
-    """What a condition needs besides the clip.
+    """What a condition needs besides the clip."""
 
-    Attributes:
-        sample_rate_hz: of the clip.
-        rng: for whatever is random.
-        others: clips of other labels, for babble.
-    """
-
-    sample_rate_hz: int
-    rng: np.random.Generator
-    others: Sequence[np.ndarray] = ()
+    sample_rate_hz: int  # of the clip
+    rng: np.random.Generator  # for whatever is random
+    others: Sequence[np.ndarray] = ()  # clips of other labels, for babble
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One column of the sweep.
+    """One column of the sweep."""
 
-    Attributes:
-        family: what is done, such as `white noise`; one of `EFFECTS`, or `codec`.
-        level: how much of it, for a table, such as `10 dB`.
-        strength: the same as a number, for the effect and a plot; None where there is no more or less.
-        codec: the codec that it needs, if any.
-        clip_seconds: cut recordings into clips of this length first; None for chunks as they are.
-        changes_length: alter a recording as a whole and cut it then.
-    """
-
-    family: str
-    level: str
-    strength: float | None
-    codec: str | None = None
-    clip_seconds: float | None = None
-    changes_length: bool = False
+    family: str  # what is done, such as `white noise`; one of `EFFECTS`, or `codec`
+    level: str  # how much of it, for a table, such as `10 dB`
+    strength: float | None  # the same as a number, for the effect and a plot; None where there is no more or less
+    codec: str | None = None  # that it needs, if any
+    clip_seconds: float | None = None  # cut recordings into clips of this length first; None for chunks as they are
+    changes_length: bool = False  # alter a recording as a whole and cut it then
 
     @property
     def name(self) -> str:

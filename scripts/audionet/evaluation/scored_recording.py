@@ -11,25 +11,15 @@ from audionet.models.pooling import log_softmax, loudness_weights, pool
 
 @dataclass(frozen=True)
 class ScoredRecording:
-    """The logits of the chunks of one recording.
+    """The logits of the chunks of one recording."""
 
-    Attributes:
-        recording: its name, such as `alice/monday.mp3`.
-        label: its folder, which the classifier need not know.
-        logits: float32, shape (chunks, labels), one chunk or more.
-        offsets_seconds: where in the recording each chunk begins; empty if that is not known.
-        in_training: how many of its chunks the classifier was trained on, roughly.
-        open_set: the detector of unknown clips that belongs to these logits, if there is one.
-        levels_dbfs: how loud each chunk is, so that gaps count less; empty if that is not known.
-    """
-
-    recording: str
-    label: str
-    logits: np.ndarray
-    offsets_seconds: tuple[float, ...] = ()
-    in_training: int = 0
-    open_set: OpenSetDetector | None = None
-    levels_dbfs: tuple[float, ...] = ()
+    recording: str  # its name, such as `alice/monday.mp3`
+    label: str  # its folder, which the classifier need not know
+    logits: np.ndarray  # float32, shape (chunks, labels), one chunk or more
+    offsets_seconds: tuple[float, ...] = ()  # where in the recording each chunk begins; empty if that is not known
+    in_training: int = 0  # how many of its chunks the classifier was trained on, roughly
+    open_set: OpenSetDetector | None = None  # the detector of unknown clips that belongs to these logits
+    levels_dbfs: tuple[float, ...] = ()  # how loud each chunk is, so that gaps count less; empty if that is not known
 
     @property
     def weights(self) -> np.ndarray:

@@ -22,23 +22,14 @@ from audionet.parallel import side_by_side
 
 @dataclass
 class ScoredFolder:
-    """The recordings of a test folder, scored.
+    """The recordings of a test folder, scored."""
 
-    Attributes:
-        scored: those that could be read.
-        chunk_stats: what `measure_chunk` returned for their chunks, by name; none of pictures.
-        failures: reason by name of each that could not be read.
-        keys: of the content of each recording's pictures, by name.
-        shared: sound that is in training too.
-        excluded: names of those left out since they were in training.
-    """
-
-    scored: list[ScoredRecording] = field(default_factory=list)
-    chunk_stats: dict[str, list[ChunkStats]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    shared: tuple[SharedSound, ...] = ()
-    excluded: list[str] = field(default_factory=list)
+    scored: list[ScoredRecording] = field(default_factory=list)  # those that could be read
+    chunk_stats: dict[str, list[ChunkStats]] = field(default_factory=dict)  # of their sound, by name
+    failures: dict[str, str] = field(default_factory=dict)  # reason by name of each that could not be read
+    keys: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the pictures of each, by name
+    shared: tuple[SharedSound, ...] = ()  # sound that is in training too
+    excluded: list[str] = field(default_factory=list)  # names of those left out since they were in training
 
     @property
     def in_training(self) -> list[str]:

@@ -21,21 +21,13 @@ from audionet.files import UNKNOWN_LABEL, label_folders, printable, walk_files
 
 @dataclass(frozen=True)
 class Source:
-    """A recording of a test folder: one file of sound, or the pictures of its chunks.
+    """A recording of a test folder: one file of sound, or the pictures of its chunks."""
 
-    Attributes:
-        recording: its name, such as `alice/monday.mp3`.
-        label: its folder.
-        paths: the file of sound, or the pictures in order.
-        offsets_seconds: where in the recording each picture begins; empty for a file of sound.
-        levels_dbfs: how loud each picture's chunk is; empty for a file of sound, and where that is not known.
-    """
-
-    recording: str
-    label: str
-    paths: tuple[Path, ...]
-    offsets_seconds: tuple[float, ...] = ()
-    levels_dbfs: tuple[float, ...] = ()
+    recording: str  # its name, such as `alice/monday.mp3`
+    label: str  # its folder
+    paths: tuple[Path, ...]  # the file of sound, or the pictures in order
+    offsets_seconds: tuple[float, ...] = ()  # where in the recording each picture begins; empty for a file of sound
+    levels_dbfs: tuple[float, ...] = ()  # how loud each picture's chunk is; empty for sound or where not known
 
 
 def find_test_sources(test_dir: Path) -> list[Source]:

@@ -34,15 +34,10 @@ LABELS_NAME = "labels.txt"
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an export's answers may lie from those of its classifier.
+    """How far an export's answers may lie from those of its classifier."""
 
-    Attributes:
-        drift: the share of probability that lies with another label, in the mean over chunks.
-        disagreement: the share of chunks whose likeliest label is another; one chunk always may.
-    """
-
-    drift: float
-    disagreement: float
+    drift: float  # the share of probability that lies with another label, in the mean over chunks
+    disagreement: float  # the share of chunks whose likeliest label is another; one chunk always may
 
     def allows(self, *, drift: float, disagreeing: int, chunks: int) -> bool:
         """Tell whether so much is within what is tolerated."""
@@ -51,52 +46,31 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class ExportContent:
-    """What an export holds.
+    """What an export holds."""
 
-    Attributes:
-        graph: the GraphDef.
-        about: the description.
-        chunks: what to calibrate on: inputs of one chunk each, shape (1, ...).
-    """
-
-    graph: Any
-    about: Mapping[str, Any]
-    chunks: Sequence[np.ndarray]
+    graph: Any  # a GraphDef
+    about: Mapping[str, Any]  # the description
+    chunks: Sequence[np.ndarray]  # what to calibrate on: inputs of one chunk each, shape (1, ...)
 
 
 @dataclass(frozen=True)
 class OpenedExport:
-    """An export, opened by its own runtime.
+    """An export, opened by its own runtime."""
 
-    Attributes:
-        about: its description.
-        run: maps inputs, shape (1, ...), to probabilities.
-    """
-
-    about: dict[str, Any]
-    run: Runner
+    about: dict[str, Any]  # the description
+    run: Runner  # maps inputs, shape (1, ...), to probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportFormat:
-    """One format.
+    """One format."""
 
-    Attributes:
-        suffix: of its file; empty for a folder.
-        packages: what writing and running it needs besides those that all need.
-        one_chunk: whether it takes one chunk at a time.
-        is_calibrated: whether it is calibrated on chunks.
-        tolerance: for its answers.
-        write: writes the export to a path that does not exist, or into a folder that is empty.
-        open: opens an export of this format.
-    """
-
-    suffix: str
-    packages: tuple[str, ...] = ()
-    one_chunk: bool = False
-    is_calibrated: bool = False
-    tolerance: Tolerance = Tolerance(drift=0.01, disagreement=0.01)
-    write: Callable[[ExportContent, Path], None]
+    suffix: str  # of its file; empty for a folder
+    packages: tuple[str, ...] = ()  # what writing and running it needs besides those that all need
+    one_chunk: bool = False  # whether it takes one chunk at a time
+    is_calibrated: bool = False  # whether it is calibrated on chunks
+    tolerance: Tolerance = Tolerance(drift=0.01, disagreement=0.01)  # for its answers
+    write: Callable[[ExportContent, Path], None]  # to a path that does not exist, or into an empty folder
     open: Callable[[Path], OpenedExport]
 
 

@@ -33,21 +33,13 @@ CHUNKS_A_RECORDING = 20
 
 @dataclass(frozen=True)
 class Clip:
-    """One chunk of a recording, or one picture.
-
-    Attributes:
-        recording: which.
-        label: its folder.
-        samples: float32, shape (chunk_samples,); None for a picture.
-        path: of the picture; None for sound.
-        level_dbfs: how loud the chunk is; None where that is not known.
-    """
+    """One chunk of a recording, or one picture."""
 
     recording: str
-    label: str
-    samples: np.ndarray | None = None
-    path: Path | None = None
-    level_dbfs: float | None = None
+    label: str  # its folder
+    samples: np.ndarray | None = None  # float32, shape (chunk_samples,); None for a picture
+    path: Path | None = None  # of the picture; None for sound
+    level_dbfs: float | None = None  # how loud the chunk is; None where that is not known
 
     def picture(self, recipe: Recipe | None) -> np.ndarray:
         """Return what a classifier sees of it, uint8, shape (height, width, 3)."""
@@ -149,28 +141,16 @@ class RightAnswers:
 
 @dataclass(frozen=True)
 class Parity:
-    """How an export compares with its classifier.
+    """How an export compares with its classifier."""
 
-    Attributes:
-        chunks: how many both were given.
-        recordings: of how many recordings.
-        agreeing: chunks whose likeliest label is the same.
-        drift: the share of probability that lies with another label, in the mean over chunks.
-        largest_drift: the same for the chunk where it is greatest.
-        classifier_right: what the classifier answers right.
-        export_right: what the export answers right.
-        seconds_a_chunk: of the export, one by one.
-        tolerance: what may be.
-    """
-
-    chunks: int
-    recordings: int
-    agreeing: int
-    drift: float
-    largest_drift: float
+    chunks: int  # how many both were given
+    recordings: int  # how many the chunks are of
+    agreeing: int  # chunks whose likeliest label is the same
+    drift: float  # the share of probability that lies with another label, in the mean over chunks
+    largest_drift: float  # the same for the chunk where it is greatest
     classifier_right: RightAnswers
     export_right: RightAnswers
-    seconds_a_chunk: float
+    seconds_a_chunk: float  # of the export, one by one
     tolerance: Tolerance
 
     def check(self) -> None:

@@ -31,12 +31,7 @@ MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 4
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A section with nothing to show.
-
-    Attributes:
-        name: of the section.
-        reason: why there is nothing to show.
-    """
+    """A section with nothing to show."""
 
     name: str
     reason: str
@@ -44,80 +39,47 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A clip that was answered wrong.
-
-    Attributes:
-        recording: where it is from.
-        label: what it is.
-        answer: what the classifier said.
-        probability: how sure it was.
-        offset_seconds: where in the recording the clip begins.
-        picture: uint8, shape (height, width, 3), as the classifier saw it.
-        samples: float32, shape (n,), in -1..1, to listen to; None for ordinary pictures.
-        sample_rate_hz: of the samples.
-    """
+    """A clip that was answered wrong."""
 
     recording: str
-    label: str
+    label: str  # the true one
     answer: str
-    probability: float
-    offset_seconds: float = 0.0
-    picture: np.ndarray | None = None
-    samples: np.ndarray | None = None
+    probability: float  # of the answer
+    offset_seconds: float = 0.0  # where in the recording the clip begins
+    picture: np.ndarray | None = None  # uint8, shape (height, width, 3), as the classifier saw it
+    samples: np.ndarray | None = None  # float32, shape (n,), in -1..1, to listen to; None for ordinary pictures
     sample_rate_hz: int = 16_000
 
 
 @dataclass(frozen=True)
 class ExampleClip:
-    """A clip to show how the classifier takes sound in.
-
-    Attributes:
-        recording: where it is from.
-        label: what it is.
-        picture: uint8, shape (height, width, 3), as the classifier sees it.
-        samples: float32, shape (n,), in -1..1.
-        sample_rate_hz: of the samples.
-    """
+    """A clip to show how the classifier takes sound in."""
 
     recording: str
     label: str
-    picture: np.ndarray
-    samples: np.ndarray
+    picture: np.ndarray  # uint8, shape (height, width, 3), as the classifier sees it
+    samples: np.ndarray  # float32, shape (n,), in -1..1
     sample_rate_hz: int
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What somebody should know who is handed the classifier.
+    """What somebody should know who is handed the classifier."""
 
-    Attributes:
-        facts: pairs of what and which: what it was trained on, weights and their licence, how it was trained.
-        uses: sentences about what it is for.
-        never: sentences about what it must not be used for.
-    """
-
-    facts: tuple[tuple[str, str], ...]
-    uses: tuple[str, ...]
-    never: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]  # what and which: training, weights and their licence, network
+    uses: tuple[str, ...]  # sentences about what it is for
+    never: tuple[str, ...]  # sentences about what it must not be used for
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that can be folded away.
-
-    Attributes:
-        caption: what it is.
-        columns: headings.
-        rows: a text for each column; the first names the row.
-        numbers: which columns are flushed right.
-        is_open: whether it is unfolded at first.
-    """
+    """A table that can be folded away."""
 
     caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: frozenset[int]
-    is_open: bool
+    columns: tuple[str, ...]  # headings
+    rows: tuple[tuple[str, ...], ...]  # a text for each column; the first names the row
+    numbers: frozenset[int]  # which columns are flushed right
+    is_open: bool  # whether it is unfolded at first
 
     @property
     def is_narrow(self) -> bool:

@@ -32,15 +32,10 @@ DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot.
+    """A plot."""
 
-    Attributes:
-        svg: an SVG element for the inside of a page; safe to include as it is.
-        alt: what it shows, in words.
-    """
-
-    svg: str
-    alt: str
+    svg: str  # an SVG element for the inside of a page; safe to include as it is
+    alt: str  # what it shows, in words
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:

@@ -35,29 +35,16 @@ TEMPLATE_NAME = "report.html.j2"
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page; whatever is None or empty is left out, and the page says so.
+    """Everything on the page; whatever is None or empty is left out, and the page says so."""
 
-    Attributes:
-        title: of the page, such as the data set's name.
-        subtitle: a line below: the classifier's folder, the test folder, the date.
-        evaluation: as `evaluation.evaluate` returns it, perhaps with `sweep`: a list of conditions, each with
-            `family`, `level` and, like the evaluation itself, `chunk` and `recording`.
-        training: `metrics.json` of the training run, perhaps with `curves`: a list of `name`, `steps` and, by split,
-            `accuracy` and `log_loss`.
-        data_audit: of the recordings; by default the evaluation's own.
-        leak_audit: of the split; by default the training run's own.
-        mistakes: the worst first, as `clips.pick_mistakes` ranks them.
-        example_clips: some clips, with the pictures that the classifier sees.
-        card: the model card.
-    """
-
-    title: str
-    subtitle: str = ""
-    evaluation: Json | None = None
+    title: str  # of the page, such as the data set's name
+    subtitle: str = ""  # a line below: the classifier's folder, the test folder, the date
+    evaluation: Json | None = None  # as `evaluation.evaluate` returns it, perhaps with `sweep`
+    # `metrics.json`, perhaps with `curves`: a list of `name`, `steps` and, by split, `accuracy` and `log_loss`
     training: Json | None = None
-    data_audit: DataAudit | None = None
-    leak_audit: LeakAudit | None = None
-    mistakes: tuple[Mistake, ...] = ()
+    data_audit: DataAudit | None = None  # of the recordings; by default the evaluation's own
+    leak_audit: LeakAudit | None = None  # of the split; by default the training run's own
+    mistakes: tuple[Mistake, ...] = ()  # the worst first, as `pick_mistakes` ranks them
     example_clips: tuple[ExampleClip, ...] = ()
     card: ModelCard | None = None
 
