@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 AUDIONET := $(VENV)/bin/audionet
+INSTALL := PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet # setuptools warns of editable installations
 export PYTHONDONTWRITEBYTECODE = 1
 
 AUDIO ?= tf_files/data_audio
@@ -24,12 +25,12 @@ setup: $(VENV)/installed sox ## Install everything into .venv, and SoX
 
 $(VENV)/installed: requirements.txt scripts/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet -r requirements.txt -e ./scripts
+	$(INSTALL) --upgrade pip
+	$(INSTALL) -r requirements.txt -e ./scripts
 	@touch $@
 
 $(VENV)/tested: tests/requirements.txt $(VENV)/installed
-	$(RUN) -m pip install --quiet -r tests/requirements.txt -e './scripts[export,parquet]'
+	$(INSTALL) -r tests/requirements.txt -e './scripts[export,parquet]'
 	@touch $@
 
 sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfile decodes
@@ -82,7 +83,7 @@ bench-verification: setup ## Measure comparisons of labels not trained on: make 
 	$(RUN) scripts/bench.py verification --audio_dir '$(AUDIO)' $(BENCH)
 
 bench-diarization: setup ## Measure the error rate of a long timeline: make bench-diarization AUDIO=folder
-	$(RUN) -m pip install --quiet -r tests/requirements-timeline.txt
+	$(INSTALL) -r tests/requirements-timeline.txt
 	$(RUN) scripts/bench.py diarization --audio_dir '$(AUDIO)' $(BENCH)
 
 bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes AUDIO=folder
