@@ -55,11 +55,7 @@ def groups_by_name(dataset: Dataset, test: str) -> set[str]:
 
 
 def split_by_name(dataset: Dataset, test: str) -> TrainTestSplit:
-    """Hold out the groups with a recording whose file name matches a regular expression.
-
-    Raises:
-        InputError: the expression is wrong, or matches no recording.
-    """
+    """Hold out what `groups_by_name` finds."""
     return _split(f"test {sha256_of(test.encode())[:8]}", dataset, groups_by_name(dataset, test))
 
 

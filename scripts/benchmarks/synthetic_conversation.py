@@ -36,11 +36,7 @@ def plan_turns(
 ) -> Iterator[Turn]:
     """Yield turns and pauses until a conversation is long enough; nobody has two turns in a row.
 
-    Args:
-        lengths: of each label's sound, in samples; of two labels at least.
-        seconds: how long the conversation is to be.
-        sample_rate_hz: of the samples.
-        rng: decides who speaks when, and for how long.
+    The `lengths` are those of each label's sound, in samples, of two labels at least.
     """
     left = round(seconds * sample_rate_hz)
     before: str | None = None

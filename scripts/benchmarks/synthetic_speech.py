@@ -43,13 +43,7 @@ class _Utterance:
 
 
 def speak_words(folder: Path, *, speakers: int, takes: int, seed: int = 0) -> None:
-    """Fill a folder with the words of WORDS, one subfolder a word, unless it holds them already.
-
-    Args:
-        folder: a new one, or one that was made here.
-        speakers: how many, each of whom says every word.
-        takes: how often.
-        seed: another seed, other speakers and other noise.
+    """Fill a folder, new or made here, with WORDS, each said by every speaker as many times, unless it holds them.
 
     Raises:
         InputError: espeak-ng is not installed, or has fewer voices.

@@ -7,27 +7,32 @@ samples. Nothing is tuned to a folder: each system chooses on validation recordi
 """
 
 import os
+import timeit
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from audionet.cli import EXIT_FAILED
+from audionet.data.augmentation import plan_views
 from audionet.data.dataset import levels_of
 from audionet.evaluation.closed_set import accuracies
 from audionet.evaluation.scored_recording import ScoredRecording
-from audionet.features.recipes import find_recipe
 from audionet.models.backbones.architectures import find_architecture
 from audionet.parallel import process_pool
 from audionet.training.settings import HoldoutSettings
 from benchmarks.accuracy import accuracy_tables
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER
-from benchmarks.accuracy.feature_extractors import chunk_files
-from benchmarks.accuracy.system_times import measure_times
+from benchmarks.accuracy.feature_extractors import FeatureExtractor, chunk_files
 from benchmarks.accuracy.systems import System, TrainedSystem, systems_of
-from benchmarks.accuracy.test_conditions import SUMMED_CONDITIONS, available_conditions
+from benchmarks.accuracy.test_conditions import SUMMED_CONDITIONS, ChunkVariant, apply_condition, available_conditions
 from benchmarks.options import AccuracyOptions
 from benchmarks.recording_holdout import TrainTestSplit, dataset_of, split_by_name, splits_by_fold
+
+TIMED_ITEMS = 32
+TIMED_ROUNDS = 3
 
 
 def run(options: AccuracyOptions) -> int:
@@ -43,7 +48,6 @@ def run(options: AccuracyOptions) -> int:
             architectures,
             bottleneck_dir=options.bottleneck_dir,
             pool=pool,
-            recipe=find_recipe("default"),
             views=options.holdout.views,
             baselines=options.baselines,
         )
@@ -125,3 +129,42 @@ def _behind(by_condition: Mapping[str, Any], of_encoder: Mapping[str, Any]) -> l
         for condition, scores in of_encoder.items()
         if by_condition[condition]["chunk"]["accuracy"] < scores["chunk"]["accuracy"]
     ]
+
+
+def measure_times(systems: Sequence[TrainedSystem]) -> dict[str, dict[str, float]]:
+    """Time systems in turn, so that a machine that is busy for a while is busy for all; the first round only warms up.
+
+    Returns:
+        dict: by name, the medians of `training_seconds`, of `chunks_per_second` in batches, and of
+        `single_chunks_per_second` one by one.
+    """
+    served = [trained.system.serving_extractor(trained.choice["bottleneck"]) for trained in systems]
+    rounds = [
+        [_times(trained, extractor) for trained, extractor in zip(systems, served, strict=True)]
+        for _ in range(TIMED_ROUNDS + 1)
+    ][1:]
+    return {
+        trained.system.name: {
+            name: float(np.median([of_round[place][name] for of_round in rounds])) for name in rounds[0][place]
+        }
+        for place, trained in enumerate(systems)
+    }
+
+
+def _times(trained: TrainedSystem, served: FeatureExtractor) -> dict[str, float]:
+    recipe = trained.split.recipe
+    sample = chunk_files(trained.split.tested[:TIMED_ITEMS])
+    clean = apply_condition(sample, "clean", seed=0, recipe=recipe)
+    planned = plan_views(sample, count=trained.system.views, seed=0, recipe=recipe)
+    views: Sequence[ChunkVariant] = [view for of_one in planned for view in of_one][:TIMED_ITEMS] or clean
+
+    def classify(batch_size: int) -> None:
+        for start in range(0, len(clean), batch_size):
+            trained.head.logits(served.compute(clean[start : start + batch_size], in_parallel=False))
+
+    seconds_per_view = timeit.timeit(lambda: trained.system.extractor.compute(views), number=1) / len(views)
+    return {
+        "training_seconds": trained.head_seconds + seconds_per_view * trained.samples,
+        "chunks_per_second": len(clean) / timeit.timeit(lambda: classify(TIMED_ITEMS), number=1),
+        "single_chunks_per_second": len(clean) / timeit.timeit(lambda: classify(1), number=1),
+    }

@@ -11,7 +11,7 @@ import numpy as np
 
 from audionet.console import log
 from audionet.data.augmentation import ChunkFile
-from audionet.features.recipes import Recipe
+from audionet.features.recipes import find_recipe
 from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
@@ -105,7 +105,7 @@ class RegressionSystem(System):
 
 
 def systems_of(
-    architectures: Sequence[str], *, bottleneck_dir: Path, pool: Executor, recipe: Recipe, views: int, baselines: bool
+    architectures: Sequence[str], *, bottleneck_dir: Path, pool: Executor, views: int, baselines: bool
 ) -> list[System]:
     """Return each architecture as retrain.py would train it and in the classic way, and what they are compared with.
 
@@ -116,7 +116,7 @@ def systems_of(
         systems += _networks(name, bottleneck_dir, pool, views)
     if not baselines:
         return systems
-    cepstra = SoundFeatureExtractor(Cepstra(recipe), bottleneck_dir, pool)
+    cepstra = SoundFeatureExtractor(Cepstra(find_recipe("default")), bottleneck_dir, pool)
     systems.append(RegressionSystem("MFCC", cepstra, views=0, standardised=True))
     if missing := missing_encoder():
         log(missing)

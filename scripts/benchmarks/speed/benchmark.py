@@ -10,13 +10,13 @@ from audionet.files import printable, write_json, write_text
 from audionet.tables import markdown, print_tables
 from benchmarks.options import SpeedOptions
 from benchmarks.speed import scaling, speed_tables, steps
-from benchmarks.speed.workload import FULL_SIZES, QUICK_SIZES, Workload
+from benchmarks.speed.workload import FULL_SIZES, Sizes, Workload
 
 
 def run(options: SpeedOptions) -> int:
     """Measure, print and write tables."""
-    given = {name: vars(options)[name] for name in vars(QUICK_SIZES) if vars(options)[name] is not None}
-    sizes = replace(FULL_SIZES if options.full else QUICK_SIZES, **given)
+    sizes = FULL_SIZES if options.full else Sizes()
+    sizes = replace(sizes, **{name: wanted for name in vars(sizes) if (wanted := getattr(options, name)) is not None})
     workload = Workload(options.output_dir / "made", sizes, options.audio_dir, options.engine)
     chosen, scaled = (
         [name for name in names if re.search(options.steps, name)] for names in (steps.STEPS, scaling.SCALED_STEPS)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audionet.errors import InputError
 from audionet.evaluation.runs import versions
 from audionet.files import whole_file
 from audionet.tables import Table
@@ -15,9 +16,17 @@ PLOT_INCHES = (15, 9)
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures depend on: processor, cores, memory and versions."""
-    import psutil
+    """Return what the figures depend on: processor, cores, memory and versions.
 
+    Raises:
+        InputError: `psutil`, which also watches the memory of what is measured, is not installed.
+    """
+    try:
+        import psutil
+    except ImportError as error:
+        raise InputError(
+            "Memory cannot be measured without psutil. Install it: pip install -r tests/requirements.txt."
+        ) from error
     return {"processor": _processor(), "memory_gib": f"{psutil.virtual_memory().total / 2**30:.0f}", **versions()}
 
 

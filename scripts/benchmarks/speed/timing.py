@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.console import log
-from audionet.errors import AudioNetError, InputError
+from audionet.errors import AudioNetError
 from audionet.parallel import PACKAGE_PARENT
 
 SAMPLE_SECONDS = 0.1  # between two looks at the memory; more often would slow down what is measured
@@ -67,7 +67,6 @@ def run_timed(competitor: Competitor, *, watch_memory: bool = False) -> Timing:
 
     Raises:
         AudioNetError: its command failed.
-        InputError: `psutil`, which watches the memory, is not installed.
     """
     if competitor.output and os.path.lexists(competitor.output):
         shutil.rmtree(competitor.output)
@@ -116,12 +115,8 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 
 def _watch(process: subprocess.Popen[bytes]) -> int:
-    try:
-        import psutil
-    except ImportError as error:
-        raise InputError(
-            "Memory cannot be watched without psutil. Install it: pip install -r tests/requirements.txt."
-        ) from error
+    import psutil  # only this benchmark needs it
+
     watched = psutil.Process(process.pid)
     peak_bytes = 0
     while process.poll() is None:

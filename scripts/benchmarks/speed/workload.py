@@ -1,6 +1,6 @@
 """What speed is measured on: recordings, pictures, caches and classifiers of the sizes wanted, made when asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -24,28 +24,17 @@ TRAINED_ON = 40  # recordings that the classifiers to label with are trained on;
 class Sizes:
     """How much of everything there is. The classic way is measured on `classic_pictures`, or it would take hours."""
 
-    long_minutes: float
-    short_recordings: int
-    pictures: int
-    cached_pictures: int
-    training_steps: int
-    labelled_pictures: int
-    labelled_minutes: float
-    classic_pictures: int
+    long_minutes: float = 20
+    short_recordings: int = 1000
+    pictures: int = 200
+    cached_pictures: int = 20_000
+    training_steps: int = 500
+    labelled_pictures: int = 200
+    labelled_minutes: float = 10
+    classic_pictures: int = 20
 
 
-QUICK_SIZES = Sizes(
-    long_minutes=20,
-    short_recordings=1000,
-    pictures=200,
-    cached_pictures=20_000,
-    training_steps=500,
-    labelled_pictures=200,
-    labelled_minutes=10,
-    classic_pictures=20,
-)
-FULL_SIZES = replace(
-    QUICK_SIZES,
+FULL_SIZES = Sizes(
     long_minutes=120,
     short_recordings=10_000,
     pictures=1000,

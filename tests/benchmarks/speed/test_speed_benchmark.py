@@ -9,7 +9,7 @@ from benchmarks.speed import (
     speed_tables,
     steps,
 )
-from benchmarks.speed.workload import QUICK_SIZES, Workload
+from benchmarks.speed.workload import Sizes, Workload
 
 TINY_SIZES = {
     "long_minutes": 0.1,
@@ -25,14 +25,14 @@ ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the classic 
 
 
 def measured(names, workload):
-    steps = [steps.measure(name, steps.STEPS[name](workload), rounds=1) for name in names]
-    return {"machine": speed_tables.machine(), "rounds": 1, "steps": steps, "growth": []}
+    found = [steps.measure(name, steps.STEPS[name](workload), rounds=1) for name in names]
+    return {"machine": speed_tables.machine(), "rounds": 1, "steps": found, "growth": []}
 
 
 @ffmpeg
 @pytest.mark.slow
 def test_labelling_is_measured_both_ways(saved, tmp_path, monkeypatch):
-    workload = Workload(tmp_path, QUICK_SIZES.changed(TINY_SIZES))
+    workload = Workload(tmp_path, Sizes(**TINY_SIZES))
     monkeypatch.setattr(Workload, "classifier", lambda *_: saved)
     result = measured(["label pictures", "label recordings"], workload)
     assert all(step["ways"].keys() == {"ours", "classic"} for step in result["steps"])
