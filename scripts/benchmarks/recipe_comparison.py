@@ -7,7 +7,7 @@ own: its pictures, its network, its training.
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from audionet.data.splits import assign_splits
 from audionet.evaluation.closed_set import accuracies
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.models.answer import Answer
 from audionet.models.classifier import Classifier
 from audionet.tables import Table
 from audionet.training.settings import TrainingSettings
@@ -41,25 +40,14 @@ def run(options: RecipesOptions) -> int:
         synthetic_speech.speak_words(
             audio_dir, speakers=options.speakers, takes=options.takes, seed=options.random_seed
         )
-    result = compare(
-        audio_dir,
-        options.names,
-        folder=options.output_dir / "recipes",
-        group_by=options.group_by,
-        test=options.test,
-        seed=options.random_seed,
-    )
+    result = compare(audio_dir, options)
     path = options.output_dir / audio_dir.resolve().name / "recipes.json"
     options.write(path, result, tables(result), introduction(result))
     return 0
 
 
-def compare(
-    audio_dir: Path, recipes: Sequence[str], *, folder: Path, group_by: str, test: str | None, seed: int = 0
-) -> dict[str, Any]:
-    """Draw, train and score by each recipe, named as in the options, on a folder of recordings.
-
-    Pictures and caches are made anew in `folder`, so that times are honest.
+def compare(audio_dir: Path, options: RecipesOptions) -> dict[str, Any]:
+    """Draw, train and score by each recipe; pictures and caches are made anew, so that times are honest.
 
     Returns:
         dict: `labels`, `recordings` tested, `trained_on`, and `recipes`: of each its `name`, `chunk` and `recording`
@@ -67,23 +55,24 @@ def compare(
         and `chosen`.
 
     Raises:
-        InputError: an unknown recipe, or too few recordings.
+        InputError: too few recordings.
     """
     tested: frozenset[str] | None = None
     rows: list[dict[str, Any]] = []
     labels: tuple[str, ...] = ()
     count = 0
-    for recipe in [find_recipe(name) for name in recipes]:
+    folder = options.output_dir / "recipes"
+    for recipe in map(find_recipe, options.names):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=f"{recipe.name}-") as scratch:
             start = time.perf_counter()
-            dataset, _ = dataset_of(audio_dir, Path(scratch), group_by=group_by, recipe=recipe)
+            dataset, _ = dataset_of(audio_dir, Path(scratch), group_by=options.group_by, recipe=recipe)
             if tested is None:
-                tested = _held_out(dataset, test, seed)
+                tested = _held_out(dataset, options.test, options.random_seed)
             known = tuple(example for example in dataset.examples if example.recording not in tested)
             trainer = Trainer(
                 replace(dataset, examples=known),
-                _settings(recipe, group_by=group_by, seed=seed),
+                _settings(recipe, group_by=options.group_by, seed=options.random_seed),
                 bottleneck_dir=Path(scratch) / "bottlenecks",
             )
             trained = trainer.train(trainer.data)
@@ -146,7 +135,9 @@ def _row(
         start = time.perf_counter()
         answer = classifier.score(audio_dir / recording)
         times.append(time.perf_counter() - start)
-        scored.append(_scored(of_it, answer))
+        logits = np.log(np.maximum(answer.chunk_probabilities, QUIETEST))
+        levels = levels_of(sorted(of_it, key=lambda chunk: chunk.offset_seconds))
+        scored.append(ScoredRecording(recording, of_it[0].label, logits, levels_dbfs=levels))
     return {
         "name": recipe.name,
         **accuracies(scored, training_data.labels),
@@ -156,12 +147,6 @@ def _row(
         "seconds_per_recording": float(np.median(times)),
         "chosen": f"{best.trainer} on {trained.backbone.architecture} {trained.backbone.bottleneck}",
     }
-
-
-def _scored(chunks: Sequence[Example], answer: Answer) -> ScoredRecording:
-    logits = np.log(np.maximum(answer.chunk_probabilities, QUIETEST))
-    levels = levels_of(sorted(chunks, key=lambda chunk: chunk.offset_seconds))
-    return ScoredRecording(chunks[0].recording, chunks[0].label, logits, levels_dbfs=levels)
 
 
 def _size(classifier: Classifier) -> int:

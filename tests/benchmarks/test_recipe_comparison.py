@@ -9,6 +9,7 @@ from audionet.data.dataset import read_dataset
 from audionet.features import recipes
 from audionet.tables import markdown, print_tables
 from benchmarks import recipe_comparison
+from benchmarks.options import RecipesOptions
 
 
 @pytest.fixture
@@ -23,9 +24,8 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def result(quick, speakers, tmp_path):
-    return recipe_comparison.compare(
-        speakers, quick, folder=tmp_path / "bench", group_by="recording", test=r"^[04]\.", seed=0
-    )
+    options = RecipesOptions(recipes=",".join(quick), test=r"^[04]\.", output_dir=tmp_path / "bench")
+    return recipe_comparison.compare(speakers, options)
 
 
 def test_every_recipe_is_tested_on_the_same_recordings(result, quick, tmp_path):

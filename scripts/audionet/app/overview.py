@@ -56,26 +56,22 @@ class Overview:
 
     def _whole(self) -> tuple[np.ndarray, np.ndarray]:
         """Return peaks and power of all samples, those that do not fill a piece yet included."""
-        if not len(self._pending):
-            return self._peaks, self._power
-        peaks, power = self._columns_of(self._pending)
-        return np.concatenate([self._peaks, peaks]), np.concatenate([self._power, power])
+        return self._with_columns_of(self._pending) if len(self._pending) else (self._peaks, self._power)
 
     def _measure(self, samples: np.ndarray) -> None:
-        peaks, power = self._columns_of(samples)
-        self._peaks = np.concatenate([self._peaks, peaks])
-        self._power = np.concatenate([self._power, power])
+        self._peaks, self._power = self._with_columns_of(samples)
         while len(self._peaks) > MOST_COLUMNS:
             even = len(self._peaks) // 2 * 2
             self._peaks = self._peaks[:even].reshape(-1, 2).max(axis=1)
             self._power = self._power[:even].reshape(-1, 2, BANDS).mean(axis=1)
             self._column_samples *= 2
 
-    def _columns_of(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _with_columns_of(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         columns = max(1, len(samples) // self._column_samples)
         edges = np.arange(columns) * len(samples) // columns
-        peaks = np.maximum.reduceat(np.abs(samples), edges)
-        return peaks.clip(0, 1), power_spectra(samples, WINDOW_SAMPLES, columns) @ _filters()
+        peaks = np.maximum.reduceat(np.abs(samples), edges).clip(0, 1)
+        power = power_spectra(samples, WINDOW_SAMPLES, columns) @ _filters()
+        return np.concatenate([self._peaks, peaks]), np.concatenate([self._power, power])
 
 
 @functools.cache

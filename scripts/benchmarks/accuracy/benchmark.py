@@ -44,14 +44,7 @@ def run(options: AccuracyOptions) -> int:
     else:
         splits = [split_by_name(dataset, options.test)]
     with process_pool(os.cpu_count() or 1) as pool:
-        systems = systems_of(
-            architectures,
-            bottleneck_dir=options.bottleneck_dir,
-            pool=pool,
-            views=options.holdout.views,
-            baselines=options.baselines,
-        )
-        result = measure(systems, splits, holdout=options.holdout)
+        result = measure(systems_of(architectures, options, pool), splits, holdout=options.holdout)
     path = options.folder / "accuracy.json"
     options.write(path, result, accuracy_tables.tables(result), accuracy_tables.introduction(result))
     return EXIT_FAILED if failures else 0

@@ -24,6 +24,7 @@ from audionet.training.training_data import TrainingData
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Cepstra, Resemblyzer, missing_encoder, train_regression
 from benchmarks.accuracy.feature_extractors import FeatureExtractor, PictureFeatureExtractor, SoundFeatureExtractor
 from benchmarks.accuracy.test_conditions import apply_condition
+from benchmarks.options import AccuracyOptions
 from benchmarks.recording_holdout import TrainTestSplit
 
 
@@ -104,17 +105,14 @@ class RegressionSystem(System):
         return head, {"trainer": "regression", "bottleneck": bottleneck}
 
 
-def systems_of(
-    architectures: Sequence[str], *, bottleneck_dir: Path, pool: Executor, views: int, baselines: bool
-) -> list[System]:
+def systems_of(architectures: Sequence[str], options: AccuracyOptions, pool: Executor) -> list[System]:
     """Return each architecture as retrain.py would train it and in the classic way, and what they are compared with.
 
     The baselines are cepstra and the speaker encoder, the latter where it is installed.
     """
-    systems: list[System] = []
-    for name in architectures:
-        systems += _networks(name, bottleneck_dir, pool, views)
-    if not baselines:
+    bottleneck_dir, views = options.bottleneck_dir, options.holdout.views
+    systems = [system for name in architectures for system in _networks(name, bottleneck_dir, pool, views)]
+    if not options.baselines:
         return systems
     cepstra = SoundFeatureExtractor(Cepstra(find_recipe("default")), bottleneck_dir, pool)
     systems.append(RegressionSystem("MFCC", cepstra, views=0, standardised=True))

@@ -82,8 +82,8 @@ def test_tables_name_every_system_and_every_condition(result, capsys):
 def test_the_script_writes_tables_and_tells_what_it_left_out(speakers, tmp_path, monkeypatch, capsys):
     import bench
 
-    def fake_systems(architectures, *, bottleneck_dir, pool, **_):
-        cepstra = SoundFeatureExtractor(Cepstra(RECIPE), bottleneck_dir, pool)
+    def fake_systems(architectures, options, pool):
+        cepstra = SoundFeatureExtractor(Cepstra(RECIPE), options.bottleneck_dir, pool)
         return [RegressionSystem(SPEAKER_ENCODER, cepstra, views=0, standardised=True)]
 
     monkeypatch.setattr(benchmark, "systems_of", fake_systems)
