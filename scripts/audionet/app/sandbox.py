@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Generic, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
 from audionet.parallel import importing_context
@@ -45,11 +45,6 @@ class Limits:
     seconds: float = 60.0  # for one task
     memory_bytes: int = 4 << 30  # of address space, for itself and for each child; what OpenVINO reserves counts
     file_bytes: int = 1 << 29  # for any one file that it writes
-
-
-@dataclass(frozen=True)
-class _Returned(Generic[Result]):
-    result: Result
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class SandboxedWorker:
             CrashError: the process died.
             RuntimeError: the task raised anything else; the text is its traceback.
         """
-        outcome: _Returned[Result] | _Raised
+        outcome: Result | _Raised
         with self._turn:
             pipe = self._pipe or self._start()
             try:
@@ -95,7 +90,7 @@ class SandboxedWorker:
                 raise CrashError("Reading this file ended the process that read it. Send another file.") from error
         if isinstance(outcome, _Raised):
             raise outcome.error
-        return outcome.result
+        return outcome
 
     def close(self) -> None:
         """End the process, busy or idle, and remove its scratch folder."""
@@ -149,9 +144,9 @@ def _serve(pipe: Connection, limits: Limits, scratch: str) -> None:
             pipe.send(_outcome_of(pipe.recv()))
 
 
-def _outcome_of(call: Callable[[], Result]) -> _Returned[Result] | _Raised:
+def _outcome_of(call: Callable[[], Result]) -> Result | _Raised:
     try:
-        return _Returned(call())
+        return call()
     except AudioNetError as error:
         return _Raised(error)
     except MemoryError:

@@ -52,9 +52,6 @@ class Quota:
     models: int = 20  # the newest; older ones are removed
 
 
-QUOTA = Quota()
-
-
 @dataclass(frozen=True)
 class Model:
     """A classifier that a user may choose."""
@@ -75,9 +72,9 @@ class Model:
 class User:
     """One user's folder in that of all users, named by the secret of the cookie that only their browser holds."""
 
-    def __init__(self, secret: str, *, taught_dir: Path, quota: Quota = QUOTA):
+    def __init__(self, secret: str, *, taught_dir: Path, quota: Quota | None = None):
         self._taught_dir = taught_dir
-        self._quota = quota
+        self._quota = quota or Quota()
         self.folder = taught_dir / hashlib.sha256(secret.encode()).hexdigest()[:32]
         self.audio_dir = self.folder / "data_audio"
         self.runs_dir = self.folder / "runs"

@@ -26,11 +26,7 @@ def draw_long(workload: Workload, chunk_seconds: float, recipe: str) -> Step:
     """Draw long recordings, counted in seconds of sound."""
     source = workload.long_recordings
     seconds = workload.seconds_of(source)
-    wanted = workload.sizes.classic_pictures * chunk_seconds
-    if workload.audio_dir:
-        clip, clip_seconds = workload.shortest(source, wanted)
-    else:
-        clip, clip_seconds = workload.recordings("clip", 1, seconds=wanted, suffix=".mp3"), wanted
+    clip, clip_seconds = workload.clip(workload.sizes.classic_pictures * chunk_seconds)
     return Step(
         "seconds of sound",
         (
@@ -125,13 +121,11 @@ def label_sound(workload: Workload) -> Step:
     """Label recordings, counted in seconds of sound."""
     if workload.audio_dir:
         source = workload.long_recordings
-        clip, clip_seconds = workload.shortest(source, CLASSIC_CLIP_SECONDS)
         seconds = workload.seconds_of(source)
     else:
-        seconds, clip_seconds = 60 * workload.sizes.labelled_minutes, CLASSIC_CLIP_SECONDS
-        source, clip = (
-            workload.recordings("hour", 1, seconds=length, suffix=".mp3") for length in (seconds, clip_seconds)
-        )
+        seconds = 60 * workload.sizes.labelled_minutes
+        source = workload.recordings("hour", 1, seconds=seconds, suffix=".mp3")
+    clip, clip_seconds = workload.clip(CLASSIC_CLIP_SECONDS)
     scratch = workload.output("scratch")
     command = job(
         tutorial_pipeline.label_recordings,
@@ -187,12 +181,11 @@ def measure(name: str, step: Step, *, rounds: int) -> dict[str, Any]:
         }
         for each in step.competitors
     }
-    rivals = [name for name in ways if name != OURS]
     return {
         "name": name,
         "unit": step.unit,
         "ways": ways,
-        "ratios": {rival: ratios(speeds[OURS], speeds[rival]) for rival in rivals},
+        "ratios": {rival: ratios(speeds[OURS], speeds[rival]) for rival in ways if rival != OURS},
     }
 
 

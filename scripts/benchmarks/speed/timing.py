@@ -121,8 +121,9 @@ def _watch(process: subprocess.Popen[bytes]) -> int:
     peak_bytes = 0
     while process.poll() is None:
         try:
-            family = [watched, *watched.children(recursive=True)]
-            peak_bytes = max(peak_bytes, sum(map(_own_bytes, family)))
+            held = [each.memory_info() for each in (watched, *watched.children(recursive=True))]
+            # Without what files are mapped to, which the system takes back when it needs to.
+            peak_bytes = max(peak_bytes, sum(memory.rss - getattr(memory, "shared", 0) for memory in held))
         except psutil.NoSuchProcess:  # it has ended meanwhile; the next look sees what is left
             continue
         try:
@@ -130,9 +131,3 @@ def _watch(process: subprocess.Popen[bytes]) -> int:
         except subprocess.TimeoutExpired:
             continue
     return peak_bytes
-
-
-def _own_bytes(process: "psutil.Process") -> int:  # type: ignore[name-defined] # noqa: F821
-    """Return the memory of a process without what files are mapped to, which the system takes back when it needs to."""
-    memory = process.memory_info()
-    return int(memory.rss) - int(getattr(memory, "shared", 0))

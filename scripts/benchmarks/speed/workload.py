@@ -100,8 +100,11 @@ class Workload:
             synthetic_data.link_files(chosen, source, folder)
         return folder
 
-    def shortest(self, source: Path, seconds: float) -> tuple[Path, float]:
-        """Return links to the shortest recordings of a folder that make up some seconds of sound, and their seconds."""
+    def clip(self, seconds: float) -> tuple[Path, float]:
+        """Return some seconds of sound, made or of the user's shortest recordings, and how many seconds it is."""
+        if self.audio_dir is None:
+            return self.recordings("clip", 1, seconds=seconds, suffix=".mp3"), seconds
+        source = self.long_recordings
         result = self.drawn(source)[1]
         lengths = {
             recording: sum(stats["measures"]["seconds"] for stats in chunks)
