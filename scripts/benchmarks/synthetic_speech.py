@@ -43,7 +43,7 @@ class _Utterance:
 
 
 def speak_words(folder: Path, *, speakers: int, takes: int, seed: int = 0) -> None:
-    """Fill a folder, new or made here, with WORDS, each said by every speaker as many times, unless it holds them.
+    """Fill a folder, new or made here, with WORDS, each said `takes` times by every speaker, unless it holds them.
 
     Raises:
         InputError: espeak-ng is not installed, or has fewer voices.

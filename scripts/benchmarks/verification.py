@@ -54,11 +54,7 @@ def measure(
 ) -> dict[str, Any]:
     """Compare the recordings of the labels that each draw holds out.
 
-    Args:
-        dataset: all labels.
-        draws: at least one.
-        training: how the bottleneck is chosen.
-        encoders: by name, what gives vectors of chunks, shape (n, dimension), to be compared by their cosine.
+    The encoders, by name, give vectors of chunks, shape (n, dimension), which are compared by their cosine.
 
     Returns:
         dict: `labels`; `draws`, a list of `left_out`, `bottleneck`, `n_same` and `n_other` by level, `chunk` or

@@ -119,11 +119,7 @@ class User:
         return self.audio_dir / label / name
 
     def remove_clip(self, label: str, name: str) -> None:
-        """Remove a clip, and its label with the last one.
-
-        Raises:
-            MissingError: there is no such clip of this user's.
-        """
+        """Remove what `clip` returns, and the label with its last clip."""
         clip = self.clip(label, name)
         clip.unlink(missing_ok=True)
         if not self.clips_by_label().get(label):

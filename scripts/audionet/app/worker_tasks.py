@@ -75,11 +75,7 @@ def convert_to_wav(*, path: Path, target: Path, most_seconds: float) -> None:
 
 
 def explain_answer(*, model: Path, path: Path, name: str, most_seconds: float) -> Reason:
-    """Say and show which part of a recording or a picture speaks for its answer; the arguments are those of `predict`.
-
-    Raises:
-        AudioNetError: the file cannot be read, is silent or too long, or the classifier cannot use it.
-    """
+    """Say and show which part of a file speaks for its answer; arguments and errors are those of `predict`."""
     classifier = _classifier(model)
     if decoding.is_recording(path):
         _overview_of(path, most_seconds)

@@ -110,10 +110,6 @@ def as_sound(item: ChunkVariant) -> np.ndarray:
 
 
 def as_picture(item: ChunkVariant, *, height: int, width: int) -> np.ndarray:
-    """Return the picture of a view or of an altered chunk, uint8, shape (height, width, 3).
-
-    Raises:
-        PictureError: a chunk's wav cannot be read.
-    """
+    """Return the picture of what `as_sound` returns, uint8, shape (height, width, 3)."""
     picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
     return np.asarray(fit_pictures([picture], height=height, width=width)[0])

@@ -189,9 +189,6 @@ def measure(name: str, step: Step, *, rounds: int) -> dict[str, Any]:
     }
 
 
-# AudioNet's way
-
-
 def draw(workload: Workload, source: Path, units: float, *options: object) -> Competitor:
     """Draw a folder of recordings into a new folder."""
     image_dir = workload.output("ours")
@@ -254,9 +251,6 @@ def _network(workload: Workload, architecture: str, bottleneck: str | None) -> d
         "image_size": row.sound_size if bottleneck is None else row.image_size,
         "engine": workload.engine,
     }
-
-
-# The classic way, and bare libraries
 
 
 def _rival_draw(workload: Workload, name: str, source: Path, units: float, chunk_seconds: float) -> Competitor:
