@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.data.dataset import Dataset
+from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
@@ -26,7 +27,7 @@ class DefaultTraining:
     @classmethod
     def of(cls, options: ClassifierBenchmarkOptions) -> "DefaultTraining":
         """Return the training of a benchmark's pretrained network."""
-        candidates = candidate_bottlenecks(options.architecture)
+        candidates = candidate_bottlenecks(find_architecture(options.architecture))
         backbone = load_network(options.architecture, union_of(candidates))
         return cls(backbone, candidates, options.bottleneck_dir, options.holdout)
 
@@ -43,4 +44,5 @@ class DefaultTraining:
 
 def load_network(architecture: str, bottleneck: str) -> Backbone:
     """Load a pretrained network as it is used for pictures of sound, read at a bottleneck."""
-    return loader_of(BackboneSettings(architecture=architecture), of_sound=True)(bottleneck=bottleneck)
+    settings = BackboneSettings(architecture=architecture)
+    return loader_of(find_architecture(architecture), settings, of_sound=True)(bottleneck=bottleneck)

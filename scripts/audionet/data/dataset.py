@@ -12,7 +12,7 @@ recording, its room and its microphone, and would disappoint with the next one.
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from audionet.errors import InputError
 from audionet.features.image_io import is_picture, read_about
 from audionet.features.recipes import Recipe
 from audionet.file_cache import FileCache, FileStamp, file_stamp
-from audionet.files import UNKNOWN_LABEL, label_folders, name_below, printable, sha256_of, walk_files
+from audionet.files import UNKNOWN_LABEL, files_below, labelled_files, printable, sha256_of
 from audionet.wording import named_list
 
 
@@ -96,10 +96,9 @@ def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recordin
             `group_by` cannot be applied.
     """
     rule = group_rule(group_by)
-    folders = label_folders(image_dir, option="--image_dir")
-    pictures = [(path, folder.name) for folder in folders for path in walk_files(folder) if is_picture(path)]
-    labels = tuple(folder.name for folder in folders if folder.name != UNKNOWN_LABEL)
-    _check_labels(image_dir, labels, {label for _, label in pictures})
+    pictures = labelled_files(image_dir, option="--image_dir", wanted=is_picture)
+    labels = tuple(label for label in pictures if label != UNKNOWN_LABEL)
+    _check_labels(image_dir, labels, {label for label, files in pictures.items() if files})
     examples, recipe, failures = _read_examples(pictures, image_dir, cache_path, rule)
     known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
     unknown = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
@@ -120,7 +119,7 @@ def read_unknown(folder: Path, cache_path: Path, *, recipe: Recipe | None) -> tu
     Raises:
         InputError: there is no picture, or they were drawn by another recipe.
     """
-    pictures = [(path, UNKNOWN_LABEL) for path in walk_files(folder) if is_picture(path)]
+    pictures = {UNKNOWN_LABEL: files_below(folder, wanted=is_picture)}
     examples, found, failures = _read_examples(pictures, folder, cache_path, lambda recording: recording)
     if not examples:
         raise InputError(
@@ -137,21 +136,21 @@ def read_unknown(folder: Path, cache_path: Path, *, recipe: Recipe | None) -> tu
 
 
 def _read_examples(
-    pictures: Sequence[tuple[Path, str]], folder: Path, cache_path: Path, rule: Callable[[str], str]
+    pictures: Mapping[str, Mapping[str, Path]], folder: Path, cache_path: Path, rule: Callable[[str], str]
 ) -> tuple[list[Example], Recipe | None, dict[str, str]]:
-    """Read what pictures say of themselves, and the one recipe that they were drawn by."""
+    """Read what pictures, by label and name, say of themselves, and the one recipe that they were drawn by."""
+    listed = [(label, name, path) for label, files in pictures.items() for name, path in files.items()]
     with FileCache(cache_path, context=NO_HASH) as cache:
-        known, failures = _read_all([path for path, _ in pictures], cache)
+        known, failures = _read_all([path for _, _, path in listed], cache)
     examples = []
     recipes: dict[str, dict[str, Any]] = {}
-    name_of = name_below(folder)
-    for path, label in pictures:
+    for label, name, path in listed:
         if path not in known:
             continue
         value = known[path]
         if value["recipe"]:
             recipes.setdefault(json.dumps(value["recipe"], sort_keys=True), value["recipe"])
-        recording = value["recording"] or _implied_recording(name_of(path))
+        recording = value["recording"] or _implied_recording(name)
         examples.append(
             Example(
                 path=path,

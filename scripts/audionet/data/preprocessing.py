@@ -33,12 +33,11 @@ from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import (
     digest_of,
     disk_is_full,
-    label_folders,
+    files_below,
+    labelled_files,
     mark_folder,
-    name_below,
     printable,
     read_mark,
-    walk_files,
     write_bytes,
 )
 from audionet.parallel import run_groups
@@ -95,7 +94,7 @@ def make_pictures(
     image_dir: Path,
     *,
     recipe: Recipe,
-    labels: Sequence[Path] | None = None,
+    label: Path | None = None,
     jobs: int | None = None,
     keep_wav: bool = True,
 ) -> PreprocessingResult:
@@ -105,7 +104,7 @@ def make_pictures(
         audio_dir: a folder with one subfolder a label, each with recordings at any depth; or a published data set.
         image_dir: a folder of ours, or a new one.
         recipe: how pictures look. Pictures of another recipe are drawn again.
-        labels: the subfolders to take, by default all.
+        label: the only subfolder to take, by default all.
         jobs: how many processes to use, by default one a core.
         keep_wav: whether each picture's chunk is written beside it as wav.
 
@@ -113,12 +112,12 @@ def make_pictures(
         InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
     """
     check_effects(recipe.sox_effects)
-    recordings = _list_recordings(audio_dir, labels)
+    recordings = _list_recordings(audio_dir, label)
     _mark_as_pictures(image_dir, audio_dir, recipe)
     result = PreprocessingResult()
     context = f"{recipe.digest} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
     with FileCache(image_dir / CACHE_NAME, context=context) as cache:
-        on_disk = set(map(name_below(image_dir), walk_files(image_dir)))
+        on_disk = set(files_below(image_dir))
         plan = list(_plan(recordings, result.failures))
         made = _unchanged(plan, cache, on_disk, keep_wav)
         result.recordings_kept = len(made)
@@ -163,9 +162,8 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
         InputError: the folder has no label folder.
     """
     if find_published_dataset(image_dir) is None:
-        folders = label_folders(image_dir, option="--image_dir")
-        holds_pictures = any(is_picture(path) for folder in folders for path in walk_files(folder))
-        if holds_pictures or not any(decoding.find_recordings(folder) for folder in folders):
+        files = [path for below in labelled_files(image_dir, option="--image_dir").values() for path in below.values()]
+        if any(map(is_picture, files)) or not any(map(decoding.is_recording, files)):
             return image_dir, {}
     target, drawn_by = _place_beside(image_dir, recipe)
     if recipe is None or (drawn_by is not None and drawn_by.name == recipe.name):
@@ -189,14 +187,13 @@ def unknown_pictures_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path
     if recipe is None or all(path.with_suffix(".jpg").exists() for path in decoding.find_recordings(folder)):
         return folder, {}
     target = cache_dir / digest_of([str(folder), recipe.digest])
-    return target, _made_of(folder.parent, target, recipe, labels=[folder])
+    return target, _made_of(folder.parent, target, recipe, label=folder)
 
 
-def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, labels: Sequence[Path] | None = None) -> dict[str, str]:
+def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, label: Path | None = None) -> dict[str, str]:
     """Draw recordings, and return the reason by recording for each that failed."""
-    source = audio_dir if labels is None else labels[0]
-    log(f"{printable(source)} holds recordings; their pictures are in {printable(target)}.")
-    result = make_pictures(audio_dir, target, recipe=recipe, labels=labels)
+    log(f"{printable(label or audio_dir)} holds recordings; their pictures are in {printable(target)}.")
+    result = make_pictures(audio_dir, target, recipe=recipe, label=label)
     for recording, reason in result.failures.items():
         log(f"Set aside: {printable(recording)}: {reason}")
     return result.failures
@@ -233,17 +230,17 @@ def _mark_as_pictures(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
         mark_folder(image_dir, KIND, **about)
 
 
-def _list_recordings(audio_dir: Path, labels: Sequence[Path] | None) -> dict[str, dict[str, Path]]:
-    """Return the file by recording's name, by label, whether the files are there or not; of some labels, or of all.
+def _list_recordings(audio_dir: Path, label: Path | None) -> dict[str, dict[str, Path]]:
+    """Return the file by recording's name, by label, whether the files are there or not; of one label or of all.
 
     Raises:
         InputError: there is no label folder, or a published data set has a table that cannot be read.
     """
-    published = find_published_dataset(audio_dir) if labels is None else None
+    if label is not None:
+        return {label.name: files_below(label, root=audio_dir, wanted=decoding.is_recording)}
+    published = find_published_dataset(audio_dir)
     if published is None:
-        labels = label_folders(audio_dir, option="--audio_dir") if labels is None else labels
-        name_of = name_below(audio_dir)
-        return {label.name: {name_of(path): path for path in decoding.find_recordings(label)} for label in labels}
+        return labelled_files(audio_dir, option="--audio_dir", wanted=decoding.is_recording)
     by_label: dict[str, dict[str, Path]] = {}
     for recording, path in listed_recordings(audio_dir, published).items():
         by_label.setdefault(Path(recording).parts[0], {})[recording] = path
@@ -369,9 +366,8 @@ class _Drawer:
 def _remove_outdated(image_dir: Path, expected: set[str]) -> int:
     """Remove pictures of ours whose recording or chunk is gone; what a person put there stays."""
     removed = 0
-    name_of = name_below(image_dir)
-    for path in list(walk_files(image_dir)):
-        if path.suffix != ".jpg" or name_of(path) in expected:
+    for name, path in files_below(image_dir).items():
+        if path.suffix != ".jpg" or name in expected:
             continue
         if "recording" in read_about(path.read_bytes()):
             path.with_suffix(".wav").unlink(missing_ok=True)

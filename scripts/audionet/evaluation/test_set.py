@@ -8,7 +8,6 @@ Recordings are read and drawn by processes side by side, and scored in batches. 
 with its reason. Whether one was in training is found by its pictures, which are the same whatever the file is called.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from audionet.audio import decoding
 from audionet.data.groups import NO_HASH
 from audionet.errors import InputError
 from audionet.features.image_io import is_picture, read_about
-from audionet.files import UNKNOWN_LABEL, label_folders, printable, walk_files
+from audionet.files import UNKNOWN_LABEL, files_below, labelled_files, printable
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,7 @@ def find_test_sources(test_dir: Path) -> list[Source]:
     Raises:
         InputError: it holds neither in any label folder.
     """
-    folders = label_folders(test_dir, option="--test_dir")
-    if any(is_picture(path) for folder in folders for path in walk_files(folder)):
-        return find_pictures(test_dir)
-    return find_audio(test_dir)
+    return _picture_sources(test_dir, option="--test_dir") or find_audio(test_dir)
 
 
 def find_sources(*, audio_dir: Path | None, image_dir: Path | None, negatives: Path | None) -> list[Source]:
@@ -59,9 +55,9 @@ def find_audio(audio_dir: Path) -> list[Source]:
         InputError: there is no label folder, or none holds a recording.
     """
     sources = [
-        Source(os.path.relpath(path, audio_dir), folder.name, (path,))
-        for folder in label_folders(audio_dir, option="--audio_dir")
-        for path in decoding.find_recordings(folder)
+        Source(recording, label, (path,))
+        for label, files in labelled_files(audio_dir, option="--audio_dir", wanted=decoding.is_recording).items()
+        for recording, path in files.items()
     ]
     return _checked(sources, audio_dir, "--audio_dir", "recording")
 
@@ -77,8 +73,8 @@ def find_negatives(negatives: Path) -> list[Source]:
             f"--negatives: expected a folder of recordings of no label, but {printable(negatives)} is none."
         )
     sources = [
-        Source(f"{UNKNOWN_LABEL}/{os.path.relpath(path, negatives)}", UNKNOWN_LABEL, (path,))
-        for path in decoding.find_recordings(negatives)
+        Source(f"{UNKNOWN_LABEL}/{name}", UNKNOWN_LABEL, (path,))
+        for name, path in files_below(negatives, wanted=decoding.is_recording).items()
     ]
     return _checked(sources, negatives, "--negatives", "recording")
 
@@ -89,20 +85,23 @@ def find_pictures(image_dir: Path) -> list[Source]:
     Raises:
         InputError: there is no label folder, or none holds a picture.
     """
+    return _checked(_picture_sources(image_dir, option="--image_dir"), image_dir, "--image_dir", "picture")
+
+
+def _picture_sources(image_dir: Path, *, option: str) -> list[Source]:
     found: dict[tuple[str, str], list[tuple[float, Path, float | None]]] = {}
-    for folder in label_folders(image_dir, option="--image_dir"):
-        for path in filter(is_picture, walk_files(folder)):
+    for label, files in labelled_files(image_dir, option=option, wanted=is_picture).items():
+        for name, path in files.items():
             about = read_about(path.read_bytes())
-            name = os.path.relpath(path, image_dir)
             recording = about.get("recording") or name.rpartition(NO_HASH)[0] or name
-            found.setdefault((recording, folder.name), []).append(
+            found.setdefault((recording, label), []).append(
                 (about.get("offset_seconds", 0.0), path, about.get("level_dbfs"))
             )
     sources = []
     for (recording, label), pictures in found.items():
         offsets, paths, levels = zip(*sorted(pictures), strict=True)
         sources.append(Source(recording, label, paths, offsets, () if None in levels else levels))
-    return _checked(sources, image_dir, "--image_dir", "picture")
+    return sources
 
 
 def _checked(sources: list[Source], folder: Path, option: str, noun: str) -> list[Source]:

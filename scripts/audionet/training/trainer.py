@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audionet.console import log
 from audionet.data.dataset import Dataset
+from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.training.calibration import best_temperature
@@ -56,7 +57,7 @@ def check_settings(settings: TrainingSettings) -> None:
     Raises:
         InputError: an unknown network, architecture or bottleneck.
     """
-    candidate_bottlenecks(settings.backbone.architecture, settings.backbone.bottleneck)
+    candidate_bottlenecks(find_architecture(settings.backbone.architecture), settings.backbone.bottleneck)
     if settings.whole.network:
         check_network(settings.whole.network)
 
@@ -80,8 +81,9 @@ class Trainer:
         if settings.whole.network:
             first = probe(settings.whole.network, wanted.image_size, of_sound=of_sound)
         else:
-            self._bottlenecks = candidate_bottlenecks(wanted.architecture, wanted.bottleneck, of_sound=of_sound)
-            self._load = loader_of(wanted, of_sound=of_sound)
+            architecture = find_architecture(wanted.architecture)
+            self._bottlenecks = candidate_bottlenecks(architecture, wanted.bottleneck, of_sound=of_sound)
+            self._load = loader_of(architecture, wanted, of_sound=of_sound)
             first = self._load(bottleneck=union_of(self._bottlenecks))
             log(first.sentence())
         self._height, self._width = first.height, first.width

@@ -128,15 +128,14 @@ def systems_of(architectures: Sequence[str], options: AccuracyOptions, pool: Exe
 
 
 def _networks(name: str, bottleneck_dir: Path, pool: Executor, views: int) -> list[System]:
-    candidates = candidate_bottlenecks(name)
-    load, load_classic = (
-        loader_of(BackboneSettings(architecture=name), of_sound=of_sound) for of_sound in (True, False)
-    )
+    architecture, settings = find_architecture(name), BackboneSettings(architecture=name)
+    candidates = candidate_bottlenecks(architecture)
+    load, load_classic = (loader_of(architecture, settings, of_sound=of_sound) for of_sound in (True, False))
     extractor = classic = PictureFeatureExtractor(
         load(bottleneck=union_of([*candidates, "classic"])), bottleneck_dir, pool
     )
     log(extractor.model.sentence())
-    if (extractor.model.height, extractor.model.width) != (find_architecture(name).image_size,) * 2:
+    if (extractor.model.height, extractor.model.width) != (architecture.image_size,) * 2:
         classic = extractor.with_model(load_classic(bottleneck="classic"))
     softmax = HeadSettings(head="softmax")
     return [

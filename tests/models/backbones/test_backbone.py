@@ -36,13 +36,13 @@ def test_options_that_exclude_each_other_are_refused(options, message):
 
 @pytest.mark.parametrize("asked", ["auto", "classic", "block3", "block3@2+classic"])
 def test_a_tfhub_module_is_read_where_it_can_be_and_says_so(capsys, asked):
-    assert candidate_bottlenecks("tfhub", asked) == ("classic",)
-    loader_of(BackboneSettings(architecture="tfhub", bottleneck=asked), of_sound=True)
+    assert candidate_bottlenecks(ARCHITECTURES["tfhub"], asked) == ("classic",)
+    loader_of(ARCHITECTURES["tfhub"], BackboneSettings(architecture="tfhub", bottleneck=asked), of_sound=True)
     assert (f"--bottleneck {asked} is passed over" in capsys.readouterr().err) == asked.startswith("block")
 
 
 def test_the_engine_wanted_is_the_one_that_is_loaded():
-    assert loader_of(BackboneSettings(engine="tensorflow"), of_sound=True).keywords["engine"] == "tensorflow"
+    assert loader_of(LITE0, BackboneSettings(engine="tensorflow"), of_sound=True).keywords["engine"] == "tensorflow"
 
 
 @pytest.fixture

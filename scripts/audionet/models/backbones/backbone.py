@@ -39,7 +39,7 @@ from audionet.models.backbones.architectures import ARCHITECTURES, Architecture,
 from audionet.models.backbones.engines import BFLOAT16, Runner, check_engine, open_graph
 from audionet.models.backbones.freezing import freeze, pair_of, read_cached_graph, write_cached_graph
 from audionet.models.backbones.settings import BackboneSettings, Engine
-from audionet.models.backbones.taps import parse_bottleneck, parsed_bottleneck, slices_of, tap_vectors
+from audionet.models.backbones.taps import parse_bottleneck, slices_of, tap_vectors
 from audionet.models.backbones.tfhub import find_module
 from audionet.models.backbones.weights import Weights, cache_folder, find_weights
 
@@ -99,7 +99,7 @@ class Backbone:
         Raises:
             InputError: a part is not among this backbone's.
         """
-        parts = parsed_bottleneck(self.architecture, bottleneck).parts
+        parts = parse_bottleneck(bottleneck, find_architecture(self.architecture)).parts
         unknown = [part for part in parts if part not in self.slices]
         if unknown:
             raise InputError(
@@ -188,23 +188,25 @@ def load_backbone(
     )
 
 
-def loader_of(settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Backbone]:
+def loader_of(architecture: Architecture, settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Backbone]:
     """Return `load_backbone` with everything given but the bottleneck.
 
     Args:
+        architecture: the row of the table that the settings name.
         settings: which network.
         of_sound: whether its pictures are of sound, which decides their size unless the settings do.
     """
-    row = find_architecture(settings.architecture)
-    if row.build is None and settings.bottleneck not in {"auto", row.default_bottleneck}:
+    if architecture.build is None and settings.bottleneck not in {"auto", architecture.default_bottleneck}:
         log(
             f"Note: a TF Hub module gives its feature vector and nothing from within, so --bottleneck "
             f"{settings.bottleneck} is passed over."
         )
-    size_for_sound = row.sound_size if of_sound and row.build else None  # a module's own signature tells its size
+    size_for_sound = (
+        architecture.sound_size if of_sound and architecture.build else None
+    )  # a module's own signature tells its size
     return partial(
         load_backbone,
-        settings.architecture,
+        architecture.name,
         weights=settings.weights,
         tfhub_module=settings.tfhub_module,
         image_size=settings.image_size or size_for_sound,

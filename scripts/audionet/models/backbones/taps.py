@@ -9,7 +9,7 @@ import numpy as np
 
 from audionet.errors import InputError
 from audionet.models.backbones import networks
-from audionet.models.backbones.architectures import Architecture, find_architecture
+from audionet.models.backbones.architectures import Architecture
 
 
 @dataclass(frozen=True)
@@ -50,34 +50,27 @@ def parse_bottleneck(text: str, architecture: Architecture) -> BottleneckSpec:
     return BottleneckSpec(parts)
 
 
-def candidate_bottlenecks(architecture: str, bottleneck: str = "auto", *, of_sound: bool = True) -> tuple[str, ...]:
+def candidate_bottlenecks(
+    architecture: Architecture, bottleneck: str = "auto", *, of_sound: bool = True
+) -> tuple[str, ...]:
     """Return the bottlenecks that a choice lies between, in canonical form, the preferred one first.
 
-    Args:
-        architecture: a name out of `ARCHITECTURES`.
-        bottleneck: `auto` for a choice, or one that leaves none.
-            A TF Hub module shows nothing of its inside, so that whatever is asked for, its output serves.
-        of_sound: whether the pictures are of sound. For ordinary pictures the last layer, which knows things and
-            animals, is tried first; for sound it has never been the best.
+    Any `bottleneck` but `auto` leaves no choice. A TF Hub module shows nothing of its inside, so that whatever is asked
+    for, its output serves. For ordinary pictures the last layer, which knows things and animals, is tried first; for
+    sound it has never been the best.
 
     Raises:
-        InputError: an unknown architecture, or a bottleneck that it does not have.
+        InputError: the architecture has no such bottleneck.
     """
-    row = find_architecture(architecture)
-    if bottleneck != "auto" and row.build is not None:
-        return (parse_bottleneck(bottleneck, row).text,)
-    texts = row.candidate_bottlenecks if of_sound else ("classic", row.default_bottleneck)
-    return tuple(dict.fromkeys(parse_bottleneck(text, row).text for text in texts))
+    if bottleneck != "auto" and architecture.build is not None:
+        return (parse_bottleneck(bottleneck, architecture).text,)
+    texts = architecture.candidate_bottlenecks if of_sound else ("classic", architecture.default_bottleneck)
+    return tuple(dict.fromkeys(parse_bottleneck(text, architecture).text for text in texts))
 
 
 def union_of(bottlenecks: Iterable[str]) -> str:
     """Return the bottleneck that has every part of several ones, each once."""
     return "+".join(dict.fromkeys(part for bottleneck in bottlenecks for part in bottleneck.split("+")))
-
-
-def parsed_bottleneck(architecture: str, text: str) -> BottleneckSpec:
-    """Check a bottleneck text against the taps of a named architecture."""
-    return parse_bottleneck(text, find_architecture(architecture))
 
 
 def _parse_part(part: str, architecture: Architecture) -> TapReading:
