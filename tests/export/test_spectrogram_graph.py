@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audionet.errors import InputError
-from audionet.export import spectrogram_graph
 from audionet.features.extraction import served_picture
 from audionet.features.image_io import fit_pictures
 from audionet.features.recipes import DRAWINGS, RECIPES, Recipe, find_recipe
 
 tf = pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
+spectrogram_graph = pytest.importorskip("audionet.export.spectrogram_graph")
 
 OF_OTHER_SIZES = dataclasses.replace(
     RECIPES["three_windows"], picture_height=101, picture_width=93, mel_bands=64, jpg_quality=75, chunk_seconds=1.0

@@ -200,14 +200,13 @@ def _size(labels: Sequence[SoundSummary]) -> str:
 def _about_amounts(labels: Sequence[SoundSummary]) -> list[str]:
     if not labels:
         return []
-    sentences = []
     most, least = (choose(labels, key=lambda label: label.minutes) for choose in (max, min))
-    if most.minutes >= IMBALANCE * least.minutes:
-        sentences.append(
-            f"Labels are unbalanced: {printable(most.name)} has {most.minutes:.1f} minutes, {printable(least.name)} "
-            f"{least.minutes:.1f}. Scores that weigh labels alike, such as balanced accuracy, tell more."
-        )
-    return sentences
+    if most.minutes < IMBALANCE * least.minutes:
+        return []
+    return [
+        f"Labels are unbalanced: {printable(most.name)} has {most.minutes:.1f} minutes, {printable(least.name)} "
+        f"{least.minutes:.1f}. Scores that weigh labels alike, such as balanced accuracy, tell more."
+    ]
 
 
 def _about_too_few(labels: Sequence[SoundSummary]) -> list[str]:
@@ -298,7 +297,7 @@ def find_channel_shortcut(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-    by_recording = [_spread(chunk_stats[name], SHORTCUT_CHUNKS) for name in chosen]
+    by_recording = [spread(chunk_stats[name], SHORTCUT_CHUNKS) for name in chosen]
     features = np.array(
         [[chunk["measures"][measure] for measure in SHORTCUT_MEASURES] for of_one in by_recording for chunk in of_one]
     )
@@ -327,11 +326,11 @@ def _chosen_recordings(chunk_stats: Mapping[str, Sequence[ChunkStats]], labels: 
     able = [label for label in sorted(of_label) if len(of_label[label]) >= 2]
     if len(able) < 2:
         return []
-    able = _spread(able, SHORTCUT_LABELS)
-    return [name for label in able for name in _spread(of_label[label], max(2, SHORTCUT_RECORDINGS // len(able)))]
+    able = spread(able, SHORTCUT_LABELS)
+    return [name for label in able for name in spread(of_label[label], max(2, SHORTCUT_RECORDINGS // len(able)))]
 
 
-def _spread(values: Sequence[Item], most: int) -> list[Item]:
+def spread(values: Sequence[Item], most: int) -> list[Item]:
     """Return at most `most` of the values, evenly spread."""
     if len(values) <= most:
         return list(values)

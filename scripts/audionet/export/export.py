@@ -2,18 +2,16 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from audionet.console import silence_native_stderr
 from audionet.errors import ExportError, InputError
 from audionet.export.formats import FORMATS, ExportContent, ExportFormat, check_packages
 from audionet.export.frozen_graph import picture_graph, picture_size, waveform_graph
-from audionet.export.parity import Clip, Parity, ParityClips, compare, inputs_of
+from audionet.export.parity import Parity, ParityClips, compare, inputs_of
 from audionet.files import mark_folder, printable, read_mark, whole_file, whole_folder
 from audionet.models.classifier import Classifier
 
@@ -75,13 +73,14 @@ def export_classifier(
             f"--format {format_name} is calibrated on recordings that the classifier was trained on, and none of those "
             "given is one. Name the folder that it was trained on by --audio_dir or --image_dir."
         )
+    takes_sound = input_kind == "waveform"
     with silence_native_stderr():
-        make_graph = waveform_graph if input_kind == "waveform" else picture_graph
+        make_graph = waveform_graph if takes_sound else picture_graph
         graph = make_graph(classifier, batch=1 if export_format.one_chunk else None)
     about = describe(classifier, input_kind=input_kind)
     compared = clips.held_out or clips.trained_on
-    inputs = _inputs(classifier, compared, input_kind)
-    examples = _inputs(classifier, clips.trained_on, input_kind) if export_format.is_calibrated else []
+    inputs = inputs_of(compared, classifier, takes_sound=takes_sound)
+    examples = inputs_of(clips.trained_on, classifier, takes_sound=takes_sound) if export_format.is_calibrated else []
     with _placed(output, export_format, about) as scratch, _quiet():
         export_format.write(ExportContent(graph, about, examples), scratch)
         opened = export_format.open(scratch)
@@ -90,11 +89,6 @@ def export_classifier(
         parity = compare(classifier, compared, inputs, opened.run, export_format.tolerance)
         parity.check()
     return parity
-
-
-def _inputs(classifier: Classifier, clips: Sequence[Clip], input_kind: InputKind) -> list[np.ndarray]:
-    height, width = picture_size(classifier)
-    return inputs_of(clips, classifier, takes_sound=input_kind == "waveform", height=height, width=width)
 
 
 def check_output(output: Path, export_format: ExportFormat, name: str) -> None:

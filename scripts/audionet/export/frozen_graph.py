@@ -16,7 +16,6 @@ import numpy as np
 
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError
-from audionet.export.spectrogram_graph import picture_of, resized
 from audionet.features.recipes import Recipe
 from audionet.files import printable, write_bytes, write_text
 from audionet.models.classifier import Classifier
@@ -46,10 +45,6 @@ def frozen_graph(classifier: Classifier) -> bytes:
 def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
     """Return the GraphDef of a classifier for chunks of sound, float32, shape (batch, chunk_samples).
 
-    Args:
-        classifier: one of sound.
-        batch: how many chunks it takes at once, by default any number.
-
     Raises:
         InputError: the classifier is of ordinary pictures, or its drawing is not to be had in a graph.
     """
@@ -61,12 +56,7 @@ def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
 
 
 def picture_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
-    """Return the GraphDef of a classifier for pictures of the size that they are drawn in: `picture_size`.
-
-    Args:
-        classifier: any.
-        batch: how many pictures it takes at once, by default any number.
-    """
+    """Return the GraphDef of a classifier for `batch` pictures of the size `picture_size`, by default any number."""
     with _new_graph() as graph:
         return _completed(graph, classifier, _drawn_pictures(picture_size(classifier), *_size(classifier), batch))
 
@@ -91,7 +81,7 @@ def _completed(graph: Any, classifier: Classifier, levels: Any) -> Any:
     """Add a classifier to the graph that is being built, and return its GraphDef.
 
     Args:
-        graph: the graph.
+        graph: TensorFlow's.
         classifier: any.
         levels: pictures of the network's own size in it, whole numbers of 0..255, float32, (n, height, width, 3).
     """
@@ -132,12 +122,16 @@ def _any_pictures(height: int, width: int) -> Any:
 def _drawn_pictures(size: tuple[int, int], height: int, width: int, batch: int | None) -> Any:
     import tensorflow as tf  # imported by now
 
+    from audionet.export.spectrogram_graph import resized
+
     fed = tf.compat.v1.placeholder(tf.float32, [batch, *size, 3], name="input")
     return resized(tf.clip_by_value(tf.floor(fed * 255 + 0.5), 0, 255), height=height, width=width)
 
 
 def _waveforms(recipe: Recipe, height: int, width: int, batch: int | None) -> Any:
     import tensorflow as tf  # imported by now
+
+    from audionet.export.spectrogram_graph import picture_of, resized
 
     fed = tf.compat.v1.placeholder(tf.float32, [batch, recipe.chunk_samples], name="input")
     return resized(picture_of(fed, recipe), height=height, width=width)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras  # several seconds, so only an export imports this module, and late
 import numpy as np
+import tensorflow as tf
 
-from audionet.console import silence_native_stderr
 from audionet.errors import InputError
 
 
@@ -20,9 +21,6 @@ def keras_model(definition: Any) -> Any:
     Raises:
         InputError: the graph has an operation that has no counterpart here, as modules of TensorFlow Hub may.
     """
-    with silence_native_stderr():
-        import keras
-
     fed = _fed(definition)
     fixed = _constants(fed, definition)
     values: dict[str, Any] = {}
@@ -54,8 +52,6 @@ def _fed(definition: Any) -> list[Any]:
 
 def _constants(fed: list[Any], definition: Any) -> dict[str, np.ndarray]:
     """Return the values of what feeds such nodes, but does not depend on the input."""
-    import tensorflow as tf
-
     names = sorted({_source(name) for node in fed for name in node.input} - {node.name for node in fed})
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(definition, name="")
@@ -90,13 +86,13 @@ def _translated(operation: _Operation) -> Any:
     if name == "Identity":
         return operation.inputs[0]
     if name in _SAME_INPUTS:
-        return getattr(_ops(), _SAME_INPUTS[name])(*operation.inputs)
+        return getattr(keras.ops, _SAME_INPUTS[name])(*operation.inputs)
     if name in _ARITHMETIC:
         return _arithmetic(_ARITHMETIC[name], *operation.inputs)
     if name in _REDUCTIONS:
         return _reduced(_REDUCTIONS[name], operation)
     if name in _REARRANGEMENTS:
-        return getattr(_ops(), _REARRANGEMENTS[name])(operation.inputs[0], _numbers(operation.inputs[1]))
+        return getattr(keras.ops, _REARRANGEMENTS[name])(operation.inputs[0], _numbers(operation.inputs[1]))
     if name in _POOLINGS:
         return _pooled(_POOLINGS[name], operation)
     if name in _OTHERS:
@@ -107,12 +103,6 @@ def _translated(operation: _Operation) -> Any:
     )
 
 
-def _ops() -> Any:
-    import keras
-
-    return keras.ops
-
-
 def _numbers(constant: np.ndarray) -> tuple[int, ...]:
     """Return a constant that is one number or several."""
     return tuple(np.atleast_1d(constant).tolist())
@@ -121,13 +111,11 @@ def _numbers(constant: np.ndarray) -> tuple[int, ...]:
 def _reduced(function: str, operation: _Operation) -> Any:
     values, axes = operation.inputs
     keeps = bool(operation.attributes["keep_dims"].b)
-    return getattr(_ops(), function)(values, axis=_numbers(axes), keepdims=keeps)
+    return getattr(keras.ops, function)(values, axis=_numbers(axes), keepdims=keeps)
 
 
 def _scaled(values: Any, scale: np.ndarray | float, offset: np.ndarray | float) -> Any:
     """Return values * scale + offset, each number of which is a weight."""
-    import keras
-
     shape = values.shape[1:]
     least = np.broadcast_shapes(np.shape(scale), np.shape(offset))
     if np.prod(least, initial=1) > shape[-1]:  # more than one number a channel: each place is a channel of its own
@@ -136,9 +124,13 @@ def _scaled(values: Any, scale: np.ndarray | float, offset: np.ndarray | float) 
         return keras.layers.Reshape(shape)(flat)
     gamma, beta = (np.broadcast_to(np.ravel(part), shape[-1]) for part in (scale, offset))
     layer = keras.layers.BatchNormalization(epsilon=0.0, trainable=False)
-    scaled = layer(values)
-    layer.set_weights([gamma, beta, np.zeros(shape[-1]), np.ones(shape[-1])])
-    return scaled
+    return _with_weights(layer, values, gamma, beta, np.zeros(shape[-1]), np.ones(shape[-1]))
+
+
+def _with_weights(layer: Any, values: Any, *weights: np.ndarray) -> Any:
+    outputs = layer(values)  # which makes the variables
+    layer.set_weights(weights)
+    return outputs
 
 
 def _arithmetic(function: str, first: Any, second: Any) -> Any:
@@ -146,30 +138,21 @@ def _arithmetic(function: str, first: Any, second: Any) -> Any:
     constant = first if isinstance(first, np.ndarray) else second
     if not isinstance(constant, np.ndarray) or constant.size == 1:
         operands = [float(value) if isinstance(value, np.ndarray) else value for value in (first, second)]
-        return getattr(_ops(), function)(*operands)
+        return getattr(keras.ops, function)(*operands)
     values = second if constant is first else first
-    if function in ("add", "subtract") and constant is second:
-        return _scaled(values, 1.0, constant if function == "add" else -constant)
     if function == "add":
         return _scaled(values, 1.0, constant)
     if function == "subtract":
-        return _scaled(values, -1.0, constant)
+        return _scaled(values, 1.0, -constant) if constant is second else _scaled(values, -1.0, constant)
     return _scaled(values, constant if function == "multiply" else 1 / constant, 0.0)
 
 
 def _product(operation: _Operation) -> Any:
-    import keras
-
     values, weights = operation.inputs
-    layer = keras.layers.Dense(weights.shape[1], use_bias=False)
-    product = layer(values)
-    layer.set_weights([weights])
-    return product
+    return _with_weights(keras.layers.Dense(weights.shape[1], use_bias=False), values, weights)
 
 
 def _convolution(operation: _Operation) -> Any:
-    import keras
-
     values, kernel = operation.inputs
     layer = keras.layers.Conv2D(
         kernel.shape[3],
@@ -179,14 +162,10 @@ def _convolution(operation: _Operation) -> Any:
         dilation_rate=operation.height_and_width("dilations"),
         use_bias=False,
     )
-    maps = layer(values)
-    layer.set_weights([kernel])
-    return maps
+    return _with_weights(layer, values, kernel)
 
 
 def _depthwise_convolution(operation: _Operation) -> Any:
-    import keras
-
     values, kernel = operation.inputs
     layer = keras.layers.DepthwiseConv2D(
         kernel.shape[:2],
@@ -195,56 +174,45 @@ def _depthwise_convolution(operation: _Operation) -> Any:
         depth_multiplier=kernel.shape[3],
         use_bias=False,
     )
-    maps = layer(values)
-    layer.set_weights([kernel])
-    return maps
+    return _with_weights(layer, values, kernel)
 
 
 def _pooled(layer: str, operation: _Operation) -> Any:
-    import keras
-
     size, strides = operation.height_and_width("ksize"), operation.height_and_width("strides")
     return getattr(keras.layers, layer)(size, strides, operation.text("padding").lower())(operation.inputs[0])
 
 
 def _concatenated(operation: _Operation) -> Any:
     *parts, axis = operation.inputs
-    return _ops().concatenate(parts, axis=int(axis))
+    return keras.ops.concatenate(parts, axis=int(axis))
 
 
 def _stacked(operation: _Operation) -> Any:
-    return _ops().stack(operation.inputs, axis=int(operation.attributes["axis"].i))
+    return keras.ops.stack(operation.inputs, axis=int(operation.attributes["axis"].i))
 
 
 def _gathered(operation: _Operation) -> Any:
     values, places, axis = operation.inputs
-    return _ops().take(values, places, axis=int(axis))
-
-
-def _reshaped(operation: _Operation) -> Any:
-    values, shape = operation.inputs
-    return _ops().reshape(values, tuple(shape.tolist()))
+    return keras.ops.take(values, places, axis=int(axis))
 
 
 def _expanded(operation: _Operation) -> Any:
     values, axis = operation.inputs
-    return _ops().expand_dims(values, int(axis))
+    return keras.ops.expand_dims(values, int(axis))
 
 
 def _padded(operation: _Operation) -> Any:
     values, widths = operation.inputs
-    return _ops().pad(values, tuple(map(tuple, widths.tolist())))
+    return keras.ops.pad(values, tuple(map(tuple, widths.tolist())))
 
 
 def _cast(operation: _Operation) -> Any:
-    import tensorflow as tf
-
-    return _ops().cast(operation.inputs[0], tf.dtypes.as_dtype(operation.attributes["DstT"].type).name)
+    return keras.ops.cast(operation.inputs[0], tf.dtypes.as_dtype(operation.attributes["DstT"].type).name)
 
 
 def _largest(operation: _Operation) -> Any:
     values, count = operation.inputs
-    return _ops().top_k(values, int(count))[0]
+    return keras.ops.top_k(values, int(count))[0]
 
 
 # Functions of keras.ops, and layers of Keras, by the operation of TensorFlow.
@@ -270,7 +238,7 @@ _ARITHMETIC = {
     "Minimum": "minimum",
 }
 _REDUCTIONS = {"Mean": "mean", "Sum": "sum", "Max": "max"}
-_REARRANGEMENTS = {"Transpose": "transpose", "ReverseV2": "flip"}
+_REARRANGEMENTS = {"Transpose": "transpose", "ReverseV2": "flip", "Reshape": "reshape"}
 _POOLINGS = {"AvgPool": "AveragePooling2D", "MaxPool": "MaxPooling2D"}
 _OTHERS: Mapping[str, Callable[[_Operation], Any]] = {
     "MatMul": _product,
@@ -278,7 +246,6 @@ _OTHERS: Mapping[str, Callable[[_Operation], Any]] = {
     "DepthwiseConv2dNative": _depthwise_convolution,
     "ConcatV2": _concatenated,
     "GatherV2": _gathered,
-    "Reshape": _reshaped,
     "ExpandDims": _expanded,
     "Pad": _padded,
     "Cast": _cast,

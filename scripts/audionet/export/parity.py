@@ -16,10 +16,12 @@ from audionet.audio import decoding
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, ExportError, InputError
+from audionet.evaluation.data_audit import spread
 from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.test_set import Source
 from audionet.export.formats import Tolerance
+from audionet.export.frozen_graph import picture_size
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
@@ -86,7 +88,7 @@ def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> Pari
             f"Of {len(sources)} recordings, none is of a label that this classifier knows and can be read. Name the "
             "folder that it was trained on, or others with the same labels, by --audio_dir or --image_dir."
         )
-    return ParityClips(_spread(held_out), _spread(trained_on))
+    return ParityClips(spread(held_out, MOST_CHUNKS), spread(trained_on, MOST_CHUNKS))
 
 
 def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
@@ -109,15 +111,7 @@ def _file_of(clip: Clip, recipe: Recipe | None) -> bytes:
     return clip.path.read_bytes()
 
 
-def _spread(clips: list[Clip]) -> list[Clip]:
-    if len(clips) <= MOST_CHUNKS:
-        return clips
-    return [clips[place] for place in np.linspace(0, len(clips) - 1, MOST_CHUNKS).astype(int)]
-
-
-def inputs_of(
-    clips: Sequence[Clip], classifier: Classifier, *, takes_sound: bool, height: int, width: int
-) -> list[np.ndarray]:
+def inputs_of(clips: Sequence[Clip], classifier: Classifier, *, takes_sound: bool) -> list[np.ndarray]:
     """Return what an export is fed for each clip, float32, shape (1, chunk_samples) or (1, height, width, 3), 0..1.
 
     Raises:
@@ -127,6 +121,7 @@ def inputs_of(
         if any(clip.samples is None for clip in clips):
             raise InputError("--image_dir: an export that takes sound is compared on recordings; name --audio_dir.")
         return [np.asarray(clip.samples, np.float32)[None] for clip in clips]
+    height, width = picture_size(classifier)
     pictures = fit_pictures((clip.picture(classifier.recipe) for clip in clips), height=height, width=width)
     return [(picture[None] / np.float32(255)).astype(np.float32) for picture in pictures]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf  # several seconds, so only an export imports this module, and late
 from PIL import Image
 
 from audionet.errors import InputError
@@ -52,8 +53,6 @@ def picture_of(samples: Any, recipe: Recipe) -> Any:
     Raises:
         InputError: the recipe's drawing is not among those of this module.
     """
-    import tensorflow as tf
-
     if recipe.drawing not in DRAWERS:
         raise InputError(
             f"Expected a recipe whose drawing is one of {', '.join(DRAWERS)}, to draw it inside an export; this "
@@ -75,8 +74,6 @@ def resized(levels: Any, *, height: int, width: int) -> Any:
     Returns:
         float32 tensor, shape (n, height, width, 3), whole numbers of 0..255.
     """
-    import tensorflow as tf
-
     if tuple(levels.shape[1:3]) == (height, width):
         return levels
     across = _along_width(levels, stretching(levels.shape[2], width))
@@ -93,21 +90,16 @@ def stretching(size: int, target: int) -> np.ndarray:
 
 
 def _draw_log_mel_3(samples: Any, recipe: Recipe) -> Any:
-    import tensorflow as tf
-
     power = tf.stack([_mel_power(samples, recipe, window_samples) for window_samples in recipe.window_samples], 3)
     return _stretched(_decibels(power, recipe.range_db), recipe)
 
 
 def _draw_log_mel(samples: Any, recipe: Recipe) -> Any:
-    import tensorflow as tf
-
     power = tf.expand_dims(_mel_power(samples, recipe, recipe.window_samples[0]), 3)
     return _stretched(_decibels(power, recipe.range_db), recipe)
 
 
 def _draw_linear(samples: Any, recipe: Recipe) -> Any:
-    import tensorflow as tf
     from matplotlib import colormaps
 
     window_samples = recipe.window_samples[0]
@@ -122,8 +114,6 @@ def _draw_linear(samples: Any, recipe: Recipe) -> Any:
 
 
 def _draw_chromagram(samples: Any, recipe: Recipe) -> Any:
-    import tensorflow as tf
-
     filters = chroma_filters(
         sample_rate_hz=recipe.sample_rate_hz,
         fft_samples=transform_samples(recipe.window_samples[0]),
@@ -135,8 +125,6 @@ def _draw_chromagram(samples: Any, recipe: Recipe) -> Any:
 
 
 def _draw_pcen(samples: Any, recipe: Recipe) -> Any:
-    import tensorflow as tf
-
     power = _mel_power(samples, recipe, recipe.window_samples[0])
     energies = power / tf.maximum(tf.reduce_max(power, axis=[1, 2], keepdims=True), QUIETEST_POWER)
     # The level is linear in the energies: what it makes of each column alone is its matrix.
@@ -151,8 +139,6 @@ def _draw_pcen(samples: Any, recipe: Recipe) -> Any:
 
 def _quantile(values: Any, share: float) -> Any:
     """Return the quantile of each of some maps, as NumPy interpolates it: shape (n, 1, 1)."""
-    import tensorflow as tf
-
     count = values.shape[1] * values.shape[2]
     below = (count - 1) * (1 - share)  # how many lie above it
     largest = tf.math.top_k(tf.reshape(values, [-1, count]), int(below) + 2).values
@@ -183,16 +169,12 @@ def _mel_power(samples: Any, recipe: Recipe, window_samples: int) -> Any:
 
 def _filtered_power(samples: Any, recipe: Recipe, window_samples: int, filters: np.ndarray) -> Any:
     """Return the power that each filter, shape (bins, filters), lets pass: shape (n, filters, picture_width)."""
-    import tensorflow as tf
-
     bins = np.flatnonzero(filters.any(axis=1))
     return tf.transpose(_times(_power_spectra(samples, recipe, window_samples, bins), filters[bins]), [0, 2, 1])
 
 
 def _power_spectra(samples: Any, recipe: Recipe, window_samples: int, bins: np.ndarray) -> Any:
     """Return the power of some bins at each column, shape (n, picture_width, bins), as `power_spectra` does."""
-    import tensorflow as tf
-
     starts = frame_starts(recipe.chunk_samples, window_samples, recipe.picture_width)
     padded = tf.pad(samples, [[0, 0], [window_samples // 2, window_samples - window_samples // 2]])
     frames = tf.gather(padded, (starts.reshape(-1, 1) + np.arange(window_samples)).astype(np.int32), axis=1)
@@ -206,8 +188,6 @@ def _power_spectra(samples: Any, recipe: Recipe, window_samples: int, bins: np.n
 
 def _decibels(power: Any, range_db: float) -> Any:
     """Map power to 0..1 as `decibels` does, each chunk by its own loudest point."""
-    import tensorflow as tf
-
     levels = tf.math.log(tf.maximum(power, QUIETEST_POWER)) * np.float32(10 / np.log(10))
     loudest = tf.reduce_max(levels, axis=list(range(1, len(levels.shape))), keepdims=True)
     return tf.clip_by_value((levels - loudest) / range_db + 1, 0, 1)
@@ -222,22 +202,16 @@ def _stretched(drawing: Any, recipe: Recipe) -> Any:
 
 def _along_height(maps: Any, weights: np.ndarray) -> Any:
     """Mix the rows of maps, shape (n, height, width, channels), by weights of shape (height, target)."""
-    import tensorflow as tf
-
     return tf.transpose(_times(tf.transpose(maps, [0, 3, 2, 1]), weights), [0, 3, 2, 1])
 
 
 def _along_width(maps: Any, weights: np.ndarray) -> Any:
     """Mix the columns of maps, shape (n, height, width, channels), by weights of shape (width, target)."""
-    import tensorflow as tf
-
     return tf.transpose(_times(tf.transpose(maps, [0, 1, 3, 2]), weights), [0, 1, 3, 2])
 
 
 def _times(values: Any, weights: np.ndarray) -> Any:
     """Multiply the last axis by a matrix. TensorFlow's own product of so many axes may crash in its CPU library."""
-    import tensorflow as tf
-
     product = tf.matmul(tf.reshape(values, [-1, weights.shape[0]]), weights)
     return tf.reshape(product, [-1, *values.shape[1:-1], weights.shape[1]])
 
@@ -249,8 +223,6 @@ def _through_jpg(levels: Any, recipe: Recipe) -> Any:
     transformed back. The rounding on the way is that of libjpeg's `jfdctint.c` and `jidctint.c`, which count in whole
     numbers: quarters between rows and columns. At an edge that is no multiple of 8, the last pixels are repeated.
     """
-    import tensorflow as tf
-
     height, width, channels = levels.shape[1:]
     if channels == 3:
         levels = tf.floor(_times(levels, _TO_YCC.T) + np.array([0.5, 128.4999, 128.4999], np.float32))
