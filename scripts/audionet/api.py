@@ -17,7 +17,7 @@ from typing import Any
 from audionet.cli import TF_FILES
 from audionet.console import log
 from audionet.data.preprocessing import PreprocessingResult, make_pictures
-from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.evaluate import evaluate_folder
 from audionet.evaluation.runs import Stopwatch, write_evaluation
 from audionet.evaluation.test_set import find_sources
 from audionet.export.frozen_graph import write_graph, write_labels

@@ -1,14 +1,27 @@
-"""Every documented key is there, and JSON can hold it."""
+"""Every documented key is there, and JSON can hold it; what cannot be read or was trained on is told."""
+
+import shutil
 
 import numpy as np
 import pytest
+from conftest import voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 from scored_examples import LABELS, plain, scored_folder
 
+from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
-from audionet.evaluation.evaluate import evaluate
+from audionet.evaluation import test_set
+from audionet.evaluation.evaluate import evaluate, evaluate_folder
+from audionet.evaluation.leakage import content_keys
 from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.evaluation.scoring import score_sources
+from audionet.models.classifier import Classifier
+
+
+@pytest.fixture
+def classifier(saved) -> Classifier:
+    return Classifier.load(saved / "retrained_model")
 
 
 class TestKeys:
@@ -52,3 +65,58 @@ class TestBadInput:
         ]
         result = plain(evaluate(recordings, LABELS))
         assert len(result["recordings"]) == len(folder)
+
+
+class TestFolders:
+    def test_a_recording_that_cannot_be_read_is_set_aside_by_name(self, classifier, spoken, tmp_path):
+        folder = shutil.copytree(spoken, tmp_path / "audio")
+        (folder / "alice" / "broken.mp3").write_bytes(b"no sound" * 100)
+        write_sound(folder / "bob" / "silent.wav", np.zeros(16_000, np.float32))
+        result = evaluate_folder(classifier, test_set.find_audio(folder))
+        assert set(result["failures"]) == {"alice/broken.mp3", "bob/silent.wav"}
+        assert "silent" in result["failures"]["bob/silent.wav"]
+        assert result["recording"]["n"] == 6
+
+    def test_negatives_and_strange_folders_are_unknown(self, classifier, spoken, tmp_path):
+        folder = shutil.copytree(spoken, tmp_path / "audio")
+        write_sound(folder / "_unknown_" / "a.wav", voice("alice", seed=50))
+        write_sound(tmp_path / "negatives" / "deep" / "b.wav", voice("bob", seed=51))
+        sources = test_set.find_sources(audio_dir=folder, image_dir=None, negatives=tmp_path / "negatives")
+        result = evaluate_folder(classifier, sources)
+        assert result["data"]["unknown_labels"] == {"_unknown_": 2} and result["recording"]["n"] == 6
+        assert result["open_set"]["auroc"] is not None
+
+    def test_what_was_in_training_is_found_by_its_content_and_can_be_left_out(
+        self, classifier, speakers, drawn, spoken, tmp_path
+    ):
+        folder = shutil.copytree(spoken, tmp_path / "audio")
+        shutil.copy(speakers / "alice" / "0.mp3", folder / "bob" / "another name.mp3")
+        classifier.training_keys = content_keys(drawn.glob("alice/0_*.jpg"))
+        sources = test_set.find_audio(folder)
+        assert score_sources(classifier, sources).in_training == ["bob/another name.mp3"]
+        result = evaluate_folder(classifier, sources, exclude_training=True)
+        assert result["excluded"] == ["bob/another name.mp3"] and result["recording"]["n"] == 6
+
+    def test_what_was_in_training_is_found_even_if_it_was_encoded_and_cut_otherwise(self, classifier, tmp_path):
+        sound = voice("alice", seed=77, seconds=20.0)
+        sound[100_000:220_000] += voice("bob", seed=78, seconds=7.5)
+        write_sound(tmp_path / "trained" / "alice" / "a.wav", sound)
+        write_sound(tmp_path / "tested" / "bob" / "b.ogg", sound[10_000:])
+        trained = score_sources(classifier, test_set.find_audio(tmp_path / "trained"))
+        classifier.fingerprints = {name: fingerprint_of(stats) for name, stats in trained.chunk_stats.items()}
+        result = evaluate_folder(classifier, test_set.find_audio(tmp_path / "tested"))
+        assert result["recordings"][0]["in_training"] > 3
+        assert "alice/a.wav" in result["shared_with_training"][0]
+
+    def test_it_says_how_the_recordings_sound(self, classifier, spoken):
+        result = evaluate_folder(classifier, test_set.find_audio(spoken))
+        assert {row["label"] for row in result["data_audit"]["labels"]} == set(LABELS)
+
+    def test_the_most_telling_chunk_is_named(self, classifier, spoken):
+        result = evaluate_folder(classifier, test_set.find_audio(spoken))
+        assert all(row["telling_seconds"] in (0, 2, 4) for row in result["recordings"])
+
+    def test_nothing_left_to_test_on_is_an_error(self, classifier, speakers, drawn):
+        classifier.training_keys = content_keys(drawn.rglob("*.jpg"))
+        with pytest.raises(InputError, match="15 were in training"):
+            evaluate_folder(classifier, test_set.find_audio(speakers), exclude_training=True)

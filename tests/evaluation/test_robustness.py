@@ -6,7 +6,7 @@ from conftest import RATE_HZ, babbling, voice, write_sound
 
 from audionet.errors import InputError
 from audionet.evaluation import robustness, test_set
-from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.evaluate import evaluate_folder
 from audionet.evaluation.robustness import SWEEP, ConditionContext, altered_clips, sweep
 from audionet.models.classifier import Classifier
 

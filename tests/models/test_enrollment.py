@@ -7,7 +7,7 @@ import pytest
 from conftest import RATE_HZ, noise
 
 from audionet.errors import ClassifierError, InputError
-from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.evaluate import evaluate_folder
 from audionet.evaluation.test_set import find_audio
 from audionet.inference.streaming import AudioBlock, stream_predictions
 from audionet.models.classifier import Classifier

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from audionet.evaluation import test_set
-from audionet.evaluation.evaluate_folder import evaluate_folder
+from audionet.evaluation.evaluate import evaluate_folder
 from audionet.models.classifier import Classifier
 from audionet.reports import examples
 

@@ -29,7 +29,7 @@ def accuracies(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed
     metrics.check_scores(np.concatenate([one.logits for one in scored]), name="logits")
     levels = _levels(scored, {label: label_id for label_id, label in enumerate(labels)})
     weights = recording_weights(levels["recording"].label_ids, seed=seed)
-    return {name: _accuracy(level, weights) for name, level in levels.items()}
+    return {name: _accuracy(level.sums, weights) for name, level in levels.items()}
 
 
 def closed_set_scores(
@@ -37,11 +37,7 @@ def closed_set_scores(
 ) -> dict[str, Any]:
     """Return the keys of an evaluation that need recordings of known labels only, as `evaluate` documents them.
 
-    Args:
-        known: recordings of known labels; may be empty.
-        label_ids: columns of the logits by label.
-        seed: of the resamples that intervals rest on.
-        not_computed: gets the reason for each number that cannot be computed, by its name.
+    `label_ids` are the columns of the logits; `not_computed` gets the reason for each number that cannot be computed.
     """
     if not known:
         reason = "no recording in the test folder is of a label that the classifier knows"
@@ -82,6 +78,10 @@ class _Level:
         answers: np.ndarray = self.log_probabilities.argmax(axis=1)
         return answers
 
+    @property
+    def sums(self) -> RecordingSums:
+        return RecordingSums(self.label_ids, self.log_probabilities, self.recordings)
+
 
 def _levels(known: Sequence[ScoredRecording], label_ids: Mapping[str, int]) -> dict[str, _Level]:
     of_recordings = np.array([label_ids[one.label] for one in known])
@@ -94,13 +94,11 @@ def _levels(known: Sequence[ScoredRecording], label_ids: Mapping[str, int]) -> d
 
 
 def _scores(level: _Level, weights: np.ndarray) -> dict[str, Any]:
-    sums = RecordingSums(level.label_ids, level.log_probabilities, level.recordings)
+    sums = level.sums
     ks = [k for k in TOP_K if k < level.log_probabilities.shape[1]]
-    accuracy, balanced, f1 = (float(score()[0]) for score in (sums.accuracy, sums.balanced_accuracy, sums.macro_f1))
+    balanced, f1 = float(sums.balanced_accuracy()[0]), float(sums.macro_f1()[0])
     return {
-        "n": len(level.label_ids),
-        "accuracy": accuracy,
-        "ci95": sums.share_interval(accuracy, sums.accuracy(weights)),
+        **_accuracy(sums, weights),
         "balanced_accuracy": balanced,
         "balanced_accuracy_ci95": sums.share_interval(balanced, sums.balanced_accuracy(weights)),
         "macro_f1": f1,
@@ -111,14 +109,9 @@ def _scores(level: _Level, weights: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _accuracy(level: _Level, weights: np.ndarray) -> dict[str, Any]:
-    sums = RecordingSums(level.label_ids, level.log_probabilities, level.recordings)
-    share = float(sums.accuracy()[0])
-    return {
-        "n": len(level.label_ids),
-        "accuracy": share,
-        "ci95": sums.share_interval(share, sums.accuracy(weights)),
-    }
+def _accuracy(sums: RecordingSums, weights: np.ndarray) -> dict[str, Any]:
+    accuracy = float(sums.accuracy()[0])
+    return {"n": sums.row_count, "accuracy": accuracy, "ci95": sums.share_interval(accuracy, sums.accuracy(weights))}
 
 
 def _per_label(levels: Mapping[str, _Level], label_ids: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -62,13 +62,8 @@ def compare_named(name_a: str, name_b: str, *, runs_dir: Path) -> dict[str, Any]
 def compare(evaluation_a: Mapping[str, Any], evaluation_b: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
     """Compare two evaluations on the recordings that both have, with the same label.
 
-    Args:
-        evaluation_a: one, as `evaluate` returns it.
-        evaluation_b: the other.
-        seed: of the resamples.
-
     Returns:
-        dict: `recordings`, how many both have; `only_a_has` and `only_b_has`, how many one has; and under `recording`
+        `recordings`, how many both have; `only_a_has` and `only_b_has`, how many one has; and under `recording`
         and `chunk`: `accuracy_a`, `accuracy_b`, `difference` (B minus A) and its `ci95`. Under `recording` also
         `only_a_right`, `only_b_right` and `p_value`, by McNemar's exact test; and `words`.
 
@@ -158,11 +153,7 @@ def _points(level: Mapping[str, Any]) -> str:
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
-    """Compare two classifiers on the same recordings by those that only one of them gets right.
-
-    Args:
-        right_a: bool, shape (n,), whether A is right.
-        right_b: likewise.
+    """Compare two classifiers by the recordings that only one of them gets right; both bool, shape (n,).
 
     Returns:
         How many only A gets right, how many only B does, and the probability that chance would divide them as

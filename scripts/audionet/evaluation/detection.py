@@ -79,22 +79,13 @@ def equal_error_rate(curve: DetectionCurve) -> float:
     return float(before_rate + share * (after_rate - before_rate))
 
 
-def least_cost(
-    curve: DetectionCurve, *, target_prior: float = TARGET_PRIOR, miss_cost: float = 1, false_accept_cost: float = 1
-) -> float:
+def least_cost(curve: DetectionCurve) -> float:
     """Return minDCF: the cost of mistakes at the best threshold, where 1 is that of accepting or rejecting everything.
-
-    Args:
-        curve: the rates of mistakes.
-        target_prior: how many of all clips are known.
-        miss_cost: of rejecting a known clip.
-        false_accept_cost: of accepting an unknown one.
 
     Source: NIST, "The 2010 NIST Speaker Recognition Evaluation Plan".
     """
-    miss, false_accept = miss_cost * target_prior, false_accept_cost * (1 - target_prior)
-    costs = miss * curve.false_rejects + false_accept * curve.false_accepts
-    return float(costs.min() / min(miss, false_accept))
+    costs = TARGET_PRIOR * curve.false_rejects + (1 - TARGET_PRIOR) * curve.false_accepts
+    return float(costs.min() / TARGET_PRIOR)
 
 
 def verification_trials(label_ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,10 +93,7 @@ def verification_trials(label_ids: np.ndarray, scores: np.ndarray) -> tuple[np.n
 
     Args:
         label_ids: int, shape (n,), the true labels; -1 for a clip of none of them.
-        scores: shape (n, labels).
-
-    Returns:
-        The scores of true claims and those of false claims.
+        scores: shape (n, labels), of which those of true claims and those of false claims are returned.
     """
     is_true = np.asarray(label_ids)[:, None] == np.arange(scores.shape[1])
     return scores[is_true], scores[~is_true]
@@ -116,11 +104,7 @@ def open_set_scores(
 ) -> dict[str, Any]:
     """Return `open_set` of an evaluation, as `evaluate` documents it: known against unknown recordings, and chunks.
 
-    Args:
-        known: recordings of known labels.
-        unknown: other recordings; one of both may be empty.
-        seed: of the resamples that intervals rest on.
-        not_computed: gets the reason for each number that cannot be computed, by its name.
+    Either kind of recording may be missing; `not_computed` gets the reason for each number that cannot be computed.
     """
     open_set = [*known, *unknown][0].open_set
     if open_set is None:
@@ -154,11 +138,7 @@ def verification_scores(
 ) -> dict[str, Any]:
     """Return `verification` of an evaluation, as `evaluate` documents it; unknown clips make false claims only.
 
-    Args:
-        known: recordings of known labels.
-        unknown: other recordings; one of both may be empty.
-        label_ids: columns of the logits by label.
-        not_computed: gets the reason for each number that cannot be computed, by its name.
+    `label_ids` are the columns of the logits; `not_computed` gets the reason for each number that cannot be computed.
     """
     recordings = [*known, *unknown]
     result = {}

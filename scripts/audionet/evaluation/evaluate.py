@@ -1,4 +1,4 @@
-"""Logits in, an evaluation out: one JSON object that screens, reports and comparisons read.
+"""Logits or a test folder in, an evaluation out: one JSON object that screens, reports and comparisons read.
 
 Its keys, where `ci95` is a 95 % interval as [low, high] by bootstrap over recordings, and null stands for a number that
 cannot be computed, the reason for which is in `not_computed`:
@@ -46,10 +46,18 @@ from typing import Any
 
 import numpy as np
 
+from audionet.errors import InputError
 from audionet.evaluation.closed_set import closed_set_scores
+from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.detection import open_set_score, open_set_scores, verification_scores
+from audionet.evaluation.leakage import training_keys
 from audionet.evaluation.metrics import check_scores
+from audionet.evaluation.robustness import sweep
+from audionet.evaluation.runs import data_digest
 from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.evaluation.scoring import ScoredFolder, score_sources
+from audionet.evaluation.test_set import Source
+from audionet.models.classifier import Classifier
 from audionet.models.pooling import log_softmax
 
 FORMAT = 1
@@ -88,6 +96,71 @@ def evaluate(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: 
         "not_computed": not_computed,
     }
     return {key: _without_nan(value) for key, value in result.items()}
+
+
+def evaluate_folder(
+    classifier: Classifier,
+    sources: Sequence[Source],
+    *,
+    exclude_training: bool = False,
+    with_sweep: bool = False,
+    jobs: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score the recordings of a test folder, known and unknown, and evaluate the scores.
+
+    Args:
+        classifier: what to test.
+        sources: the recordings.
+        exclude_training: leave out those that were in training.
+        with_sweep: score them under other conditions too.
+        jobs: how many processes read and draw, by default one a core.
+        seed: of the intervals.
+
+    Returns:
+        As the module's docstring says.
+
+    Raises:
+        InputError: no recording is left to score.
+    """
+    scored = score_sources(classifier, sources, jobs=jobs)
+    if exclude_training:
+        scored = scored.without_training()
+    result = evaluate_scored(classifier, scored, seed=seed)
+    if with_sweep:
+        gone = {*scored.excluded, *scored.failures}
+        kept = [source for source in sources if source.recording not in gone]
+        result["sweep"], result["sweep_skipped"] = sweep(classifier, kept, jobs=jobs, seed=seed)
+    return result
+
+
+def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int = 0) -> dict[str, Any]:
+    """Evaluate a test folder that was scored, as `evaluate_folder` does but for the sweep.
+
+    Raises:
+        InputError: no recording is left.
+    """
+    if not scored.scored:
+        raise InputError(
+            f"{len(scored.failures)} recordings cannot be read and {len(scored.excluded)} were in training: none is "
+            f"left to test on. {next(iter(scored.failures.values()), '')}"
+        )
+    backbone, training = classifier.about["backbone"], classifier.about.get("training", {})
+    result = evaluate(scored.scored, classifier.labels, seed=seed)
+    result["model"] = {name: backbone.get(name) for name in ("architecture", "bottleneck", "fingerprint")}
+    result["model"]["head"] = training.get("trainer")
+    result["data"]["fingerprint"] = data_digest(
+        (one.label, one.recording, str(scored.keys[one.recording])) for one in scored.scored
+    )
+    result["failures"] = scored.failures
+    result["excluded"] = scored.excluded
+    result["training_known"] = bool(training_keys(classifier) or classifier.fingerprints)
+    result["shared_with_training"] = [shared.sentence() for shared in scored.shared]
+    labels = {one.recording: one.label for one in scored.scored if one.recording in scored.chunk_stats}
+    result["data_audit"] = (
+        audit_data(scored.chunk_stats, labels, for_training=False).to_json() if scored.chunk_stats else None
+    )
+    return result
 
 
 def _sizes(known: Sequence[ScoredRecording], unknown: Sequence[ScoredRecording]) -> dict[str, Any]:

@@ -25,15 +25,14 @@ class RecordingSums:
     def __init__(self, label_ids: np.ndarray, log_probabilities: np.ndarray, recordings: np.ndarray):
         check_scores(log_probabilities, name="log probabilities")
         self._label_ids = np.asarray(label_ids)
+        self.row_count = len(self._label_ids)
         self._log_probabilities = log_probabilities
         self._recordings = recordings
         self.count = int(recordings.max()) + 1 if len(recordings) else 0
         answers = log_probabilities.argmax(axis=1)
         right = self._label_ids == answers
-        self.rows = self._sum(np.ones(len(right)))
-        self.right = self._sum(right)
-        self.labels = np.zeros(self.count, np.int64)
-        self.labels[recordings] = self._label_ids
+        self._right = right
+        self._rows = self._sum(np.ones(len(right)))
         label_count = log_probabilities.shape[1]
         self._true = self._by_label(self._label_ids, np.ones(len(right)), label_count)
         self._answered = self._by_label(answers, np.ones(len(right)), label_count)
@@ -48,9 +47,7 @@ class RecordingSums:
         Returns:
             shape (resamples,).
         """
-        weights = self._weights(weights)
-        accuracies: np.ndarray = weights @ self.right / (weights @ self.rows)
-        return accuracies
+        return self._mean(self._right, weights)
 
     def balanced_accuracy(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the mean recall of each resample's labels; `weights` as for `accuracy`."""
@@ -74,12 +71,12 @@ class RecordingSums:
 
     def share_interval(self, share: float, values: np.ndarray) -> list[float] | None:
         """Return `share_interval` of a score of these rows, for JSON."""
-        drawn = share_interval(share, values, rows=len(self._label_ids), recordings=self.count)
+        drawn = share_interval(share, values, rows=self.row_count, recordings=self.count)
         return json_interval(drawn, recordings=self.count)
 
     def _mean(self, values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         weights = self._weights(weights)
-        means: np.ndarray = weights @ self._sum(values) / (weights @ self.rows)
+        means: np.ndarray = weights @ self._sum(values) / (weights @ self._rows)
         return means
 
     def _weights(self, weights: np.ndarray | None) -> np.ndarray:

@@ -102,15 +102,10 @@ class LeakAudit:
 
 
 def chance_split(count: int, *, tested: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Split chunks by chance, whatever recording they are of, as a careless split would.
-
-    Args:
-        count: how many chunks there are.
-        tested: how many to test on: as many as the honest score rests on.
-        rng: decides the split.
+    """Split `count` chunks by chance, whatever recording they are of, as a careless split would.
 
     Returns:
-        tuple: the rows to train on and the rows to test on, int, each ascending.
+        The rows to train on and the `tested` rows to test on, int, each ascending.
     """
     order = rng.permutation(count)
     return np.sort(order[tested:]), np.sort(order[:tested])

@@ -33,12 +33,7 @@ def check_scores(scores: np.ndarray, *, name: str = "scores") -> None:
 
 
 def accuracy(label_ids: np.ndarray, answers: np.ndarray) -> float:
-    """Return the share of answers that are right.
-
-    Args:
-        label_ids: int, shape (n,), the true labels.
-        answers: int, shape (n,).
-    """
+    """Return the share of answers, int, shape (n,), that are the true labels."""
     return float(np.mean(np.asarray(label_ids) == np.asarray(answers)))
 
 
@@ -135,10 +130,7 @@ def reliability(confidences: np.ndarray, right: np.ndarray, *, bins: int | None 
 
 
 def calibration_error(table: Sequence[Bin]) -> float | None:
-    """Return the expected calibration error: the mean distance of confidence from accuracy, by bin.
-
-    Args:
-        table: what `reliability` returned; None comes back for an empty one.
+    """Return the expected calibration error: the mean distance of confidence from accuracy, or None without bins.
 
     Source: M. Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015, with bins of
     equal mass as in K. Nguyen and B. O'Connor, EMNLP 2015.

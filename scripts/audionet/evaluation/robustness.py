@@ -229,14 +229,7 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
 def altered_clips(
     sounds: Sequence[np.ndarray], condition: Condition, context: ConditionContext, *, chunk_samples: int
 ) -> list[np.ndarray]:
-    """Return a recording's chunks under a condition, without what fills a short one.
-
-    Args:
-        sounds: its chunks, float32, each of shape (n,).
-        condition: what to do to them.
-        context: what it needs besides.
-        chunk_samples: length of a chunk.
-    """
+    """Return a recording's chunks, float32, each of shape (n,), under a condition, without what fills a short one."""
     if condition.clip_seconds:
         length = min(round(condition.clip_seconds * context.sample_rate_hz), chunk_samples)
         return [condition.alter(clip, context) for clip in cut(sounds, length) if _is_sound(clip)]

@@ -83,20 +83,9 @@ def write_run(
     classifier: Mapping[str, object],
     scores: Mapping[str, object],
 ) -> Path:
-    """Add a record, whole or not at all; earlier ones are never touched.
+    """Add a record, whole or not at all, and return its path; earlier ones are never touched.
 
-    Args:
-        runs_dir: the folder of records.
-        script: its name.
-        options: its options, a dataclass.
-        watch: started when the run began.
-        seed: of everything random.
-        data: what it worked on: `fingerprint`, `labels`, `recordings` and `chunks`.
-        classifier: what was trained or tested: `architecture`, `bottleneck` and `head`.
-        scores: what came of it.
-
-    Returns:
-        Path: of the record.
+    The module's docstring says what its parts hold; `watch` was started when the run began.
     """
     record = {
         "format": FORMAT,
@@ -128,16 +117,7 @@ def write_evaluation(
     evaluation: Mapping[str, Any],
     seed: int | None = None,
 ) -> Path:
-    """Add the record of a run that tested a classifier on a folder, as `write_run` does.
-
-    Args:
-        runs_dir: the folder of records.
-        script: its name.
-        options: its options, a dataclass.
-        watch: started when the run began.
-        evaluation: what `evaluate_folder` gave.
-        seed: of everything random.
-    """
+    """Add the record of a run that tested a classifier, as `write_run` does, by what `evaluate_folder` returned."""
     sizes = ("fingerprint", "recordings", "chunks", "unknown_recordings", "unknown_chunks")
     data = {name: evaluation["data"].get(name) for name in sizes}
     return write_run(
@@ -202,11 +182,7 @@ def _beginnings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def data_digest(contents: Iterable[tuple[str, str, str]]) -> str:
-    """Return 16 hexadecimal digits that stand for a data set, in whatever order it was read.
-
-    Args:
-        contents: label, recording and content hash of each picture.
-    """
+    """Return 16 hexadecimal digits for the label, recording and content hash of each picture, in whatever order."""
     return digest_of(sorted(map(list, contents)))
 
 

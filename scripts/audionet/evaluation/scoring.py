@@ -1,4 +1,7 @@
-"""Score the recordings of a test folder: drawn by processes side by side, scored in batches."""
+"""Score the recordings of a test folder: drawn by processes side by side, scored in batches.
+
+Whether one was in training is found by its pictures, which are the same whatever the file is called.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,12 +48,7 @@ class ScoredFolder:
 
 
 def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: int | None = None) -> ScoredFolder:
-    """Score recordings or pictures, as `Classifier.score` would one by one.
-
-    Args:
-        classifier: what to score with.
-        sources: what to score.
-        jobs: how many processes read and draw, by default one a core.
+    """Score recordings or pictures, as `Classifier.score` would one by one; `jobs` processes read and draw.
 
     Raises:
         InputError: they are recordings, and the classifier was trained on ordinary pictures.

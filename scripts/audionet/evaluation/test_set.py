@@ -1,11 +1,8 @@
-"""Test folders: find their recordings, score them, and score them again under other conditions.
+"""Test folders: find their recordings.
 
-    audio_dir/alice/monday.mp3      a recording of the label alice
-    audio_dir/_unknown_/radio.mp3   one of no label; so is any folder that the classifier does not know
-    negatives/...                   more of no label, at any depth
-
-Recordings are read and drawn by processes side by side, and scored in batches. One that cannot be read is set aside
-with its reason. Whether one was in training is found by its pictures, which are the same whatever the file is called.
+audio_dir/alice/monday.mp3      a recording of the label alice
+audio_dir/_unknown_/radio.mp3   one of no label; so is any folder that the classifier does not know
+negatives/...                   more of no label, at any depth
 """
 
 from dataclasses import dataclass

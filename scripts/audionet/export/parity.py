@@ -60,11 +60,7 @@ class ParityClips:
 
 
 def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> ParityClips:
-    """Return clips to compare an export on, and to calibrate it on.
-
-    Args:
-        classifier: whose labels and training they are sorted by.
-        sources: recordings or pictures; those of other labels and those that cannot be read are left out.
+    """Return clips to compare an export on, and to calibrate it on, but of unknown labels and what cannot be read.
 
     Raises:
         InputError: no recording is of a label that the classifier knows.
@@ -178,15 +174,7 @@ class Parity:
 def compare(
     classifier: Classifier, clips: Sequence[Clip], inputs: Sequence[np.ndarray], run: Runner, tolerance: Tolerance
 ) -> Parity:
-    """Score clips by a classifier and by an export of it.
-
-    Args:
-        classifier: the original.
-        clips: at least one, of labels that it knows.
-        inputs: what the export is fed for each.
-        run: the export.
-        tolerance: for its answers.
-    """
+    """Score clips, at least one, of labels that it knows, by a classifier, and their inputs by an export of it."""
     expected = log_softmax(classifier.logits([clip.picture(classifier.recipe) for clip in clips]))
     run(inputs[0])  # the first call may prepare much
     start = time.perf_counter()

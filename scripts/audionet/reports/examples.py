@@ -9,7 +9,6 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.errors import PictureError, RecordingError
-from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
@@ -25,23 +24,13 @@ MOST_EXAMPLES = 2  # labels of which a clip is shown
 def report_test(
     path: Path, evaluation: Mapping[str, Any], classifier: Classifier, sources: Sequence[Source], *, model: Path
 ) -> None:
-    """Write the report of an evaluation.
-
-    Args:
-        path: the HTML file.
-        evaluation: what `evaluate_folder` gave.
-        classifier: what was evaluated.
-        sources: the recordings that it was evaluated on.
-        model: the classifier's folder, whose metrics tell how it was trained.
-    """
-    data_audit = evaluation.get("data_audit")
+    """Write the report of what `evaluate_folder` returned; the metrics in the folder `model` tell of the training."""
     report = Report(
         title=model.resolve().name,
         subtitle=f"Tested on {evaluation['data']['recordings']} recordings of known labels and "
         f"{evaluation['data']['unknown_recordings']} of unknown ones.",
         evaluation=evaluation,
         training=_metrics_of(model),
-        data_audit=DataAudit.from_json(data_audit) if data_audit else None,
         mistakes=mistakes_of(evaluation["recordings"], classifier, sources),
         example_clips=example_clips_of(classifier, sources),
         card=card_of(classifier.about, classifier.labels),
@@ -61,19 +50,11 @@ def mistakes_of(
     )
 
 
-def example_clips_of(
-    classifier: Classifier, sources: Sequence[Source], *, most: int = MOST_EXAMPLES
-) -> tuple[ExampleClip, ...]:
-    """Return the first chunk of a recording of each of the first labels, with its picture; none of ordinary pictures.
-
-    Args:
-        classifier: whose pictures to show.
-        sources: recordings.
-        most: how many labels.
-    """
+def example_clips_of(classifier: Classifier, sources: Sequence[Source]) -> tuple[ExampleClip, ...]:
+    """Return the first chunk of a recording of each of the first labels, with its picture; none of ordinary pictures."""
     first_of = {source.label: source for source in reversed(sources)}
     clips = []
-    for label in [label for label in classifier.labels if label in first_of][:most]:
+    for label in [label for label in classifier.labels if label in first_of][:MOST_EXAMPLES]:
         source = first_of[label]
         picture, samples = _picture_and_sound(
             source, classifier, source.offsets_seconds[0] if source.offsets_seconds else 0

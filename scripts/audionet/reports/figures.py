@@ -54,7 +54,6 @@ def bars(names: Sequence[str], series: Mapping[str, Sequence[float | None]], *, 
             axes.plot(_numbers_of(other), positions, "D", ms=5, mfc=PAPER, mec=OTHER, mew=1.6, label=name, zorder=3)
         _share_axis(axes.xaxis, axes.set_xlim)
         _names_down(axes, names)
-        axes.grid(axis="y", visible=False)
         if others:
             _legend(axes, order=list(series))
         return _finish(figure, alt)

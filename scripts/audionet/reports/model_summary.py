@@ -19,11 +19,7 @@ _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 
 
 def inspect(classifier: Classifier, folder: Path) -> dict[str, Any]:
-    """Return what there is to say about a classifier, as JSON.
-
-    Args:
-        classifier: which.
-        folder: where it was loaded from.
+    """Return what there is to say about a classifier and the folder that it was loaded from, as JSON.
 
     Returns:
         `fingerprint`, `labels`, `recipe`; `backbone` as `Backbone.describe` gives it, with `parameters` and, for

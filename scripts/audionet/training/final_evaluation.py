@@ -15,8 +15,7 @@ from audionet.audio.fingerprints import Fingerprint, SharedSound, shared_across
 from audionet.console import progress_bar
 from audionet.data.dataset import levels_of
 from audionet.data.splits import SPLITS
-from audionet.evaluation.evaluate import evaluate
-from audionet.evaluation.evaluate_folder import evaluate_scored
+from audionet.evaluation.evaluate import evaluate, evaluate_scored
 from audionet.evaluation.leakage import LeakAudit
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.scored_recording import ScoredRecording

@@ -25,13 +25,7 @@ def card_section(card: ModelCard | None) -> Section | LeftOut:
 
 
 def card_of(about: Json, labels: Sequence[str], *, more: Sequence[tuple[str, str]] = ()) -> ModelCard:
-    """Return the model card of a classifier.
-
-    Args:
-        about: the classifier's `about`, of which `backbone` and `training` are used.
-        labels: the classifier's.
-        more: further facts, such as the minutes that it was trained on.
-    """
+    """Return the model card of a classifier by `backbone` and `training` of its `about`; `more` are further facts."""
     backbone, training = about.get("backbone", {}), about.get("training", {})
     weights = backbone.get("weights", {})
     facts = [
