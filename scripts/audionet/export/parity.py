@@ -60,7 +60,9 @@ class ParityClips:
 
 
 def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> ParityClips:
-    """Return clips to compare an export on, and to calibrate it on, but of unknown labels and what cannot be read.
+    """Return clips of labels that a classifier knows, to compare an export on and to calibrate it on.
+
+    Recordings and pictures that cannot be read are left out.
 
     Raises:
         InputError: no recording is of a label that the classifier knows.

@@ -51,7 +51,7 @@ def mistakes_of(
 
 
 def example_clips_of(classifier: Classifier, sources: Sequence[Source]) -> tuple[ExampleClip, ...]:
-    """Return the first chunk of a recording of each of the first labels, with its picture; none of ordinary pictures."""
+    """Return the first chunk of one recording of each of the first labels, drawn; none of ordinary pictures."""
     first_of = {source.label: source for source in reversed(sources)}
     clips = []
     for label in [label for label in classifier.labels if label in first_of][:MOST_EXAMPLES]:
