@@ -10,7 +10,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def file_stamp(path: Path) -> FileStamp:
     return status.st_size, status.st_mtime_ns
 
 
-class FileCache:
+class FileCache(AbstractContextManager["FileCache"]):
     """A mapping on disk from a file's path to a JSON value, valid while the file's stamp is the same.
 
     Args:
@@ -77,9 +77,6 @@ class FileCache:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
-
-    def __enter__(self) -> "FileCache":
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -20,20 +20,12 @@ SHORTEST_SECONDS = 0.02  # one window of analysis
 
 @dataclass(frozen=True)
 class Chunk:
-    """A slice of a recording.
+    """A slice of a recording."""
 
-    Attributes:
-        index: 0 for the first of the recording.
-        offset_seconds: where it starts, in the recording as decoded.
-        samples: float32, shape (chunk_samples,), in -1..1; a short one is filled until it is long enough.
-        seconds: how long it is without what it was filled with.
-        sample_rate_hz: of the samples.
-    """
-
-    index: int
-    offset_seconds: float
-    samples: np.ndarray
-    seconds: float
+    index: int  # 0 for the first of the recording
+    offset_seconds: float  # where it starts, in the recording as decoded
+    samples: np.ndarray  # float32, shape (chunk_samples,), in -1..1; a short one is filled until it is long enough
+    seconds: float  # how long it is without what it was filled with
     sample_rate_hz: int
 
     @property

@@ -15,21 +15,13 @@ HEADROOM = 0.95  # of full scale, left before a codec
 
 @dataclass(frozen=True)
 class Codec:
-    """A way to store or send sound, as libsndfile offers it.
-
-    Attributes:
-        description: for a table.
-        sample_rate_hz: at which it runs.
-        container: libsndfile's name of the format.
-        subtype: libsndfile's name of the encoding.
-        compression: 0 to 1, where the encoding has a choice; the bit rate follows from it.
-    """
+    """A way to store or send sound, as libsndfile offers it."""
 
     description: str
     sample_rate_hz: int
-    container: str
-    subtype: str
-    compression: float | None = None
+    container: str  # libsndfile's name of the format
+    subtype: str  # libsndfile's name of the encoding
+    compression: float | None = None  # 0 to 1, where the encoding has a choice; the bit rate follows from it
 
 
 CODECS = {

@@ -5,7 +5,8 @@ shape (n,), mono, and returns float32 samples. Levels and rates have units in th
 the `rng` that is passed in, so that the same generator gives the same result. Nothing here keeps state between two
 clips: what becomes of a clip does not depend on its neighbours.
 
-Levels are relative to the clip's own root mean square, so pass the sound alone, without the zeros that fill a chunk.
+Levels are relative to the clip's own root mean square, so pass the sound alone, without the zeros that fill a chunk:
+`snr_db` is how many decibels what is added lies below it.
 Results may exceed full scale, except where a recorder would have clipped them, as `amplify` does.
 
     noise       add_noise, add_babble, add_swelling_noise, add_tones, colored_noise
@@ -36,14 +37,7 @@ PITCH_RATIO = 2 ** (1 / 12)  # of a semitone
 
 
 def add_noise(samples: np.ndarray, *, snr_db: float, rng: np.random.Generator, color: Color = "white") -> np.ndarray:
-    """Add steady noise.
-
-    Args:
-        samples: the clip.
-        snr_db: how far the noise lies below the clip, in decibels of root mean square.
-        rng: where the noise comes from.
-        color: `white`, `pink` or `brown`.
-    """
+    """Add steady noise."""
     return _add(samples, colored_noise(len(samples), color=color, rng=rng), snr_db)
 
 
@@ -52,12 +46,8 @@ def add_babble(
 ) -> np.ndarray:
     """Add a murmur of other clips, six at a time, each equally loud and begun anywhere.
 
-    Args:
-        samples: the clip.
-        snr_db: how far the murmur lies below the clip, in decibels of root mean square.
-        others: clips at the same rate, of any length; without any the clip stays as it is. They should not be of the
-            clip's own label: its own voice would be no disturbance.
-        rng: chooses the clips and where they begin.
+    The others are at the same rate and of any length; without any the clip stays as it is. They should not be of the
+    clip's own label: its own voice would be no disturbance.
     """
     audible = [other for other in others if _rms(other) > 0]
     if not audible or not len(samples):
@@ -72,13 +62,9 @@ def add_babble(
 def add_swelling_noise(
     samples: np.ndarray, *, sample_rate_hz: int, snr_db: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Add noise of a random spectrum that may swell and fade, as streets, engines, crowds and waves make.
+    """Add noise of a random colour and spectrum that may swell and fade, as streets, engines, crowds and waves make.
 
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        snr_db: how far the noise lies below the clip, in decibels of root mean square.
-        rng: draws its colour, its spectrum and whether it swells, 0.3 to 8 times a second.
+    It swells 0.3 to 8 times a second, or not at all.
     """
     colors = list(COLORS)
     noise = colored_noise(len(samples), color=colors[rng.integers(len(colors))], rng=rng)
@@ -90,14 +76,7 @@ def add_swelling_noise(
 
 
 def add_tones(samples: np.ndarray, *, sample_rate_hz: int, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Add up to four steady tones with overtones, as mains, motors and held chords do.
-
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        snr_db: how far the tones lie below the clip, in decibels of root mean square.
-        rng: draws their number, their pitches, 50 to 1,500 Hz, and up to eleven partials of each.
-    """
+    """Add one to four steady tones of 50 to 1,500 Hz, each of up to eleven partials, as mains, motors and chords do."""
     seconds = np.arange(len(samples)) / sample_rate_hz
     tones = np.zeros(len(samples))
     for _ in range(rng.integers(1, 5)):
@@ -110,13 +89,7 @@ def add_tones(samples: np.ndarray, *, sample_rate_hz: int, snr_db: float, rng: n
 
 
 def colored_noise(count: int, *, color: Color, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` samples of noise of root mean square 1, float32.
-
-    Args:
-        count: how many.
-        color: `white`, or with a power that falls by 3 (`pink`) or 6 (`brown`) dB an octave.
-        rng: where it comes from.
-    """
+    """Return `count` samples of noise of root mean square 1, float32."""
     if count == 0:
         return np.empty(0, np.float32)
     noise = rng.standard_normal(count, dtype=np.float32)
@@ -135,11 +108,7 @@ def colored_noise(count: int, *, color: Color, rng: np.random.Generator) -> np.n
 def equalize(samples: np.ndarray, *, sample_rate_hz: int, depth_db: float, rng: np.random.Generator) -> np.ndarray:
     """Send a clip through a random channel: a smooth curve of gains over frequency, as microphones and rooms have.
 
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        depth_db: the gains lie between minus and plus this.
-        rng: draws 4 to 10 gains, spread evenly over the octaves from 50 Hz upwards.
+    The curve has 4 to 10 gains between minus and plus `depth_db`, spread evenly over the octaves from 50 Hz upwards.
     """
     if not len(samples):
         return as_float32(samples)
@@ -228,12 +197,7 @@ def amplify(samples: np.ndarray, *, gain_db: float) -> np.ndarray:
 
 
 def clip(samples: np.ndarray, *, share: float) -> np.ndarray:
-    """Cut off the loudest samples, as an overdriven microphone does.
-
-    Args:
-        samples: the clip.
-        share: of its samples that are cut, 0 to 1.
-    """
+    """Cut off the loudest samples, a share of 0 to 1, as an overdriven microphone does."""
     if not len(samples):
         return as_float32(samples)
     ceiling = np.quantile(np.abs(samples), 1 - share)
@@ -243,9 +207,7 @@ def clip(samples: np.ndarray, *, share: float) -> np.ndarray:
 def overdrive(samples: np.ndarray, *, gain_db: float) -> np.ndarray:
     """Press a clip together softly, as tubes and small loudspeakers do; its loudest sample stays what it is.
 
-    Args:
-        samples: the clip.
-        gain_db: how far the quiet parts are driven up; 20 is harsh.
+    The quiet parts are driven up by `gain_db`; 20 is harsh.
     """
     peak = np.abs(samples).max(initial=0)
     if peak == 0:
@@ -266,26 +228,14 @@ def quantize(samples: np.ndarray, *, levels: int) -> np.ndarray:
 def lose_packets(
     samples: np.ndarray, *, sample_rate_hz: int, share: float, packet_seconds: float = 0.02, rng: np.random.Generator
 ) -> np.ndarray:
-    """Silence some packets of a clip, as a bad connection does.
-
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        share: of the packets that are lost, 0 to 1.
-        packet_seconds: how long each is.
-        rng: which.
-    """
+    """Silence a share, 0 to 1, of the packets of a clip, as a bad connection does."""
     packet = max(1, round(packet_seconds * sample_rate_hz))
     arrived = rng.random(-(-len(samples) // packet)) >= share
     return as_float32(samples * np.repeat(arrived, packet)[: len(samples)])
 
 
 def change_speed(samples: np.ndarray, *, factor: float) -> np.ndarray:
-    """Play a clip `factor` times as fast, as a tape would: pitch and length change together.
-
-    Returns:
-        round(n / factor) samples.
-    """
+    """Play a clip `factor` times as fast, as a tape would, in round(n / factor) samples: its pitch changes along."""
     count = round(len(samples) / factor)
     if not count:
         return np.empty(0, np.float32)
@@ -293,10 +243,7 @@ def change_speed(samples: np.ndarray, *, factor: float) -> np.ndarray:
 
 
 def change_tempo(samples: np.ndarray, *, sample_rate_hz: int, factor: float) -> np.ndarray:
-    """Speak `factor` times as fast at the same pitch.
-
-    Returns:
-        round(n / factor) samples.
+    """Speak `factor` times as fast at the same pitch, in round(n / factor) samples.
 
     Source: J. Laroche and M. Dolson, "Improved Phase Vocoder Time-Scale Modification of Audio", 1999.
     """

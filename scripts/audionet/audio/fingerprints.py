@@ -21,25 +21,15 @@ SHIFT_SECONDS = 0.2  # a smaller one is a codec's delay
 
 @dataclass(frozen=True)
 class SharedSound:
-    """Two recordings that hold the same sound.
-
-    Attributes:
-        first: a recording.
-        second: another.
-        first_side: the split that the first is in, such as `testing`; empty where there are no splits.
-        second_side: the same of the second.
-        seconds: how much sound they share, roughly.
-        offset_seconds: where in `second` the beginning of `first` would be.
-        is_identical: whether they are the same, sample by sample.
-    """
+    """Two recordings that hold the same sound."""
 
     first: str
     second: str
-    first_side: str
-    second_side: str
-    seconds: float
-    offset_seconds: float
-    is_identical: bool
+    first_side: str  # the split that the first is in, such as `testing`; empty where there are no splits
+    second_side: str  # the same of the second
+    seconds: float  # how much sound they share, roughly
+    offset_seconds: float  # where in `second` the beginning of `first` would be
+    is_identical: bool  # whether they are the same, sample by sample
 
     def sentence(self) -> str:
         """Return what was found, in words."""
@@ -55,17 +45,11 @@ class SharedSound:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """An acoustic fingerprint of a recording, the same or nearly so however it was encoded and cut.
+    """An acoustic fingerprint of a recording, the same or nearly so however it was encoded and cut."""
 
-    Attributes:
-        peaks: int64, shape (n, 2), as `landmarks.join_peaks` gives them.
-        digests: of its chunks, in order.
-        seconds: of sound.
-    """
-
-    peaks: np.ndarray
-    digests: tuple[str, ...]
-    seconds: float
+    peaks: np.ndarray  # int64, shape (n, 2), as `landmarks.join_peaks` gives them
+    digests: tuple[str, ...]  # of its chunks, in order
+    seconds: float  # of sound
 
 
 def fingerprint_of(chunks: Sequence[ChunkStats]) -> Fingerprint:

@@ -47,21 +47,13 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class Match(Generic[Name]):
-    """Two recordings that hold the same sound.
-
-    Attributes:
-        first: a recording.
-        second: another.
-        offset_seconds: where in `second` the beginning of `first` would be; negative where it was cut off.
-        seconds: how much sound they share, roughly.
-        shared_landmarks: in the five seconds where they share most.
-    """
+    """Two recordings that hold the same sound."""
 
     first: Name
     second: Name
-    offset_seconds: float
-    seconds: float
-    shared_landmarks: int
+    offset_seconds: float  # where in `second` the beginning of `first` would be; negative where it was cut off
+    seconds: float  # how much sound they share, roughly
+    shared_landmarks: int  # in the five seconds where they share most
 
 
 def find_peaks(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:

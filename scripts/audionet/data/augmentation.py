@@ -45,52 +45,32 @@ COLORS: tuple[effects.Color, ...] = ("white", "pink", "brown")
 
 @dataclass(frozen=True)
 class ChunkFile:
-    """A chunk kept as wav beside its picture.
-
-    Attributes:
-        wav: the file.
-        seconds: how much of it is not repetition.
-        sha256: of its picture, which stands for its content and its recipe.
-        label: what it is a chunk of.
-    """
+    """A chunk kept as wav beside its picture."""
 
     wav: Path
-    seconds: float
-    sha256: str
+    seconds: float  # how much of it is not repetition
+    sha256: str  # of its picture, which stands for its content and its recipe
     label: str
 
 
 @dataclass(frozen=True)
 class ViewKind:
-    """One kind of views.
+    """One kind of views."""
 
-    Attributes:
-        alter: takes samples, their rate, other chunks and a generator, gives the altered samples.
-        needs_others: whether it mixes in other chunks.
-        is_masked: whether a band and a stretch of its picture are covered.
-    """
-
+    # Takes samples, their rate, other chunks and a generator, and gives the altered samples.
     alter: Callable[[np.ndarray, int, Sequence[np.ndarray], np.random.Generator], np.ndarray]
-    needs_others: bool = False
-    is_masked: bool = False
+    needs_others: bool = False  # whether it mixes in other chunks
+    is_masked: bool = False  # whether a band and a stretch of its picture are covered
 
 
 @dataclass(frozen=True)
 class View:
-    """A view that is yet to be made.
-
-    Attributes:
-        chunk: of what.
-        number: which view of the chunk, from 0; it decides the kind.
-        seed: another seed, another view.
-        others: chunks of other labels to mix in, where the kind needs them.
-        recipe: how to draw it.
-    """
+    """A view that is yet to be made."""
 
     chunk: ChunkFile
-    number: int
-    seed: int
-    others: tuple[ChunkFile, ...]
+    number: int  # which view of the chunk, from 0; it decides the kind
+    seed: int  # another seed, another view
+    others: tuple[ChunkFile, ...]  # chunks of other labels to mix in, where the kind needs them
     recipe: Recipe
 
     @property

@@ -29,27 +29,16 @@ from audionet.wording import named_list
 
 @dataclass(frozen=True)
 class Example:
-    """One picture of a data set.
-
-    Attributes:
-        path: the file.
-        label: its folder's name.
-        recording: its recording, such as `alice/monday.mp3`.
-        offset_seconds: where in the recording it starts.
-        seconds: how long it is; 0 for ordinary pictures.
-        sha256: of the file's bytes.
-        group: what must be in one split, by default the recording; a session, a site or a microphone.
-        level_dbfs: how loud the chunk is; None for ordinary pictures.
-    """
+    """One picture of a data set."""
 
     path: Path
-    label: str
-    recording: str
-    offset_seconds: float
-    sha256: str
-    seconds: float = 0.0
-    group: str = ""
-    level_dbfs: float | None = None
+    label: str  # its folder's name
+    recording: str  # such as `alice/monday.mp3`
+    offset_seconds: float  # where in the recording it starts
+    sha256: str  # of the file's bytes
+    seconds: float = 0.0  # how long it is; 0 for ordinary pictures
+    group: str = ""  # what must be in one split, by default the recording; a session, a site or a microphone
+    level_dbfs: float | None = None  # how loud the chunk is; None for ordinary pictures
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -58,23 +47,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The pictures of a folder.
-
-    Attributes:
-        folder: where they are.
-        labels: sorted; the position of a label is its id everywhere.
-        examples: sorted by label and name.
-        recipe: what the pictures were drawn by, or None for ordinary pictures.
-        failures: reason by picture that cannot be read.
-        unknown: pictures of none of the labels.
-    """
+    """The pictures of a folder."""
 
     folder: Path
-    labels: tuple[str, ...]
-    examples: tuple[Example, ...]
-    recipe: Recipe | None
-    failures: dict[str, str]
-    unknown: tuple[Example, ...] = ()
+    labels: tuple[str, ...]  # sorted; the position of a label is its id everywhere
+    examples: tuple[Example, ...]  # sorted by label and name
+    recipe: Recipe | None  # what the pictures were drawn by, or None for ordinary pictures
+    failures: dict[str, str]  # reason by picture that cannot be read
+    unknown: tuple[Example, ...] = ()  # pictures of none of the labels
 
 
 def levels_of(examples: Sequence[Example]) -> tuple[float, ...]:

@@ -18,23 +18,13 @@ from audionet.files import printable
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """How a published data set is laid out.
-
-    Attributes:
-        name: of the data set.
-        table: from its folder, in CSV with a line of headings.
-        file: the column with the recording's file name.
-        label: the column with its label.
-        fold: the column with its fold.
-        place: where the recording is, given `file` and `fold`.
-    """
+    """How a published data set is laid out."""
 
     name: str
-    table: Path
-    file: str
-    label: str
-    fold: str
-    place: str
+    table: Path  # from its folder, in CSV with a line of headings
+    file: str  # the column with the recording's file name; its fold is in the column `fold`
+    label: str  # the column with its label
+    place: str  # where the recording is, given `file` and `fold`
 
 
 PUBLISHED_DATASETS = (
@@ -43,7 +33,6 @@ PUBLISHED_DATASETS = (
         table=Path("metadata/UrbanSound8K.csv"),
         file="slice_file_name",
         label="class",
-        fold="fold",
         place="audio/fold{fold}/{file}",
     ),
     PublishedDataset(
@@ -51,7 +40,6 @@ PUBLISHED_DATASETS = (
         table=Path("meta/esc50.csv"),
         file="filename",
         label="category",
-        fold="fold",
         place="audio/{file}",
     ),
 )
@@ -76,8 +64,7 @@ def listed_recordings(audio_dir: Path, published: PublishedDataset) -> dict[str,
             reader = csv.DictReader(file)
             _check_columns(table, published, reader.fieldnames or [])
             rows = [
-                [(row[column] or "").strip() for column in (published.label, published.fold, published.file)]
-                for row in reader
+                [(row[column] or "").strip() for column in (published.label, "fold", published.file)] for row in reader
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--audio_dir: {printable(table)} cannot be read as a table ({error}).") from error
@@ -96,10 +83,10 @@ def listed_recordings(audio_dir: Path, published: PublishedDataset) -> dict[str,
 
 
 def _check_columns(table: Path, published: PublishedDataset, names: Sequence[str]) -> None:
-    file, label, fold = published.file, published.label, published.fold
-    missing = [column for column in (file, label, fold) if column not in names]
+    file, label = published.file, published.label
+    missing = [column for column in (file, label, "fold") if column not in names]
     if missing:
         raise InputError(
-            f"--audio_dir: expected columns {file}, {label} and {fold} in {printable(table)}, as {published.name} has "
+            f"--audio_dir: expected columns {file}, {label} and fold in {printable(table)}, as {published.name} has "
             f"them, received {printable(', '.join(names))}, without {', '.join(missing)}."
         )

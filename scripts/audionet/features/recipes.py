@@ -18,18 +18,13 @@ from audionet.files import digest_of
 
 @dataclass(frozen=True)
 class Drawing:
-    """One way to draw: what its rows stand for, and the settings that suit it; everything else is up to the recipe.
+    """One way to draw: what its rows stand for, and the settings that suit it; everything else is up to the recipe."""
 
-    Attributes:
-        axis: what rises with the height in the picture: places on the mel scale, frequencies, which run from 0 Hz to
-            half of the sample rate by default, or pitch classes.
-        window_seconds: lengths of the analysis windows.
-        range_db: what lies this far or further below the loudest point is black.
-    """
-
+    # What rises with the height in the picture: places on the mel scale, frequencies, which run from 0 Hz to half of
+    # the sample rate by default, or pitch classes.
     axis: Literal["mel", "linear", "pitch"]
-    window_seconds: tuple[float, ...]
-    range_db: float
+    window_seconds: tuple[float, ...]  # lengths of the analysis windows
+    range_db: float  # what lies this far or further below the loudest point is black
 
 
 DRAWINGS: Mapping[str, Drawing] = {

@@ -216,17 +216,11 @@ def loader_of(architecture: Architecture, settings: BackboneSettings, *, of_soun
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainableNetwork:
-    """A pretrained network that can be trained on.
+    """A pretrained network that can be trained on."""
 
-    Attributes:
-        model: a Keras model from pictures, float32 [n, height, width, 3] in 0..255, to bottlenecks, float32 [n, d].
-        layers: its layers with weights, from the first to the last.
-        weights: where they come from, as `Backbone.weights` has it.
-    """
-
-    model: Any
-    layers: Sequence[Any]
-    weights: Mapping[str, str]
+    model: Any  # a Keras model from pictures, float32 [n, height, width, 3] in 0..255, to bottlenecks, float32 [n, d]
+    layers: Sequence[Any]  # its layers with weights, from the first to the last
+    weights: Mapping[str, str]  # where they come from, as `Backbone.weights` has it
 
 
 def trainable_network(

@@ -10,17 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SmallCnn:
-    """One network.
+    """One network."""
 
-    Attributes:
-        name: what `--network` calls it.
-        image_size: pixels a side that pictures are brought to.
-        build: maps a Keras input, float32 [n, height, width, 3] in 0..255, to features [n, d], given the activation,
-            and the mean and the variance of the brightness of the training pictures.
-    """
-
-    name: str
-    image_size: int
+    name: str  # what `--network` calls it
+    image_size: int  # pixels a side that pictures are brought to
+    # Maps a Keras input, float32 [n, height, width, 3] in 0..255, to features [n, d], given the activation, and the
+    # mean and the variance of the brightness of the training pictures.
     build: Callable[[Any, str, float, float], Any]
 
 
