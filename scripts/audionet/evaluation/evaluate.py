@@ -64,16 +64,13 @@ FORMAT = 1
 
 
 def evaluate(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
-    """Evaluate a classifier on recordings that it was not trained on.
+    """Evaluate a classifier on recordings that it was not trained on; the module's docstring says what is returned.
 
     Args:
         scored: the recordings, at least one of them, by one head or by the heads of a cross-validation. Labels that are
             not among `labels` count as unknown.
         labels: of the classifier.
         seed: of the resamples that intervals rest on.
-
-    Returns:
-        As the module's docstring says.
 
     Raises:
         InputError: a logit is NaN.
@@ -107,7 +104,7 @@ def evaluate_folder(
     jobs: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Score the recordings of a test folder, known and unknown, and evaluate the scores.
+    """Score the recordings of a test folder, known and unknown, and evaluate the scores as `evaluate` does.
 
     Args:
         classifier: what to test.
@@ -116,9 +113,6 @@ def evaluate_folder(
         with_sweep: score them under other conditions too.
         jobs: how many processes read and draw, by default one a core.
         seed: of the intervals.
-
-    Returns:
-        As the module's docstring says.
 
     Raises:
         InputError: no recording is left to score.

@@ -123,7 +123,7 @@ BABBLE_CLIPS = 12
 class _Swept:
     source: Source
     recipe: Recipe
-    conditions: tuple[str, ...]
+    conditions: tuple[Condition, ...]
     babble: tuple[np.ndarray, ...]
 
 
@@ -152,15 +152,10 @@ def sweep(
         raise InputError("--sweep: expected recordings of labels that the classifier knows; name them by --audio_dir.")
     missing = missing_codecs()
     skipped = {condition.name: missing[condition.codec] for condition in SWEEP if condition.codec in missing}
-    conditions = [condition for condition in SWEEP if condition.name not in skipped]
+    conditions = tuple(condition for condition in SWEEP if condition.name not in skipped)
     babble = _babble_clips(known, classifier.recipe)
     tasks = [
-        _Swept(
-            source,
-            classifier.recipe,
-            tuple(condition.name for condition in conditions),
-            tuple(clip for label, clip in babble if label != source.label),
-        )
+        _Swept(source, classifier.recipe, conditions, tuple(clip for label, clip in babble if label != source.label))
         for source in known
     ]
     scored: dict[str, list[ScoredRecording]] = {condition.name: [] for condition in conditions}
@@ -210,13 +205,12 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
         sounds = [chunk.sound for chunk in islice(chunks_by_recipe(task.source.paths[0], recipe), SWEPT_CHUNKS)]
     except RecordingError as error:
         return str(error)
-    by_name = {condition.name: condition for condition in SWEEP}
     drawn = {}
-    for name in task.conditions:
-        key = sha256_of(f"{name}/{task.source.recording}".encode("utf-8", "surrogateescape"))
+    for condition in task.conditions:
+        key = sha256_of(f"{condition.name}/{task.source.recording}".encode("utf-8", "surrogateescape"))
         context = ConditionContext(recipe.sample_rate_hz, np.random.default_rng(int(key[:16], 16)), task.babble)
-        clips = altered_clips(sounds, by_name[name], context, chunk_samples=recipe.chunk_samples)
-        drawn[name] = [
+        clips = altered_clips(sounds, condition, context, chunk_samples=recipe.chunk_samples)
+        drawn[condition.name] = [
             (
                 drawn_jpg(np.resize(clip, recipe.chunk_samples), recipe),
                 level_dbfs(clip, sample_rate_hz=recipe.sample_rate_hz),

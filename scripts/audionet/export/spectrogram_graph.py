@@ -64,15 +64,9 @@ def picture_of(samples: Any, recipe: Recipe) -> Any:
 
 
 def resized(levels: Any, *, height: int, width: int) -> Any:
-    """Bring pictures to a size as `fit_pictures` does.
+    """Bring pictures to a height and width in pixels as `fit_pictures` does.
 
-    Args:
-        levels: float32 tensor, shape (n, h, w, 3), whole numbers of 0..255.
-        height: in pixels.
-        width: in pixels.
-
-    Returns:
-        float32 tensor, shape (n, height, width, 3), whole numbers of 0..255.
+    Both `levels` and what is returned are float32 tensors, shape (n, height, width, 3), whole numbers of 0..255.
     """
     if tuple(levels.shape[1:3]) == (height, width):
         return levels
@@ -81,11 +75,7 @@ def resized(levels: Any, *, height: int, width: int) -> Any:
 
 
 def stretching(size: int, target: int) -> np.ndarray:
-    """Return the share of each of `size` pixels in each of `target` ones, as Pillow stretches a row bilinearly.
-
-    Returns:
-        float32, shape (size, target).
-    """
+    """Return how Pillow stretches a row of pixels: the share of each in each target, float32, shape (size, target)."""
     return np.asarray(Image.fromarray(np.eye(size, dtype=np.float32)).resize((target, size), Image.Resampling.BILINEAR))
 
 

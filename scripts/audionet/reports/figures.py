@@ -96,12 +96,7 @@ def confusion_matrix(labels: Sequence[str], counts: np.ndarray, *, alt: str) -> 
 
 
 def reliability(levels: Mapping[str, Sequence[Mapping[str, float]]], *, alt: str) -> Figure:
-    """Draw how often answers are right against how sure they were; what is honest lies on the diagonal.
-
-    Args:
-        levels: by name, bins with `confidence`, `accuracy` and `n`.
-        alt: what it shows.
-    """
+    """Draw how often answers are right against how sure they were, by level: bins of `confidence`, `accuracy`, `n`."""
     with _canvas(height=360) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1, dashes=(4, 3))
         for (name, bins), colour, mark in zip(levels.items(), (ACCENT, OTHER), "oD", strict=False):
@@ -132,11 +127,9 @@ def reliability(levels: Mapping[str, Sequence[Mapping[str, float]]], *, alt: str
 def detection(curves: Mapping[str, Mapping[str, Sequence[float]]], *, alt: str) -> Figure:
     """Draw the trade-off between two errors, both axes in normal deviates, in which curves are nearly straight.
 
-    Source: A. Martin et al., The DET Curve in Assessment of Detection Task Performance, Eurospeech 1997.
+    Each of the `curves` has `false_accepts` and `false_rejects`.
 
-    Args:
-        curves: by name, `false_accepts` and `false_rejects`.
-        alt: what it shows.
+    Source: A. Martin et al., The DET Curve in Assessment of Detection Task Performance, Eurospeech 1997.
     """
     from scipy.special import ndtri  # a normal deviate by its rank; only reports should wait for it
 
@@ -161,13 +154,7 @@ def detection(curves: Mapping[str, Mapping[str, Sequence[float]]], *, alt: str) 
 
 
 def conditions(rows: Sequence[tuple[str, float, Sequence[float] | None]], *, clean: float | None, alt: str) -> Figure:
-    """Draw shares with their intervals, one row a condition, against what there is without any.
-
-    Args:
-        rows: name, share and 95 % interval.
-        clean: the share in silence and on a good line.
-        alt: what it shows.
-    """
+    """Draw the name, share and 95 % interval of each condition, against the share without any, which is `clean`."""
     with _canvas(height=60 + 19 * len(rows)) as (figure, axes):
         if clean is not None:
             axes.axvline(clean, color=MUTED, lw=1, dashes=(4, 3))
