@@ -18,12 +18,8 @@ def log(message: str) -> None:
 def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
     """Return a progress bar with speed and time left, to be used as a context manager; only a terminal shows it.
 
-    A program that reads our messages has the bars, too, when it sets `WATCHED` in our environment to 1.
-
-    Args:
-        total: how many units make the whole, or None where nobody has counted them.
-        description: what is being done, in a word or two.
-        unit: what is counted, such as `pictures`; `B` is shown with its prefixes.
+    A program that reads our messages has the bars, too, when it sets `WATCHED` in our environment to 1. The total is
+    None where nobody has counted the units. The unit `B` is shown with its prefixes.
     """
     is_bytes = unit == "B"
     is_watched = os.environ.get(WATCHED) == "1"

@@ -94,10 +94,7 @@ def digest_of(value: object) -> str:
 def mark_folder(folder: Path, kind: str, **about: object) -> None:
     """Create `folder` if need be and mark it as made by this project, so that no scan takes it for a label.
 
-    Args:
-        folder: the folder that will hold only what we make.
-        kind: what it holds: `pictures`, `bottlenecks`, `classifier`, `summaries` or `export`.
-        about: anything else worth knowing later, as JSON values.
+    The kind is what it holds, such as `pictures`; `about` is anything else worth knowing later, as JSON values.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MARK_NAME, {"kind": kind, **about})
@@ -117,12 +114,8 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
 def walk_files(folder: Path, *, at_once: int | None = None) -> Iterator[Path]:
     """Yield every file below `folder`, sorted within each folder, hidden ones and our own folders left out.
 
-    Symbolic links are followed, since recordings often live on another disk, but never round a loop.
-
-    Args:
-        folder: where to begin.
-        at_once: how many names to read of a folder before the first is yielded, which are then sorted among themselves;
-            by default all of them.
+    Symbolic links are followed, since recordings often live on another disk, but never round a loop. Before the first
+    file of a folder is yielded, `at_once` names are read and sorted among themselves, by default all of them.
     """
     yield from _walk(folder, (), at_once)
 

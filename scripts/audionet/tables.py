@@ -17,14 +17,7 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", numbers: Collection[str] = ()
 ) -> None:
-    """Print a table to stdout.
-
-    Args:
-        columns: their headings.
-        rows: a text for each column.
-        title: shown above.
-        numbers: the headings of columns that are flushed right.
-    """
+    """Print a table to stdout; `numbers` are the headings of columns that are flushed right."""
     table = ScreenTable(
         title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )

@@ -71,15 +71,9 @@ def chunks_of(
     hop_seconds: float | None = None,
     padding: str = "repeat",
 ) -> Iterator[Chunk]:
-    """Yield the chunks of a recording that is decoded already, as `read_chunks` does it.
+    """Yield the chunks of a recording that is decoded already, to float32 blocks of shape (n,), as `read_chunks` does.
 
-    Args:
-        blocks: float32 samples, each block of shape (n,).
-        name: what to call the recording in an error.
-        sample_rate_hz: of the samples.
-        chunk_seconds: how long a chunk is.
-        hop_seconds: how much later the next one starts, by default a chunk.
-        padding: how a short one is filled, as for `filled`.
+    An error calls the recording by its `name`.
 
     Raises:
         RecordingError: the blocks hold no sound.
@@ -115,13 +109,9 @@ def chunks_of(
 def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int, padding: str = "repeat") -> np.ndarray:
     """Repeat samples until they fill a chunk; what is shorter than half a second is followed by silence up to that.
 
-    Repeated sounds are told apart better than sounds in silence, as long as they do not turn into a tone.
-
-    Args:
-        samples: float32, shape (n,), n above 0.
-        chunk_samples: how many there shall be; more are cut off.
-        sample_rate_hz: of the samples.
-        padding: `repeat`, or `zeros` for silence instead, as some tutorials have it.
+    Repeated sounds are told apart better than sounds in silence, as long as they do not turn into a tone. With `zeros`
+    for padding, a chunk is filled by silence instead, as some tutorials have it. Samples are float32, shape (n,), n
+    above 0; those beyond `chunk_samples` are cut off.
     """
     if padding == "zeros":
         return np.pad(samples[:chunk_samples], (0, max(0, chunk_samples - len(samples))))

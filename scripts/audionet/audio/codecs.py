@@ -41,14 +41,9 @@ MP3_DELAY_SAMPLES = 1_105
 
 
 def through_codec(samples: np.ndarray, *, sample_rate_hz: int, codec: str) -> np.ndarray:
-    """Encode a clip and decode it again, in memory; it comes back at its own rate and length, in its old place.
+    """Encode a clip by a codec out of `CODECS` and decode it again, in memory; its rate, length and place are kept.
 
     A clip that is louder than 95 % of full scale is turned down first.
-
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        codec: a name out of `CODECS`.
 
     Raises:
         soundfile.LibsndfileError: this machine's libsndfile lacks the codec, as `missing_codecs` would have told.

@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,8 @@ def read_blocks(
             continue
         if first is not None:
             yield first
-            yield from _until_damage(blocks)
+            with suppress(DecoderError):  # what was recorded before the damage is good
+                yield from blocks
             return
         found_nothing = True  # the next decoder may make more of a damaged file
     if found_nothing:
@@ -127,14 +129,6 @@ def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Itera
         return [_decode_sndfile, *sox, *ffmpeg]
     # libsndfile stops short in mp3 of a varying bit rate whose header does not tell the length.
     return [*sox, *ffmpeg, _decode_sndfile]
-
-
-def _until_damage(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield blocks up to where a file is damaged: what was recorded before is good."""
-    try:
-        yield from blocks
-    except DecoderError:
-        return
 
 
 def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:

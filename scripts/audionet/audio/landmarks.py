@@ -57,11 +57,7 @@ class Match(Generic[Name]):
 
 
 def find_peaks(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
-    """Return the peaks of a chunk's spectrogram.
-
-    Args:
-        samples: float32, shape (n,), without padding.
-        sample_rate_hz: of the samples.
+    """Return the peaks of the spectrogram of a chunk: float32, shape (n,), without padding.
 
     Returns:
         uint16, shape (peaks, 2): frame from the chunk's start and bin, sorted by frame.
@@ -119,13 +115,9 @@ def find_matches(peaks: Mapping[Name, np.ndarray], *, sides: Mapping[Name, str] 
 
 
 def join_peaks(chunks: list[tuple[float, np.ndarray]]) -> np.ndarray:
-    """Return the peaks of a recording from those of its chunks.
+    """Return the peaks of a recording, int64, shape (peaks, 2), sorted by frame.
 
-    Args:
-        chunks: for each its offset in seconds and what `find_peaks` gave.
-
-    Returns:
-        int64, shape (peaks, 2), sorted by frame.
+    They come from those of its chunks: for each its offset in seconds and what `find_peaks` gave.
     """
     if not chunks:
         return np.empty((0, 2), np.int64)
@@ -135,10 +127,7 @@ def join_peaks(chunks: list[tuple[float, np.ndarray]]) -> np.ndarray:
 
 
 def landmarks_of(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Combine each peak with the next few into landmarks.
-
-    Args:
-        peaks: int64, shape (n, 2): frame and bin, sorted by frame.
+    """Combine each peak with the next few into landmarks; peaks are as `join_peaks` gives them.
 
     Returns:
         tuple: int64 landmarks, each of two bins and the frames between them, and the frame at which each begins.

@@ -58,11 +58,7 @@ def digest(samples: np.ndarray) -> str:
 
 
 def measure(samples: np.ndarray, *, sample_rate_hz: int) -> dict[str, float]:
-    """Measure a chunk.
-
-    Args:
-        samples: float32, shape (n,), in -1..1, n at least 1.
-        sample_rate_hz: of the samples.
+    """Measure a chunk: float32, shape (n,), in -1..1, n at least 1.
 
     Returns:
         dict: `seconds`; `level_dbfs`, the power of what is not silent; `peak_dbfs`; `noise_floor_dbfs`, the power of
@@ -134,22 +130,17 @@ def clipped_share(samples: np.ndarray) -> float:
 
 def _frames(samples: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the power of each frame in decibels, and whether it is silent."""
-    frames = _frame_decibels(samples, round(FRAME_SECONDS * sample_rate_hz))
-    return frames, frames < max(SILENT_DBFS, frames.max() - SILENT_BELOW_LOUDEST_DB)
+    frame_samples = min(round(FRAME_SECONDS * sample_rate_hz), len(samples))
+    whole = len(samples) // frame_samples * frame_samples
+    frames = (samples[:whole] - samples.mean(dtype=np.float64)).reshape(-1, frame_samples)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    decibels = 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
+    return decibels, decibels < max(SILENT_DBFS, decibels.max() - SILENT_BELOW_LOUDEST_DB)
 
 
 def _level(frames: np.ndarray, is_silent: np.ndarray) -> float:
     audible = frames[~is_silent] if not is_silent.all() else frames
     return _decibels(float(np.mean(10 ** (audible / 10))))
-
-
-def _frame_decibels(samples: np.ndarray, frame_samples: int) -> np.ndarray:
-    frame_samples = min(frame_samples, len(samples))
-    whole = len(samples) // frame_samples * frame_samples
-    frames = (samples[:whole] - samples.mean(dtype=np.float64)).reshape(-1, frame_samples)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    decibels: np.ndarray = 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
-    return decibels
 
 
 def _decibels(power: float) -> float:

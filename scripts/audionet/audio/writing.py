@@ -52,9 +52,7 @@ class Piece:
 def cut_out(recording: Path, pieces: Sequence[Piece]) -> None:
     """Write pieces of a recording as wav with the rate and the channels that it has, each whole or not at all.
 
-    Args:
-        recording: any that `read_blocks` reads, but for stdin.
-        pieces: in the order of time; they must not overlap.
+    The recording is any file that `read_blocks` reads. Pieces are in the order of time and do not overlap.
 
     Raises:
         RecordingError: the recording cannot be decoded.

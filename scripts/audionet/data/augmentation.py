@@ -88,11 +88,7 @@ class View:
 def plan_views(chunks: Sequence[ChunkFile], *, count: int, seed: int, recipe: Recipe) -> list[list[View]]:
     """Return `count` views for each chunk, each the same again whatever else is among the chunks, or nearly so.
 
-    Args:
-        chunks: of training recordings only, since they are mixed into one another.
-        count: how many views of each.
-        seed: another seed gives other views.
-        recipe: what the chunks were drawn by.
+    Chunks are of training recordings only, since they are mixed into one another, and were drawn by the recipe.
     """
     ring = sorted(chunks, key=lambda chunk: chunk.sha256)
     places = [chunk.sha256 for chunk in ring]
@@ -141,12 +137,7 @@ def sound_of(view: View) -> np.ndarray:
 
 
 def mask(picture: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-    """Cover a band of frequencies and a stretch of time with the picture's mean.
-
-    Args:
-        picture: uint8, shape (height, width, 3).
-        rng: draws how wide they are, up to `WIDEST_MASK`, and where.
-    """
+    """Cover a band of frequencies and a stretch of time, up to `WIDEST_MASK` wide, with the picture's mean."""
     masked: np.ndarray = picture.copy()
     for axis, size in enumerate(picture.shape[:2]):
         length = int(rng.integers(int(WIDEST_MASK * size) + 1))
@@ -171,17 +162,9 @@ def read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
 def make_view(
     samples: np.ndarray, *, kind: ViewKind, sample_rate_hz: int, others: Sequence[np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
-    """Return one view of a chunk.
+    """Return one view of a chunk; both are float32 samples in -1..1, about as many unless the speed is changed.
 
-    Args:
-        samples: float32, shape (n,), in -1..1.
-        kind: what is done to it.
-        sample_rate_hz: of the samples.
-        others: other chunks of the training recordings, which babble is mixed of.
-        rng: decides everything else.
-
-    Returns:
-        float32, in -1..1, about as many; a change of speed changes the number.
+    Babble is mixed of `others`, other chunks of the training recordings.
     """
     view = kind.alter(samples, sample_rate_hz, others, rng)
     peak = float(np.abs(view).max())

@@ -88,10 +88,7 @@ def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recordin
 def read_unknown(folder: Path, cache_path: Path, *, recipe: Recipe | None) -> tuple[list[Example], dict[str, str]]:
     """List the pictures of a folder, at any depth, as unknown: of none of the labels.
 
-    Args:
-        folder: of pictures.
-        cache_path: of the cache of what was read.
-        recipe: of the pictures of the labels, or None for ordinary ones.
+    The recipe is that of the pictures of the labels, None if they are ordinary ones.
 
     Returns:
         tuple: the examples, and the reason by picture for each that cannot be read.

@@ -151,9 +151,7 @@ def read_chunk_stats(image_dir: Path) -> dict[str, list[ChunkStats]]:
 def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path, dict[str, str]]:
     """Return the folder of pictures that a user means: the folder itself, or, for recordings, what is made of them.
 
-    Args:
-        image_dir: pictures or recordings.
-        recipe: what to draw recordings by; by default what their pictures are drawn by already, or `default`.
+    Without a recipe, recordings are drawn by what their pictures are drawn by already, or by `default`.
 
     Returns:
         tuple: the folder, and the reason by recording for each that failed.
@@ -174,10 +172,7 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
 def unknown_pictures_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
     """Return the folder of pictures of none of the labels: the folder itself, or what is made of its recordings.
 
-    Args:
-        folder: of pictures or recordings, at any depth.
-        recipe: to draw recordings by, or None if only ordinary pictures are of use.
-        cache_dir: where to draw them.
+    Recordings, at any depth, are drawn below `cache_dir`; not without a recipe, when only ordinary pictures are of use.
 
     Returns:
         tuple: the folder, and the reason by recording for each that failed.

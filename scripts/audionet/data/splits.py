@@ -25,14 +25,10 @@ def assign_splits(
 
     Groups are taken in the order of a hash of their name and the seed, those of rare labels first, and each goes to the
     split that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
-    moment. Groups that `previous` knows stay where they were, so that adding some never moves the others.
+    moment. Groups that `previous`, an earlier result, knows stay where they were, so that
+    adding some never moves the others.
 
-    Args:
-        examples: what to split.
-        testing_percentage: the share of each label's groups held out for the final score.
-        validation_percentage: the share held out for choosing settings.
-        seed: another seed gives other splits.
-        previous: an earlier result.
+    Percentages are of each label's groups.
 
     Returns:
         dict: `training`, `validation` or `testing` by group.
@@ -65,11 +61,7 @@ def assign_folds(
 ) -> dict[str, int]:
     """Assign each group to a fold, from 0, so that labels are spread evenly over the folds, as `assign_splits` does it.
 
-    Args:
-        examples: what to deal out.
-        folds: how many, 2 or more.
-        seed: another seed gives other folds.
-        previous: an earlier result; groups that it knows stay where they were.
+    There are 2 folds or more. Groups that `previous`, an earlier result, knows stay where they were.
 
     Raises:
         InputError: there are fewer groups than folds.

@@ -37,11 +37,6 @@ def drawn_jpg(samples: np.ndarray, recipe: Recipe, about: dict[str, Any] | None 
 def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Return the picture of a chunk as training saw it, jpg coding included.
 
-    Args:
-        samples: float32, shape (chunk_samples,), at the recipe's sample rate.
-        recipe: how to draw it.
-
-    Returns:
-        uint8, shape (picture_height, picture_width, 3).
+    Samples and picture are as `spectrogram.draw` has them.
     """
     return decode_picture(drawn_jpg(samples, recipe))

@@ -44,10 +44,6 @@ def encode_jpg(picture: np.ndarray, *, quality: int, about: dict[str, Any] | Non
 def decode_picture(content: bytes, *, name: object = "picture") -> np.ndarray:
     """Decode any picture file: jpg, png or whatever Pillow reads, in colour, gray or CMYK, whatever its suffix says.
 
-    Args:
-        content: the file's bytes.
-        name: what to call it in an error.
-
     Returns:
         uint8, shape (height, width, 3), RGB, turned as its EXIF orientation says.
 
@@ -101,15 +97,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit_pictures(pictures: Iterable[np.ndarray], *, height: int, width: int) -> np.ndarray:
-    """Bring pictures to one size, bilinearly and with smoothing where they shrink; those of this size stay as they are.
+    """Bring pictures, uint8 [h, w, 3] each, to one size in pixels, uint8 [n, height, width, 3].
 
-    Args:
-        pictures: uint8 [h, w, 3] each, of any size.
-        height: in pixels.
-        width: in pixels.
-
-    Returns:
-        uint8 [n, height, width, 3].
+    They are scaled bilinearly, and smoothed where they shrink; those of this size stay as they are.
     """
     fitted = [_fit(picture, height, width) for picture in pictures]
     return np.stack(fitted) if fitted else np.zeros((0, height, width, 3), np.uint8)

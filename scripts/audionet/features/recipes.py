@@ -218,12 +218,7 @@ RECIPES = {
             about="cnvrg's one network for speech and images: scipy's spectrogram, two convolutions from scratch.\n"
             "Spectrograms are drawn in decibels; the tutorial reads the bytes of floats as colours.\n"
             "Whole recordings are held out, and the weights that do best on validation are kept.",
-            training={
-                "network": "cnvrg",
-                "optimizer": "rmsprop",
-                "epochs": 10,
-                "views": 0,
-            },
+            training={"network": "cnvrg", "optimizer": "rmsprop", "epochs": 10, "views": 0},
             any_pictures=True,
         ),
         Recipe(
@@ -298,11 +293,7 @@ RECIPES = {
 
 
 def check_drawn_by(name: str, drawn_by: Recipe | None) -> None:
-    """Raise unless a recipe trains on pictures that were drawn by a recipe.
-
-    Args:
-        name: of the recipe that is asked for.
-        drawn_by: what drew the pictures, or None for ordinary ones.
+    """Raise unless the recipe called `name` trains on pictures drawn by a recipe, or by None for ordinary ones.
 
     Raises:
         InputError: they were drawn by another one, or are ordinary ones and the recipe is for sound; or no recipe has
@@ -323,12 +314,9 @@ def check_drawn_by(name: str, drawn_by: Recipe | None) -> None:
 
 
 def find_recipe(name: str, *, picture: str | None = None, **changes: Any) -> Recipe:
-    """Return the recipe called `name`, with those `changes` that are not None.
+    """Return the recipe called `name`, with those `changes` of settings that are not None.
 
-    Args:
-        name: one of RECIPES.
-        picture: one of DRAWINGS, to draw in another way than the recipe would, with the settings that suit it.
-        changes: settings by name.
+    With a `picture` of DRAWINGS, it draws in that way instead of its own, with the settings that suit it.
 
     Raises:
         InputError: no recipe or drawing has that name, or a change is outside its range.

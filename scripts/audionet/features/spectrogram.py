@@ -33,11 +33,7 @@ PCEN_BRIGHTEST = 0.99  # the share of a picture that is not white: few onsets wo
 
 
 def draw(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Draw a chunk.
-
-    Args:
-        samples: float32, shape (n,), in -1..1, at the recipe's sample rate.
-        recipe: how to draw it.
+    """Draw a chunk: float32, shape (n,), in -1..1, at the recipe's sample rate.
 
     Returns:
         uint8, shape (picture_height, picture_width, 3), RGB.
@@ -249,12 +245,7 @@ def normalise_channels(power: np.ndarray, *, column_seconds: float, range_db: fl
 
 
 def recent_levels(energies: np.ndarray, *, column_seconds: float) -> np.ndarray:
-    """Return each channel's level as it was lately, shape (channels, columns); it is linear in `energies`.
-
-    Args:
-        energies: shape (channels, columns).
-        column_seconds: from one column to the next.
-    """
+    """Return each channel's level as it was lately, linear in `energies`; both have shape (channels, columns)."""
     from scipy.signal import lfilter  # half a second, for this drawing alone
 
     columns = PCEN_SECONDS / column_seconds

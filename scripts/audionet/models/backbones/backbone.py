@@ -87,14 +87,7 @@ class Backbone:
         return self._runner(pictures)
 
     def select(self, bottlenecks: np.ndarray, bottleneck: str) -> np.ndarray:
-        """Take some parts out of bottlenecks that hold several, such as "block3" out of "block3+classic".
-
-        Args:
-            bottlenecks: [n, dimension].
-            bottleneck: parts of this backbone's bottleneck, joined by "+".
-
-        Returns:
-            [n, d] with the columns of these parts.
+        """Take the columns of some parts, joined by "+", such as "block3", out of bottlenecks [n, dimension].
 
         Raises:
             InputError: a part is not among this backbone's.
@@ -189,12 +182,9 @@ def load_backbone(
 
 
 def loader_of(architecture: Architecture, settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Backbone]:
-    """Return `load_backbone` with everything given but the bottleneck.
+    """Return `load_backbone` with everything given but the bottleneck; the settings name the architecture.
 
-    Args:
-        architecture: the row of the table that the settings name.
-        settings: which network.
-        of_sound: whether its pictures are of sound, which decides their size unless the settings do.
+    The size of pictures depends on whether they are of sound, unless the settings decide it.
     """
     if architecture.build is None and settings.bottleneck not in {"auto", architecture.default_bottleneck}:
         log(
@@ -232,16 +222,10 @@ def trainable_network(
     weights: Path | str | None = None,
     keeps_statistics: bool,
 ) -> TrainableNetwork:
-    """Build a pretrained network up to a bottleneck as a Keras model.
+    """Build a pretrained network up to a bottleneck as a Keras model, for pictures of a size in pixels.
 
-    Args:
-        architecture: a name out of `ARCHITECTURES`.
-        bottleneck: what to read.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
-        weights: a file of the user's own instead of the known sources.
-        keeps_statistics: whether batches are normalised by the statistics that came with the weights, as a few steps
-            need it; else by their own, and these are learned.
+    If it keeps statistics, batches are normalised by those that came with the weights, as a few steps need it; else by
+    their own, and these are learned. Weights are a file of the user's own instead of the known sources.
 
     Raises:
         InputError: an unknown name, or a module of TF Hub, which is no Keras model.

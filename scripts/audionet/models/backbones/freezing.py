@@ -69,16 +69,11 @@ def _hub_vectors(module: HubModule, pictures: Any) -> list[Any]:
 
 
 def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> tuple[bytes, list[int]]:
-    """Freeze a function into a graph that `open_graph` runs.
-
-    Args:
-        vectors: maps pictures, float32 [n, height, width, 3] in 0..255, to vectors, float32 [n, d] each.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+    """Freeze a function from pictures, float32 [n, height, width, 3] in 0..255, to vectors, float32 [n, d] each.
 
     Returns:
-        The serialised GraphDef, whose bottlenecks are the vectors side by side, and the dimension of each. The same
-        function gives the same bytes, in every process.
+        The serialised GraphDef, which `open_graph` runs and whose bottlenecks are the vectors side by side, and the
+        dimension of each. The same function gives the same bytes, in every process.
     """
     # TensorFlow takes seconds to import, and a graph is frozen once.
     import tensorflow as tf

