@@ -151,14 +151,10 @@ def reverberate(
 ) -> np.ndarray:
     """Put a clip into a room: the direct sound and a tail of noise that dies away. The clip's level is kept.
 
-    Args:
-        samples: the clip.
-        sample_rate_hz: its rate.
-        rt60_seconds: how long the tail takes to fall by 60 dB: 0.3 in a living room, 1 in a hall.
-        direct_db: the direct sound's energy over the tail's; 10 is close to the microphone, -5 is across the room.
-        damping: 0 to below 1: how much duller the tail is than the sound, as curtains and bookshelves make it.
-        echoes: how many early reflections from walls stand out from the tail, 2 to 60 ms after the sound.
-        rng: where the tail and the echoes come from.
+    The tail falls by 60 dB in `rt60_seconds`: 0.3 in a living room, 1 in a hall. The direct sound's energy is
+    `direct_db` over it; 10 is close to the microphone, -5 is across the room. `damping`, 0 to below 1, is how much
+    duller it is, as curtains and bookshelves make it. That many `echoes` from walls stand out from it, 2 to 60 ms after
+    the sound.
 
     Source: J. Moorer, "About This Reverberation Business", Computer Music Journal 3 (1979): a room's response sounds
     like white noise under an exponential.

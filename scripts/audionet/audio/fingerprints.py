@@ -100,11 +100,8 @@ def shared_across(
 ) -> tuple[SharedSound, ...]:
     """Find recordings on different sides that hold the same sound, re-encoded, shifted or re-cut; the surest first.
 
-    Sound of less than two seconds is found only where it is the same, sample by sample.
-
-    Args:
-        sides: fingerprints by recording, by side; sides may have recordings of the same name.
-        name_sides: whether the result says which sides they are.
+    Sound of less than two seconds is found only where it is the same, sample by sample. Sides may have recordings of
+    the same name; `name_sides` decides whether the result says which sides they are.
     """
     every = {(side, name): found for side, recordings in sides.items() for name, found in recordings.items()}
     shared = {pair: (0.0, 0.0, True) for pair in _identical(every)}

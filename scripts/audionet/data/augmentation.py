@@ -162,7 +162,7 @@ def read_chunk(chunk: ChunkFile, recipe: Recipe) -> np.ndarray:
 def make_view(
     samples: np.ndarray, *, kind: ViewKind, sample_rate_hz: int, others: Sequence[np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
-    """Return one view of a chunk; both are float32 samples in -1..1, about as many unless the speed is changed.
+    """Return one view of a chunk, float32 samples in -1..1 as the chunk's; a change of speed changes their number.
 
     Babble is mixed of `others`, other chunks of the training recordings.
     """

@@ -64,12 +64,9 @@ def levels_of(examples: Sequence[Example]) -> tuple[float, ...]:
 
 
 def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recording") -> Dataset:
-    """List the pictures of every label folder; only what is new or changed since the last time is read.
+    """List the pictures of every label folder, at any depth; only what the cache lacks or has changed is read.
 
-    Args:
-        image_dir: a folder with one subfolder a label, each with pictures at any depth.
-        cache_path: of the cache of what was read.
-        group_by: what must be in one split, as `group_rule` reads it.
+    What must be in one split is said by `group_by`, as `group_rule` reads it.
 
     Raises:
         InputError: there are fewer than two labels, a label has no picture, the pictures are of several recipes, or

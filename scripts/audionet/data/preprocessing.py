@@ -172,7 +172,7 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
 def unknown_pictures_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
     """Return the folder of pictures of none of the labels: the folder itself, or what is made of its recordings.
 
-    Recordings, at any depth, are drawn below `cache_dir`; not without a recipe, when only ordinary pictures are of use.
+    Recordings, at any depth, are drawn below `cache_dir`. Without a recipe, only ordinary pictures are of use.
 
     Returns:
         tuple: the folder, and the reason by recording for each that failed.

@@ -25,10 +25,8 @@ def assign_splits(
 
     Groups are taken in the order of a hash of their name and the seed, those of rare labels first, and each goes to the
     split that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
-    moment. Groups that `previous`, an earlier result, knows stay where they were, so that
-    adding some never moves the others.
-
-    Percentages are of each label's groups.
+    moment. Groups that `previous`, an earlier result, knows stay where they were, so that adding some never moves the
+    others. Percentages are of each label's groups.
 
     Returns:
         dict: `training`, `validation` or `testing` by group.

@@ -26,10 +26,8 @@ def is_picture(path: Path) -> bool:
 def encode_jpg(picture: np.ndarray, *, quality: int, about: dict[str, Any] | None = None) -> bytes:
     """Encode a picture as jpg: gray ones as gray, which is smaller and faster, colours at full resolution.
 
-    Args:
-        picture: uint8, shape (height, width, 3), RGB.
-        quality: 50 to 100.
-        about: a JSON object kept in the file as its comment: the recording, the offset and the recipe.
+    It is uint8, shape (height, width, 3), RGB. The JSON object `about` is kept in the file as its comment: the
+    recording, the offset and the recipe.
     """
     file = io.BytesIO()
     comment = json.dumps(about, separators=(",", ":")).encode() if about else b""

@@ -68,13 +68,7 @@ class Backbone:
     engine: Engine = "auto"
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Compute the bottlenecks of pictures, in batches inside.
-
-        Args:
-            pictures: uint8 [n, height, width, 3], red-green-blue, 0..255; n may be 0.
-
-        Returns:
-            float32 [n, dimension].
+        """Compute the bottlenecks, float32 [n, dimension], of pictures, uint8 [n, height, width, 3], RGB; n may be 0.
 
         Raises:
             InputError: the pictures have another type or shape.

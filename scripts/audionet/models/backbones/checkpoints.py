@@ -68,12 +68,9 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_tfjs(path: Path) -> dict[str, np.ndarray]:
-    """Read the InceptionV3 weights of the npm package nsfwjs, a TensorFlow.js layers model in JavaScript modules.
+    """Read the InceptionV3 weights of the npm package nsfwjs (`.tgz`), a TensorFlow.js model in JavaScript modules.
 
     Every weight is stored as uint8 with a scale and a minimum: w = q * scale + min.
-
-    Args:
-        path: the package file, `.tgz`.
 
     Returns:
         Name, such as `conv2d_1/kernel` -> float32 array, in the manifest's order.

