@@ -10,8 +10,7 @@ from rich.text import Text
 
 WIDE = 240  # columns of a pipe or a file, which wrap nothing
 
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""Headings, and rows with a text for each."""
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # headings, and rows with a text for each
 
 
 def print_table(

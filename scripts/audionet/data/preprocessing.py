@@ -55,16 +55,12 @@ class PreprocessingResult:
 
     recordings_made: int = 0
     recordings_kept: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
-    """Reason by recording, or by label for a label without any."""
-    chunks: Counter[str] = field(default_factory=Counter)
-    """Pictures by label, those kept included."""
-    recordings: Counter[str] = field(default_factory=Counter)
-    """Good recordings by label."""
-    sound_seconds: dict[str, float] = field(default_factory=dict)
-    """Seconds of sound in them by label."""
+    failures: dict[str, str] = field(default_factory=dict)  # reason by recording, or by label for a label without any
+    chunks: Counter[str] = field(default_factory=Counter)  # pictures by label, those kept included
+    recordings: Counter[str] = field(default_factory=Counter)  # good recordings by label
+    sound_seconds: dict[str, float] = field(default_factory=dict)  # seconds of sound in them by label
+    # What `measure_chunk` returned for each chunk of them, by recording.
     chunk_stats: dict[str, list[ChunkStats]] = field(default_factory=dict)
-    """What `measure_chunk` returned for each chunk of them, by recording."""
     pictures_removed: int = 0
 
 

@@ -54,33 +54,26 @@ class Recipe:
     name: str
     sample_rate_hz: int = 16_000
     chunk_seconds: float = 2.0
-    sox_effects: str = ""
-    """A SoX effect chain that every recording goes through, such as `norm -3`."""
-    drawing: str = "log_mel"
-    """One of DRAWINGS."""
+    sox_effects: str = ""  # a SoX effect chain that every recording goes through, such as `norm -3`
+    drawing: str = "log_mel"  # one of DRAWINGS
     picture_height: int = 224
     picture_width: int = 224
+    # Lengths of the analysis windows; a drawing with three colours gives one to each.
     window_samples: tuple[int, ...] = (1024,)
-    """Lengths of the analysis windows; a drawing with three colours gives one to each."""
-    mel_bands: int = 128
-    """Rows before they are stretched to the picture's height, for drawings over the mel scale."""
+    mel_bands: int = 128  # rows before they are stretched to the picture's height, for drawings over the mel scale
     low_hz: float = 50.0
     high_hz: float = 7_800.0
-    range_db: float = 55.0
-    """What lies this far or further below the loudest point is black."""
+    range_db: float = 55.0  # what lies this far or further below the loudest point is black
     jpg_quality: int = 92
-    hop_samples: int = 0
-    """Samples from one window to the next; 0 leaves it to the drawing."""
-    padding: str = "repeat"
-    """How a clip that is shorter than a chunk fills it: `repeat`, or followed by `zeros`."""
+    hop_samples: int = 0  # samples from one window to the next; 0 leaves it to the drawing
+    padding: str = "repeat"  # how a clip that is shorter than a chunk fills it: `repeat`, or followed by `zeros`
+    # What becomes of a longer one: it is `cut` into chunks, or the first chunk is kept and the rest is a `crop`.
     long_clips: str = "cut"
-    """What becomes of a longer one: it is `cut` into chunks, or the first chunk is kept and the rest is a `crop`."""
+    # What it is and where it comes from in one line, and behind it a line for each way in which it differs.
     about: str = field(default="", compare=False, repr=False)
-    """What it is and where it comes from in one line, and behind it a line for each way in which it differs."""
+    # Options of `audionet train` by name, where they are not its defaults.
     training: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Options of `audionet train` by name, where they are not its defaults."""
-    any_pictures: bool = field(default=False, compare=False, repr=False)
-    """Whether it trains on ordinary pictures too."""
+    any_pictures: bool = field(default=False, compare=False, repr=False)  # whether it trains on ordinary pictures too
 
     def __post_init__(self) -> None:
         self._expect("sample_rate_hz", "1000 to 192000", 1_000 <= self.sample_rate_hz <= 192_000)

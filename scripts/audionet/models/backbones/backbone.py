@@ -43,8 +43,7 @@ from audionet.models.backbones.taps import parse_bottleneck, slices_of, tap_vect
 from audionet.models.backbones.tfhub import find_module
 from audionet.models.backbones.weights import Weights, cache_folder, find_weights
 
-GRAPH_VERSION = 1
-"""Part of every digest; raise it when the same weights and bottleneck come to give other numbers."""
+GRAPH_VERSION = 1  # part of every digest; raise it when the same weights and bottleneck come to give other numbers
 
 
 @dataclass(frozen=True, kw_only=True)

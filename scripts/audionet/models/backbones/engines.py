@@ -18,8 +18,7 @@ Runner = Callable[[np.ndarray], np.ndarray]
 
 BFLOAT16: Engine = "openvino_bf16"
 
-TENSORFLOW_BATCH = 32
-"""Pictures; beyond it TensorFlow gains nothing on a CPU."""
+TENSORFLOW_BATCH = 32  # pictures; beyond it TensorFlow gains nothing on a CPU
 
 
 def open_graph(

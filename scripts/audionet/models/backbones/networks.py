@@ -26,8 +26,7 @@ from audionet.models.backbones.weights import Weights, read_arrays
 if TYPE_CHECKING:
     import keras
 
-SMALLEST_SIDE = 75
-"""Pixels; below it InceptionV3 runs out of picture before its last layer."""
+SMALLEST_SIDE = 75  # pixels; below it InceptionV3 runs out of picture before its last layer
 
 IMAGENET_CLASSES = 1000
 

@@ -126,8 +126,7 @@ class HubModule:
         return self.module(pictures / 255.0)
 
 
-HUB_IMAGE_SIZE = 224
-"""Pixels, where a module takes pictures of any size."""
+HUB_IMAGE_SIZE = 224  # pixels, where a module takes pictures of any size
 
 
 def hub_module(weights: Weights) -> HubModule:
