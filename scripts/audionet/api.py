@@ -46,12 +46,9 @@ def make_data(
 ) -> PreprocessingResult:
     """Draw the recordings of each label folder as pictures; only what is new or changed is drawn.
 
-    Args:
-        audio_dir: one subfolder a label, or a published data set.
-        image_dir: for the pictures.
-        recipe: how pictures look; `features.recipes.find_recipe` gives a named one with changes.
-        jobs: how many processes to use, by default one a core.
-        keep_wav: whether to write each chunk as wav beside its picture, which augmented views are made of.
+    `audio_dir` has one subfolder a label, or is a published data set. `features.recipes.find_recipe` gives a recipe
+    with changes. `jobs` is the number of processes, by default one a core. `keep_wav` says whether to write each chunk
+    as wav beside its picture, which augmented views are made of.
 
     Raises:
         InputError: there is nothing to draw, or `image_dir` holds something else.
@@ -74,19 +71,10 @@ def train(
 ) -> TrainingRun:
     """Train a classifier, and evaluate it on recordings that training never saw.
 
-    Args:
-        image_dir: pictures, one subfolder a label; or recordings, which are drawn first.
-        settings: how; `TrainingSettings.of_recipe` gives those of a recipe.
-        bottleneck_dir: the cache.
-        summaries_dir: for learning curves for TensorBoard, if they are to be kept.
-        output_model: the folder that the classifier is saved to, if it is; so for the rest.
-        output_graph: for the frozen graph.
-        output_labels: for the list of labels.
-        report: for the HTML report.
-        runs_dir: for a record of the run.
-
-    Returns:
-        TrainingRun: the classifier, its scores and how recordings were split.
+    `image_dir` holds pictures, one subfolder a label; or recordings, which are drawn first.
+    `TrainingSettings.of_recipe` gives the settings of a recipe. `bottleneck_dir` is the cache. The rest is written
+    where a path is given: learning curves for TensorBoard to `summaries_dir`, the classifier's folder, the frozen
+    graph, the list of labels, the HTML report, and a record of the run to `runs_dir`.
 
     Raises:
         InputError: too few recordings, or settings that cannot work with them.
@@ -154,20 +142,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a classifier on recordings or pictures that it was not trained on.
 
-    Args:
-        model: the classifier's folder.
-        audio_dir: recordings, one subfolder a label.
-        image_dir: pictures instead.
-        negatives: recordings of none of the labels, at any depth.
-        exclude_training: whether to leave out recordings that had a part in training, found by their content.
-        sweep: whether to score recordings under noise, codecs, rooms and more too.
-        json: for the evaluation, if it is to be written; so for the rest.
-        report: for the HTML report.
-        runs_dir: for a record of the run.
-        jobs: how many processes to use, by default one a core.
+    `audio_dir` holds recordings, one subfolder a label, `image_dir` pictures instead, and `negatives` recordings of
+    none of the labels, at any depth. `exclude_training` leaves out recordings that had a part in training, found by
+    their content; `sweep` scores recordings under noise, codecs, rooms and more too. The evaluation is written to
+    `json`, an HTML report to `report` and a record of the run to `runs_dir`, where they are given. `jobs` is the number
+    of processes, by default one a core.
 
-    Returns:
-        dict: scores with their intervals, as `evaluation.evaluate` describes them.
+    Returns scores with their intervals, as `evaluation.evaluate` describes them.
 
     Raises:
         ClassifierError: the folder holds no classifier.

@@ -10,23 +10,14 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a classifier says of one file.
+    """What a classifier says of one file."""
 
-    Attributes:
-        labels: as in the classifier.
-        probabilities: float32, shape (labels,), of the whole file.
-        score: of the open-set detector, the log likelihood ratio of the nearest label; None without a detector.
-        threshold: what the score must reach for the file to be taken as one of the labels.
-        chunk_offsets_seconds: float32, shape (chunks,); a picture has one chunk at 0.
-        chunk_probabilities: float32, shape (chunks, labels).
-    """
-
-    labels: tuple[str, ...]
-    probabilities: np.ndarray
-    chunk_offsets_seconds: np.ndarray
-    chunk_probabilities: np.ndarray
-    score: float | None = None
-    threshold: float | None = None
+    labels: tuple[str, ...]  # as in the classifier
+    probabilities: np.ndarray  # float32, shape (labels,), of the whole file
+    chunk_offsets_seconds: np.ndarray  # float32, shape (chunks,); a picture has one chunk at 0
+    chunk_probabilities: np.ndarray  # float32, shape (chunks, labels)
+    score: float | None = None  # the log likelihood ratio of the nearest label; None without an open-set detector
+    threshold: float | None = None  # what the score must reach for the file to be taken as one of the labels
 
     @property
     def is_known(self) -> bool:

@@ -53,12 +53,7 @@ class PictureReader(Protocol):
 def bottlenecks_of(backbone: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
     """Return the bottlenecks of pictures, at the precision that the cache keeps, in training and in scoring alike.
 
-    Args:
-        backbone: the network.
-        pictures: uint8, shape (n, height, width, 3).
-
-    Returns:
-        float16, shape (n, dimension).
+    Pictures are uint8, shape (n, height, width, 3), bottlenecks float16, shape (n, dimension).
     """
     largest = np.finfo(np.float16).max
     return np.asarray(np.clip(backbone(pictures), -largest, largest).astype(np.float16))
@@ -68,10 +63,7 @@ class Rows:
     """Rows of several tables, one below the other, and some of their columns; they are read when asked for.
 
     It stands for an array of shape (n, dimension): it has `shape` and a length, and a slice or an array of row numbers
-    gives those rows.
-
-    Args:
-        tables: arrays of the same width, at least one.
+    gives those rows. There is at least one table, and all are of the same width.
     """
 
     def __init__(self, *tables: np.ndarray):
@@ -121,12 +113,7 @@ class Rows:
 
 
 class BottleneckCache:
-    """The bottlenecks of one backbone on disk.
-
-    Args:
-        bottleneck_dir: the folder for all caches.
-        backbone: the network whose bottlenecks are kept.
-    """
+    """The bottlenecks of one backbone on disk, in a folder of its own within `bottleneck_dir`."""
 
     def __init__(self, bottleneck_dir: Path, backbone: PictureReader):
         self._backbone = backbone
@@ -158,9 +145,8 @@ class BottleneckCache:
             read_picture: gives an item's picture, uint8, shape (height, width, 3), or raises PictureError.
             executor: runs `read_picture`, by default threads; pictures are read ahead while the network works.
 
-        Returns:
-            float16 of shape (n, dimension), where the rows of failures are zero; and the reason by position for each
-            item whose picture cannot be read.
+        Returns float16 of shape (n, dimension), where the rows of failures are zero; and the reason by position for
+        each item whose picture cannot be read.
         """
         positions: dict[bytes, list[int]] = {}
         for position, key in enumerate(keys):
@@ -200,12 +186,11 @@ class BottleneckCache:
         vectors = _table(count, self._backbone.dimension, self._folder)
         by_shard: dict[Path, tuple[list[int], list[int]]] = {}
         for key, where in positions.items():
-            if key not in self._places:
-                continue
-            path, row = self._places[key]
-            targets, rows = by_shard.setdefault(path, ([], []))
-            targets.extend(where)
-            rows.extend([row] * len(where))
+            if key in self._places:
+                path, row = self._places[key]
+                targets, rows = by_shard.setdefault(path, ([], []))
+                targets.extend(where)
+                rows.extend([row] * len(where))
         for path, (targets, rows) in by_shard.items():
             vectors[targets] = self._shards[path]["vector"][rows]
         return vectors

@@ -58,37 +58,22 @@ from audionet.models.timeline import HOP_SECONDS, MIN_SECONDS, HopScores, LevelM
 
 
 class Classifier:
-    """A trained classifier, ready to score.
-
-    Args:
-        labels: in the order of the head's outputs.
-        recipe: how sound becomes pictures, or None for a classifier of ordinary pictures.
-        head: the softmax layer.
-        graph: the frozen backbone, uint8 pictures in, bottlenecks out.
-        about: what else is known, as JSON: `backbone` (with `height` and `width`) and `training`.
-        open_set: the open-set detector, if one could be fitted.
-        training_keys: uint64, shape (n,), of the pictures that it was trained on.
-        fingerprints: by recording, of the sound that it was trained on; read from the folder when asked for.
-        similarity: the space in which clips of any label are compared, if one could be fitted.
-        enrolled: by label that was added without training, its prototype in the space of `similarity`.
-        folder: where it was loaded from.
-        engine: as for `load_backbone`.
-    """
+    """A trained classifier, ready to score."""
 
     def __init__(
         self,
         *,
-        labels: tuple[str, ...],
-        recipe: Recipe | None,
+        labels: tuple[str, ...],  # in the order of the head's outputs
+        recipe: Recipe | None,  # how sound becomes pictures, or None for a classifier of ordinary pictures
         head: Head,
-        graph: bytes,
-        about: dict[str, Any],
-        open_set: OpenSetDetector | None = None,
-        training_keys: np.ndarray | None = None,
-        fingerprints: Mapping[str, Fingerprint] | None = None,
-        similarity: Similarity | None = None,
-        enrolled: Mapping[str, np.ndarray] | None = None,
-        folder: Path | None = None,
+        graph: bytes,  # the frozen backbone, uint8 pictures in, bottlenecks out
+        about: dict[str, Any],  # what else is known, as JSON: `backbone` (with `height` and `width`) and `training`
+        open_set: OpenSetDetector | None = None,  # None, as for `similarity`, if none could be fitted
+        training_keys: np.ndarray | None = None,  # uint64, shape (n,), of the pictures that it was trained on
+        fingerprints: Mapping[str, Fingerprint] | None = None,  # of the sound that it was trained on, by recording
+        similarity: Similarity | None = None,  # the space in which clips of any label are compared
+        enrolled: Mapping[str, np.ndarray] | None = None,  # prototypes, by label that was added without training
+        folder: Path | None = None,  # where it was loaded from
         engine: Engine = "auto",
     ):
         self.trained_labels = labels
@@ -108,12 +93,7 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: Path | str, *, engine: Engine = "auto", with_enrolled: bool = True) -> "Classifier":
-        """Load a classifier from its folder.
-
-        Args:
-            folder: where it is.
-            engine: as for `load_backbone`.
-            with_enrolled: whether labels that were added without training are to be answered too.
+        """Load a classifier from its folder, with the labels that were added without training or without them.
 
         Raises:
             ClassifierError: the folder is missing, is no classifier, is of another version or is damaged.
@@ -254,13 +234,9 @@ class Classifier:
     ) -> Timeline:
         """Divide a recording into spans of one label, of unknown or of silence.
 
-        Memory grows with the number of hops and labels alone.
-
-        Args:
-            path: a recording.
-            hop_seconds: how often to decide; at most the length of a chunk.
-            min_seconds: spans that are shorter are given to their neighbours.
-            on_seconds: called now and then with how far it is.
+        Memory grows with the number of hops and labels alone. A decision is made every `hop_seconds`, at most the
+        length of a chunk. Spans shorter than `min_seconds` are given to their neighbours. `on_seconds` is called now
+        and then with how far it is.
 
         Raises:
             RecordingError: the recording cannot be decoded or is silent throughout.
@@ -297,11 +273,7 @@ class Classifier:
         return make_timeline(path, hop_scores, level_meter, min_seconds=min_seconds)
 
     def comparison_space(self) -> Similarity:
-        """Return the space in which clips of any label are compared.
-
-        Raises:
-            ClassifierError: the classifier has none.
-        """
+        """Return the space in which clips of any label are compared, or raise ClassifierError where there is none."""
         if self.similarity is None:
             raise ClassifierError(
                 "This classifier cannot compare clips: it was trained by an earlier version, on fewer than three "
@@ -312,14 +284,8 @@ class Classifier:
     def enroll(self, label: str, clips: Iterable[Path | str]) -> int:
         """Add a label by a few clips, without training, or replace one that was added before.
 
-        The folder that the classifier was loaded from, if it was, keeps the label too.
-
-        Args:
-            label: its name.
-            clips: recordings or pictures of it, at least one.
-
-        Returns:
-            int: how many chunks the label rests on.
+        The folder that the classifier was loaded from, if it was, keeps the label too. Clips are recordings or
+        pictures, at least one. Returns how many chunks the label rests on.
 
         Raises:
             ClassifierError: the classifier cannot compare clips.
@@ -343,11 +309,7 @@ class Classifier:
         return len(chunks)
 
     def recipe_for(self, path: Path | str) -> Recipe:
-        """Return how a recording becomes pictures.
-
-        Raises:
-            InputError: the classifier was trained on ordinary pictures.
-        """
+        """Return how a recording becomes pictures; raise InputError if the classifier was trained on ordinary ones."""
         if self.recipe is None:
             raise InputError(
                 f"{printable(path)} is a recording, but this classifier was trained on ordinary pictures. Give it a "
@@ -377,18 +339,9 @@ class Classifier:
         return np.concatenate([logits, together + odds], axis=1)
 
     def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
-        """Return a vector for each file, the mean bottleneck of its chunks, to train other models on.
+        """Return for each recording or picture, to train other models on, the mean bottleneck of its chunks.
 
-        Args:
-            paths: recordings or pictures.
-
-        Returns:
-            float32, shape (files, dimension).
-
-        Raises:
-            RecordingError: a recording that cannot be decoded or is silent.
-            PictureError: a picture that cannot be read.
-            InputError: a recording, but the classifier was trained on ordinary pictures.
+        That is float32, shape (files, dimension); errors as for `chunk_bottlenecks`.
         """
         means = [self.chunk_bottlenecks(path)[1].mean(axis=0, dtype=np.float32) for path in paths]
         return np.stack(means) if means else np.empty((0, self.about["backbone"]["dimension"]), np.float32)
@@ -396,8 +349,7 @@ class Classifier:
     def chunk_bottlenecks(self, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         """Return where each chunk of a file starts, in seconds, and its bottleneck; a picture has one chunk at 0.
 
-        Returns:
-            float32, shape (chunks,), and float16, shape (chunks, dimension).
+        These are float32, shape (chunks,), and float16, shape (chunks, dimension).
 
         Raises:
             RecordingError: a recording that cannot be decoded or is silent.

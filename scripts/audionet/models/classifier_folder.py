@@ -35,11 +35,7 @@ TRAIN_AGAIN = "Train it again: make train."
 
 
 def read_enrolled(folder: Path) -> dict[str, np.ndarray]:
-    """Return the prototypes that `write_enrolled` wrote into a classifier's folder, by label; none if it did not.
-
-    Raises:
-        ClassifierError: the file is damaged.
-    """
+    """Return the prototypes that `write_enrolled` wrote, by label, if any; raise ClassifierError on a damaged file."""
     try:
         with np.load(folder / ENROLLED_NAME, allow_pickle=False) as arrays:
             names = json.loads(bytes(arrays["labels"]))
@@ -64,11 +60,7 @@ def write_enrolled(folder: Path, enrolled: Mapping[str, np.ndarray]) -> None:
 
 
 def remove_enrolled(folder: Path, label: str) -> None:
-    """Remove an enrolled label from a classifier's folder.
-
-    Raises:
-        InputError: it was not enrolled.
-    """
+    """Remove an enrolled label from a classifier's folder; raise InputError if it was not enrolled."""
     enrolled = read_enrolled(folder)
     if label not in enrolled:
         known = ", ".join(map(printable, enrolled)) or "none is"

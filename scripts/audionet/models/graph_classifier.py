@@ -16,10 +16,7 @@ from audionet.models.backbones.settings import Engine
 class GraphClassifier:
     """A frozen graph that `export.write_graph` made, ready to score pictures.
 
-    Args:
-        labels: in the order of the graph's outputs.
-        graph: the serialised GraphDef.
-        engine: as for `load_backbone`.
+    Labels are in the order of the graph's outputs; `graph` is the serialised GraphDef.
     """
 
     def __init__(self, *, labels: tuple[str, ...], graph: bytes, engine: Engine = "auto"):
@@ -30,11 +27,7 @@ class GraphClassifier:
 
     @classmethod
     def load(cls, graph: Path, labels: Path, *, engine: Engine = "auto") -> "GraphClassifier":
-        """Load a graph and its labels.
-
-        Raises:
-            InputError: a file cannot be read.
-        """
+        """Load a graph and its labels, or raise InputError if a file cannot be read."""
         for option, path in (("--graph", graph), ("--labels", labels)):
             if not path.is_file():
                 raise InputError(f"{option}: {printable(path)} is not there. audionet train writes it.")

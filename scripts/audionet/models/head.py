@@ -16,17 +16,11 @@ ROWS_AT_ONCE = 4096  # tables may be larger than memory, so they are converted t
 
 @dataclass(frozen=True)
 class Head:
-    """A softmax layer.
+    """A softmax layer."""
 
-    Attributes:
-        weights: float32, shape (dimension, labels).
-        biases: float32, shape (labels,).
-        hidden: a layer whose outputs, where above 0, this one takes in place of the bottlenecks.
-    """
-
-    weights: np.ndarray
-    biases: np.ndarray
-    hidden: "Head | None" = None
+    weights: np.ndarray  # float32, shape (dimension, labels)
+    biases: np.ndarray  # float32, shape (labels,)
+    hidden: "Head | None" = None  # a layer whose outputs, where above 0, this one takes in place of the bottlenecks
 
     def logits(self, bottlenecks: np.ndarray | Rows) -> np.ndarray:
         """Map bottlenecks of shape (n, dimension), of any float dtype, to float32 logits of shape (n, labels)."""

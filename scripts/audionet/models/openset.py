@@ -25,27 +25,19 @@ DEGREES_OF_FREEDOM = 10  # of the t distributions: heavier tails than a normal d
 
 @dataclass(frozen=True)
 class Space:
-    """Where labels lie among their logits, scaled so that clips of one label vary by 1 in every direction.
+    """Where labels lie among their logits, scaled so that clips of one label vary by 1 in every direction."""
 
-    Attributes:
-        origin: float32, shape (labels,), the middle of the labels, in logits.
-        projection: float32, shape (labels, dimensions), from logits to this space.
-        centres: float32, shape (labels, dimensions).
-        variances: float32, shape (dimensions,), how much the labels differ.
-    """
-
-    origin: np.ndarray
-    projection: np.ndarray
-    centres: np.ndarray
-    variances: np.ndarray
+    origin: np.ndarray  # float32, shape (labels,), the middle of the labels, in logits
+    projection: np.ndarray  # float32, shape (labels, dimensions), from logits to this space
+    centres: np.ndarray  # float32, shape (labels, dimensions)
+    variances: np.ndarray  # float32, shape (dimensions,), how much the labels differ
 
     @classmethod
     def fit(cls, logits: np.ndarray, label_ids: np.ndarray) -> "Space":
         """Fit the distributions of the labels and of clips in general.
 
-        Args:
-            logits: shape (n, labels), of clips that the head was not trained on.
-            label_ids: int, shape (n,), their labels, each there at least once.
+        Logits, shape (n, labels), are of clips that the head was not trained on; each label id, int, shape (n,), is
+        there at least once.
 
         Source: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006, with the tails of P. Kenny, "Bayesian
         Speaker Verification with Heavy-Tailed Priors", Odyssey 2010.
@@ -67,16 +59,14 @@ class Space:
     def score(self, logits: np.ndarray) -> np.ndarray:
         """Return the log likelihood ratio of each clip's nearest label to clips in general: shape (n,).
 
-        Args:
-            logits: shape (n, labels), of chunks, or their means over the chunks of a recording.
+        Logits, shape (n, labels), are of chunks, or their means over the chunks of a recording.
         """
         return np.asarray(self.claims(logits).max(axis=1))
 
     def claims(self, logits: np.ndarray) -> np.ndarray:
         """Return the log likelihood ratio of each label to clips in general, for each clip: shape (n, labels).
 
-        Args:
-            logits: as for `score`; what lies behind the labels that the space knows was enrolled later, and left out.
+        In `logits`, as for `score`, what lies behind the labels that the space knows was enrolled later, and left out.
         """
         known = np.asarray(logits, np.float64)[:, : len(self.origin)]
         places = (known - self.origin) @ self.projection
@@ -90,40 +80,23 @@ class Space:
 
 @dataclass(frozen=True)
 class OpenSetDetector:
-    """Accepts known clips and rejects unknown ones, by a score and a threshold for each number of chunks.
-
-    Attributes:
-        space: where the labels lie.
-        chunk_counts: int, shape (m,), ascending from 1: the numbers of chunks that thresholds were fitted for.
-        thresholds: shape (m,): what a clip of so many chunks must score to be accepted.
-        stated_rate: the share of unknown clips that may be accepted.
-        fitted_on: `impostors`, `left-out labels` or `known recordings alone`.
-        unknown_recordings: how many recordings of unknown clips the threshold rests on.
-        chunk_false_accept_rate: the share of their chunks that it accepts; None where there are none.
-        chunk_false_reject_rate: the share of chunks of held-out recordings of known labels that it rejects.
-        false_accept_rate: the same by recording.
-        false_reject_rate: the same by recording.
-    """
+    """Accepts known clips and rejects unknown ones, by a score and a threshold for each number of chunks."""
 
     space: Space
-    chunk_counts: np.ndarray
-    thresholds: np.ndarray
-    stated_rate: float
-    fitted_on: str
-    unknown_recordings: int
-    chunk_false_accept_rate: float | None
-    chunk_false_reject_rate: float
-    false_accept_rate: float | None
-    false_reject_rate: float
+    chunk_counts: np.ndarray  # int, shape (m,), ascending from 1: the numbers of chunks that thresholds were fitted for
+    thresholds: np.ndarray  # shape (m,): what a clip of so many chunks must score to be accepted
+    stated_rate: float  # the share of unknown clips that may be accepted
+    fitted_on: str  # `impostors`, `left-out labels` or `known recordings alone`
+    unknown_recordings: int  # how many recordings of unknown clips the threshold rests on
+    chunk_false_accept_rate: float | None  # the share of their chunks that it accepts; None where there are none
+    chunk_false_reject_rate: float  # the share of chunks of held-out recordings of known labels that it rejects
+    false_accept_rate: float | None  # by recording
+    false_reject_rate: float  # by recording
 
     def evidence(self, logits: np.ndarray) -> np.ndarray:
         """Return what chunks may be averaged by: the logits of trained labels, and the log odds of enrolled ones.
 
-        Args:
-            logits: shape (n, labels), as `Classifier.logits` gives them.
-
-        Returns:
-            float64, the same shape.
+        Logits, shape (n, labels), are as `Classifier.logits` gives them; the result is float64, of the same shape.
         """
         trained, enrolled = np.split(np.asarray(logits, np.float64), [len(self.space.origin)], axis=1)
         return np.hstack([trained, enrolled - np.logaddexp.reduce(trained, axis=1, keepdims=True)])
@@ -132,11 +105,8 @@ class OpenSetDetector:
         """Return the log likelihood ratio of each label to clips in general, for each clip: shape (n, labels).
 
         An enrolled label is scored by its own log odds. They count from the threshold on, so that one threshold serves
-        all labels.
-
-        Args:
-            evidence: shape (n, labels), of chunks, or means over the chunks of a clip.
-            chunks: how many, or how many chunks' worth of weights, a clip has; one number or shape (n,).
+        all labels. The evidence, shape (n, labels), is of chunks, or means over the chunks of a clip; `chunks` says how
+        many, or how many chunks' worth of weights, a clip has, as one number or shape (n,).
         """
         from_threshold = evidence[:, len(self.space.origin) :] + np.reshape(self._thresholds(chunks), (-1, 1))
         return np.hstack([self.space.claims(evidence), from_threshold])

@@ -16,29 +16,19 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 def pool(log_probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Turn the answers for a recording's chunks into one answer: their geometric mean, made to sum to 1.
 
-    Args:
-        log_probabilities: shape (chunks, labels).
-        weights: float, shape (chunks,), how much each counts, by default all alike.
-
-    Returns:
-        float64, shape (labels,): probabilities.
+    From log probabilities, shape (chunks, labels), and how much each chunk counts, float, shape (chunks,), by default
+    all alike, this makes probabilities, float64, shape (labels,).
     """
-    return np.asarray(
-        np.exp(log_softmax(np.average(np.asarray(log_probabilities, np.float64), axis=0, weights=weights)))
-    )
+    mean = np.average(np.asarray(log_probabilities, np.float64), axis=0, weights=weights)
+    return np.asarray(np.exp(log_softmax(mean)))
 
 
 def loudness_weights(levels_dbfs: Sequence[float]) -> np.ndarray:
-    """Return how much each chunk of a recording counts: by its power, up to that of the loud chunks.
+    """Return how much each chunk counts, by its power, up to that of the loud chunks: float64, above 0 and at most 1.
 
     A picture shows a gap as brightly as a voice, and a head that has never met a gap takes it for somebody. What is
-    loud is told by the mean of the powers, each weighed by itself, so that any share of the recording may be a gap.
-
-    Args:
-        levels_dbfs: one for each chunk, at least one.
-
-    Returns:
-        float64, shape (chunks,), above 0 and at most 1; at least one is 1.
+    loud is told by the mean of the powers, each weighed by itself, so that any share of the recording may be a gap. Of
+    at least one level, at least one counts 1.
     """
     levels = np.asarray(levels_dbfs, np.float64)
     powers = 10 ** ((levels - levels.max()) / 10)

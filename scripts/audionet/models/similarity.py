@@ -22,31 +22,21 @@ ARRAYS = ("mean", "scale", "directions", "losses")
 class Similarity:
     """A space in which clips of one label lie in one direction, and what an angle in it means.
 
-    Attributes:
-        mean: float32, shape (dimension,), of bottlenecks.
-        scale: float32, shape (dimension,), their standard deviation.
-        directions: float32, shape (dimension, directions), orthonormal, in which chunks of one label vary most.
-        losses: float32, shape (directions,), the share of each direction that is taken away.
-        slope: of the logarithm of the odds that two clips are of one label, by score, where both cases are as likely.
-        offset: the same at a score of 0.
-        trials: how many comparisons of a chunk with a recording that rests on.
-        chunk_equal_error_rate: the rate at which a chunk is taken for another's, and not for its own, equally often.
-        chunk_false_accept_rate: of chunks of another label, the share whose probability is half or more.
-        chunk_false_reject_rate: of chunks of the same label, the share whose probability is below half.
-        equal_error_rate: as for chunks, by whole recordings.
+    The logarithm of the odds that two clips are of one label, where both cases are as likely, is `slope` times the
+    score plus `offset`.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
-    directions: np.ndarray
-    losses: np.ndarray
+    mean: np.ndarray  # float32, shape (dimension,), of bottlenecks
+    scale: np.ndarray  # float32, shape (dimension,), their standard deviation
+    directions: np.ndarray  # float32, shape (dimension, directions), orthonormal, in which chunks of a label vary most
+    losses: np.ndarray  # float32, shape (directions,), the share of each direction that is taken away
     slope: float = 0.0
     offset: float = 0.0
-    trials: int = 0
-    chunk_equal_error_rate: float = 0.0
-    chunk_false_accept_rate: float = 0.0
-    chunk_false_reject_rate: float = 0.0
-    equal_error_rate: float = 0.0
+    trials: int = 0  # how many comparisons of a chunk with a recording these rest on
+    chunk_equal_error_rate: float = 0.0  # where a chunk is taken for another's, and not for its own, equally often
+    chunk_false_accept_rate: float = 0.0  # of chunks of another label, the share whose probability is half or more
+    chunk_false_reject_rate: float = 0.0  # of chunks of the same label, the share whose probability is below half
+    equal_error_rate: float = 0.0  # as for chunks, by whole recordings
 
     def places(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Return where chunks lie, float32, shape (n, dimension), each of length 1."""
@@ -66,9 +56,7 @@ class Similarity:
     def log_odds(self, bottlenecks: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds that chunks are of a prototype's label, shape (n, prototypes).
 
-        Args:
-            bottlenecks: shape (n, dimension).
-            prototypes: shape (prototypes, dimension).
+        Bottlenecks are of shape (n, dimension), prototypes of shape (prototypes, dimension).
         """
         return np.asarray((self.slope * (self.places(bottlenecks) @ prototypes.T) + self.offset).astype(np.float32))
 

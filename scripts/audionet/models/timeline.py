@@ -44,26 +44,15 @@ Kind = Literal["known", "unknown", "silence"]
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a recording with one label, unknown or silent.
+    """A part of a recording with one label, unknown or silent."""
 
-    Attributes:
-        start_seconds: from the beginning of the recording, as it is played.
-        end_seconds: the same.
-        kind: `known`, `unknown` or `silence`.
-        label: the label, or `unknown`, or nothing for silence.
-        nearest: the likeliest label, known or not; nothing for silence.
-        probability: of the nearest label, the geometric mean over the span; None for silence.
-        score: of the open-set detector, the log likelihood ratio of the nearest label, the mean over the span; None
-            without a detector.
-    """
-
-    start_seconds: float
+    start_seconds: float  # from the beginning of the recording, as it is played
     end_seconds: float
     kind: Kind
-    label: str = ""
-    nearest: str = ""
-    probability: float | None = None
-    score: float | None = None
+    label: str = ""  # the label, or `unknown`, or nothing for silence
+    nearest: str = ""  # the likeliest label, known or not; nothing for silence
+    probability: float | None = None  # of the nearest label, the geometric mean over the span; None for silence
+    score: float | None = None  # of the open-set detector, the mean over the span; None without a detector
 
     @property
     def seconds(self) -> float:
@@ -73,17 +62,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The spans of a recording, from beginning to end.
-
-    Attributes:
-        path: the recording.
-        seconds: how long it is.
-        spans: one behind the other, without gaps.
-    """
+    """The spans of a recording, from beginning to end."""
 
     path: Path
-    seconds: float
-    spans: tuple[Span, ...]
+    seconds: float  # how long the recording is
+    spans: tuple[Span, ...]  # one behind the other, without gaps
 
     @property
     def non_silent_spans(self) -> list[Span]:
@@ -92,12 +75,7 @@ class Timeline:
 
 
 class LevelMeter:
-    """Passes a recording's blocks on, and measures their levels.
-
-    Args:
-        blocks: float32 samples, each block of shape (n,).
-        sample_rate_hz: of the samples.
-    """
+    """Passes a recording's blocks on, each float32, shape (n,), and measures their levels."""
 
     def __init__(self, blocks: Iterable[np.ndarray], *, sample_rate_hz: int):
         self._blocks = blocks
@@ -133,15 +111,10 @@ class LevelMeter:
 def over_hops(
     combine: np.ufunc, values: np.ndarray, first_hops: np.ndarray, *, hops: int, hops_a_chunk: int, start: float = 0.0
 ) -> np.ndarray:
-    """Combine the values of all chunks that cover a hop, shape (hops, width).
+    """Combine the values of all chunks that cover a hop, such as by `np.add`: shape (hops, width).
 
-    Args:
-        combine: what makes one value of two, such as `np.add`.
-        values: shape (chunks, width).
-        first_hops: int, shape (chunks,), ascending: the hop that each chunk begins with.
-        hops: how many there are.
-        hops_a_chunk: how many a chunk covers.
-        start: what a hop has that no chunk covers.
+    Values are of shape (chunks, width); `first_hops`, int, shape (chunks,), ascending, are the hops that chunks begin
+    with; a hop that no chunk covers has `start`.
     """
     combined = np.full((hops, values.shape[1]), start)
     for later in range(hops_a_chunk):
@@ -154,21 +127,12 @@ def over_hops(
 
 @dataclass(frozen=True)
 class HopScores:
-    """Logits and open-set scores of each hop.
-
-    Attributes:
-        labels: of the classifier.
-        logits: float32, shape (hops, labels), the mean over the chunks that cover a hop.
-        scores: shape (hops,), of the best chunk that covers a hop, as `OpenSetDetector` gives it; None if known and
-            unknown cannot be told apart.
-        threshold: what a known chunk scores at least.
-        hop_seconds: how long a hop is.
-    """
+    """Logits and open-set scores of each hop."""
 
     labels: tuple[str, ...]
-    logits: np.ndarray
-    scores: np.ndarray | None
-    threshold: float
+    logits: np.ndarray  # float32, shape (hops, labels), the mean over the chunks that cover a hop
+    scores: np.ndarray | None  # shape (hops,), of the best chunk that covers a hop; None without an open-set detector
+    threshold: float  # what a known chunk scores at least
     hop_seconds: float
 
     @classmethod
@@ -183,17 +147,9 @@ class HopScores:
         chunk_seconds: float,
         open_set: OpenSetDetector | None = None,
     ) -> "HopScores":
-        """Combine the chunks that cover each hop.
+        """Combine the chunks that cover each hop; silent chunks may be left out.
 
-        Args:
-            labels: of the classifier.
-            logits: float32, shape (chunks, labels).
-            first_hops: int, shape (chunks,), ascending: the hop that each chunk begins with; silent ones may be left
-                out.
-            hops: how many there are.
-            hop_seconds: how long each is.
-            chunk_seconds: how long a chunk is.
-            open_set: of the classifier.
+        Logits are float32, shape (chunks, labels); `first_hops` as for `over_hops`.
         """
         hops_a_chunk = round(chunk_seconds / hop_seconds)
         scores = open_set.chunk_scores(logits)[:, None] if open_set else np.empty((len(logits), 0))
@@ -234,14 +190,9 @@ class HopScores:
 
 
 def likeliest_path(weights: np.ndarray, *, switch_cost: float) -> np.ndarray:
-    """Return the sequence of states with the largest sum of weights less `switch_cost` for each change.
+    """Return the sequence of states with the largest sum of weights less `switch_cost`, 0 or more, for each change.
 
-    Args:
-        weights: shape (moments, states).
-        switch_cost: 0 or more.
-
-    Returns:
-        int, shape (moments,).
+    Weights are of shape (moments, states), the states int, shape (moments,).
 
     Source: A. Viterbi, "Error Bounds for Convolutional Codes", 1967. All changes cost the same, so that the best state
     to come from is either the same or the best of all.
@@ -264,11 +215,7 @@ def likeliest_path(weights: np.ndarray, *, switch_cost: float) -> np.ndarray:
 
 
 def silent_steps(levels: np.ndarray) -> np.ndarray:
-    """Return which steps belong to a pause: bool, shape (steps,).
-
-    Args:
-        levels: decibels, shape (steps,).
-    """
+    """Return which steps, of levels in decibels, belong to a pause: bool, shape (steps,)."""
     loud = np.quantile(levels, LOUD_SHARE) if len(levels) else 0.0
     quietest = 20 * math.log10(SILENCE_PEAK)
     is_silent = levels < max(loud - SILENT_DB, quietest)

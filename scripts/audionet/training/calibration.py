@@ -6,14 +6,10 @@ from audionet.models.pooling import log_softmax
 
 
 def best_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
-    """Return the divisor of logits under which the probabilities of the true labels are likeliest.
+    """Return the divisor of logits, shape (n, labels), under which the true labels, int, shape (n,), are likeliest.
 
     Answers that are all right would ask for endless confidence. The true labels are therefore taken to be wrong once in
-    n + 2 times, which is what n right answers out of n leave room for.
-
-    Args:
-        logits: shape (n, labels), of examples that were not trained on.
-        label_ids: int, shape (n,), their true labels.
+    n + 2 times, which is what n right answers out of n leave room for. The examples must not have been trained on.
 
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017; the room for error is that of
     J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.

@@ -38,8 +38,6 @@ class Picture(Protocol):
 
 @dataclass(frozen=True)
 class _PictureFile:
-    """A picture file."""
-
     example: Example
 
     def read(self) -> np.ndarray:
@@ -58,11 +56,9 @@ class _AugmentedView:
         return self.views_dir / self.view.key[:2] / f"{self.view.key}.png"
 
     def draw(self) -> None:
-        """Draw and keep it, unless it is there."""
-        if not self.path.is_file():
-            file = io.BytesIO()
-            Image.fromarray(draw_view(self.view)).save(file, "PNG", compress_level=1)
-            write_bytes(self.path, file.getvalue())
+        file = io.BytesIO()
+        Image.fromarray(draw_view(self.view)).save(file, "PNG", compress_level=1)
+        write_bytes(self.path, file.getvalue())
 
     def read(self) -> np.ndarray:
         return decode_picture(self.path.read_bytes(), name=self.path)
@@ -112,10 +108,7 @@ class DataLoader:
     def pipeline(self, split: SplitPictures, *, batch_size: int, seed: int | None = None) -> Any:
         """Return a `tf.data.Dataset` of batches of pictures, label ids and weights, read in parallel and ahead.
 
-        Args:
-            split: which pictures.
-            batch_size: pictures in a batch.
-            seed: shuffles them and begins again at the end; without, each comes once and in order.
+        A seed shuffles the pictures and begins again at the end; without, each comes once and in order.
         """
         import tensorflow as tf  # imported by now
 

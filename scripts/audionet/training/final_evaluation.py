@@ -31,23 +31,14 @@ from audionet.training.training_data import Samples, TrainingData
 
 @dataclass(frozen=True)
 class FinalEvaluation:
-    """What a classifier was tested on, and how it did.
+    """What a classifier was tested on, and how it did."""
 
-    Attributes:
-        on: a few words, such as `recordings that training never saw`.
-        evaluation: as `evaluation.evaluate` gives it; empty if nothing was tested.
-        sources: the recordings.
-        chance_split_accuracy: of a careless split.
-        shared: sound that is in two splits.
-        compared: how many recordings were searched for it.
-    """
-
-    on: str
-    evaluation: dict[str, Any]
+    on: str  # a few words, such as `recordings that training never saw`
+    evaluation: dict[str, Any]  # as `evaluation.evaluate` gives it; empty if nothing was tested
     sources: tuple[Source, ...]
-    chance_split_accuracy: float | None
-    shared: tuple[SharedSound, ...]
-    compared: int
+    chance_split_accuracy: float | None  # of a split of chunks by chance
+    shared: tuple[SharedSound, ...]  # sound that is in two splits
+    compared: int  # how many recordings were searched for it
 
     def leak_audit(self) -> LeakAudit:
         """Return the audit of the split."""
@@ -69,14 +60,9 @@ def evaluate_model(
     trainer: Trainer,
     holdout: HoldoutSettings,
 ) -> FinalEvaluation:
-    """Evaluate a model as the settings of what is held out want it.
+    """Evaluate a model, and the classifier made of it, on a test folder, by folds or on what was held out.
 
-    Args:
-        model: network and head.
-        classifier: made of them.
-        fingerprints: by recording, of all that there is sound of.
-        trainer: trains again for each fold of a cross-validation.
-        holdout: a test folder, folds, or what was held out.
+    `fingerprints` are by recording, of all that there is sound of. The trainer trains again for each fold.
 
     Raises:
         InputError: nothing in the test folder can be scored.
@@ -90,12 +76,7 @@ def evaluate_model(
 
 
 def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> FinalEvaluation:
-    """Evaluate a model on the testing split.
-
-    Args:
-        model: network and head.
-        fingerprints: by recording, of all that there is sound of.
-    """
+    """Evaluate a model on the testing split; `fingerprints` as for `evaluate_model`."""
     data = model.data
     scored = score_held_out(model.selected, data)
     return FinalEvaluation(
@@ -110,24 +91,14 @@ def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprin
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Every recording, scored by a head that was chosen and trained without its fold.
+    """Every recording, scored by a head that was chosen and trained without its fold."""
 
-    Attributes:
-        scored: the recordings, those of none of the labels included.
-        chance_split_accuracy: the share of chunks that splits by chance would have claimed to be right.
-    """
-
-    scored: list[ScoredRecording]
-    chance_split_accuracy: float | None
+    scored: list[ScoredRecording]  # those of none of the labels included
+    chance_split_accuracy: float | None  # the share of chunks that splits by chance would have claimed to be right
 
 
 def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> CrossValidation:
-    """Hold each fold out in turn, and choose and train anew without it.
-
-    Args:
-        trainer: with data that was gathered for these folds.
-        holdout: how many folds, and what of the rest is for validation.
-    """
+    """Hold each fold out in turn, and choose and train anew without it; the data were gathered for these folds."""
     scored: list[ScoredRecording] = []
     claims, chunks = [], []
     with progress_bar(total=holdout.folds, description="Testing", unit="folds") as bar:
@@ -144,7 +115,7 @@ def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> CrossValida
 def evaluate_folds(
     trainer: Trainer, fingerprints: Mapping[str, Fingerprint], *, holdout: HoldoutSettings
 ) -> FinalEvaluation:
-    """Evaluate a way to train by a cross-validation; arguments as for `cross_validate` and `evaluate_held_out`."""
+    """Evaluate a way to train by a cross-validation; arguments as for `cross_validate` and `evaluate_model`."""
     data = trainer.data
     found = cross_validate(trainer, holdout=holdout)
     pictures = data.select(*SPLITS, views=False)
@@ -217,7 +188,6 @@ def _score_recordings(selected: SelectedModel, samples: Samples) -> list[ScoredR
 
 
 def _sources_of(samples: Samples) -> tuple[Source, ...]:
-    """Return recordings, each with its pictures."""
     examples = samples.pictures()
     return tuple(
         Source(

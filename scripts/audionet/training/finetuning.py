@@ -47,21 +47,13 @@ TUNING_RATE = 5e-5
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network that was trained whole.
+    """A network that was trained whole."""
 
-    Attributes:
-        backbone: all of it but the last layer.
-        head: the last layer.
-        name: what was done, such as `simple_audio from scratch`.
-        curve: by gradient `steps`, the `accuracy` and the `log_loss` on validation, and in `training` the same.
-        best_step: after how many steps it did best on validation.
-    """
-
-    backbone: Backbone
-    head: Head
-    name: str
-    curve: dict[str, Any]
-    best_step: int
+    backbone: Backbone  # all of it but the last layer
+    head: Head  # the last layer
+    name: str  # what was done, such as `simple_audio from scratch`
+    curve: dict[str, Any]  # by gradient `steps`, `accuracy` and `log_loss` on validation, and in `training` the same
+    best_step: int  # after how many steps it did best on validation
 
 
 def check_network(name: str) -> None:
@@ -78,10 +70,7 @@ def check_network(name: str) -> None:
 def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
     """Return a backbone that gives but a picture's mean brightness, to find what can be read, and of what size.
 
-    Args:
-        network: what is to be trained.
-        image_size: pixels a side, by default what suits the network.
-        of_sound: whether the pictures are of sound.
+    `image_size` is in pixels a side, by default what suits the network for pictures of sound, or for others.
 
     Raises:
         InputError: an unknown network, or pictures that are too small for it.
@@ -108,25 +97,15 @@ def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
 
 @dataclass(frozen=True)
 class NetworkTraining:
-    """What a whole network is trained on, and how.
-
-    Attributes:
-        labels: the labels.
-        loader: the pictures.
-        settings: which network, which of its layers, and how long.
-        weights: a file of weights of the user's own.
-        seed: of everything random.
-        folder: where a killed run finds itself again.
-        summaries_dir: where to write learning curves for TensorBoard.
-    """
+    """What a whole network is trained on, and how."""
 
     labels: Sequence[str]
     loader: DataLoader
     settings: NetworkSettings
-    weights: Path | None
+    weights: Path | None  # a file of weights of the user's own
     seed: int
-    folder: Path
-    summaries_dir: Path | None = None
+    folder: Path  # where a killed run finds itself again
+    summaries_dir: Path | None = None  # for learning curves for TensorBoard
 
 
 def train_network(training: NetworkTraining) -> TrainedNetwork:
@@ -168,12 +147,9 @@ def train_network(training: NetworkTraining) -> TrainedNetwork:
 
 
 def fine_tune(training: NetworkTraining, head: Head, *, backbone: Backbone) -> TrainedNetwork:
-    """Train on from a head, end to end, at a low rate.
+    """Train on from a head, which was trained on the training split alone, end to end, at a low rate.
 
-    Args:
-        training: the pictures that the head was trained on, how many layers are trained, and how.
-        head: trained on the training split alone.
-        backbone: the network, read at what the head takes.
+    The backbone is read at what the head takes.
 
     Raises:
         InputError: there is nothing for validation, which has to tell whether it became better; or the network cannot
@@ -259,14 +235,11 @@ class _Progress:
             partial_path = self.best_weights.with_name("part.weights.h5")
             model.save_weights(partial_path)
             partial_path.replace(self.best_weights)
-        self._write(finished=False)
+        self.write(finished=False)
         return self._is_chosen and len(self.epochs) - 1 - self._best_epoch >= self._patience
 
-    def finish(self) -> None:
-        """Note that training has come to its end."""
-        self._write(finished=True)
-
-    def _write(self, *, finished: bool) -> None:
+    def write(self, *, finished: bool) -> None:
+        """Write the losses so far, and whether training has come to its end."""
         write_json(self._path, {"finished": finished, "epochs": self.epochs})
 
     @property
@@ -294,26 +267,12 @@ class _Progress:
 
 
 class _NetworkFit:
-    """A network that is being trained.
-
-    Args:
-        training: what on, and how.
-        name: of the network, for the screen.
-        features: everything before the last layer.
-        last: the last layer.
-        rate: of the gradient steps.
-    """
+    """A network that is being trained: `features` is everything before its last layer."""
 
     progress: _Progress
 
     def __init__(
-        self,
-        training: NetworkTraining,
-        *,
-        name: str,
-        features: "keras.Model",
-        last: "keras.layers.Dense",
-        rate: float,
+        self, training: NetworkTraining, *, name: str, features: "keras.Model", last: "keras.layers.Dense", rate: float
     ):
         import keras  # imported by now
 
@@ -324,8 +283,7 @@ class _NetworkFit:
     def run(self, origin: Sequence[Any]) -> None:
         """Train, or go on where a killed run was, or find again what the same run has come to.
 
-        Args:
-            origin: what the network is before training, as JSON.
+        `origin` is what the network is before training, as JSON.
         """
         import keras
         import tensorflow as tf
@@ -352,7 +310,7 @@ class _NetworkFit:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # Keras' quarrels with NumPy are not ours
                 self._fit(folder, steps)
-            self.progress.finish()
+            self.progress.write(finished=True)
             shutil.rmtree(folder / "backup", ignore_errors=True)
         self._model.load_weights(self.progress.best_weights)
 
@@ -396,13 +354,7 @@ class _NetworkFit:
         return [settings, self._rate, self._training.seed, self._loader.height, self._loader.width, pictures]
 
     def trained_network(self, name: str, architecture: str, weights: dict[str, str]) -> TrainedNetwork:
-        """Split the network: everything before the last layer is frozen, the last layer is the head.
-
-        Args:
-            name: what was done.
-            architecture: what the backbone is of.
-            weights: where it comes from.
-        """
+        """Freeze everything before the last layer into a backbone, and make the last layer the head."""
         height, width = self._loader.height, self._loader.width
         with silence_native_stderr():
             graph, (dimension,) = frozen(lambda pictures: [self._features(pictures, training=False)], height, width)

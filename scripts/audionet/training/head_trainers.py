@@ -13,13 +13,9 @@ from audionet.training.sample_weights import balanced_weights
 from audionet.training.settings import HeadSettings
 
 LDA_SHRINKAGE = 0.5
-
 RIDGE_SHRINKAGE = 0.5
-
 RIDGE_SHARPNESS = 10.0  # the logit of a perfect fit
-
 STEPS_BETWEEN_CALLS = 10
-
 PROTOTYPE_SHARPNESS = 10.0  # the logit of a cosine of 1
 
 OnStep = Callable[[int, Head], bool | None]
@@ -27,19 +23,12 @@ OnStep = Callable[[int, Head], bool | None]
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a head is trained on.
+    """What a head is trained on."""
 
-    Attributes:
-        bottlenecks: float, shape (n, dimension), which may be larger than memory.
-        label_ids: int, shape (n,), each in 0..label_count - 1 and each label there at least once.
-        label_count: how many labels there are.
-        weights: float, shape (n,), how much each row counts, by default all alike.
-    """
-
-    bottlenecks: np.ndarray | Rows
-    label_ids: np.ndarray
+    bottlenecks: np.ndarray | Rows  # float, shape (n, dimension), which may be larger than memory
+    label_ids: np.ndarray  # int, shape (n,), each in 0..label_count - 1 and each label there at least once
     label_count: int
-    weights: np.ndarray | None = None
+    weights: np.ndarray | None = None  # float, shape (n,), how much each row counts, by default all alike
 
     @property
     def dimension(self) -> int:
@@ -150,15 +139,10 @@ def _shrunk_inverse_times(
 ) -> np.ndarray:
     """Return the inverse of a shrunk covariance times some directions, float32, both of shape (dimension, labels).
 
-    With fewer rows than columns the covariance is not formed: by the identity of Woodbury, a system of the size of
-    n serves as well. Memory does not grow with n beyond the smaller of n and dimension, squared.
-
-    Args:
-        directions: what to multiply by.
-        examples: whose standardised bottlenecks vary.
-        sample_weight: shape (n,), how much each row counts.
-        middles: shape (labels, dimension), around which point the rows of each label vary.
-        shrinkage: 0 to 1, towards a multiple of the identity of the same trace.
+    The covariance is that of the standardised bottlenecks around `middles`, shape (labels, dimension), shrunk by 0 to 1
+    towards a multiple of the identity of the same trace. With fewer rows than columns it is not formed: by the identity
+    of Woodbury, a system of the size of n serves as well. Memory does not grow with n beyond the smaller of n and
+    dimension, squared.
     """
     from scipy.linalg import solve  # a tenth of a second, which only training should take
 
@@ -192,11 +176,7 @@ def train_softmax(
 ) -> Head:
     """Train by gradient descent on the cross-entropy, every label with the same total weight.
 
-    Args:
-        examples: what to train on.
-        settings: all of them.
-        seed: of everything random.
-        on_step: called with the step's number and the head so far, every now and then; it stops the training by True.
+    `on_step` is called with the step's number and the head so far, every now and then; it stops the training by True.
 
     Source of mixup: H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """
@@ -249,9 +229,7 @@ def mean_and_deviation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the standard deviation of each column, float32; a constant column has deviation 1.
 
-    Args:
-        bottlenecks: shape (n, dimension).
-        sample_weight: float, shape (n,), how much each row counts, by default all alike.
+    `sample_weight` is float, shape (n,): how much each row counts, by default all alike.
     """
     counted = np.ones(len(bottlenecks)) if sample_weight is None else sample_weight
     total = np.zeros(bottlenecks.shape[1])
@@ -266,7 +244,6 @@ def mean_and_deviation(
 
 
 def _finished(head: Head, on_step: OnStep | None) -> Head:
-    """Report a head that was trained in one step."""
     if on_step:
         on_step(1, head)
     return head

@@ -14,17 +14,11 @@ from audionet.training.settings import HoldoutSettings
 
 @dataclass(frozen=True)
 class HoldoutPlan:
-    """The split and the fold of each group of recordings.
+    """The split and the fold of each group of recordings, by group."""
 
-    Attributes:
-        known: the split by group of recordings of the labels.
-        unknown: the split by group of recordings of none of the labels, `training` or `testing`.
-        folds: the fold by group of either kind, all 0 without a cross-validation.
-    """
-
-    known: dict[str, str]
-    unknown: dict[str, str]
-    folds: dict[str, int]
+    known: dict[str, str]  # the split of recordings of the labels
+    unknown: dict[str, str]  # the split of recordings of none of the labels, `training` or `testing`
+    folds: dict[str, int]  # the fold of either kind, all 0 without a cross-validation
 
     def save(self, path: Path) -> None:
         """Remember the plan, so that the next one keeps each group where it is."""
@@ -56,12 +50,6 @@ def plan_holdout(
     A group that has recordings of labels and of none goes where the former are. A single group of unknown recordings is
     trained on, since the open-set detector is fitted on none that are tested.
 
-    Args:
-        known: pictures of the labels.
-        unknown: pictures of none of them.
-        holdout: how much is held out.
-        previous_path: where the earlier plan may be.
-
     Raises:
         InputError: a label has too few groups to be in every split, or there are fewer groups than folds.
     """
@@ -90,11 +78,7 @@ def plan_holdout(
 
 
 def check_folds(plan: HoldoutPlan, known: Sequence[Example], holdout: HoldoutSettings) -> None:
-    """Raise if some fold cannot be tested.
-
-    Raises:
-        InputError: some label has too few groups outside a fold.
-    """
+    """Raise InputError if some label has too few groups outside a fold."""
     for fold in range(holdout.folds):
         splits_without(fold, known, plan.folds, holdout)
 
@@ -115,9 +99,6 @@ def splits_without(
             "needs 3 of them, or groups of them; add some, or remove the label."
         )
     splits = assign_splits(
-        others,
-        testing_percentage=0,
-        validation_percentage=holdout.validation_percentage,
-        seed=holdout.random_seed,
+        others, testing_percentage=0, validation_percentage=holdout.validation_percentage, seed=holdout.random_seed
     )
     return {example.group: splits.get(example.group, "testing") for example in examples}

@@ -36,23 +36,15 @@ PATIENCE_STEPS = 200  # without a lower loss on validation
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to train, and how it did on validation.
-
-    Attributes:
-        bottleneck: what the head was given.
-        trainer: how it was trained.
-        l2: weight decay, for softmax.
-        steps: after how many steps it did best, for softmax.
-        validation_accuracy: balanced over labels, the mean over clean pictures and views; None without validation.
-        curve: by `steps`, the `accuracy` and the `log_loss` on validation while it was trained; of equal lengths. Of a
-            whole network also those in `training`.
-    """
+    """One way to train, and how it did on validation."""
 
     bottleneck: str
     trainer: str
-    l2: float
-    steps: int
-    validation_accuracy: float | None
+    l2: float  # weight decay, for softmax
+    steps: int  # after how many steps it did best, for softmax
+    validation_accuracy: float | None  # balanced over labels, the mean over clean pictures and views
+    # By `steps`, the `accuracy` and the `log_loss` on validation, of equal lengths; of a whole network also those in
+    # `training`.
     curve: dict[str, Any]
 
     @property
@@ -73,39 +65,24 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SelectedModel:
-    """The head of a training run, and what else was tried.
-
-    Attributes:
-        best: how it was trained.
-        candidates: all ways tried, in order.
-        head: trained on training and validation recordings, its logits divided by the temperature.
-        temperature: what calibrates probabilities on recordings that a head was not trained on.
-        open_set: the open-set detector, or None where a label has but one recording to train on.
-        chance_split_accuracy: the share of chunks that a split of chunks by chance would have claimed to be right; None
-            of a whole network, which would have to be trained once more to tell.
-    """
+    """The head of a training run, and what else was tried."""
 
     best: Candidate
-    candidates: tuple[Candidate, ...]
-    head: Head
-    temperature: float
-    open_set: OpenSetDetector | None
+    candidates: tuple[Candidate, ...]  # all ways tried, in order
+    head: Head  # trained on training and validation recordings, its logits divided by the temperature
+    temperature: float  # what calibrates probabilities on recordings that a head was not trained on
+    open_set: OpenSetDetector | None  # None where a label has but one recording to train on
+    # The share of chunks that a split of chunks by chance would have claimed to be right; None of a whole network,
+    # which would have to be trained once more to tell.
     chance_split_accuracy: float | None
 
 
 @dataclass(frozen=True)
 class HeadFitter:
-    """A way to train a head on any samples.
+    """A way to train a head on any samples."""
 
-    Attributes:
-        bottleneck: which parts of the bottlenecks the head is given, joined by `+`.
-        trainer: one of `TRAINERS`.
-        settings: of the trainer.
-        seed: of everything random.
-    """
-
-    bottleneck: str
-    trainer: str
+    bottleneck: str  # which parts of the bottlenecks the head is given, joined by `+`
+    trainer: str  # one of `TRAINERS`
     settings: HeadSettings
     seed: int
 
@@ -132,12 +109,8 @@ def select_model(
 ) -> SelectedModel:
     """Choose a bottleneck and a trainer on validation, and train on training and validation recordings.
 
-    Args:
-        data: bottlenecks and splits.
-        bottlenecks: names of those to choose from, the preferred one first; all are parts of the data's.
-        settings: of the head; its trainer may be left open.
-        seed: of everything random.
-        summaries_dir: where to write learning curves for TensorBoard.
+    `bottlenecks` are the names of those to choose from, the preferred one first; all are parts of the data's. Learning
+    curves for TensorBoard are written to `summaries_dir`.
     """
     first, *others = TRAINERS if settings.head == "auto" else [settings.head]
     fitters = [fitter for name in bottlenecks for fitter in _fitters(data, name, first, settings, seed)]

@@ -9,41 +9,29 @@ import numpy as np
 from audionet.models.openset import OpenSetDetector, Space
 
 FALSE_ACCEPT_RATE = 0.05
-
 MOST_REFUSED = 0.1  # of known clips: where labels are alike, the stated rate of false accepts may cost too much to keep
 
 # Fewer do not show how differently one voice comes out on another day: what is known in noise is then spared too, and
 # three deviations are kept from the mean.
 FEW_RECORDINGS = 16
-
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
-
 GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score higher, but known ones score lower
 
 # Labels are left out a quarter at a time, each of which costs a head. Leaving out one at a time costs more and promises
 # too much: 9.6 % of the chunks of other voices passed instead of the 5 % stated, against 6.7 % by quarters.
 MOST_PARTS = 4
-
 FEWEST_LABELS = 3  # of which one can be left out, and two remain to choose between
-
 LARGEST_POOL = 64  # chunks; more hardly change a mean
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredClips:
-    """Chunks that a head has scored.
+    """Chunks that a head has scored."""
 
-    Attributes:
-        logits: shape (n, labels).
-        recording_ids: int, shape (n,), which chunks belong together, in their order of time.
-        label_ids: int, shape (n,), the true labels; of unknown clips they mean nothing.
-        views: int, shape (n,), which augmented view of its recording each is a chunk of, 0 for the recording as it is.
-    """
-
-    logits: np.ndarray
-    recording_ids: np.ndarray
-    label_ids: np.ndarray
-    views: np.ndarray
+    logits: np.ndarray  # shape (n, labels)
+    recording_ids: np.ndarray  # int, shape (n,), which chunks belong together, in their order of time
+    label_ids: np.ndarray  # int, shape (n,), the true labels; of unknown clips they mean nothing
+    views: np.ndarray  # int, shape (n,), the augmented view that each is a chunk of, 0 for the recording as it is
 
     def by_recording(self) -> list[np.ndarray]:
         """Return the logits of each recording, and of each view of it."""
@@ -73,15 +61,10 @@ class ScoredClips:
 
 @dataclass(frozen=True, eq=False)
 class LeftOutLabels:
-    """Labels that stand for unknown ones, scored by a head that was trained on all others.
+    """Labels that stand for unknown ones, scored by a head that was trained on all others."""
 
-    Attributes:
-        label_ids: int, ascending or not, of the labels left out.
-        logits: shape (chunks, labels - left out), of the known chunks that have these labels, in their order.
-    """
-
-    label_ids: np.ndarray
-    logits: np.ndarray
+    label_ids: np.ndarray  # int, ascending or not, of the labels left out
+    logits: np.ndarray  # shape (chunks, labels - left out), of the known chunks that have these labels, in their order
 
 
 def parts_to_leave_out(label_count: int) -> list[np.ndarray]:
@@ -100,7 +83,7 @@ def fit_open_set(
     left_out: Sequence[LeftOutLabels] = (),
     false_accept_rate: float = FALSE_ACCEPT_RATE,
 ) -> OpenSetDetector | None:
-    """Fit a threshold at a stated rate of false accepts.
+    """Fit a threshold at a stated rate of false accepts, or return None where some label has no chunk in `known`.
 
     Args:
         known: chunks of every label, scored by a head that was not trained on their recordings; and of their augmented
@@ -109,9 +92,6 @@ def fit_open_set(
         left_out: for each of `parts_to_leave_out` how a head scores that was trained without it; used if there is
             nothing unknown.
         false_accept_rate: the share of unknown recordings that may be accepted.
-
-    Returns:
-        OpenSetDetector, or None where some label has no chunk among the known ones.
     """
     label_count = known.logits.shape[1]
     if len(np.unique(known.label_ids)) < label_count or label_count < 2:

@@ -6,8 +6,7 @@ import numpy as np
 def picture_weights(views: np.ndarray) -> np.ndarray:
     """Return the weights by which pictures as they are count as much as all augmented views together: float64, (n,).
 
-    Args:
-        views: int, shape (n,), 0 for a picture as it is, else the number of the view.
+    `views` is int, shape (n,), 0 for a picture as it is, else the number of the view.
     """
     is_view = np.asarray(views) > 0
     return np.where(is_view, 1.0, max(1.0, is_view.sum() / max(1, (~is_view).sum())))
@@ -16,12 +15,7 @@ def picture_weights(views: np.ndarray) -> np.ndarray:
 def balanced_weights(weights: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
     """Scale weights so that the samples of every label together count as much as those of any other.
 
-    Args:
-        weights: float, shape (n,), above 0.
-        label_ids: int, shape (n,).
-
-    Returns:
-        float64, shape (n,), with a sum of n.
+    Weights are above 0, shape (n,), as are the int label ids; the result is float64, shape (n,), with a sum of n.
     """
     labels, label_ids = np.unique(label_ids, return_inverse=True)
     of_labels = np.bincount(label_ids, weights, len(labels))

@@ -131,17 +131,9 @@ class HoldoutSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a classifier is trained.
+    """How a classifier is trained."""
 
-    Attributes:
-        recipe: name of the recipe that pictures must be drawn by, and that recordings are drawn by; None for any.
-        backbone: the pretrained network.
-        holdout: what is held out.
-        head: the new top layer.
-        whole: a network that is trained itself.
-    """
-
-    recipe: str | None = None
+    recipe: str | None = None  # that pictures must be drawn by, and that recordings are drawn by; None for any
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
@@ -149,9 +141,5 @@ class TrainingSettings:
 
     @classmethod
     def of_recipe(cls, name: str) -> "TrainingSettings":
-        """Return the settings that a recipe comes with.
-
-        Raises:
-            InputError: no recipe has that name.
-        """
+        """Return the settings that a recipe comes with, or raise InputError where no recipe has that name."""
         return changed(cls(recipe=name), find_recipe(name).training)

@@ -12,27 +12,18 @@ from audionet.models.similarity import Similarity
 from audionet.training.head_trainers import mean_and_deviation
 
 SHRINKAGE = 0.1  # of the scatter within labels, towards a sphere
-
 MOST_ROWS = 800  # to fit the scatter on
-
 MOST_DIRECTIONS = 128  # of the scatter; along the others it is taken to be the same
-
 CHUNKS_COMPARED = 10  # of a recording
-
 MOST_COMPARED = 2000  # in all
-
 MOST_PARTS = 3  # that labels are left out in
-
 FEWEST_LABELS = 3
 
 
 def fit_space(bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.ndarray) -> Similarity:
-    """Fit a space on chunks, without the curve from cosines to odds.
+    """Fit a space on chunks, without the curve from cosines to odds; arguments as for `fit_similarity`.
 
-    Args:
-        bottlenecks: shape (n, dimension), of chunks and of their views.
-        label_ids: int, shape (n,), their labels.
-        which: the rows to fit it on; of many, some are taken by chance.
+    `which` are the row numbers to fit it on; of many, some are taken by chance.
 
     Source: A. Hatch et al., "Within-Class Covariance Normalization for SVM-based Speaker Recognition", Interspeech
     2006.
@@ -63,8 +54,7 @@ def fit_similarity(
         recordings: shape (n,), the recording of each.
         views: int, shape (n,), 0 for a chunk as it is, else the number of the view.
 
-    Returns:
-        Similarity, or None for fewer than three labels, or where no label has two recordings.
+    Returns None for fewer than three labels, or where no label has two recordings.
     """
     labels = np.unique(label_ids)
     if len(labels) < FEWEST_LABELS:
@@ -87,9 +77,7 @@ def fit_similarity(
 class Trials:
     """Cosines of comparisons, by whether both sides are of the same label.
 
-    Attributes:
-        by_chunk: of a chunk with a prototype made of another recording.
-        by_recording: their means over the chunks of a recording.
+    They are of a chunk with a prototype made of another recording, or their means over the chunks of a recording.
     """
 
     by_chunk: dict[bool, list[float]] = dataclasses.field(default_factory=lambda: {True: [], False: []})
@@ -98,10 +86,7 @@ class Trials:
     def add(self, places: np.ndarray, label_ids: np.ndarray, recordings: np.ndarray) -> None:
         """Compare every recording with a prototype of every other one.
 
-        Args:
-            places: shape (n, dimension), of chunks, each of length 1.
-            label_ids: shape (n,), their labels.
-            recordings: shape (n,), the recording of each.
+        `places`, shape (n, dimension), are of chunks, each of length 1; the rest, shape (n,), is of the same chunks.
         """
         groups = rows_by_group([str(name) for name in recordings])
         for name, of_it in groups.items():

@@ -18,11 +18,7 @@ CURVE_ROWS = 1000  # of the training split
 class LearningCurves:
     """Writes the accuracy and the log loss of a head on training and validation pictures while it is trained.
 
-    Args:
-        summaries_dir: the folder for all curves; without one nothing is written.
-        data: the pictures.
-        bottleneck: what the head takes.
-        name: of the curves.
+    Without `summaries_dir`, the folder for all curves, nothing is written.
     """
 
     def __init__(self, summaries_dir: Path | None, data: TrainingData, bottleneck: str, name: str):

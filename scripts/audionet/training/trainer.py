@@ -38,25 +38,15 @@ from audionet.training.training_data import TrainingData, gather_training_data
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network and a head.
+    """A network and a head."""
 
-    Attributes:
-        data: what they were trained on and are tested with, as the network sees it.
-        selected: the head, and how it was chosen.
-        backbone: the network, read at the chosen bottleneck and nowhere else.
-    """
-
-    data: TrainingData
-    selected: SelectedModel
-    backbone: Backbone
+    data: TrainingData  # what they were trained on and are tested with, as the network sees it
+    selected: SelectedModel  # the head, and how it was chosen
+    backbone: Backbone  # read at the chosen bottleneck and nowhere else
 
 
 def check_settings(settings: TrainingSettings) -> None:
-    """Raise early, before the long work, where there is no such network, tap or weights to train on.
-
-    Raises:
-        InputError: an unknown network, architecture or bottleneck.
-    """
+    """Raise InputError early, before the long work, where there is no such network, architecture or bottleneck."""
     candidate_bottlenecks(find_architecture(settings.backbone.architecture), settings.backbone.bottleneck)
     if settings.whole.network:
         check_network(settings.whole.network)
@@ -64,11 +54,6 @@ def check_settings(settings: TrainingSettings) -> None:
 
 class Trainer:
     """From a data set to a classifier's network and head, as settings say; once, or once for each fold.
-
-    Args:
-        dataset: the pictures.
-        settings: how.
-        bottleneck_dir: the cache.
 
     Raises:
         InputError: too few pictures, or settings that cannot work with them.
@@ -91,12 +76,7 @@ class Trainer:
         """What can be trained on, and how it is split."""
 
     def train(self, data: TrainingData, *, summaries_dir: Path | None = None) -> TrainedModel:
-        """Train on `self.data`, or on the same with other splits.
-
-        Args:
-            data: what to train on.
-            summaries_dir: where to write learning curves for TensorBoard.
-        """
+        """Train on `self.data`, or on the same with other splits; curves for TensorBoard go to `summaries_dir`."""
         whole = self._settings.whole
         if whole.network:
             network = train_network(self._network_training(data, summaries_dir))
@@ -158,10 +138,6 @@ def selected_network(network: TrainedNetwork, data: TrainingData) -> SelectedMod
 
     It was trained on the whole training split, so that only validation recordings show how it does on others: they
     decide the temperature and the open-set detector.
-
-    Args:
-        network: the network.
-        data: as it sees it.
     """
     (bottleneck,) = data.samples.slices
     head, temperature, open_set, accuracy = network.head, 1.0, None, None

@@ -32,27 +32,16 @@ UNKNOWN_ID = -1  # stands for the label of a sample that is of none of them
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """A table with a row for each sample: pictures of the labels, then those of none of them, then augmented views.
+    """A table with a row for each sample: pictures of the labels, then those of none of them, then augmented views."""
 
-    Attributes:
-        examples: the pictures that samples are of.
-        example_ids: int, shape (n,), the position among `examples` of the picture that each sample is of.
-        views: int, shape (n,), 0 for a picture as it is, else the number of the view, from 1.
-        label_ids: int, shape (n,), the position of the label, or `UNKNOWN_ID`.
-        splits: str, shape (n,), out of `SPLITS`.
-        folds: int, shape (n,), the fold of a cross-validation that the sample is tested in; all 0 without one.
-        table: float16, shape (n, dimension), all parts of the bottleneck; it may be larger than memory.
-        slices: first column and the one behind the last, by part of the bottleneck.
-    """
-
-    examples: tuple[Example, ...]
-    example_ids: np.ndarray
-    views: np.ndarray
-    label_ids: np.ndarray
-    splits: np.ndarray
-    folds: np.ndarray
-    table: Rows
-    slices: dict[str, tuple[int, int]]
+    examples: tuple[Example, ...]  # the pictures that samples are of
+    example_ids: np.ndarray  # int, shape (n,), the position among `examples` of the picture that each sample is of
+    views: np.ndarray  # int, shape (n,), 0 for a picture as it is, else the number of the view, from 1
+    label_ids: np.ndarray  # int, shape (n,), the position of the label, or `UNKNOWN_ID`
+    splits: np.ndarray  # str, shape (n,), out of `SPLITS`
+    folds: np.ndarray  # int, shape (n,), the fold of a cross-validation that tests the sample; all 0 without one
+    table: Rows  # float16, shape (n, dimension), all parts of the bottleneck; it may be larger than memory
+    slices: dict[str, tuple[int, int]]  # first column and the one behind the last, by part of the bottleneck
 
     @classmethod
     def of_pictures(
@@ -79,12 +68,9 @@ class Samples:
         )
 
     def with_views(self, example_ids: np.ndarray, views: np.ndarray, bottlenecks: np.ndarray) -> "Samples":
-        """Return a table of pictures with views added, which have all else of the picture that they are of.
+        """Return a table of pictures with m views added, which have all else of the picture that they are of.
 
-        Args:
-            example_ids: int, shape (m,), of the pictures.
-            views: int, shape (m,), the number of each view, from 1.
-            bottlenecks: float16, shape (m, dimension).
+        Both `example_ids` and `views`, the number of each from 1, are int, shape (m,); `bottlenecks` are float16.
         """
         both = self.take(np.concatenate([self.example_ids, example_ids]))
         return replace(both, views=np.concatenate([self.views, views]), table=self.table.append(bottlenecks))
@@ -103,12 +89,9 @@ class Samples:
         return replace(self, table=self.table.take(rows), **{name: getattr(self, name)[rows] for name in columns})
 
     def select(self, *splits: str, views: bool = True, unknown: bool = False) -> "Samples":
-        """Return the samples of some splits, in the order of the table.
+        """Return the samples of some splits, in the order of the table, with their augmented views or without.
 
-        Args:
-            splits: out of `SPLITS`.
-            views: whether to include augmented views.
-            unknown: whether to return the samples that are of none of the labels instead of those that are of one.
+        With `unknown` they are those of none of the labels, instead of those of one.
         """
         return self.take(np.isin(self.splits, splits) & (self.is_unknown == unknown) & (views | (self.views == 0)))
 
@@ -135,19 +118,12 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Everything that heads are trained on and scored with.
-
-    Attributes:
-        labels: the labels.
-        recipe: what drew the pictures, or None for ordinary ones.
-        samples: the table.
-        failures: reason by picture that could not be read.
-    """
+    """Everything that heads are trained on and scored with."""
 
     labels: tuple[str, ...]
-    recipe: Recipe | None
+    recipe: Recipe | None  # None for ordinary pictures
     samples: Samples
-    failures: dict[str, str]
+    failures: dict[str, str]  # reason by picture that could not be read
 
     def select(self, *splits: str, views: bool = True, unknown: bool = False) -> Samples:
         """Return the samples of some splits; as `Samples.select`."""
@@ -170,17 +146,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """A folder of pictures that is to be trained on.
-
-    Attributes:
-        dataset: the pictures.
-        chunk_stats: what was measured of each recording's chunks, where there is sound.
-        failures: reason by recording that could not be drawn.
-    """
+    """A folder of pictures that is to be trained on."""
 
     dataset: Dataset
-    chunk_stats: dict[str, list[ChunkStats]]
-    failures: dict[str, str]
+    chunk_stats: dict[str, list[ChunkStats]]  # by recording, where there is sound
+    failures: dict[str, str]  # reason by recording that could not be drawn
 
 
 def read_pictures(
@@ -188,11 +158,7 @@ def read_pictures(
 ) -> LabelledPictures:
     """Read a folder of pictures, or of recordings, which are drawn first, with the unknown ones of `holdout`.
 
-    Args:
-        image_dir: one subfolder a label.
-        recipe: name of the recipe that the pictures must be drawn by; None for any.
-        bottleneck_dir: the cache.
-        holdout: what must not be parted, and where unknown recordings or pictures are.
+    The folder has one subfolder a label. Its pictures must be drawn by the recipe of that name; None for any.
 
     Raises:
         InputError: there is too little to train on, or pictures of another recipe.
@@ -212,13 +178,8 @@ def read_pictures(
 def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tuple[Dataset, dict[str, str]]:
     """Add a folder of recordings or pictures of none of the labels to the unknown pictures of a data set.
 
-    Args:
-        dataset: the pictures.
-        negatives: the folder; recordings at any depth are drawn as the data set was.
-        bottleneck_dir: the cache, where their pictures are kept too.
-
-    Returns:
-        tuple: the data set, and the reason by recording for each that could not be drawn.
+    Recordings at any depth are drawn as the data set was, and their pictures kept in the cache. Returns the data set,
+    and the reason by recording for each that could not be drawn.
 
     Raises:
         InputError: nothing in the folder can be read, or its pictures do not compare with those of the data set.
@@ -234,11 +195,7 @@ def gather_training_data(
 ) -> TrainingData:
     """Split a data set and bring its bottlenecks together, from the cache where they are there.
 
-    Args:
-        dataset: the pictures.
-        backbone: the network, read at every tap that may be chosen.
-        bottleneck_dir: the cache.
-        holdout: what to hold out, and how many views of the rest.
+    The backbone is read at every tap that may be chosen.
 
     Raises:
         InputError: a label has too few readable recordings to be in every split.
@@ -308,11 +265,6 @@ def planned_views(pictures: Samples, *, recipe: Recipe | None, holdout: HoldoutS
     """Return the augmented views of pictures, each with the id of its example; none without a recipe or without wavs.
 
     A view may mix chunks, and what is tested must not be among them: those that are mixed are of the same fold.
-
-    Args:
-        pictures: as they are.
-        recipe: what drew them, or None for ordinary pictures.
-        holdout: how many views, and their seed.
     """
     if recipe is None or not holdout.views:
         return []

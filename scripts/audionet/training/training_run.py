@@ -29,25 +29,15 @@ from audionet.training.training_data import TrainingData
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The outcome of a training run.
-
-    Attributes:
-        classifier: ready to score or to save.
-        metrics: scores and how they came about, as JSON.
-        splits: `training`, `validation` or `testing` by recording.
-        data: what it worked on, as JSON: its fingerprint and its sizes.
-        final: what it was tested on, and how it did.
-        example_clip: a file to try it on, which training never saw if there is one.
-        failures: reason by recording or picture that could not be read, whether to train on or to test.
-    """
+    """The outcome of a training run."""
 
     classifier: Classifier
-    metrics: dict[str, Any]
-    splits: dict[str, str]
-    data: dict[str, Any]
+    metrics: dict[str, Any]  # scores and how they came about, as JSON
+    splits: dict[str, str]  # `training`, `validation` or `testing` by recording
+    data: dict[str, Any]  # what it worked on, as JSON: its fingerprint and its sizes
     final: FinalEvaluation
-    example_clip: Path | None
-    failures: dict[str, str]
+    example_clip: Path | None  # a file to try it on, which training never saw if there is one
+    failures: dict[str, str]  # reason by recording or picture that could not be read, whether to train on or to test
 
     @classmethod
     def of(
@@ -58,14 +48,7 @@ class TrainingRun:
         *,
         failures: Mapping[str, str] | None = None,
     ) -> "TrainingRun":
-        """Put together what came of training.
-
-        Args:
-            model: network and head.
-            classifier: made of them.
-            final: how it did.
-            failures: reason by recording that could not be drawn.
-        """
+        """Put together what came of training; `failures` are the reasons by recording that could not be drawn."""
         data = model.data
         splits = split_of_recordings(data)
         pictures = data.select(*SPLITS, views=False).pictures()
@@ -138,23 +121,13 @@ class TrainingRun:
 
 
 def fingerprints_of(data: TrainingData, stats: Mapping[str, Sequence[ChunkStats]]) -> dict[str, Fingerprint]:
-    """Return the fingerprints of the recordings of the labels, those for training first.
-
-    Args:
-        data: the recordings.
-        stats: what was measured of each recording's chunks, where there is sound.
-    """
+    """Return the fingerprints of the recordings of the labels that there is sound of, those for training first."""
     recordings = split_of_recordings(data)
     return {recording: fingerprint_of(stats[recording]) for recording in recordings if recording in stats}
 
 
 def build_classifier(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> Classifier:
-    """Make a classifier of a network and a head.
-
-    Args:
-        model: network and head.
-        fingerprints: by recording, of all that there is sound of.
-    """
+    """Make a classifier of a network and a head; `fingerprints` are by recording, of all that there is sound of."""
     data, selected = model.data, model.selected
     training = {
         "trainer": selected.best.trainer,
@@ -186,11 +159,7 @@ def build_classifier(model: TrainedModel, fingerprints: Mapping[str, Fingerprint
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise unless `folder` may be replaced by a classifier.
-
-    Raises:
-        InputError: it is a file, or it holds something that is not a classifier.
-    """
+    """Raise InputError where `folder` is a file, or holds something that is not a classifier."""
     is_ours = (read_mark(folder) or {}).get("kind") == KIND
     if folder.exists() and not is_ours and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
