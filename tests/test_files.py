@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from audionet.errors import InputError
 from audionet.files import (
     disk_is_full,
+    files_below,
     label_folders,
+    labelled_files,
     mark_folder,
     printable,
     read_mark,
@@ -162,6 +164,22 @@ def test_a_folder_without_labels_says_what_to_put_there(tmp_path):
     (tmp_path / "loose.mp3").touch()
     with pytest.raises(InputError, match=r"has no label folder. Put the files"):
         label_folders(tmp_path, option="--audio_dir")
+
+
+def test_files_are_listed_by_label_and_by_their_names_below_the_folder(tmp_path, monkeypatch):
+    for name in ("b/2.wav", "a/deep/1.wav", "a/3.wav", "a/note.txt", "c/note.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, Path()):
+        listed = labelled_files(folder, option="--audio_dir", wanted=lambda path: path.suffix == ".wav")
+        assert [(label, *files) for label, files in listed.items()] == [
+            ("a", "a/3.wav", "a/deep/1.wav"),
+            ("b", "b/2.wav"),
+            ("c",),
+        ]
+        assert listed["a"]["a/3.wav"] == folder / "a" / "3.wav"
+    assert list(files_below(tmp_path / "a")) == ["3.wav", "note.txt", "deep/1.wav"]
 
 
 def test_only_want_of_room_counts_as_a_full_disk():

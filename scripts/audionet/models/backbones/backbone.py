@@ -218,7 +218,7 @@ def trainable_network(
     """Build a pretrained network up to a bottleneck as a Keras model, for pictures of a size in pixels.
 
     If it keeps statistics, batches are normalised by those that came with the weights, as a few steps need it; else by
-    their own, and these are learned. Weights are a file of the user's own instead of the known sources.
+    their own, and these are learned. A file of the user's own, `weights`, excludes the known sources.
 
     Raises:
         InputError: an unknown name, or a module of TF Hub, which is no Keras model.
