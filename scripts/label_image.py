@@ -4,30 +4,47 @@ Timelines, live sound and explanations were options of this script before they b
 """
 
 import sys
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from audionet.cli import EXIT_USAGE
 from audionet.commands import label
+from audionet.console import log
 
-COMMAND_OF_OPTION = {
-    "--timeline": "timeline",
-    "--timeline_dir": "timeline",
-    "--export_clips": "timeline",
-    "--microphone": "listen",
-    "--live": "listen",
-    "--explain": "explain",
+MODE_OF_OPTION = {
+    "--timeline": "--timeline",
+    "--timeline_dir": "--timeline",
+    "--export_clips": "--timeline",
+    "--microphone": "--microphone",
+    "--live": "--live",
+    "--explain": "--explain",
 }
+COMMAND_OF_MODE = {"--timeline": "timeline", "--microphone": "listen", "--live": "listen", "--explain": "explain"}
 SWITCHES = ("--timeline", "--microphone", "--live")  # which the commands do not need
+WITHOUT_EFFECT = ("--jobs", "--top_k")  # in any mode, as before
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command that the options ask for, and return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    for option, command in COMMAND_OF_OPTION.items():
-        if option in map(_option_of, arguments):
-            kept = [argument for argument in arguments if _option_of(argument) not in SWITCHES]
-            renamed = [argument.replace("--explain", "--output", 1) for argument in kept]
-            return int(import_module(f"audionet.commands.{command}").main(renamed))
-    return label.main(argv)
+    modes = {MODE_OF_OPTION[option] for option in map(_option_of, arguments) if option in MODE_OF_OPTION}
+    if not modes:
+        return label.main(argv)
+    if len(modes) > 1:
+        log(f"Error: {', '.join(sorted(modes))}: expected one of them.")
+        return EXIT_USAGE
+    renamed = [argument.replace("--explain", "--output", 1) for argument in _with_effect(arguments)]
+    return int(import_module(f"audionet.commands.{COMMAND_OF_MODE[modes.pop()]}").main(renamed))
+
+
+def _with_effect(arguments: Sequence[str]) -> Iterator[str]:
+    waiting = iter(arguments)
+    for argument in waiting:
+        option = _option_of(argument)
+        if option in WITHOUT_EFFECT and "=" not in argument:
+            next(waiting, None)  # its value
+        elif option not in (*WITHOUT_EFFECT, *SWITCHES):
+            yield argument
 
 
 def _option_of(argument: str) -> str:

@@ -35,6 +35,7 @@ def printed(capsys, script: str, *arguments: object) -> str:
         (["--export_clips", "{}", "--timeline"], "timeline", ["--export_clips", "{}"]),
         (["--explain", "{}"], "explain", ["--output", "{}"]),
         (["--explain={}/why.png"], "explain", ["--output={}/why.png"]),
+        (["--timeline", "--jobs", "2", "--top-k=3"], "timeline", []),
     ],
 )
 def test_options_that_became_commands_go_on_working(saved_trusting, tmp_path, capsys, old, command, new):
@@ -66,6 +67,11 @@ def test_an_old_option_with_a_frozen_graph_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         call("label_image", "a.mp3", "--timeline", "--graph", "a.pb", "--labels", "b.txt")
     assert "--graph" in capsys.readouterr().err
+
+
+def test_several_modes_at_once_are_refused(capsys):
+    assert call("label_image", "a.mp3", "--timeline", "--explain", "why.png") == 2
+    assert "--explain, --timeline: expected one of them" in capsys.readouterr().err
 
 
 # In a process of its own
