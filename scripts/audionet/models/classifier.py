@@ -23,15 +23,7 @@ from audionet.errors import ClassifierError, InputError
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
-from audionet.files import (
-    UNKNOWN_LABEL,
-    digest_of,
-    mark_folder,
-    printable,
-    sha256_of,
-    write_bytes,
-    write_json,
-)
+from audionet.files import UNKNOWN_LABEL, digest_of, mark_folder, printable, sha256_of, write_bytes, write_json
 from audionet.models.answer import UNKNOWN, Answer
 from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine

@@ -15,9 +15,9 @@ where the mean chunk decides about unknown. With three voices not trained on: 8.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -280,14 +280,5 @@ def without_short_runs(states: np.ndarray, steps: int) -> np.ndarray:
         beside = lengths[max(0, place - 1) : place] + lengths[place + 1 : place + 2]
         sounding = [run for run in beside if run[0] != SILENT]
         lengths[place][0] = max(sounding, key=lambda run: run[1])[0] if sounding else SILENT
-        lengths = _merged(lengths)
-
-
-def _merged(lengths: Sequence[list[int]]) -> list[list[int]]:
-    merged: list[list[int]] = []
-    for state, length in lengths:
-        if merged and merged[-1][0] == state:
-            merged[-1][1] += length
-        else:
-            merged.append([state, length])
-    return merged
+        equals = groupby(lengths, key=lambda run: run[0])
+        lengths = [[state, sum(length for _, length in neighbours)] for state, neighbours in equals]

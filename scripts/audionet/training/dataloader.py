@@ -6,19 +6,19 @@ Views are drawn once and kept as png, without loss, in `views_dir`. Samples are 
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from audionet.console import progress_bar
 from audionet.data.augmentation import View, draw_view
-from audionet.data.dataset import Example
 from audionet.errors import PictureError
-from audionet.features.image_io import decode_picture, fit_pictures, read_picture
+from audionet.features.image_io import fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import process_pool
 from audionet.training.sample_weights import balanced_weights, picture_weights
@@ -29,46 +29,27 @@ IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once
 BRIGHTNESS_PICTURES = 2000  # of the training split, for the mean and the variance of brightness
 
 
-class Picture(Protocol):
-    """A picture that can be read."""
-
-    def read(self) -> np.ndarray:
-        """Return the picture, or raise PictureError."""
-
-
-@dataclass(frozen=True)
-class _PictureFile:
-    example: Example
-
-    def read(self) -> np.ndarray:
-        return read_picture(self.example.path)
-
-
 @dataclass(frozen=True)
 class _AugmentedView:
-    """A view, drawn once and kept without loss."""
+    """A view of a picture, and the file in which it is kept without loss."""
 
+    example_id: int
     view: View
-    views_dir: Path
-
-    @property
-    def path(self) -> Path:
-        return self.views_dir / self.view.key[:2] / f"{self.view.key}.png"
+    path: Path
 
     def draw(self) -> None:
-        file = io.BytesIO()
-        Image.fromarray(draw_view(self.view)).save(file, "PNG", compress_level=1)
-        write_bytes(self.path, file.getvalue())
-
-    def read(self) -> np.ndarray:
-        return decode_picture(self.path.read_bytes(), name=self.path)
+        """Draw and keep it, if its wav is still there."""
+        with suppress(PictureError):
+            file = io.BytesIO()
+            Image.fromarray(draw_view(self.view)).save(file, "PNG", compress_level=1)
+            write_bytes(self.path, file.getvalue())
 
 
 @dataclass(frozen=True)
 class SplitPictures:
-    """The pictures and views of one split: what to read, its label id, its weight and a key of its content."""
+    """The pictures and views of one split: their files, label ids, weights and keys of their content."""
 
-    pictures: tuple[Picture, ...]
+    paths: tuple[Path, ...]
     label_ids: np.ndarray
     sample_weight: np.ndarray
     keys: tuple[str, ...]
@@ -90,10 +71,14 @@ class DataLoader:
         """Collect the pictures of training data, and draw the views that are not there yet."""
         pictures = data.select("training", "validation", views=False)
         planned = planned_views(pictures, recipe=data.recipe, holdout=holdout)
-        views = _drawn([(example_id, _AugmentedView(view, views_dir)) for example_id, view in planned], views_dir)
+        views = [
+            _AugmentedView(example_id, view, views_dir / view.key[:2] / f"{view.key}.png")
+            for example_id, view in planned
+        ]
+        drawn = _drawn(views, views_dir)
         return cls(
-            training=_pictures_of(data.select("training", views=False), views),
-            validation=_pictures_of(data.select("validation", views=False), views),
+            training=_pictures_of(data.select("training", views=False), drawn),
+            validation=_pictures_of(data.select("validation", views=False), drawn),
             height=height,
             width=width,
         )
@@ -101,7 +86,7 @@ class DataLoader:
     @cached_property
     def brightness(self) -> tuple[float, float]:
         """Mean and variance of the brightness, 0..255, of training pictures."""
-        some = np.random.default_rng(0).permutation(len(self.training.pictures))[:BRIGHTNESS_PICTURES]
+        some = np.random.default_rng(0).permutation(len(self.training.paths))[:BRIGHTNESS_PICTURES]
         gray = [self._read(self.training, row)[0].astype(np.float64).mean(axis=-1) for row in some]
         return float(np.mean(gray)), float(max(np.var(gray), 1e-6))
 
@@ -113,7 +98,7 @@ class DataLoader:
         import tensorflow as tf  # imported by now
 
         label_ids, weights = split.label_ids.astype(np.int32), split.sample_weight.astype(np.float32)
-        count = len(split.pictures)
+        count = len(split.paths)
 
         def read(row: Any) -> Any:
             picture, is_good = tf.numpy_function(partial(self._read, split), [row], (tf.uint8, tf.bool))
@@ -132,48 +117,37 @@ class DataLoader:
 
     def _read(self, split: SplitPictures, row: int) -> tuple[np.ndarray, bool]:
         try:
-            picture = split.pictures[row].read()
-        except (PictureError, OSError):  # taken away since it was listed, so it counts for nothing
+            picture = read_picture(split.paths[row])
+        except PictureError:  # taken away since it was listed, so it counts for nothing
             return np.zeros((self.height, self.width, 3), np.uint8), False
         return fit_pictures([picture], height=self.height, width=self.width)[0], True
 
 
-def _drawn(views: Sequence[tuple[int, _AugmentedView]], views_dir: Path) -> list[tuple[int, _AugmentedView]]:
+def _drawn(views: Sequence[_AugmentedView], views_dir: Path) -> list[_AugmentedView]:
     """Draw the views that are not there yet, and return those that could be drawn."""
     if views and read_mark(views_dir) is None:
         mark_folder(views_dir, "views")
-    missing = [view for _, view in views if not view.path.is_file()]
-    failed: set[str] = set()
+    missing = [view for view in views if not view.path.is_file()]
     if missing:
         with (
             process_pool(os.cpu_count() or 1) as pool,
             progress_bar(total=len(missing), description="Views", unit="pictures") as bar,
         ):
-            for view, is_drawn in zip(missing, pool.map(_draw_if_possible, missing, chunksize=8), strict=True):
-                if not is_drawn:
-                    failed.add(view.view.key)
+            for _ in pool.map(_AugmentedView.draw, missing, chunksize=8):
                 bar.update()
-    return [(example_id, view) for example_id, view in views if view.view.key not in failed]
+    return [view for view in views if view.path.is_file()]
 
 
-def _draw_if_possible(view: _AugmentedView) -> bool:
-    try:
-        view.draw()
-    except PictureError:  # its wav is gone
-        return False
-    return True
-
-
-def _pictures_of(samples: Samples, drawn: Sequence[tuple[int, _AugmentedView]]) -> SplitPictures:
+def _pictures_of(samples: Samples, drawn: Sequence[_AugmentedView]) -> SplitPictures:
     """Return pictures, followed by those views that are of them."""
     label_of = dict(zip(samples.example_ids.tolist(), samples.label_ids.tolist(), strict=True))
-    views = [(example_id, view) for example_id, view in drawn if example_id in label_of]
-    label_ids = np.array([*label_of.values(), *(label_of[example_id] for example_id, _ in views)], int)
+    views = [view for view in drawn if view.example_id in label_of]
+    label_ids = np.array([*label_of.values(), *(label_of[view.example_id] for view in views)], int)
     weights = picture_weights(np.arange(len(label_ids)) >= len(samples))
     examples = samples.pictures()
     return SplitPictures(
-        pictures=(*map(_PictureFile, examples), *(view for _, view in views)),
+        paths=(*(example.path for example in examples), *(view.path for view in views)),
         label_ids=label_ids,
         sample_weight=balanced_weights(weights, label_ids),
-        keys=(*(example.sha256 for example in examples), *(view.view.key for _, view in views)),
+        keys=(*(example.sha256 for example in examples), *(view.view.key for view in views)),
     )

@@ -135,11 +135,7 @@ def evaluate_folds(
 def evaluate_test_dir(
     test_dir: Path, classifier: Classifier, *, chance_split_accuracy: float | None
 ) -> FinalEvaluation:
-    """Evaluate a classifier on a folder of other recordings or pictures.
-
-    Raises:
-        InputError: nothing in the folder can be scored.
-    """
+    """Evaluate a classifier on a folder of other recordings or pictures; raise InputError if none can be scored."""
     sources = find_test_sources(test_dir)
     scored = score_sources(classifier, sources)
     return FinalEvaluation(

@@ -29,7 +29,7 @@ from audionet.models.backbones.architectures import ARCHITECTURES, find_architec
 from audionet.models.backbones.backbone import Backbone, TrainableNetwork, trainable_network
 from audionet.models.backbones.freezing import frozen
 from audionet.models.backbones.networks import SMALLEST_SIDE
-from audionet.models.backbones.small_cnns import SMALL_CNNS, SmallCnn
+from audionet.models.backbones.small_cnns import SMALL_CNNS
 from audionet.models.head import Head
 from audionet.models.pooling import log_softmax
 from audionet.training.dataloader import DataLoader
@@ -57,11 +57,7 @@ class TrainedNetwork:
 
 
 def check_network(name: str) -> None:
-    """Raise unless a whole network goes by this name.
-
-    Raises:
-        InputError: it is no small CNN, and no architecture that can be trained.
-    """
+    """Raise InputError unless the name is of a small CNN or of an architecture that can be trained."""
     trainable = [row.name for row in ARCHITECTURES.values() if row.build]
     if name not in SMALL_CNNS and name not in trainable:
         raise InputError(f"--network: expected one of {', '.join([*SMALL_CNNS, *trainable])}, received {name!r}.")
@@ -112,17 +108,16 @@ def train_network(training: NetworkTraining) -> TrainedNetwork:
     """Train a whole network: a small CNN from scratch, or an architecture from its pretrained weights.
 
     Raises:
-        InputError: an unknown network.
         WeightsError: no source delivers the weights.
     """
     settings, loader = training.settings, training.loader
     name = settings.network or ""
-    check_network(name)
     with silence_native_stderr():
         import keras  # several seconds
     keras.utils.set_random_seed(training.seed)
     if name in SMALL_CNNS:
-        features = _small_cnn(SMALL_CNNS[name], settings, loader)
+        pictures = keras.Input((loader.height, loader.width, 3))
+        features = keras.Model(pictures, SMALL_CNNS[name].build(pictures, settings.activation, *loader.brightness))
         described = {"origin": "trained here from scratch", "sha256": "", "licence": "", "note": ""}
     else:
         found = trainable_network(
@@ -156,7 +151,7 @@ def fine_tune(training: NetworkTraining, head: Head, *, backbone: Backbone) -> T
             be trained.
     """
     settings, loader = training.settings, training.loader
-    if not loader.validation.pictures:
+    if not loader.validation.paths:
         raise InputError(
             "--fine_tune: expected validation recordings, which tell whether it became better, received none. Pass a "
             "--validation_percentage above 0, or leave --fine_tune away."
@@ -289,13 +284,13 @@ class _NetworkFit:
         import tensorflow as tf
 
         settings, loader = self._settings, self._loader
-        count = len(loader.training.pictures)
+        count = len(loader.training.paths)
         steps = settings.steps_per_epoch or -(-count // settings.network_batch_size)
         folder = self._training.folder / digest_of([VERSION, list(origin), self._fingerprint()])
         if read_mark(self._training.folder) is None:
             mark_folder(self._training.folder, "training")
         folder.mkdir(parents=True, exist_ok=True)
-        self.progress = _Progress(folder, steps, settings.patience, bool(loader.validation.pictures))
+        self.progress = _Progress(folder, steps, settings.patience, bool(loader.validation.paths))
         if not self.progress.is_finished:
             device = "the GPU" if tf.config.list_physical_devices("GPU") else "the CPU"
             done = len(self.progress.epochs)
@@ -340,7 +335,7 @@ class _NetworkFit:
                 loader.pipeline(loader.training, batch_size=batch_size, seed=self._training.seed),
                 epochs=settings.epochs,
                 steps_per_epoch=steps,
-                validation_data=validation if loader.validation.pictures else None,
+                validation_data=validation if loader.validation.paths else None,
                 callbacks=callbacks,
                 shuffle=False,  # the pipeline does it
                 verbose=0,
@@ -385,13 +380,6 @@ def _check_fits(name: str, size: int) -> None:
     least = SMALL_CNNS[name].image_size // 4 if name in SMALL_CNNS else SMALLEST_SIDE
     if size < least:
         raise InputError(f"--image_size: expected at least {least} pixels for {name}, received {size}.")
-
-
-def _small_cnn(design: SmallCnn, settings: NetworkSettings, loader: DataLoader) -> "keras.Model":
-    import keras
-
-    pictures = keras.Input((loader.height, loader.width, 3))
-    return keras.Model(pictures, design.build(pictures, settings.activation, *loader.brightness))
 
 
 def _freeze_all_but_the_last(network: TrainableNetwork, layers: Any) -> None:

@@ -77,12 +77,6 @@ def plan_holdout(
     return HoldoutPlan(splits, unknown_splits, folds)
 
 
-def check_folds(plan: HoldoutPlan, known: Sequence[Example], holdout: HoldoutSettings) -> None:
-    """Raise InputError if some label has too few groups outside a fold."""
-    for fold in range(holdout.folds):
-        splits_without(fold, known, plan.folds, holdout)
-
-
 def splits_without(
     fold: int, examples: Sequence[Example], folds: Mapping[str, int], holdout: HoldoutSettings
 ) -> dict[str, str]:

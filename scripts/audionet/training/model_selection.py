@@ -86,17 +86,18 @@ class HeadFitter:
     settings: HeadSettings
     seed: int
 
+    @classmethod
+    def of(cls, best: Candidate, settings: HeadSettings, seed: int) -> "HeadFitter":
+        """Return the way to train that turned out best, by as many steps as it took."""
+        chosen = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
+        return cls(best.bottleneck, best.trainer, chosen, seed)
+
     def fit(self, samples: Samples, *, on_step: OnStep | None = None) -> Head:
         """Train a head for the labels that the samples have, in ascending order of their ids."""
         labels, label_ids = np.unique(samples.label_ids, return_inverse=True)
         weights = picture_weights(samples.views)
         training_set = TrainingSet(samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights)
         return TRAINERS[self.trainer](training_set, self.settings, seed=self.seed, on_step=on_step)
-
-    def as_selected(self, best: Candidate) -> "HeadFitter":
-        """Return the way to train that turned out best, by as many steps as it took."""
-        settings = replace(self.settings, l2=best.l2, how_many_training_steps=best.steps)
-        return HeadFitter(best.bottleneck, best.trainer, settings, self.seed)
 
 
 def select_model(
@@ -119,7 +120,7 @@ def select_model(
     fitters = [fitter for trainer in others for fitter in _fitters(data, bottleneck, trainer, settings, seed)]
     tried += [_try_on_validation(data, fitter, summaries_dir) for fitter in fitters]
     best = _best(tried)
-    fitter = HeadFitter(best.bottleneck, best.trainer, settings, seed).as_selected(best)
+    fitter = HeadFitter.of(best, settings, seed)
     samples = data.select("training", "validation")
     head = fitter.fit(samples)
     temperature, open_set = 1.0, None
@@ -146,8 +147,7 @@ def select_model(
 
 def head_before_fine_tuning(data: TrainingData, selected: SelectedModel, settings: HeadSettings, seed: int = 0) -> Head:
     """Return the selected head, but trained on the training split alone, to train on from."""
-    best = selected.best
-    head = HeadFitter(best.bottleneck, best.trainer, settings, seed).as_selected(best).fit(data.select("training"))
+    head = HeadFitter.of(selected.best, settings, seed).fit(data.select("training"))
     return head.with_temperature(selected.temperature)
 
 

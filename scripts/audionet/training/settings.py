@@ -12,11 +12,7 @@ from audionet.models.backbones.settings import BackboneSettings
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How the new top layer is trained.
-
-    Raises:
-        InputError: a setting is outside its range.
-    """
+    """How the new top layer is trained. A setting outside its range raises InputError, here and below."""
 
     head: Literal["auto", "lda", "ridge", "softmax", "prototypes"] = "auto"
     """How the top layer is trained. auto tries them all and keeps the best on validation."""
@@ -47,11 +43,7 @@ class HeadSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """How a whole network is trained, from scratch or from pretrained weights.
-
-    Raises:
-        InputError: a setting is outside its range, or two exclude each other.
-    """
+    """How a whole network is trained, from scratch or from pretrained weights."""
 
     network: str | None = None
     """Train this whole network, not just a top layer: cnvrg, simple_audio, or an architecture from its weights."""
@@ -88,11 +80,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class HoldoutSettings:
-    """What is held out, and how training recordings are varied.
-
-    Raises:
-        InputError: a setting is outside its range.
-    """
+    """What is held out, and how training recordings are varied."""
 
     testing_percentage: float = 20
     """Share of each label's recordings held out for the final score, without --test_dir and --folds."""

@@ -23,7 +23,7 @@ from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
-from audionet.training.holdout import check_folds, plan_holdout, split_path, splits_without
+from audionet.training.holdout import plan_holdout, split_path, splits_without
 from audionet.training.settings import HoldoutSettings
 
 PICTURE_CACHE_NAME = "pictures.sqlite"
@@ -202,7 +202,8 @@ def gather_training_data(
     """
     path = split_path(dataset, holdout, bottleneck_dir)
     plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous_path=path)
-    check_folds(plan, dataset.examples, holdout)  # before the long work, if it must fail
+    for fold in range(holdout.folds):  # a label with too few groups outside a fold raises before the long work
+        splits_without(fold, dataset.examples, plan.folds, holdout)
     cache = BottleneckCache(bottleneck_dir, backbone)
     known = _Pictures.read(dataset.examples, backbone, cache)
     _check_no_label_lost(dataset.labels, known.examples)
