@@ -7,9 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
-from audionet.cli import EXIT_USAGE
 from audionet.commands import label
-from audionet.console import log
 
 MODE_OF_OPTION = {
     "--timeline": "--timeline",
@@ -31,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     if not modes:
         return label.main(argv)
     if len(modes) > 1:
-        log(f"Error: {', '.join(sorted(modes))}: expected one of them.")
-        return EXIT_USAGE
+        print(f"Error: {', '.join(sorted(modes))}: expected one of them.", file=sys.stderr)
+        return 2
     renamed = [argument.replace("--explain", "--output", 1) for argument in _with_effect(arguments)]
     return int(import_module(f"audionet.commands.{COMMAND_OF_MODE[modes.pop()]}").main(renamed))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
-from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
+from audionet.evaluation.detection_metrics import auroc, detection_curve, equal_error_rate
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.files import UNKNOWN_LABEL

@@ -17,7 +17,7 @@ from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset, Example
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
-from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate
+from audionet.evaluation.detection_metrics import auroc, detection_curve, equal_error_rate
 from audionet.parallel import process_pool
 from audionet.tables import print_table
 from audionet.training.similarity_fitting import Trials, fit_space

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.evaluation.detection import auroc, detection_curve
+from audionet.evaluation.detection_metrics import auroc, detection_curve
 from audionet.models.openset import OpenSetDetector, Space
 from audionet.training.openset_fitting import (
     FALSE_ACCEPT_RATE,

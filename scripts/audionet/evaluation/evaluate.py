@@ -49,7 +49,7 @@ import numpy as np
 from audionet.errors import InputError
 from audionet.evaluation.closed_set import closed_set_scores
 from audionet.evaluation.data_audit import audit_data
-from audionet.evaluation.detection import open_set_score, open_set_scores, verification_scores
+from audionet.evaluation.detection_metrics import open_set_score, open_set_scores, verification_scores
 from audionet.evaluation.leakage import training_keys
 from audionet.evaluation.metrics import check_scores
 from audionet.evaluation.robustness import sweep

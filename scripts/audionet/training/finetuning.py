@@ -28,7 +28,7 @@ from audionet.files import digest_of, mark_folder, read_mark, sha256_of, write_j
 from audionet.models.backbones.architectures import ARCHITECTURES, find_architecture
 from audionet.models.backbones.backbone import Backbone, TrainableNetwork, trainable_network
 from audionet.models.backbones.freezing import frozen
-from audionet.models.backbones.networks import SMALLEST_SIDE
+from audionet.models.backbones.network_builders import SMALLEST_SIDE
 from audionet.models.backbones.small_cnns import SMALL_CNNS
 from audionet.models.head import Head
 from audionet.models.pooling import log_softmax

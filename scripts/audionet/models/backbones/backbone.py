@@ -34,10 +34,10 @@ import numpy as np
 from audionet.console import log, silence_native_stderr
 from audionet.errors import InputError
 from audionet.files import digest_of
-from audionet.models.backbones import networks
 from audionet.models.backbones.architectures import ARCHITECTURES, Architecture, find_architecture
 from audionet.models.backbones.engines import BFLOAT16, Runner, check_engine, open_graph
 from audionet.models.backbones.freezing import freeze, pair_of, read_cached_graph, write_cached_graph
+from audionet.models.backbones.network_builders import SMALLEST_SIDE
 from audionet.models.backbones.settings import BackboneSettings, Engine
 from audionet.models.backbones.taps import parse_bottleneck, slices_of, tap_vectors
 from audionet.models.backbones.tfhub import find_module
@@ -246,9 +246,9 @@ def trainable_network(
 
 
 def _check_size(image_size: int | tuple[int, int] | None) -> None:
-    if image_size is not None and min(pair_of(image_size)) < networks.SMALLEST_SIDE:
+    if image_size is not None and min(pair_of(image_size)) < SMALLEST_SIDE:
         raise InputError(
-            f"Expected pictures of at least {networks.SMALLEST_SIDE} x {networks.SMALLEST_SIDE} pixels, "
+            f"Expected pictures of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
             f"received {image_size}; choose a larger image size."
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from audionet.errors import InputError
-from audionet.models.backbones import networks
+from audionet.models.backbones import network_builders
 from audionet.models.backbones.architectures import Architecture
 
 
@@ -106,7 +106,11 @@ def slices_of(spec: BottleneckSpec, dimensions: Sequence[int]) -> dict[str, tupl
 
 
 def tap_vectors(
-    network: networks.Network, architecture: Architecture, spec: BottleneckSpec, *, training: bool | None = False
+    network: network_builders.Network,
+    architecture: Architecture,
+    spec: BottleneckSpec,
+    *,
+    training: bool | None = False,
 ) -> Callable[[Any], list[Any]]:
     """Return the function from pictures to the pooled vectors of a bottleneck's parts."""
     layers = {reading.tap: architecture.taps[reading.tap] for reading in spec.parts.values()}

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from audionet.errors import WeightsError
-from audionet.models.backbones import networks
+from audionet.models.backbones import network_builders
 from audionet.models.backbones.architectures import ARCHITECTURES
 from audionet.models.backbones.weights import RegistrySource, Weights, find_weights, read_arrays
 
@@ -30,7 +30,7 @@ def photograph(name: str, size: int) -> np.ndarray:
     return np.asarray(picture, np.float32)[None]
 
 
-def read(network: networks.Network, layer: str, pictures: np.ndarray) -> np.ndarray:
+def read(network: network_builders.Network, layer: str, pictures: np.ndarray) -> np.ndarray:
     (maps,) = network.reader([layer])(pictures)
     return maps.numpy()
 
@@ -41,17 +41,19 @@ def mean_and_deviation(maps: np.ndarray) -> list[float]:
 
 @pytest.fixture(scope="module")
 def lite0():
-    return networks.efficientnet_lite0(registry_weights("efficientnet_lite0"), height=224, width=224, with_head=True)
+    return network_builders.efficientnet_lite0(
+        registry_weights("efficientnet_lite0"), height=224, width=224, with_head=True
+    )
 
 
 @pytest.fixture(scope="module")
 def b0():
-    return networks.efficientnet_b0(registry_weights("efficientnet_b0"), height=224, width=224)
+    return network_builders.efficientnet_b0(registry_weights("efficientnet_b0"), height=224, width=224)
 
 
 @pytest.fixture(scope="module")
 def inception():
-    return networks.inception_v3(registry_weights("inception_v3"), height=299, width=299)
+    return network_builders.inception_v3(registry_weights("inception_v3"), height=299, width=299)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_inception_gives_its_golden_map(inception_maps):
 
 
 def test_inception_built_again_has_the_same_weights_under_other_automatic_names(inception):
-    again = networks.inception_v3(registry_weights("inception_v3"), height=75, width=75)
+    again = network_builders.inception_v3(registry_weights("inception_v3"), height=75, width=75)
     assert {layer.name for layer in again.model.layers} != {layer.name for layer in inception.model.layers}
     for first, second in zip(inception.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -119,7 +121,7 @@ def test_inception_built_again_has_the_same_weights_under_other_automatic_names(
 
 @pytest.mark.parametrize(("height", "width"), [(75, 75), (80, 151)])
 def test_pictures_may_be_of_any_size_and_shape(height, width):
-    network = networks.efficientnet_lite0(registry_weights("efficientnet_lite0"), height=height, width=width)
+    network = network_builders.efficientnet_lite0(registry_weights("efficientnet_lite0"), height=height, width=width)
     maps = read(network, "block3b_add", np.zeros((2, height, width, 3), np.float32))
     assert maps.shape == (2, -(-height // 8), -(-width // 8), 40)
 
@@ -188,7 +190,7 @@ def lite0_keras_file(lite0, tmp_path_factory):
 
 
 def test_lite0_can_be_saved_and_loaded_as_a_keras_file(lite0, lite0_keras_file):
-    again = networks.efficientnet_lite0(lite0_keras_file, height=224, width=224)
+    again = network_builders.efficientnet_lite0(lite0_keras_file, height=224, width=224)
     for layer in ("block3b_add", "top_activation"):
         before, after = (read(network, layer, photograph("coffee", 224)) for network in (lite0, again))
         np.testing.assert_array_equal(before, after)
@@ -199,17 +201,17 @@ def test_lite0_can_be_saved_and_loaded_as_a_keras_file(lite0, lite0_keras_file):
 
 def test_a_keras_file_of_another_network_is_refused(lite0_keras_file):
     with pytest.raises(WeightsError, match=r"lite0\.weights\.h5.*weights of another network"):
-        networks.efficientnet_b0(lite0_keras_file, height=96, width=96)
+        network_builders.efficientnet_b0(lite0_keras_file, height=96, width=96)
 
 
 def test_a_state_dict_of_another_network_is_refused():
     with pytest.raises(WeightsError, match=r"features\.0\.0\.weight.*weights of another network"):
-        networks.efficientnet_b0(registry_weights("efficientnet_lite0"), height=96, width=96)
+        network_builders.efficientnet_b0(registry_weights("efficientnet_lite0"), height=96, width=96)
 
 
 def test_a_format_that_the_architecture_does_not_read_is_refused():
     torch_weights = registry_weights("efficientnet_lite0")
-    for build in (networks.inception_v3, ARCHITECTURES["efficientnet_b1"].build):
+    for build in (network_builders.inception_v3, ARCHITECTURES["efficientnet_b1"].build):
         with pytest.raises(WeightsError, match="in the format torch"):
             build(torch_weights, height=96, width=96)
 
@@ -218,4 +220,4 @@ def test_truncated_weights_are_refused_by_name(tmp_path):
     path = tmp_path / Path(registry_weights("efficientnet_lite0").path).name
     path.write_bytes(registry_weights("efficientnet_lite0").path.read_bytes()[:1_000_000])
     with pytest.raises(WeightsError, match=path.name):
-        networks.efficientnet_lite0(find_weights("lite0", [], weights_file=path), height=96, width=96)
+        network_builders.efficientnet_lite0(find_weights("lite0", [], weights_file=path), height=96, width=96)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from scored_examples import LABELS, plain, scored, scored_folder, with_open_set
 
 from audionet.errors import InputError
-from audionet.evaluation.detection import auroc, detection_curve, equal_error_rate, least_cost, verification_trials
+from audionet.evaluation.detection_metrics import (
+    auroc,
+    detection_curve,
+    equal_error_rate,
+    least_cost,
+    verification_trials,
+)
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.reports import evaluation_tables
