@@ -139,11 +139,9 @@ class BottleneckCache:
     ) -> tuple[np.ndarray, dict[int, str]]:
         """Return the bottlenecks of items, computing those that are not cached.
 
-        Args:
-            keys: a SHA-256 in hexadecimal for each item, which stands for the picture's content.
-            items: what `read_picture` takes.
-            read_picture: gives an item's picture, uint8, shape (height, width, 3), or raises PictureError.
-            executor: runs `read_picture`, by default threads; pictures are read ahead while the network works.
+        Each item has a key, a SHA-256 in hexadecimal, which stands for the content of its picture: uint8, shape
+        (height, width, 3), which `read_picture` gives, or raises PictureError. The executor, by default threads, reads
+        pictures ahead while the network works.
 
         Returns float16 of shape (n, dimension), where the rows of failures are zero; and the reason by position for
         each item whose picture cannot be read.

@@ -87,8 +87,7 @@ class Classifier:
     def load(cls, folder: Path | str, *, engine: Engine = "auto", with_enrolled: bool = True) -> "Classifier":
         """Load a classifier from its folder, with the labels that were added without training or without them.
 
-        Raises:
-            ClassifierError: the folder is missing, is no classifier, is of another version or is damaged.
+        Errors are those of `read_about`; damaged files raise ClassifierError too.
         """
         folder = Path(folder)
         about = read_about(folder)
@@ -173,20 +172,11 @@ class Classifier:
         return self.score_recording(path) if decoding.is_recording(path) else self.score_picture(path)
 
     def score_picture(self, path: Path | str) -> Answer:
-        """Score a picture file, a spectrogram or an ordinary picture.
-
-        Raises:
-            PictureError: the file cannot be read.
-        """
+        """Score a picture file, a spectrogram or an ordinary picture; errors as for `score`."""
         return self._answer(self.logits([read_picture(path)]), np.zeros(1), np.ones(1))
 
     def score_recording(self, path: Path | str) -> Answer:
-        """Score a recording of any length; memory does not grow with it.
-
-        Raises:
-            RecordingError: the recording cannot be decoded or is silent.
-            InputError: the classifier was trained on ordinary pictures.
-        """
+        """Score a recording of any length; memory does not grow with it. Errors are as for `score`."""
         recipe = self.recipe_for(path)
         offsets: list[float] = []
         levels: list[float] = []
@@ -282,8 +272,7 @@ class Classifier:
         Raises:
             ClassifierError: the classifier cannot compare clips.
             InputError: the label was trained, or its name means something else.
-            RecordingError: a clip cannot be read.
-            PictureError: likewise.
+            RecordingError, PictureError: a clip cannot be read.
         """
         space = self.comparison_space()
         if label in (*self.trained_labels, UNKNOWN, UNKNOWN_LABEL, ""):
@@ -333,7 +322,7 @@ class Classifier:
     def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
         """Return for each recording or picture, to train other models on, the mean bottleneck of its chunks.
 
-        That is float32, shape (files, dimension); errors as for `chunk_bottlenecks`.
+        That is float32, shape (files, dimension); errors as for `score`.
         """
         means = [self.chunk_bottlenecks(path)[1].mean(axis=0, dtype=np.float32) for path in paths]
         return np.stack(means) if means else np.empty((0, self.about["backbone"]["dimension"]), np.float32)
@@ -341,12 +330,7 @@ class Classifier:
     def chunk_bottlenecks(self, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         """Return where each chunk of a file starts, in seconds, and its bottleneck; a picture has one chunk at 0.
 
-        These are float32, shape (chunks,), and float16, shape (chunks, dimension).
-
-        Raises:
-            RecordingError: a recording that cannot be decoded or is silent.
-            PictureError: a picture that cannot be read.
-            InputError: a recording, but the classifier was trained on ordinary pictures.
+        These are float32, shape (chunks,), and float16, shape (chunks, dimension); errors as for `score`.
         """
         path = Path(path)
         if not decoding.is_recording(path):

@@ -256,12 +256,11 @@ def find_spans(
 def make_timeline(path: Path, hop_scores: HopScores, level_meter: LevelMeter, *, min_seconds: float) -> Timeline:
     """Divide a recording into spans by the scores of its hops and its levels.
 
-    Raises:
-        RecordingError: it is silent throughout, but for what is shorter than `min_seconds`.
+    One that is silent throughout, but for what is shorter than `min_seconds`, raises RecordingError.
     """
     is_silent = silent_steps(level_meter.levels)
     spans = find_spans(hop_scores, is_silent, seconds=level_meter.seconds, min_seconds=min_seconds)
-    if not any(span.kind != "silence" for span in spans):
+    if all(span.kind == "silence" for span in spans):
         raise RecordingError(f"{printable(path)} holds nothing longer than {min_seconds:g} s; lower --min_seconds.")
     return Timeline(path, level_meter.seconds, tuple(spans))
 

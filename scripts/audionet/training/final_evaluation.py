@@ -62,10 +62,8 @@ def evaluate_model(
 ) -> FinalEvaluation:
     """Evaluate a model, and the classifier made of it, on a test folder, by folds or on what was held out.
 
-    `fingerprints` are by recording, of all that there is sound of. The trainer trains again for each fold.
-
-    Raises:
-        InputError: nothing in the test folder can be scored.
+    `fingerprints` are by recording, of all that there is sound of. The trainer trains again for each fold. A test
+    folder in which nothing can be scored raises InputError.
     """
     if holdout.test_dir:
         chance_split_accuracy = model.selected.chance_split_accuracy

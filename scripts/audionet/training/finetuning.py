@@ -66,10 +66,8 @@ def check_network(name: str) -> None:
 def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
     """Return a backbone that gives but a picture's mean brightness, to find what can be read, and of what size.
 
-    `image_size` is in pixels a side, by default what suits the network for pictures of sound, or for others.
-
-    Raises:
-        InputError: an unknown network, or pictures that are too small for it.
+    `image_size` is in pixels a side, by default what suits the network for pictures of sound, or for others. An unknown
+    network, or pictures that are too small for it, raise InputError.
     """
     check_network(network)
     size = image_size or _usual_size(network, of_sound=of_sound)
@@ -107,8 +105,7 @@ class NetworkTraining:
 def train_network(training: NetworkTraining) -> TrainedNetwork:
     """Train a whole network: a small CNN from scratch, or an architecture from its pretrained weights.
 
-    Raises:
-        WeightsError: no source delivers the weights.
+    Where no source delivers the weights, it raises WeightsError.
     """
     settings, loader = training.settings, training.loader
     name = settings.network or ""
@@ -144,11 +141,8 @@ def train_network(training: NetworkTraining) -> TrainedNetwork:
 def fine_tune(training: NetworkTraining, head: Head, *, backbone: Backbone) -> TrainedNetwork:
     """Train on from a head, which was trained on the training split alone, end to end, at a low rate.
 
-    The backbone is read at what the head takes.
-
-    Raises:
-        InputError: there is nothing for validation, which has to tell whether it became better; or the network cannot
-            be trained.
+    The backbone is read at what the head takes. Without anything for validation, which has to tell whether it became
+    better, or with a network that cannot be trained, it raises InputError.
     """
     settings, loader = training.settings, training.loader
     if not loader.validation.paths:

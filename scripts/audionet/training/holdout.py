@@ -82,8 +82,7 @@ def splits_without(
 ) -> dict[str, str]:
     """Return the split of each group when one fold is tested: its own groups testing, the others split anew.
 
-    Raises:
-        InputError: some label has too few groups outside the fold.
+    A label with too few groups outside the fold raises InputError.
     """
     others = [example for example in examples if folds[example.group] != fold]
     missing = sorted({example.label for example in examples} - {example.label for example in others})

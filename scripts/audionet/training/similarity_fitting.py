@@ -48,11 +48,8 @@ def fit_similarity(
 ) -> Similarity | None:
     """Fit a space on all labels, and the curve from cosines to odds on labels left out.
 
-    Args:
-        bottlenecks: shape (n, dimension), of chunks and of their augmented views.
-        label_ids: int, shape (n,), their labels.
-        recordings: shape (n,), the recording of each.
-        views: int, shape (n,), 0 for a chunk as it is, else the number of the view.
+    Bottlenecks, shape (n, dimension), are of chunks and of their augmented views. Each has a label id, int, shape (n,),
+    a recording, shape (n,), and a view, int, shape (n,), 0 for a chunk as it is, else the number of the view.
 
     Returns None for fewer than three labels, or where no label has two recordings.
     """
