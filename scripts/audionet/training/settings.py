@@ -1,4 +1,7 @@
-"""The settings of a training run. Each field is a command-line option too, with its default, help and check."""
+"""The settings of a training run. Each field is a command-line option too, with its default, help and check.
+
+A setting outside its range raises InputError.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +15,7 @@ from audionet.models.backbones.settings import BackboneSettings
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How the new top layer is trained. A setting outside its range raises InputError, here and below."""
+    """How the new top layer is trained."""
 
     head: Literal["auto", "lda", "ridge", "softmax", "prototypes"] = "auto"
     """How the top layer is trained. auto tries them all and keeps the best on validation."""
