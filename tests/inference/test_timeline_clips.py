@@ -9,8 +9,7 @@ import pytest
 import soundfile
 from conftest import RATE_HZ, SCRIPTS, names_below, run_python, voice, write_sound
 from PIL import Image
-
-from audionet.inference.timeline_formats import read_rttm
+from rttm_reader import read_rttm
 
 
 @pytest.fixture

@@ -2,9 +2,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from rttm_reader import read_rttm
 
 from audionet.features.recipes import find_recipe
-from audionet.inference.timeline_formats import audacity_labels, raven_table, read_rttm, rttm, srt, write_labels
+from audionet.inference.timeline_formats import audacity_labels, raven_table, rttm, srt, write_labels
 from audionet.models.timeline import Span, Timeline
 
 RECIPE = find_recipe("default")

@@ -3,12 +3,12 @@
 Times are seconds of the recording as it is played. Silence is what lies between the lines. Unknown is called `unknown`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from audionet.features.recipes import Recipe
 from audionet.files import printable, write_text
-from audionet.models.timeline import Span, Timeline
+from audionet.models.timeline import Timeline
 
 RAVEN_COLUMNS = (
     "Selection",
@@ -94,18 +94,6 @@ def write_labels(timeline: Timeline, stem: Path, formats: Iterable[str], *, reci
         write_text(path, write(timeline, recipe))
         written.append(path)
     return written
-
-
-def read_rttm(text: str) -> Iterator[Span]:
-    """Yield the spans of RTTM, all of them as known.
-
-    Raises:
-        ValueError: a line is not of ten fields.
-    """
-    for line in filter(str.strip, text.splitlines()):
-        kind, _, _, start, seconds, _, _, label, _, _ = line.split()
-        if kind == "SPEAKER":
-            yield Span(float(start), float(start) + float(seconds), "known", label, label)
 
 
 def _token(name: str) -> str:
