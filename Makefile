@@ -96,6 +96,9 @@ bench-timeline: bench-diarization
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
 
+torture: setup $(VENV)/tested ## Kill, fill disks and read at the wrong moment: make torture TORTURE='kills --seed 7'
+	PYTHONPATH=scripts:tests $(RUN) -m torture $(or $(TORTURE),all)
+
 check: $(VENV)/tested ## Report what is out of order: format, lint, types, import direction
 	$(RUN) -m ruff format --check scripts tests
 	$(RUN) -m ruff check scripts tests

@@ -1,0 +1,45 @@
+"""The options of each part, on the command line of `python -m torture`."""
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from audionet.errors import check
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """Options that every part has."""
+
+    seed: int = field(default_factory=lambda: secrets.randbelow(10**6))
+    """Repeat what this seed gave. By default another one each time."""
+    cases: str = ""
+    """Only the cases whose name matches this regular expression."""
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, f"--seed: expected 0 or more, received {self.seed}.")
+        try:
+            re.compile(self.cases)
+        except re.error as error:
+            check(False, f"--cases: expected a regular expression, received {self.cases!r} ({error}).")
+
+    def wants(self, case: str) -> bool:
+        """Whether a case is to be tried."""
+        return re.search(self.cases, case) is not None
+
+
+@dataclass(frozen=True)
+class AllOptions(PartOptions):
+    """Every part, one after the other."""
+
+
+@dataclass(frozen=True)
+class ReaderOptions(PartOptions):
+    """Read a classifier while it is replaced: load it, label with it, and load it as the page does."""
+
+    times: int = 1000
+    """How often each reader reads."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.times >= 1, f"--times: expected 1 or more, received {self.times}.")

@@ -1,0 +1,46 @@
+"""How many trials of each case were survived, and the table of them."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from audionet.console import log
+from audionet.tables import print_table
+
+
+@dataclass
+class Tally:
+    """The trials of one case of a part."""
+
+    part: str
+    case: str
+    tried: int = 0
+    survived: int = 0
+    seconds: float = 0.0
+    skipped: str = ""  # why the case was not tried, if it was not
+    _begun: float = field(default_factory=time.monotonic, repr=False)
+
+    def count(self, fault: str = "", *, repeat: str = "") -> None:
+        """Count a trial, survived unless there is a fault, which is told with the command that repeats it."""
+        self.tried += 1
+        self.survived += not fault
+        self.seconds = time.monotonic() - self._begun
+        if fault:
+            again = f"\n  To repeat it: {repeat}" if repeat else ""
+            log(f"{self.part}: {self.case}: {fault}{again}")
+
+    @property
+    def failed(self) -> int:
+        """How many trials were not survived."""
+        return self.tried - self.survived
+
+
+def print_tallies(tallies: Iterable[Tally]) -> None:
+    """Print what was tried and survived."""
+    rows = [
+        (one.part, one.case, str(one.tried), str(one.survived), f"{one.seconds:.0f}", one.skipped) for one in tallies
+    ]
+    columns = ("part", "case", "tried", "survived", "seconds", "skipped")
+    if not any(one[-1] for one in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table(columns, rows, numbers=("tried", "survived", "seconds"))
