@@ -1,5 +1,9 @@
 import errno
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from audionet.files import (
     label_folders,
     labelled_files,
     mark_folder,
+    one_writer,
     printable,
     read_mark,
     walk_files,
@@ -88,20 +93,111 @@ def test_a_folder_stays_when_its_replacement_fails(tmp_path):
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_a_folder_stays_when_the_disk_fills_at_the_last_moment(tmp_path, monkeypatch):
+@pytest.mark.parametrize("can_swap", [True, False])
+def test_a_folder_stays_when_the_disk_fills_at_the_last_moment(tmp_path, monkeypatch, can_swap):
     folder = tmp_path / "model"
     mark_folder(folder, "classifier")
     replace = os.replace
 
-    def fail_for_new(source, target):
-        if Path(source).name == "new":
+    def fail_for_new(source, *_):
+        if Path(source).parent.name == "whole":
             raise OSError(errno.ENOSPC, "No space left on device")
-        replace(source, target)
+        replace(source, *_)
 
     monkeypatch.setattr(os, "replace", fail_for_new)
+    monkeypatch.setattr("audionet.scratch.exchange", fail_for_new if can_swap else lambda *_: False)
     with pytest.raises(OSError, match="No space"), whole_folder(folder):
         pass
     assert read_mark(folder) == {"kind": "classifier"}
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_two_threads_write_one_file_without_mixing(tmp_path):
+    path = tmp_path / "a.txt"
+    texts = [letter * 100_000 for letter in "abcdef"]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda text: write_text(path, text), texts * 5))
+    assert path.read_text() in texts
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from audionet.files import one_writer
+with one_writer(Path(sys.argv[1]), option="--image_dir"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_another_process(folder):
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_writer_is_told_what_to_do_and_nothing_is_left_behind(tmp_path):
+    folder = tmp_path / "pictures"
+    with held_by_another_process(folder) as process:
+        message = r"--image_dir: another run writes to .*pictures\. Wait for its end, or name another folder"
+        with pytest.raises(InputError, match=message), one_writer(folder, option="--image_dir"):
+            pass
+        process.kill()  # as the system would, without a chance to tidy up
+        process.wait()
+        with one_writer(folder, option="--image_dir"):
+            assert os.listdir(folder) == []
+
+
+def test_a_folder_made_for_a_writer_that_wrote_nothing_is_removed(tmp_path):
+    with one_writer(tmp_path / "pictures", option="--image_dir"):
+        assert (tmp_path / "pictures").is_dir()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_writer_may_ask_again_for_what_it_holds(tmp_path):
+    folder = tmp_path / "model"
+    for _ in range(2):
+        with one_writer(folder, option="--model"), one_writer(folder, option="--model"), whole_folder(folder) as new:
+            (new / "content").touch()
+    with held_by_another_process(folder):
+        pass
+
+
+def test_a_thread_waits_for_the_other_that_writes(tmp_path):
+    count = tmp_path / "count.txt"
+    count.write_text("0")
+
+    def add_one(_):
+        with one_writer(tmp_path, option="--model", wait_seconds=60):
+            count.write_text(str(int(count.read_text()) + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add_one, range(80)))
+    assert count.read_text() == "80"
+
+
+def test_without_locks_there_is_nobody_to_wait_for(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with held_by_another_process(tmp_path):
+        monkeypatch.setattr("fcntl.flock", no_locks)
+        with one_writer(tmp_path, option="--image_dir"), whole_folder(tmp_path / "model") as scratch:
+            write_text(scratch / "a.txt", "whole")
+    assert (tmp_path / "model" / "a.txt").read_text() == "whole"
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    write_text(tmp_path / "a.txt", "")
+    with pytest.raises(InputError, match=r"--image_dir: .*a\.txt cannot be opened \(File exists\)"):  # noqa: SIM117
+        with one_writer(tmp_path / "a.txt", option="--image_dir"):
+            pass
 
 
 def test_a_mark_tells_what_a_folder_is(tmp_path):

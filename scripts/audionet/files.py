@@ -1,17 +1,20 @@
-"""Files and folders: whole-or-nothing writes, safe walks, names fit to print, and the mark on folders that we made."""
+"""Files and folders: whole-or-nothing writes, one writer at a time, safe walks, printable names, and marked folders."""
 
 import errno
 import hashlib
 import json
 import os
-import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from audionet.errors import InputError
+from audionet.failpoints import failpoint
+from audionet.scratch import NEW, OLD, PREFIX, ScratchFolder, is_at, make_scratch_file, put_in_place, take_lock
 
 MARK_NAME = "audionet.json"
 UNKNOWN_LABEL = "_unknown_"  # the label folder of what is of none of the labels
@@ -29,40 +32,106 @@ def printable(name: object) -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a scratch path beside `path`, and move it into place only when the block ends well.
+    """Yield an empty scratch file beside `path`, and move it into place only when the block ends well.
 
     A reader therefore sees the old file, the new file or none, and never a part of one.
     """
     path = Path(path)
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because writers choose their format by it; the process id keeps two writers apart.
-    scratch = path.parent / f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}"
+    failpoint("write a file")
+    scratch, descriptor = make_scratch_file(path)
     try:
         yield scratch
+        failpoint("rename a file")
         os.replace(scratch, path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty scratch folder, and put it in the place of folder `path` only when the block ends well."""
-    path = Path(path)
+    """Yield an empty scratch folder, and put it in the place of folder `path` only when the block ends well.
+
+    At every moment a whole folder is there; `scratch.recover_folder` is needed where two cannot be swapped in one step.
+    """
+    path = Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".audionet-") as scratch:
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
+    with ScratchFolder(path.parent, prefix=PREFIX) as scratch:
+        new, old = (scratch.path / name / path.name for name in (NEW, OLD))
+        new.mkdir(parents=True)
+        old.parent.mkdir()
         yield new
-        if path.exists():
-            os.replace(path, old)
+        with ExitStack() as lock:
+            if path.is_dir():
+                # Who adds to the old folder ends first. Nobody needs that long; if so, the new one must not be lost.
+                with suppress(InputError):
+                    lock.enter_context(one_writer(path, option="", wait_seconds=60))
+            put_in_place(new, path, old)
+
+
+@contextmanager
+def one_writer(folder: Path, *, option: str, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold a folder, which is made if it is missing, so that no other process or thread does so before the block ends.
+
+    Blocks may be nested. Where the file system has no locks, nothing is held. A folder that was made and is left empty
+    is removed again.
+
+    Raises:
+        InputError: another holds it, and still does after `wait_seconds`; or the folder cannot be made or opened.
+    """
+    is_new = not folder.is_dir()
+    try:
+        descriptor = _held_folder(folder, wait_seconds)
+    except BlockingIOError as error:
+        raise InputError(
+            f"{option}: another run writes to {printable(folder)}. Wait for its end, or name another folder."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{option}: expected a folder that can be written, but {printable(folder)} cannot be opened "
+            f"({error.strerror}). Name another folder."
+        ) from error
+    if descriptor is None:
+        yield
+        return
+    key = os.fstat(descriptor)[1:3]  # inode and device
+    _held_by.folders = {*getattr(_held_by, "folders", ()), key}
+    try:
+        yield
+    finally:
+        _held_by.folders -= {key}
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        os.close(descriptor)
+
+
+_held_by = threading.local()  # `folders`: inode and device of what this thread holds
+
+
+def _held_folder(folder: Path, wait_seconds: float) -> int | None:
+    """Return what holds a folder until it is closed, or None if this thread holds it already; errors are OSError."""
+    until = time.monotonic() + wait_seconds
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.replace(new, path)
-        except OSError:
-            if old.exists():
-                os.replace(old, path)
-            raise
+            if os.fstat(descriptor)[1:3] in getattr(_held_by, "folders", ()):
+                os.close(descriptor)
+                return None
+            take_lock(descriptor)
+            if is_at(descriptor, folder):
+                return descriptor
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(descriptor)
+                raise
+            time.sleep(0.02)
+        os.close(descriptor)  # another has it, or has put another folder in its place
 
 
 def write_bytes(path: Path, content: bytes) -> None:
