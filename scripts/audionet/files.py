@@ -17,6 +17,7 @@ from audionet.failpoints import failpoint
 from audionet.scratch import NEW, OLD, PREFIX, ScratchFolder, is_at, make_scratch_file, put_in_place, take_lock
 
 MARK_NAME = "audionet.json"
+SPLITS_NAME = "audionet_splits.json"  # beside pictures: which of them were held out
 UNKNOWN_LABEL = "_unknown_"  # the label folder of what is of none of the labels
 
 Item = TypeVar("Item")
@@ -207,7 +208,7 @@ def _walk(folder: Path, ancestors: tuple[str, ...], at_once: int | None) -> Iter
                 continue
             if _is_folder(entry):
                 subfolders.append(folder / entry.name)
-            elif entry.name != MARK_NAME:
+            elif entry.name not in (MARK_NAME, SPLITS_NAME):
                 yield folder / entry.name
     for subfolder in sorted(subfolders):
         if read_mark(subfolder) is None:

@@ -32,8 +32,10 @@ class DefaultTraining:
         return cls(backbone, candidates, options.bottleneck_dir, options.holdout)
 
     def gather(self, dataset: Dataset) -> TrainingData:
-        """Split a data set and compute its bottlenecks."""
-        return gather_training_data(dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout)
+        """Split a data set, or a part of one, and compute its bottlenecks."""
+        return gather_training_data(
+            dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout, remembered=False
+        )
 
     def select(self, training_data: TrainingData) -> SelectedModel:
         """Select bottleneck and head on validation, and train the head."""

@@ -80,8 +80,7 @@ def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTra
     """Train on all recordings of all labels but the unknown ones."""
     examples = tuple(example for example in dataset.examples if example.label not in unknown)
     labels = tuple(label for label in dataset.labels if label not in unknown)
-    folder = dataset.folder / f"without {len(unknown)} labels"  # the split is remembered by the folder's name
-    training_data = training.gather(replace(dataset, examples=examples, labels=labels, folder=folder))
+    training_data = training.gather(replace(dataset, examples=examples, labels=labels))
     selected = training.select(training_data)
     network = load_network(training.backbone.architecture, selected.best.bottleneck)
     return build_classifier(TrainedModel(training_data, selected, network), {})

@@ -14,7 +14,7 @@ import numpy as np
 from audionet.console import progress_bar
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError
-from audionet.files import UNKNOWN_LABEL, sha256_of
+from audionet.files import UNKNOWN_LABEL
 from audionet.training.model_selection import SelectedModel
 from audionet.training.training_data import TrainingData
 from benchmarks.default_training import DefaultTraining
@@ -71,9 +71,7 @@ def _gather(dataset: Dataset, draw: Draw, training: DefaultTraining) -> Training
     unknown = tuple(
         replace(example, label=UNKNOWN_LABEL) for example in dataset.examples if example.label in draw.unknown
     )
-    # The split is remembered by the folder's name, and each draw has a split of its own.
-    folder = dataset.folder / sha256_of("/".join(draw.unknown).encode("utf-8", "surrogateescape"))[:16]
-    gathered = training.gather(replace(dataset, folder=folder, labels=draw.known, examples=known, unknown=unknown))
+    gathered = training.gather(replace(dataset, labels=draw.known, examples=known, unknown=unknown))
     return gathered.with_splits(np.where(gathered.samples.is_unknown, "testing", gathered.samples.splits))
 
 

@@ -75,5 +75,4 @@ def splits_by_fold(dataset: Dataset, *, count: int, seed: int = 0) -> list[Train
 def _split(name: str, dataset: Dataset, held_out: set[str]) -> TrainTestSplit:
     trained = tuple(example for example in dataset.examples if example.group not in held_out)
     tested = tuple(example for example in dataset.examples if example.group in held_out)
-    # Training remembers its own split by the folder's name.
-    return TrainTestSplit(name, replace(dataset, folder=dataset.folder / name, examples=trained, unknown=()), tested)
+    return TrainTestSplit(name, replace(dataset, examples=trained, unknown=()), tested)

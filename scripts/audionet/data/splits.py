@@ -25,8 +25,9 @@ def assign_splits(
 
     Groups are taken in the order of a hash of their name and the seed, those of rare labels first, and each goes to the
     split that its labels miss most. The result depends on nothing else: not on the order of files, the machine or the
-    moment. Groups that `previous`, an earlier result, knows stay where they were, so that adding some never moves the
-    others. Percentages are of each label's groups.
+    moment. Groups that `previous`, an earlier result, knows stay where they were, whatever is added or taken away; but
+    where all of a label's groups in a split were taken away, one of the others goes there. Percentages are of each
+    label's groups.
 
     Returns:
         dict: `training`, `validation` or `testing` by group.
@@ -43,9 +44,11 @@ def assign_splits(
     labels_of, groups_of = _labels_and_groups(examples)
     _check_groups(groups_of, list(wanted))
     splits = _assign(labels_of, groups_of, wanted, seed, previous or {})
-    if previous and _gaps(splits, groups_of, wanted):  # every group of a split was taken away
+    for label, split in _gaps(splits, groups_of, wanted):
+        _fill(splits, label, split, labels_of, groups_of, seed)
+    if previous and _gaps(splits, groups_of, wanted):
         splits = _assign(labels_of, groups_of, wanted, seed, {})
-    gaps = _gaps(splits, groups_of, wanted)
+    gaps = [f"{printable(label)} has no {split}" for label, split in _gaps(splits, groups_of, wanted)]
     if gaps:
         raise InputError(
             f"The groups cannot be split so that every label is in every split: {'; '.join(gaps[:10])}. Add "
@@ -59,7 +62,8 @@ def assign_folds(
 ) -> dict[str, int]:
     """Assign each group to a fold, from 0, so that labels are spread evenly over the folds, as `assign_splits` does it.
 
-    There are 2 folds or more. Groups that `previous`, an earlier result, knows stay where they were.
+    There are 2 folds or more. Groups that `previous`, an earlier result, knows stay where they were; but where all of a
+    fold were taken away, one of the fullest fold goes there.
 
     Raises:
         InputError: there are fewer groups than folds.
@@ -67,9 +71,12 @@ def assign_folds(
     labels_of, groups_of = _labels_and_groups(examples)
     wanted = {str(fold): 1 / folds for fold in range(folds)}
     before = {group: str(fold) for group, fold in (previous or {}).items()}
+    if len(labels_of) < folds:
+        raise InputError(f"--folds: {len(labels_of)} recordings or groups of them are too few for {folds}; name fewer.")
     assigned = _assign(labels_of, groups_of, wanted, seed, before)
-    if len(set(assigned.values())) < folds:
-        raise InputError(f"--folds: {len(assigned)} recordings or groups of them are too few for {folds}; name fewer.")
+    for fold in wanted:
+        if fold not in assigned.values():
+            _move(assigned, labels_of.keys(), fold, seed)
     return {group: int(fold) for group, fold in assigned.items()}
 
 
@@ -119,13 +126,35 @@ def _hash(group: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}/{group}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _gaps(splits: Mapping[str, str], groups_of: Mapping[str, set[str]], wanted: Iterable[str]) -> list[str]:
+def _gaps(splits: Mapping[str, str], groups_of: Mapping[str, set[str]], wanted: Iterable[str]) -> list[tuple[str, str]]:
+    """Return each label with each split that it has no group in."""
     return [
-        f"{printable(label)} has no {split}"
+        (label, split)
         for label, groups in sorted(groups_of.items())
         for split in wanted
         if not any(splits[group] == split for group in groups)
     ]
+
+
+def _fill(
+    splits: dict[str, str],
+    label: str,
+    split: str,
+    labels_of: Mapping[str, set[str]],
+    groups_of: Mapping[str, set[str]],
+    seed: int,
+) -> None:
+    """Move a group of a label to a split that it has none in, unless another label or split would have none then."""
+    counts = Counter((of, splits[group]) for of, groups in groups_of.items() for group in groups)
+    spare = {group for group in groups_of[label] if all(counts[of, splits[group]] > 1 for of in labels_of[group])}
+    if spare and not counts[label, split]:
+        _move(splits, spare, split, seed)
+
+
+def _move(assigned: dict[str, str], groups: Iterable[str], to: str, seed: int) -> None:
+    """Move one of some groups from where most of them are."""
+    counts = Counter(assigned[group] for group in groups)
+    assigned[min(groups, key=lambda group: (-counts[assigned[group]], _hash(group, seed)))] = to
 
 
 def _check_groups(groups_of: Mapping[str, set[str]], splits: Sequence[str]) -> None:

@@ -1,51 +1,19 @@
 """What is held out of training: splits and folds that never move earlier recordings."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from audionet.data.dataset import Dataset, Example
+from audionet.data.dataset import Example
 from audionet.data.splits import assign_folds, assign_splits
 from audionet.errors import InputError
-from audionet.files import digest_of, printable, write_json
+from audionet.files import printable
 from audionet.training.settings import HoldoutSettings
-
-
-@dataclass(frozen=True)
-class HoldoutPlan:
-    """The split and the fold of each group of recordings, by group."""
-
-    known: dict[str, str]  # the split of recordings of the labels
-    unknown: dict[str, str]  # the split of recordings of none of the labels, `training` or `testing`
-    folds: dict[str, int]  # the fold of either kind, all 0 without a cross-validation
-
-    def save(self, path: Path) -> None:
-        """Remember the plan, so that the next one keeps each group where it is."""
-        write_json(path, {"sides": self.known, "impostors": self.unknown, "folds": self.folds})
-
-    @classmethod
-    def read(cls, path: Path) -> "HoldoutPlan":
-        """Return a plan that was saved, without what cannot be read of it."""
-        try:
-            saved = json.loads(path.read_text())
-            return cls(*(saved.get(kind, {}) for kind in ("sides", "impostors", "folds")))
-        except (OSError, ValueError, AttributeError):
-            return cls({}, {}, {})
-
-
-def split_path(dataset: Dataset, holdout: HoldoutSettings, bottleneck_dir: Path) -> Path:
-    """Return the file in which the plan for a data set is remembered."""
-    shares = [holdout.testing_share, holdout.validation_percentage]
-    folder = str(dataset.folder.resolve())
-    name = digest_of([folder, *shares, holdout.folds, holdout.group_by, holdout.random_seed])
-    return bottleneck_dir / "splits" / f"{name}.json"
+from audionet.training.split_memory import HoldoutPlan
 
 
 def plan_holdout(
-    known: Sequence[Example], unknown: Sequence[Example], holdout: HoldoutSettings, *, previous_path: Path
+    known: Sequence[Example], unknown: Sequence[Example], holdout: HoldoutSettings, *, previous: HoldoutPlan
 ) -> HoldoutPlan:
-    """Give each group of recordings a split and a fold; those that an earlier plan knows stay where they were.
+    """Give each group of recordings a split and a fold; those that an earlier plan has stay where they were.
 
     A group that has recordings of labels and of none goes where the former are. A single group of unknown recordings is
     trained on, since the open-set detector is fitted on none that are tested.
@@ -53,7 +21,6 @@ def plan_holdout(
     Raises:
         InputError: a label has too few groups to be in every split, or there are fewer groups than folds.
     """
-    previous = HoldoutPlan.read(previous_path)
     splits = assign_splits(
         known,
         testing_percentage=holdout.testing_share,
@@ -72,9 +39,9 @@ def plan_holdout(
     )
     everything = [*known, *unknown]
     if not holdout.folds:
-        return HoldoutPlan(splits, unknown_splits, {example.group: 0 for example in everything})
+        return HoldoutPlan(known=splits, unknown=unknown_splits, folds={example.group: 0 for example in everything})
     folds = assign_folds(everything, folds=holdout.folds, seed=holdout.random_seed, previous=previous.folds)
-    return HoldoutPlan(splits, unknown_splits, folds)
+    return HoldoutPlan(known=splits, unknown=unknown_splits, folds=folds)
 
 
 def splits_without(

@@ -23,8 +23,9 @@ from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
 from audionet.parallel import process_pool
-from audionet.training.holdout import plan_holdout, split_path, splits_without
+from audionet.training.holdout import plan_holdout, splits_without
 from audionet.training.settings import HoldoutSettings
+from audionet.training.split_memory import HoldoutPlan, SplitMemory
 
 PICTURE_CACHE_NAME = "pictures.sqlite"
 UNKNOWN_ID = -1  # stands for the label of a sample that is of none of them
@@ -191,25 +192,27 @@ def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tup
 
 
 def gather_training_data(
-    dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdout: HoldoutSettings
+    dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdout: HoldoutSettings, remembered: bool = True
 ) -> TrainingData:
     """Split a data set and bring its bottlenecks together, from the cache where they are there.
 
-    The backbone is read at every tap that may be chosen.
+    The backbone is read at every tap that may be chosen. The split is `remembered` beside the pictures.
 
     Raises:
-        InputError: a label has too few readable recordings to be in every split.
+        InputError: a label has too few readable recordings to be in every split, or the memory is damaged.
     """
-    path = split_path(dataset, holdout, bottleneck_dir)
-    plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous_path=path)
+    memory = SplitMemory.of(dataset.folder, holdout, bottleneck_dir=bottleneck_dir)
+    previous = memory.read() if remembered else HoldoutPlan()
+    plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous=previous)
     for fold in range(holdout.folds):  # a label with too few groups outside a fold raises before the long work
         splits_without(fold, dataset.examples, plan.folds, holdout)
     cache = BottleneckCache(bottleneck_dir, backbone)
     known = _Pictures.read(dataset.examples, backbone, cache)
     _check_no_label_lost(dataset.labels, known.examples)
     unknown = _Pictures.read(dataset.unknown, backbone, cache)
-    plan = plan_holdout(known.examples, unknown.examples, holdout, previous_path=path)
-    plan.save(path)
+    plan = plan_holdout(known.examples, unknown.examples, holdout, previous=previous)
+    if remembered:
+        memory.save(plan)
     examples = (*known.examples, *unknown.examples)
     pictures = Samples.of_pictures(
         examples,

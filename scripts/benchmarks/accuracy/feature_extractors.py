@@ -73,7 +73,9 @@ class PictureFeatureExtractor(FeatureExtractor):
 
     def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
         """Return what retrain.py would train on."""
-        return gather_training_data(split.dataset, self.model, bottleneck_dir=self._bottleneck_dir, holdout=holdout)
+        return gather_training_data(
+            split.dataset, self.model, bottleneck_dir=self._bottleneck_dir, holdout=holdout, remembered=False
+        )
 
     def with_model(self, model: Any) -> "PictureFeatureExtractor":
         """Return another network with the same cache."""

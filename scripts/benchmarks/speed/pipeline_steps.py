@@ -30,7 +30,9 @@ def write_bottlenecks(image_dir: str, bottleneck_dir: str, **network: Any) -> fl
     backbone(np.zeros((1, backbone.height, backbone.width, 3), np.uint8))
     dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     start = time.perf_counter()
-    gather_training_data(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)
+    gather_training_data(
+        dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT, remembered=False
+    )
     return time.perf_counter() - start
 
 
@@ -77,4 +79,10 @@ def ask_for_help() -> float:
 def _cached_training_data(image_dir: str, bottleneck_dir: str, dimension: int) -> TrainingData:
     dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     backbone = MadeBackbone(dimension)
-    return gather_training_data(dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT)  # type: ignore[arg-type]
+    return gather_training_data(
+        dataset,
+        backbone,  # type: ignore[arg-type]
+        bottleneck_dir=Path(bottleneck_dir),
+        holdout=NOTHING_HELD_OUT,
+        remembered=False,
+    )
