@@ -12,12 +12,16 @@ from tyro.conf import OmitSubcommandPrefixes, subcommand
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, run_command
 from audionet.console import log
-from torture.options import AllOptions, PartOptions, ReaderOptions
+from torture.options import AllOptions, KillOptions, PartOptions, ReaderOptions
 
-PARTS: dict[type[PartOptions], str] = {ReaderOptions: "readers"}
+PARTS: dict[type[PartOptions], str] = {KillOptions: "kills", ReaderOptions: "readers"}
 """The module of each part, in the order in which `all` runs them."""
 
-Part = Annotated[AllOptions, subcommand("all")] | Annotated[ReaderOptions, subcommand("readers")]
+Part = (
+    Annotated[AllOptions, subcommand("all")]
+    | Annotated[KillOptions, subcommand("kills")]
+    | Annotated[ReaderOptions, subcommand("readers")]
+)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The options of each part, on the command line of `python -m torture`."""
 
+import os
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -43,3 +44,24 @@ class ReaderOptions(PartOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.times >= 1, f"--times: expected 1 or more, received {self.times}.")
+
+
+@dataclass(frozen=True)
+class KillOptions(PartOptions):
+    """Kill each command, at random and wherever it writes, and run it again."""
+
+    scale: float = 1.0
+    """How many trials at random, as a multiple of what each case has."""
+    points: bool = True
+    """Kill each case at every point where it writes, too."""
+    trial: str = ""
+    """This trial alone, by its name."""
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """How many trials side by side. By default one a core."""
+    keep: bool = False
+    """Keep the folders of trials that failed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.scale >= 0, f"--scale: expected 0 or more, received {self.scale}.")
+        check(self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")

@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -95,9 +96,9 @@ def read_while_written(
         read = {name: pool.submit(read_often, name, reading, expected[name], times) for name in names}
         try:
             for name, future in read.items():
-                faults = future.result()
-                for number in range(times):
-                    tallies[name].count(faults[number] if number < len(faults) else "")
+                faults, seconds = future.result()
+                for fault in [*faults, *[""] * (times - len(faults))]:
+                    tallies[name].count(fault, seconds=seconds / times)
         finally:
             reading.done.touch()
         log(f"The classifier was replaced {written.result()} times.")
@@ -113,9 +114,9 @@ def write_until_done(versions: Sequence[TrainingRun], reading: Reading) -> int:
     return written
 
 
-def read_often(name: str, reading: Reading, expected: set[str], times: int) -> list[str]:
-    """Read so often, and return what was wrong each time that anything was."""
-    faults = []
+def read_often(name: str, reading: Reading, expected: set[str], times: int) -> tuple[list[str], float]:
+    """Read so often, and return what was wrong each time that anything was, and the seconds that all took."""
+    faults, begun = [], time.monotonic()
     for _ in range(times):
         try:
             found = READERS[name](reading)
@@ -124,4 +125,4 @@ def read_often(name: str, reading: Reading, expected: set[str], times: int) -> l
         else:
             if found not in expected:
                 faults.append(f"neither the one version nor the other: {found}")
-    return faults
+    return faults, time.monotonic() - begun

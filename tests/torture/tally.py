@@ -1,8 +1,7 @@
 """How many trials of each case were survived, and the table of them."""
 
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from audionet.console import log
 from audionet.tables import print_table
@@ -16,15 +15,14 @@ class Tally:
     case: str
     tried: int = 0
     survived: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # of all trials together
     skipped: str = ""  # why the case was not tried, if it was not
-    _begun: float = field(default_factory=time.monotonic, repr=False)
 
-    def count(self, fault: str = "", *, repeat: str = "") -> None:
-        """Count a trial, survived unless there is a fault, which is told with the command that repeats it."""
-        self.tried += 1
-        self.survived += not fault
-        self.seconds = time.monotonic() - self._begun
+    def count(self, fault: str = "", *, trials: int = 1, seconds: float = 0.0, repeat: str = "") -> None:
+        """Count trials; if there is a fault, one is not survived, and the command that repeats it is told."""
+        self.tried += trials
+        self.survived += trials - bool(fault)
+        self.seconds += seconds
         if fault:
             again = f"\n  To repeat it: {repeat}" if repeat else ""
             log(f"{self.part}: {self.case}: {fault}{again}")
