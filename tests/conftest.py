@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -102,6 +103,22 @@ def write_speakers(folder: Path, *, speakers=tuple(SPEAKERS), recordings: int = 
             samples = voice(speaker, seed=100 * number + index, seconds=seconds)
             write_sound(folder / speaker / f"{index}.mp3", samples)
     return folder
+
+
+IRREGULAR = ("pipe", "socket", "device")
+"""What may lie in a folder and would be read for ever."""
+
+
+def irregular_file(path: Path, kind: str) -> Path:
+    """Make a pipe, a socket or a symbolic link to a device."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    else:
+        path.symlink_to("/dev/zero")
+    return path
 
 
 def names_below(folder: Path) -> set[str]:

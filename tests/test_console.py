@@ -2,6 +2,8 @@ import io
 import os
 import sys
 
+from conftest import run_python
+
 from audionet.console import log, progress_bar, silence_native_stderr
 
 
@@ -39,3 +41,23 @@ def test_what_a_native_library_writes_is_hushed_and_nothing_later(capfd):
         os.write(2, b"chatter")
     os.write(2, b"news")
     assert capfd.readouterr().err == "news"
+
+
+def test_a_message_comes_out_while_native_libraries_are_silenced_in_several_threads():
+    program = (
+        "import os, threading\n"
+        "from audionet.console import log, silence_native_stderr\n"
+        "def read(number):\n"
+        "    for _ in range(100):\n"
+        "        with silence_native_stderr():\n"
+        "            os.write(2, b'chatter')\n"
+        "            log(f'Set aside: {number}')\n"
+        "threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "log('done')\n"
+    )
+    done = run_python("-c", program)
+    lines = done.stderr.splitlines()
+    assert lines.pop() == "done"
+    assert sorted(lines) == sorted(f"Set aside: {number}" for number in range(4) for _ in range(100))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 
 from tqdm import tqdm
@@ -10,9 +11,18 @@ from tqdm import tqdm
 WATCHED = "AUDIONET_WATCHED"
 
 
+_silence = threading.Lock()
+_silenced: list[int] = []
+"""Descriptors of the stderr that the process was given, one for each block that silences native libraries now."""
+
+
 def log(message: str) -> None:
     """Print a message to stderr, so that stdout holds results alone."""
-    print(message, file=sys.stderr, flush=True)
+    with _silence:
+        if _silenced and sys.stderr is sys.__stderr__:
+            os.write(_silenced[0], f"{message}\n".encode(errors="backslashreplace"))
+        else:
+            print(message, file=sys.stderr, flush=True)
 
 
 def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
@@ -39,16 +49,21 @@ def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
 def silence_native_stderr() -> Iterator[None]:
     """Keep native libraries from writing to stderr while the block runs, as TensorFlow does when it is imported.
 
-    Python's own messages and exceptions are not affected by this; a crash of the process would be silent.
+    Threads may do so side by side, and `log` is not affected; a crash of the process would be silent.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow would write afterwards
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
+    with _silence:
+        sys.stderr.flush()
+        kept = os.dup(_silenced[0] if _silenced else 2)
+        _silenced.append(kept)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
+        os.close(nowhere)
+    try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        with _silence:
+            _silenced.remove(kept)
+            if not _silenced:
+                os.dup2(kept, 2)
+            os.close(kept)

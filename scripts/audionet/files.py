@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from audionet.errors import InputError
 from audionet.failpoints import failpoint
+from audionet.regular_files import read_regular
 from audionet.scratch import NEW, OLD, PREFIX, ScratchFolder, is_at, make_scratch_file, put_in_place, take_lock
 
 MARK_NAME = "audionet.json"
@@ -173,7 +174,7 @@ def mark_folder(folder: Path, kind: str, **about: object) -> None:
 def read_mark(folder: Path) -> dict[str, Any] | None:
     """Return what `mark_folder` wrote about `folder`, or None for a folder that is not ours."""
     try:
-        mark = json.loads((folder / MARK_NAME).read_text())
+        mark = json.loads(read_regular(folder / MARK_NAME))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError):

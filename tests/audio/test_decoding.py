@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RATE_HZ, needs_sox, noise, tone, write_sound
+import soundfile
+from conftest import IRREGULAR, RATE_HZ, irregular_file, needs_sox, noise, tone, write_sound
 
 from audionet.audio import decoding, sox_ffmpeg
 from audionet.audio.chunks import Chunk, read_chunks
-from audionet.audio.decoding import find_recordings, is_recording, read_blocks
+from audionet.audio.decoding import find_recordings, form_of, is_recording, read_blocks, read_wav
 from audionet.audio.sox_ffmpeg import DecoderError
 from audionet.errors import RecordingError
 
@@ -218,23 +219,155 @@ def test_a_recording_cut_within_its_header_is_refused(tmp_path, suffix):
 def test_a_folder_a_missing_file_and_a_dangling_link_are_no_recordings(tmp_path):
     (tmp_path / "folder.mp3").mkdir()
     (tmp_path / "link.mp3").symlink_to(tmp_path / "nowhere")
-    for name in ("folder.mp3", "link.mp3", "missing.mp3"):
+    with pytest.raises(RecordingError, match=r"folder\.mp3 cannot be read \(it is a folder\)"):
+        read_all(tmp_path / "folder.mp3")
+    for name in ("link.mp3", "missing.mp3"):
         with pytest.raises(RecordingError, match=f"{name} is not a file"):
             read_all(tmp_path / name)
 
 
-def test_a_pipe_named_mp3_does_not_stop_us_for_ever(tmp_path):
-    os.mkfifo(tmp_path / "a.mp3")
-    with pytest.raises(RecordingError, match="is not a file"):
-        read_all(tmp_path / "a.mp3")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_recording_is_refused(tmp_path):
-    path = write_sound(tmp_path / "a.wav", tone(1000))
-    path.chmod(0)
-    with pytest.raises(RecordingError, match="cannot be decoded"):
+@pytest.mark.parametrize("kind", IRREGULAR)
+@pytest.mark.parametrize("name", ["a.mp3", "a.wav"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path, name, kind):
+    path = irregular_file(tmp_path / name, kind)
+    with pytest.raises(RecordingError, match=rf"{name} cannot be read \(it is a {kind}\)"):
         read_all(path)
+    with pytest.raises(RecordingError, match=rf"{name} cannot be read \(it is a {kind}\)"):
+        read_wav(path)
+    assert form_of(path) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+def test_a_recording_that_must_not_be_read_is_called_so(tmp_path, name):
+    path = write_sound(tmp_path / name, tone(1000))
+    path.chmod(0)
+    os.seteuid(65_534)
+    try:
+        with pytest.raises(RecordingError, match=rf"{name} cannot be read \(Permission denied\)"):
+            read_all(path)
+    finally:
+        os.seteuid(0)
+
+
+def with_header(content: bytes, **changes: int) -> bytes:
+    """Return a wav with other numbers in its header of 44 bytes."""
+    places = {"riff_size": (4, 4), "channels": (22, 2), "rate_hz": (24, 4), "bits": (34, 2), "data_size": (40, 4)}
+    changed = bytearray(content)
+    for name, value in changes.items():
+        start, count = places[name]
+        changed[start : start + count] = value.to_bytes(count, "little")
+    return bytes(changed)
+
+
+@pytest.fixture(params=["with_sox", "without_sox"])
+def any_decoder(request):
+    """A machine with all decoders, and one without SoX."""
+    if request.param == "without_sox":
+        request.getfixturevalue("without_sox")
+
+
+@pytest.mark.parametrize("rate_hz", [1, 99, 768_001, 2**31 - 1])
+def test_a_header_with_a_rate_that_no_sound_has_is_refused(tmp_path, rate_hz, any_decoder):
+    wav = write_sound(tmp_path / "a.wav", tone(1000, 3.0))
+    wav.write_bytes(with_header(wav.read_bytes(), rate_hz=rate_hz))
+    with pytest.raises(RecordingError, match=rf"a\.wav says that it has {rate_hz:,} samples a second; expected 100 to"):
+        read_all(wav)
+
+
+@needs_sox
+@pytest.mark.parametrize(("claim", "expected"), [({"rate_hz": 1}, "1 samples a second"), ({"channels": 65}, "65 chan")])
+def test_sox_is_not_asked_for_what_no_sound_has(tmp_path, monkeypatch, claim, expected):
+    monkeypatch.setattr(decoding, "_decoders", lambda *_: [decoding._decode_sox])
+    wav = write_sound(tmp_path / "a.wav", tone(1000, 3.0))
+    wav.write_bytes(with_header(wav.read_bytes(), **claim))
+    with pytest.raises(RecordingError, match=f"says that it has {expected}"):
+        read_all(wav)
+
+
+@pytest.mark.parametrize("rate_hz", [2_000, 384_000, 768_000])
+def test_bearings_and_bats_are_sound(tmp_path, rate_hz, any_decoder):
+    samples = read_all(write_sound(tmp_path / "a.wav", tone(200, 2.0, rate_hz=rate_hz), rate_hz))
+    assert loudest_hertz(samples) == pytest.approx(200, abs=2)
+
+
+@pytest.mark.parametrize("channels", [0, 65, 1_024, 65_535])
+def test_a_header_with_channels_that_no_sound_has_is_refused(tmp_path, channels, any_decoder):
+    wav = write_sound(tmp_path / "a.wav", tone(1000, 3.0))
+    wav.write_bytes(with_header(wav.read_bytes(), channels=channels))
+    with pytest.raises(RecordingError, match=rf"a\.wav (says that it has {channels:,} channels|cannot be decoded)"):
+        read_all(wav)
+
+
+@pytest.mark.parametrize("bits", [0, 1, 3, 255, 65_535])
+def test_a_header_with_a_lie_about_its_bits_gives_no_more_than_the_file_holds(tmp_path, bits, any_decoder):
+    wav = write_sound(tmp_path / "a.wav", tone(1000, 3.0))
+    wav.write_bytes(with_header(wav.read_bytes(), bits=bits))
+    try:
+        assert len(read_all(wav)) <= 16 * RATE_HZ
+    except RecordingError as error:
+        assert "a.wav" in str(error)
+
+
+@pytest.mark.parametrize("size", [0, 7, 2**31 - 1, 2**32 - 1])
+def test_lengths_of_streams_and_lies_about_them_leave_the_sound_as_it_is(tmp_path, size, any_decoder):
+    wav = write_sound(tmp_path / "a.wav", tone(1000, 3.0))
+    wav.write_bytes(with_header(wav.read_bytes(), riff_size=size, data_size=2**32 - 1))
+    assert len(read_all(wav)) == 3 * RATE_HZ
+
+
+def test_a_small_file_gives_no_more_sound_than_its_bytes_can_hold(tmp_path):
+    """Hours of a constant, which is not silence, in some bytes a second."""
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(path, "w", 1_000, 1, subtype="PCM_16", compression_level=1.0) as flac:
+        for _ in range(4):
+            flac.write(np.full(1_000_000, 0.5, np.float32))
+    most_seconds = decoding.SPARE_SECONDS + path.stat().st_size / decoding.LEAST_BYTES_OF_OTHERS
+    given = 0
+    with pytest.raises(RecordingError, match=r"a\.flac gives more sound than its .* bytes can hold"):
+        for block in read_blocks(path, sample_rate_hz=RATE_HZ):
+            given += len(block)
+    assert given <= most_seconds * RATE_HZ < 4_000 * RATE_HZ
+
+
+STALLING = """#!/bin/sh
+exec sleep 1000
+"""
+
+
+def test_a_decoder_that_hangs_is_named_and_given_up(tmp_path, monkeypatch):
+    wav = write_sound(tmp_path / "a.mp3", tone(1000))
+    (tmp_path / "sox").write_text(STALLING)
+    (tmp_path / "sox").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(sox_ffmpeg, "LEAST_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(decoding, "_decoders", lambda *_: [decoding._decode_sox])
+    with pytest.raises(RecordingError, match="SoX: was not done with it after 0 s"):
+        read_all(wav)
+
+
+@pytest.mark.parametrize("script", ["exec sleep 1000", "printf 0123; exec sleep 1000", "exec >&-; exec sleep 1000"])
+def test_a_program_that_stops_writing_is_given_up_wherever_it_stops(script):
+    with pytest.raises(DecoderError, match="SoX: was not done"):
+        list(sox_ffmpeg.program_blocks("SoX", ["sh", "-c", script], block_bytes=2, seconds=0.3))
+
+
+def test_a_program_of_which_no_more_is_wanted_is_ended():
+    blocks = sox_ffmpeg.program_blocks("SoX", ["sh", "-c", "printf 0123; exec sleep 1000"], block_bytes=2, seconds=60)
+    assert next(blocks) == b"01"
+    blocks.close()
+
+
+def test_a_broken_mp3_leaves_stderr_to_those_who_have_something_to_say(tmp_path, capfd, without_sox):
+    path = write_sound(tmp_path / "a.mp3", tone(1000, 5.0))
+    content = bytearray(path.read_bytes())
+    content[2_000:2_400] = bytes(400)
+    path.write_bytes(content)
+    assert len(read_all(path)) and form_of(path)
+    path.write_bytes(np.random.default_rng(0).bytes(50_000))
+    with pytest.raises(RecordingError, match="libsndfile: Format not recognised"):
+        read_all(path)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.MP3", "a.Wav", "a.flac", "a.ogg", "a.m4a", "a.opus", "a.aac", "a.b.mp3"])

@@ -3,7 +3,7 @@ import os
 import pytest
 from conftest import needs_sox, run_python, tone, write_sound
 
-from audionet.audio.sox_ffmpeg import DecoderError, changes_time, check_effects, sox_rate_hz
+from audionet.audio.sox_ffmpeg import DecoderError, changes_time, check_effects, sox_form
 from audionet.errors import InputError
 
 
@@ -33,7 +33,7 @@ def test_effects_that_move_sounds_are_known(effects, moves):
 @needs_sox
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100])
 def test_sox_tells_the_sample_rate_of_a_file(tmp_path, rate_hz):
-    assert sox_rate_hz(write_sound(tmp_path / "a*[1].mp3", tone(440, rate_hz=rate_hz), rate_hz)) == rate_hz
+    assert sox_form(write_sound(tmp_path / "a*[1].mp3", tone(440, rate_hz=rate_hz), rate_hz)) == (rate_hz, 1)
 
 
 @needs_sox
@@ -42,7 +42,7 @@ def test_sox_tells_why_it_does_not_know_the_rate_and_nothing_else(tmp_path, capf
     (tmp_path / "a.mp3").write_text("no sound")
     (tmp_path / "a.m4a").write_text("no sound")
     with pytest.raises(DecoderError, match=r"^SoX: \S"):
-        sox_rate_hz(tmp_path / name)
+        sox_form(tmp_path / name)
     assert capfd.readouterr() == ("", "")
 
 

@@ -382,16 +382,16 @@ def test_a_bad_recording_is_tried_again_once_it_is_mended(audio_dir, image_dir):
 def test_a_decoder_that_crashes_takes_no_neighbour_along(audio_dir, image_dir, tmp_path):
     # The processes that draw import this package afresh; a sitecustomize lets one recording crash them.
     (tmp_path / "site").mkdir()
+    crashing = write_sound(audio_dir / "alice" / "abort me.wav", tone(400))
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import os, soundfile\n"
         "opened = soundfile.SoundFile.__init__\n"
         "def crash(self, file, *args, **kwargs):\n"
-        "    if b'abort me' in os.fsencode(file if isinstance(file, (str, bytes)) else b''):\n"
+        f"    if isinstance(file, int) and os.path.samestat(os.stat(file), os.stat({str(crashing)!r})):\n"
         "        os.abort()\n"
         "    opened(self, file, *args, **kwargs)\n"
         "soundfile.SoundFile.__init__ = crash\n"
     )
-    write_sound(audio_dir / "alice" / "abort me.wav", tone(400))
     path = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
     arguments = ["--audio_dir", audio_dir, "--image_dir", image_dir, "--jobs", 1]
     done = run_python("scripts/data_maker.py", *arguments, env=os.environ | {"PYTHONPATH": path})

@@ -1,4 +1,7 @@
 import io
+import json
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +122,89 @@ def test_text_and_folders_named_jpg_are_refused_by_name(tmp_path):
 def test_a_small_file_cannot_unfold_to_fill_the_memory():
     with pytest.raises(PictureError, match="pixels"):
         decode_picture(encoded(Image.new("1", (9_000, 9_000)), "PNG"))
+
+
+@pytest.mark.parametrize("side", [10_000, 30_000])
+def test_pictures_of_all_sizes_are_refused_without_a_warning(side):
+    header = encoded(Image.new("1", (8, 8)), "PNG")
+    claim = side.to_bytes(4, "big") * 2
+    chunk = b"IHDR" + claim + header[24:29]
+    content = header[:12] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + header[33:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PictureError, match="pixels"):
+            decode_picture(content)
+
+
+def test_a_picture_that_is_none_is_refused_in_words_of_the_user(tmp_path):
+    (tmp_path / "a.jpg").write_text("no picture")
+    with pytest.raises(PictureError) as refusal:
+        read_picture(tmp_path / "a.jpg")
+    assert "its format is unknown" in str(refusal.value) and "BytesIO" not in str(refusal.value)
+
+
+def test_a_picture_that_a_program_would_have_to_decode_is_refused():
+    with pytest.raises(PictureError, match="its format is unknown"):
+        decode_picture(encoded(Image.new("RGB", (8, 8)), "EPS"))
+
+
+def test_a_picture_of_gigabytes_is_refused_unread(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(3_000_000_000)  # which takes no room on the disk
+    with pytest.raises(PictureError, match=r"a\.jpg cannot be read \(it has 3,000 MB; expected 256 MB at most"):
+        read_picture(tmp_path / "a.jpg")
+
+
+def commented(photograph, comment: bytes) -> bytes:
+    return encoded(Image.fromarray(photograph), "JPEG", comment=comment)
+
+
+@pytest.mark.parametrize(
+    "comment", [b"[" * 60_000, b'{"recipe":' * 6_000, b"9" * 6_000, b"\xff\xfe", b"null", b"7", b"NaN"]
+)
+def test_a_comment_that_is_not_ours_says_nothing(photograph, comment):
+    assert read_about(commented(photograph, comment)) == {}
+
+
+HOSTILE = [
+    {"recipe": None},
+    {"recipe": "pancakes"},
+    {"recipe": {"window_samples": 5}},
+    {"recipe": {"window_samples": ["a"]}},
+    {"recipe": {"sox_effects": 7}},
+    {"recipe": {"sample_rate_hz": 16_000.5}},
+    {"recipe": {"sample_rate_hz": True}},
+    {"recipe": {"high_hz": float("nan")}},
+    {"recipe": {"low_hz": float("-inf")}},
+    {"recipe": {"picture_height": 10**400}},
+    {"recipe": {"drawing": ["log_mel"]}},
+    {"recipe": {"wavelet": 1}},
+    {"recording": None},
+    {"recording": ["a"]},
+    {"recording": {"a": 1}},
+    {"recording": "nul\0"},
+    {"recording": "\ud800"},
+    {"offset_seconds": float("nan")},
+    {"offset_seconds": float("inf")},
+    {"offset_seconds": -1},
+    {"offset_seconds": "1"},
+    {"offset_seconds": 10**400},
+    {"offset_seconds": True},
+    {"seconds": [2.0]},
+    {"level_dbfs": "loud"},
+    {"level_dbfs": float("nan")},
+]
+
+
+@pytest.mark.parametrize("changes", HOSTILE, ids=str)
+def test_a_comment_of_ours_with_nonsense_in_it_is_refused(photograph, changes):
+    recipe = find_recipe("default").to_json()
+    about = {"recording": "alice/1.mp3", "offset_seconds": 2.0, "seconds": 2.0, "recipe": recipe}
+    assert read_about(commented(photograph, json.dumps(about).encode()))["recording"] == "alice/1.mp3"
+    change = changes.get("recipe")
+    hostile = about | ({"recipe": recipe | change} if isinstance(change, dict) else changes)
+    with pytest.raises(PictureError, match="what its comment says about it is damaged"):
+        read_about(commented(photograph, json.dumps(hostile).encode()))
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Png", "a.webp", "a.b.gif"])

@@ -37,10 +37,10 @@ def test_a_file_is_computed_once_until_it_changes(trained, hisses, speakers, tmp
         "chunk_bottlenecks",
         lambda self, path: computed.append(path) or chunk_bottlenecks(self, path),
     )
-    first = find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
+    first, _ = find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
     assert computed == [hisses[0], *among]
     computed.clear()
-    again = find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
+    again, _ = find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
     assert computed == [hisses[0]]
     assert [one.path for one in again] == [one.path for one in first]
     assert [one.probability for one in again] == pytest.approx([one.probability for one in first], abs=1e-2)

@@ -8,8 +8,8 @@ so that memory does not grow with its length.
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +21,19 @@ from audionet.audio.sox_ffmpeg import (
     SAFE_FFMPEG,
     SOX_16_BITS,
     DecoderError,
+    ffmpeg_form,
     has_ffmpeg,
     has_sox,
     last_line,
-    piped,
+    patience_seconds,
+    program_blocks,
     sox_command,
-    sox_rate_hz,
+    sox_form,
 )
+from audionet.console import silence_native_stderr
 from audionet.errors import RecordingError
 from audionet.files import printable, walk_files
+from audionet.regular_files import open_regular
 
 SUFFIXES = LOSSLESS_SUFFIXES | {
     *(".mp3", ".mp2", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".mkv"),
@@ -37,7 +41,18 @@ SUFFIXES = LOSSLESS_SUFFIXES | {
 }
 
 STDIN = Path("-")  # sound that another program sends; a file of that name has a folder to go with it
-BLOCK_SECONDS = 30
+
+LOWEST_RATE_HZ = 100  # machines that turn slowly are recorded at some hundred samples a second
+HIGHEST_RATE_HZ = 768_000  # the fastest converters for sound; bats take half of it
+MOST_CHANNELS = 64  # as many as the largest arrays of microphones
+
+# Fewer bytes hold no second of sound, not even of digital silence, so that a small file gives little whatever it says.
+LEAST_BYTES_A_SECOND = {".mp3": 500, ".mp2": 500} | dict.fromkeys((".ogg", ".oga", ".opus", ".aac", ".amr", ".gsm"), 20)
+LEAST_BYTES_OF_OTHERS = 5  # FLAC of silence at 2 kHz takes 7
+SPARE_SECONDS = 60.0  # that any file may give, with what effects add
+
+HEADERLESS = {".gsm": {"format": "RAW", "subtype": "GSM610", "samplerate": 8_000, "channels": 1}}
+"""What libsndfile would know by a file's name, which an open file does not tell."""
 
 
 def is_recording(path: Path) -> bool:
@@ -57,9 +72,12 @@ def read_wav(path: Path) -> np.ndarray:
         RecordingError: the file is not there or cannot be read.
     """
     try:
-        samples: np.ndarray = soundfile.read(os.fsencode(path), dtype="float32")[0]
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise RecordingError(f"{printable(path)} cannot be read ({last_line(str(error))}).") from error
+        with open_regular(path) as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+            samples: np.ndarray = sound.read(dtype="float32")
+    except OSError as error:
+        raise RecordingError(f"{printable(path)} cannot be read ({error.strerror}).") from error
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(f"{printable(path)} cannot be read ({last_line(error.error_string)}).") from error
     return samples
 
 
@@ -75,16 +93,36 @@ def read_blocks(
         block_seconds: how much of what comes by stdin to wait for.
 
     Raises:
-        RecordingError: no decoder reads the file; the message holds the reason of each.
+        RecordingError: no decoder reads the file, and the message holds the reason of each; or it is no regular file;
+            or its rate or channels are none that sound has, or it gives more sound than its bytes can hold.
     """
     if path == STDIN:
         yield from _read_stdin(sample_rate_hz, block_seconds)
         return
     path = Path(path).absolute()  # a relative name may begin with a dash, which programs take for an option
-    if not path.is_file():
-        raise RecordingError(f"{printable(path)} is not a file; expected a recording.")
-    if path.stat().st_size == 0:
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError as error:
+        raise RecordingError(f"{printable(path)} is not a file; expected a recording.") from error
+    except OSError as error:
+        raise RecordingError(f"{printable(path)} cannot be read ({error.strerror}); expected a recording.") from error
+    if size == 0:
         raise RecordingError(f"{printable(path)} is empty. Remove it or copy it again.")
+    least_bytes = LEAST_BYTES_A_SECOND.get(path.suffix.lower(), LEAST_BYTES_OF_OTHERS)
+    most_samples = round((SPARE_SECONDS + size / least_bytes) * sample_rate_hz)
+    for block in _decode(path, sample_rate_hz, effects):
+        most_samples -= len(block)
+        if most_samples < 0:
+            raise RecordingError(
+                f"{printable(path)} gives more sound than its {size:,} bytes can hold, at {least_bytes} bytes a "
+                "second. Its header is damaged: remove it or convert it again."
+            )
+        yield block
+
+
+def _decode(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    """Yield what the first decoder that reads the file makes of it."""
     reasons = []
     found_nothing = False
     for decode in _decoders(path, effects):
@@ -114,10 +152,11 @@ def form_of(path: Path) -> tuple[int, float] | None:
     if path == STDIN:
         return None
     try:
-        form = soundfile.info(os.fsencode(path))
+        with open_regular(path) as file, _opened(file.fileno(), path) as sound:
+            form: tuple[int, int] = sound.samplerate, sound.frames
     except (soundfile.LibsndfileError, OSError):
         return None
-    return (form.samplerate, form.frames / form.samplerate) if form.frames else None
+    return (form[0], form[1] / form[0]) if form[1] else None
 
 
 def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Iterator[np.ndarray]]]:
@@ -134,51 +173,95 @@ def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Itera
 def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
     # Raw samples, because a wav header holds no more than two gigabytes, and not resampled, which soxr does in a tenth
     # of the time.
-    rate_hz = sox_rate_hz(path)
+    rate_hz = _check_form(path, *sox_form(path))
     form = ["-t", "raw", *SOX_16_BITS, "-r", str(rate_hz), "-c", "1"]
-    with piped("SoX", [*sox_command(path), *form, "-", *shlex.split(effects)]) as pipe:
-        yield from _decode_stream(pipe.fileno(), sample_rate_hz, raw_rate_hz=rate_hz)
+    command = [*sox_command(path), *form, "-", *shlex.split(effects)]
+    blocks = program_blocks("SoX", command, block_bytes=2 * rate_hz, seconds=patience_seconds(path))
+    # 16 bits are exact in float32.
+    samples = (np.frombuffer(block[: len(block) // 2 * 2], np.int16) / np.float32(32_768) for block in blocks)
+    yield from _resampled(samples, rate_hz, sample_rate_hz)
+
+
+def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    _check_form(path, *ffmpeg_form(path))
+    command = [*SAFE_FFMPEG, "-i", f"file:{path}"]
+    command += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
+    blocks = program_blocks("FFmpeg", command, block_bytes=4 * sample_rate_hz, seconds=patience_seconds(path))
+    for block in blocks:
+        yield np.frombuffer(block[: len(block) // 4 * 4], "<f4")
+
+
+def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+    try:
+        with open_regular(path) as file:
+            yield from _decode_stream(file.fileno(), sample_rate_hz, path)
+    except OSError as error:
+        raise DecoderError(f"libsndfile: {error.strerror}") from error
 
 
 def _read_stdin(sample_rate_hz: int, block_seconds: float) -> Iterator[np.ndarray]:
     try:
-        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, block_seconds)
+        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, STDIN, block_seconds)
     except DecoderError as error:
         raise RecordingError(f"-: expected wav on stdin ({error}). Send it with sox voice.mp3 -t wav - |.") from error
 
 
-def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
-    # Bytes, because soundfile refuses a name that is not valid UTF-8 when given as text.
-    return _decode_stream(os.fsencode(path), sample_rate_hz)
-
-
 def _decode_stream(
-    source: bytes | int, sample_rate_hz: int, block_seconds: float = 1.0, *, raw_rate_hz: int | None = None
+    descriptor: int, sample_rate_hz: int, path: Path, block_seconds: float = 1.0
 ) -> Iterator[np.ndarray]:
-    """Decode a file's name, or what comes through an open file descriptor, which may be raw samples of 16 bits."""
-    raw = {"samplerate": raw_rate_hz, "channels": 1, "format": "RAW", "subtype": "PCM_16"} if raw_rate_hz else {}
+    """Decode what comes through an open file descriptor, which libsndfile has to know by its content."""
     try:
-        with soundfile.SoundFile(source, closefd=False, **raw) as sound:
-            sound.seekable = lambda: False  # it would seek after each read, which tears a gap into mp3
-            resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32").resample_chunk
-            as_it_is = sound.samplerate == sample_rate_hz
-            # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens
-            # to be in memory for what a truncated file lacks.
-            buffer = np.empty((round(block_seconds * sound.samplerate), sound.channels), np.float32)
-            while len(block := sound.read(out=buffer)):
-                mono = block[:, 0].copy() if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
-                if not np.isfinite(mono).all():
-                    mono = np.nan_to_num(mono, posinf=1.0, neginf=-1.0)
-                yield mono if as_it_is else resample(mono)
-            if not as_it_is:
-                yield resample(np.empty(0, np.float32), last=True)
+        with _opened(descriptor, path) as sound:
+            rate_hz = _check_form(path, sound.samplerate, sound.channels)
+            yield from _resampled(_mono_blocks(sound, block_seconds), rate_hz, sample_rate_hz)
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
         raise DecoderError(f"libsndfile: {last_line(getattr(error, 'error_string', str(error)))}") from error
 
 
-def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
-    command = [*SAFE_FFMPEG, "-i", f"file:{path}"]
-    command += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
-    with piped("FFmpeg", command) as pipe:
-        while block := pipe.read(4 * BLOCK_SECONDS * sample_rate_hz):
-            yield np.frombuffer(block[: len(block) // 4 * 4], "<f4")
+def _opened(descriptor: int, path: Path) -> soundfile.SoundFile:
+    # What libsndfile writes about an mp3 is for programmers. Stdin may keep it waiting, and others have things to say.
+    with nullcontext() if path == STDIN else silence_native_stderr():
+        return soundfile.SoundFile(descriptor, closefd=False, **HEADERLESS.get(path.suffix.lower(), {}))
+
+
+def _mono_blocks(sound: soundfile.SoundFile, block_seconds: float) -> Iterator[np.ndarray]:
+    sound.seekable = lambda: False  # it would seek after each read, which tears a gap into mp3
+    # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens to be in
+    # memory for what a truncated file lacks.
+    buffer = np.empty((round(block_seconds * sound.samplerate), sound.channels), np.float32)
+    while len(block := _read_into(sound, buffer)):
+        mono = block[:, 0].copy() if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        if not np.isfinite(mono).all():
+            mono = np.nan_to_num(mono, posinf=1.0, neginf=-1.0)
+        yield mono
+
+
+def _read_into(sound: soundfile.SoundFile, buffer: np.ndarray) -> np.ndarray:
+    with silence_native_stderr() if sound.format == "MP3" else nullcontext():
+        block: np.ndarray = sound.read(out=buffer)
+    return block
+
+
+def _resampled(blocks: Iterable[np.ndarray], rate_hz: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    if rate_hz == sample_rate_hz:
+        yield from blocks
+        return
+    resample = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, dtype="float32").resample_chunk
+    for block in blocks:
+        yield resample(block)
+    yield resample(np.empty(0, np.float32), last=True)
+
+
+def _check_form(path: Path, rate_hz: int, channels: int | None) -> int:
+    """Return the rate that a header claims, or raise RecordingError where no sound has that rate or those channels."""
+    damaged = "Its header is damaged: remove it or convert it again."
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise RecordingError(
+            f"{printable(path)} says that it has {rate_hz:,} samples a second; expected {LOWEST_RATE_HZ} to "
+            f"{HIGHEST_RATE_HZ:,}. {damaged}"
+        )
+    if channels is not None and not 1 <= channels <= MOST_CHANNELS:
+        raise RecordingError(
+            f"{printable(path)} says that it has {channels:,} channels; expected 1 to {MOST_CHANNELS}. {damaged}"
+        )
+    return rate_hz

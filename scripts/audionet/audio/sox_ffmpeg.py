@@ -2,16 +2,18 @@
 
 import functools
 import logging
+import os
+import re
+import selectors
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import IO
 
 import numpy as np
 
@@ -32,6 +34,9 @@ SAFE_FFMPEG = (
     *("ffmpeg", "-nostdin", "-v", "error"),
     *("-protocol_whitelist", "file", "-format_whitelist", FFMPEG_FORMATS),
 )
+
+LEAST_PATIENCE_SECONDS = 60.0
+BYTES_A_SECOND_OF_PATIENCE = 50_000  # six seconds of mp3 at 64 kbit/s; SoX decodes hundreds in a second
 
 TIME_CHANGING = frozenset({"silence", "vad", "trim", "pad", "tempo", "speed", "stretch", "repeat", "reverse", "delay"})
 
@@ -90,19 +95,32 @@ def sox_command(source: Path) -> list[str]:
     return ["sox", "-D", "-V1", "--no-glob", *length, str(source)]  # with globs, a[1].mp3 would mean a1.mp3
 
 
-def sox_rate_hz(source: Path) -> int:
-    """Return how many samples a second a recording has, according to SoX.
+def sox_form(source: Path) -> tuple[int, int]:
+    """Return how many samples a second and how many channels a recording has, according to SoX.
 
     Raises:
         DecoderError: SoX does not read it.
     """
-    sox = _pysox()
-    try:
-        return int(sox.file_info.sample_rate(source))
-    except (sox.SoxiError, OSError, ValueError) as error:
-        cause = error.__context__  # which has what SoX said
-        said = cause.stderr if isinstance(cause, subprocess.CalledProcessError) else str(error).encode()
-        raise program_error("SoX", said) from error
+    told = run_program("SoX", ["sox", "--info", str(source)], seconds=patience_seconds(source)).decode(errors="replace")
+    channels, rate_hz = (re.search(rf"^{name} *: (\d+)", told, re.MULTILINE) for name in ("Channels", "Sample Rate"))
+    if not channels or not rate_hz:
+        raise DecoderError("SoX: tells neither rate nor channels")
+    return int(rate_hz[1]), int(channels[1])
+
+
+def ffmpeg_form(source: Path) -> tuple[int, int | None]:
+    """Return how many samples a second a recording has and, of many, how many channels, according to FFmpeg.
+
+    Raises:
+        DecoderError: FFmpeg does not read it.
+    """
+    # It ends with an error, since no output is named, after it has told of the input.
+    command = [*SAFE_FFMPEG, "-v", "info", "-hide_banner", "-i", f"file:{source}"]
+    told = _finished("FFmpeg", command, patience_seconds(source)).stderr
+    stream = re.search(rb"Stream #0:\d+.*: Audio: .*?, (\d+) Hz, (?:(\d+) channels)?", told)
+    if not stream:
+        raise program_error("FFmpeg", told)
+    return int(stream[1]), int(stream[2]) if stream[2] else None
 
 
 @functools.cache
@@ -114,12 +132,31 @@ def _pysox() -> ModuleType:
     return module
 
 
-def run_program(name: str, command: Sequence[str]) -> bytes:
-    """Return what a program writes, and raise its last word if it fails."""
-    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
+def patience_seconds(source: Path) -> float:
+    """Return how long to wait for a program that decodes a recording: a minute, and a second for every 50 kB."""
+    size = 0
+    with suppress(OSError):  # it is gone, as the program will say
+        size = source.stat().st_size
+    return LEAST_PATIENCE_SECONDS + size / BYTES_A_SECOND_OF_PATIENCE
+
+
+def run_program(name: str, command: Sequence[str], *, seconds: float) -> bytes:
+    """Return what a program writes, and raise its last word if it fails, or where it takes longer than `seconds`."""
+    done = _finished(name, command, seconds)
     if done.returncode != 0:
         raise program_error(name, done.stderr)
     return done.stdout
+
+
+def _finished(name: str, command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise _unfinished(name, seconds) from error
+
+
+def _unfinished(name: str, seconds: float) -> DecoderError:
+    return DecoderError(f"{name}: was not done with it after {seconds:.0f} s")
 
 
 def program_error(name: str, stderr: bytes) -> DecoderError:
@@ -127,20 +164,42 @@ def program_error(name: str, stderr: bytes) -> DecoderError:
     return DecoderError(f"{name}: {last_line(stderr.decode(errors='replace'))}")
 
 
-@contextmanager
-def piped(name: str, command: Sequence[str]) -> Iterator[IO[bytes]]:
-    """Yield what a program writes, and raise its last word if it fails.
+def program_blocks(name: str, command: Sequence[str], *, block_bytes: int, seconds: float) -> Iterator[bytes]:
+    """Yield what a program writes in blocks of `block_bytes`, the last of which may be shorter.
 
-    Leaving the block early closes the pipe, at which the program ends by itself.
+    It is ended when no more is asked for. Only the time that is spent waiting for it counts.
+
+    Raises:
+        DecoderError: it fails, which its last word explains, or it was waited for longer than `seconds`.
     """
     with (
         tempfile.TemporaryFile() as stderr,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
+        selectors.DefaultSelector() as selector,
     ):
         assert process.stdout is not None  # it is a pipe
-        yield process.stdout
-        process.stdout.close()
-        if process.wait() not in (0, -signal.SIGPIPE):
+        selector.register(process.stdout, selectors.EVENT_READ)
+        left_seconds = seconds
+        block = bytearray()
+        try:
+            while True:
+                begun = time.monotonic()
+                if left_seconds <= 0 or not selector.select(left_seconds):
+                    raise _unfinished(name, seconds)
+                left_seconds -= time.monotonic() - begun
+                part = os.read(process.stdout.fileno(), block_bytes - len(block))
+                block += part
+                if block and (not part or len(block) == block_bytes):
+                    yield bytes(block)
+                    block.clear()
+                if not part:
+                    break
+            status = process.wait(max(1.0, left_seconds))
+        except subprocess.TimeoutExpired as error:
+            raise _unfinished(name, seconds) from error
+        finally:
+            process.kill()
+        if status != 0:
             stderr.seek(0)
             raise program_error(name, stderr.read())
 

@@ -1,7 +1,6 @@
 """Write sound: wav files, and pieces cut out of recordings."""
 
 import io
-import os
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -19,12 +18,14 @@ from audionet.audio.sox_ffmpeg import (
     has_ffmpeg,
     has_sox,
     last_line,
+    patience_seconds,
     run_program,
     sox_command,
-    sox_rate_hz,
+    sox_form,
 )
 from audionet.errors import RecordingError
 from audionet.files import printable, write_bytes
+from audionet.regular_files import open_regular
 
 PIECES_AT_ONCE = 1000  # as many as a command line holds easily
 
@@ -74,7 +75,7 @@ def cut_out(recording: Path, pieces: Sequence[Piece]) -> None:
 
 def _cut_sndfile(recording: Path, pieces: Sequence[Piece]) -> None:
     try:
-        with soundfile.SoundFile(os.fsencode(recording)) as sound:
+        with open_regular(recording) as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
             for piece in pieces:
                 first = min(round(piece.start_seconds * sound.samplerate), sound.frames)
                 sound.seek(first)
@@ -86,12 +87,13 @@ def _cut_sndfile(recording: Path, pieces: Sequence[Piece]) -> None:
 
 def _cut_sox(recording: Path, pieces: Sequence[Piece]) -> None:
     """Let SoX decode once and keep all pieces in a row: to seek in an mp3, it would decode from the start."""
-    rate_hz = sox_rate_hz(recording)
+    rate_hz, _ = sox_form(recording)
     places = [(round(one.start_seconds * rate_hz), round(one.end_seconds * rate_hz)) for one in pieces]
     trim = [f"={place}s" for ends in places for place in ends]
     with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
         kept = Path(scratch) / "kept.wav"
-        run_program("SoX", [*sox_command(recording), *SOX_16_BITS, str(kept), "trim", *trim])
+        command = [*sox_command(recording), *SOX_16_BITS, str(kept), "trim", *trim]
+        run_program("SoX", command, seconds=patience_seconds(recording))
         with soundfile.SoundFile(kept) as sound:
             for piece, (first, behind) in zip(pieces, places, strict=True):
                 _write_piece(piece, sound.read(behind - first, always_2d=True), rate_hz)
@@ -101,7 +103,8 @@ def _cut_ffmpeg(recording: Path, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         place = ["-ss", f"{piece.start_seconds:.6f}", "-t", f"{piece.end_seconds - piece.start_seconds:.6f}"]
         command = [*SAFE_FFMPEG, *place, "-i", f"file:{recording}", "-map", "0:a:0"]
-        wav = run_program("FFmpeg", [*command, "-f", "wav", "-c:a", "pcm_s16le", "-"])
+        command += ["-f", "wav", "-c:a", "pcm_s16le", "-"]
+        wav = run_program("FFmpeg", command, seconds=patience_seconds(recording))
         samples, rate_hz = soundfile.read(io.BytesIO(wav), always_2d=True)
         _write_piece(piece, samples, rate_hz)
 

@@ -11,7 +11,7 @@ each other.
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, Positional, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -43,13 +43,14 @@ class EnrollOptions:
 def enroll(options: EnrollOptions) -> int:
     """Add, remove or list."""
     # NumPy, OpenVINO and more, which --help should not wait for.
-    from audionet.inference.clip_similarity import clip_files
+    from audionet.inference.clip_similarity import clip_files, enroll_clips
     from audionet.models.classifier import Classifier
     from audionet.models.classifier_folder import remove_enrolled
 
+    failed = 0
     classifier = Classifier.load(options.model)
     if options.label is not None:
-        chunks = classifier.enroll(options.label, clip_files(options.clips))
+        chunks, failed = enroll_clips(classifier, options.label, clip_files(options.clips))
         print(f"Enrolled {printable(options.label)} by {chunks} chunks. {classifier.comparison_space().sentence()}")
         if chunks < FEW_CHUNKS:
             log(f"{chunks} chunks are few; add clips of other days, and enroll the label again with all of them.")
@@ -59,7 +60,7 @@ def enroll(options: EnrollOptions) -> int:
     else:
         for label in classifier.enrolled:
             print(printable(label))
-    return 0
+    return EXIT_FAILED if failed else 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audionet.cli import TF_FILES, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -73,7 +73,7 @@ def export(options: ExportOptions) -> int:
     if enrolled := read_enrolled(options.model):
         print(f"It leaves out what was enrolled: {', '.join(map(printable, enrolled))}. Train on them to have them in.")
     print(f"{1000 * result.seconds_a_chunk:.1f} ms a chunk. Export: {printable(options.output)}")
-    return 0
+    return EXIT_FAILED if clips.failed else 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ What is computed of a file is kept, so that another search is fast.
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, Positional, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
 from audionet.errors import check
 from audionet.files import printable
 
@@ -42,10 +42,10 @@ def print_similar(options: SimilarOptions) -> int:
 
     (clip,) = options.clips
     classifier = Classifier.load(options.model)
-    found = find_similar(classifier, clip, clip_files(options.among), cache_dir=options.cache_dir)
+    found, failed = find_similar(classifier, clip, clip_files(options.among), cache_dir=options.cache_dir)
     for neighbour in found[: options.top_k]:
         print(f"{neighbour.probability:6.1%}  {printable(neighbour.path)}")
-    return 0
+    return EXIT_FAILED if failed else 0
 
 
 def main(argv: list[str] | None = None) -> int:

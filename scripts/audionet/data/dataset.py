@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from audionet.data.groups import NO_HASH, group_rule
-from audionet.errors import InputError
-from audionet.features.image_io import is_picture, read_about
+from audionet.errors import InputError, PictureError
+from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import UNKNOWN_LABEL, files_below, labelled_files, printable, sha256_of
@@ -195,10 +195,10 @@ def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict[str,
 
 def _read_or_explain(path: Path) -> dict[str, Any] | str:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-    about = read_about(content)
+        content = read_picture_file(path)
+        about = read_about(content, name=printable(path))
+    except PictureError as error:
+        return str(error)
     return {
         "sha256": sha256_of(content),
         "recording": about.get("recording"),

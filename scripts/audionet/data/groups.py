@@ -1,12 +1,14 @@
 """Groups: recordings that must be in one split, such as those of a speaker, a session or a site."""
 
 import csv
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from audionet.errors import InputError
 from audionet.files import printable
+from audionet.regular_files import open_regular
 
 NO_HASH = "_nohash_"
 
@@ -68,7 +70,7 @@ def _fold_of(recording: str) -> str:
 
 def _table_rule(path: Path, column: str) -> Callable[[str], str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_regular(path), newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             names = rows.fieldnames or []
             if column not in names[1:]:

@@ -25,9 +25,9 @@ from audionet.audio.sox_ffmpeg import check_effects
 from audionet.audio.writing import write_wav
 from audionet.console import log, progress_bar
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
-from audionet.errors import InputError, RecordingError
+from audionet.errors import InputError, PictureError, RecordingError
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg
-from audionet.features.image_io import is_picture, read_about
+from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import (
@@ -354,13 +354,20 @@ class _Drawer:
         return made
 
 
+def _is_drawn(path: Path) -> bool:
+    try:
+        return "recording" in read_about(read_picture_file(path))
+    except PictureError:
+        return False
+
+
 def _remove_outdated(image_dir: Path, expected: set[str]) -> int:
     """Remove pictures of ours whose recording or chunk is gone; what a person put there stays."""
     removed = 0
     for name, path in files_below(image_dir).items():
         if path.suffix != ".jpg" or name in expected:
             continue
-        if "recording" in read_about(path.read_bytes()):
+        if _is_drawn(path):
             path.with_suffix(".wav").unlink(missing_ok=True)
             path.unlink()
             removed += 1

@@ -1,6 +1,7 @@
 """Leakage: what was trained on and tested on too, and what a careless split would have claimed."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from audionet.audio.fingerprints import SharedSound
+from audionet.errors import PictureError
 from audionet.evaluation.data_audit import NAMED_AT_MOST, and_more
+from audionet.features.image_io import read_picture_file
 from audionet.files import sha256_of
 from audionet.models.classifier import Classifier
 from audionet.wording import counted
@@ -21,7 +24,11 @@ def content_key(content: bytes) -> int:
 
 def content_keys(paths: Iterable[Path]) -> np.ndarray:
     """Return the keys of picture files, sorted, uint64: what a classifier keeps of those that it was trained on."""
-    return np.array(sorted({content_key(path.read_bytes()) for path in paths}), np.uint64)
+    keys = set()
+    for path in paths:
+        with suppress(PictureError):  # taken away since it was trained on
+            keys.add(content_key(read_picture_file(path)))
+    return np.array(sorted(keys), np.uint64)
 
 
 def training_keys(classifier: Classifier) -> frozenset[int]:

@@ -33,6 +33,7 @@ from typing import Any
 from audionet import __version__
 from audionet.errors import InputError
 from audionet.files import MARK_NAME, digest_of, mark_folder, printable, read_mark, write_json
+from audionet.regular_files import read_regular
 
 FORMAT = 1
 LIBRARIES = (
@@ -149,7 +150,7 @@ def read_runs(runs_dir: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         if path.name == MARK_NAME:
             continue
         try:
-            record = json.loads(path.read_text("utf-8"))
+            record = json.loads(read_regular(path))
         except (OSError, ValueError) as error:
             failures[path.name] = f"it cannot be read ({error})"
             continue

@@ -15,7 +15,7 @@ from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg
-from audionet.features.image_io import decode_picture, read_about
+from audionet.features.image_io import decode_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe
 from audionet.files import printable
 from audionet.models.bottleneck_cache import BATCH_SIZE
@@ -140,9 +140,9 @@ def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
 
 
 def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:
-    content = path.read_bytes()
+    content = read_picture_file(path)
     decode_picture(content, name=printable(path))
-    drawn_by = read_about(content).get("recipe")
+    drawn_by = read_about(content, name=printable(path)).get("recipe")
     if drawn_by and (recipe is None or Recipe.from_json(drawn_by).digest != recipe.digest):
         raise PictureError(f"{printable(path)} was drawn by another recipe than the classifier's; pass --audio_dir.")
     return content

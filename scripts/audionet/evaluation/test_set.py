@@ -7,11 +7,12 @@ negatives/...                   more of no label, at any depth
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from audionet.audio import decoding
 from audionet.data.groups import NO_HASH
-from audionet.errors import InputError
-from audionet.features.image_io import is_picture, read_about
+from audionet.errors import InputError, PictureError
+from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.files import UNKNOWN_LABEL, files_below, labelled_files, printable
 
 
@@ -89,7 +90,7 @@ def _picture_sources(image_dir: Path, *, option: str) -> list[Source]:
     found: dict[tuple[str, str], list[tuple[float, Path, float | None]]] = {}
     for label, files in labelled_files(image_dir, option=option, wanted=is_picture).items():
         for name, path in files.items():
-            about = read_about(path.read_bytes())
+            about = _about(path)
             recording = about.get("recording") or name.rpartition(NO_HASH)[0] or name
             found.setdefault((recording, label), []).append(
                 (about.get("offset_seconds", 0.0), path, about.get("level_dbfs"))
@@ -99,6 +100,13 @@ def _picture_sources(image_dir: Path, *, option: str) -> list[Source]:
         offsets, paths, levels = zip(*sorted(pictures), strict=True)
         sources.append(Source(recording, label, paths, offsets, () if None in levels else levels))
     return sources
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        return read_about(read_picture_file(path))
+    except PictureError:
+        return {}  # whoever scores it says why it cannot be
 
 
 def _checked(sources: list[Source], folder: Path, option: str, noun: str) -> list[Source]:

@@ -23,7 +23,7 @@ from audionet.evaluation.test_set import Source
 from audionet.export.formats import Tolerance
 from audionet.export.frozen_graph import picture_size
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg, served_picture
-from audionet.features.image_io import fit_pictures, read_picture
+from audionet.features.image_io import fit_pictures, read_picture, read_picture_file
 from audionet.features.recipes import Recipe
 from audionet.models.backbones.engines import Runner
 from audionet.models.classifier import Classifier
@@ -57,6 +57,7 @@ class ParityClips:
 
     held_out: list[Clip]
     trained_on: list[Clip]
+    failed: int = 0  # how many recordings cannot be read
 
 
 def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> ParityClips:
@@ -70,6 +71,7 @@ def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> Pari
     keys = training_keys(classifier)
     held_out: list[Clip] = []
     trained_on: list[Clip] = []
+    failed = 0
     known = [source for source in sources if source.label in classifier.labels]
     with progress_bar(total=len(known), description="Reading", unit="recordings") as bar:
         for source in known:
@@ -78,6 +80,7 @@ def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> Pari
                 is_known = content_key(_file_of(clips[0], classifier.recipe)) in keys
             except AudioNetError as error:
                 log(f"Set aside: {error}")
+                failed += 1
                 continue
             (trained_on if is_known else held_out).extend(clips)
             bar.update()
@@ -86,12 +89,13 @@ def find_parity_clips(classifier: Classifier, sources: Sequence[Source]) -> Pari
             f"Of {len(sources)} recordings, none is of a label that this classifier knows and can be read. Name the "
             "folder that it was trained on, or others with the same labels, by --audio_dir or --image_dir."
         )
-    return ParityClips(spread(held_out, MOST_CHUNKS), spread(trained_on, MOST_CHUNKS))
+    return ParityClips(spread(held_out, MOST_CHUNKS), spread(trained_on, MOST_CHUNKS), failed)
 
 
 def _clips_of(source: Source, recipe: Recipe | None) -> Iterator[Clip]:
     if not decoding.is_recording(source.paths[0]):
         for path, level in zip_longest(source.paths, source.levels_dbfs):
+            read_picture(path)  # so that one that cannot be read is left out now
             yield Clip(source.recording, source.label, path=path, level_dbfs=level)
         return
     if recipe is None:
@@ -106,7 +110,7 @@ def _file_of(clip: Clip, recipe: Recipe | None) -> bytes:
     if clip.samples is not None and recipe is not None:
         return drawn_jpg(clip.samples, recipe)
     assert clip.path is not None
-    return clip.path.read_bytes()
+    return read_picture_file(clip.path)
 
 
 def inputs_of(clips: Sequence[Clip], classifier: Classifier, *, takes_sound: bool) -> list[np.ndarray]:

@@ -2,20 +2,40 @@
 
 import io
 import json
+import os
+import struct
+import warnings
+import zlib
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from audionet.errors import InputError, PictureError
+from audionet.console import silence_native_stderr
+from audionet.errors import InputError, PictureError, check
+from audionet.features.recipes import Recipe
 from audionet.files import printable
+from audionet.regular_files import read_regular
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
 # More than any photograph to train on has; Pillow's own limit would let a small file fill the memory.
 LARGEST_PIXELS = 64_000_000
+LARGEST_BYTES = 4 * LARGEST_PIXELS  # as many pixels in four colours, not compressed
+LONGEST_SECONDS = 1e9  # into a recording of 32 years
+
+# Those of Pillow's readers that decode by themselves: others start programs, such as Ghostscript for PostScript.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+
+# What Pillow raises for bytes that are no picture, found by giving it damaged ones.
+UNREADABLE = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
+    *(AttributeError, struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damage that is reported, and of sizes below which our limit is
 
 
 def is_picture(path: Path) -> bool:
@@ -48,16 +68,21 @@ def decode_picture(content: bytes, *, name: object = "picture") -> np.ndarray:
     Raises:
         PictureError: the bytes are no picture, are cut off, or hold more than 64 million pixels.
     """
+    # What libtiff writes about a damaged file is for programmers.
+    with silence_native_stderr() if content[:2] in (b"II", b"MM") else nullcontext():
+        return _decode(content, name)
+
+
+def _decode(content: bytes, name: object) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > LARGEST_PIXELS:
                 raise PictureError(f"{name} has {image.width} x {image.height} pixels; expected 64 million at most.")
             upright = ImageOps.exif_transpose(image)
             return np.asarray(_to_rgb(upright))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PictureError(
-            f"{name} is not a readable picture ({str(error).splitlines()[0]}). Remove it or make it again."
-        ) from error
+    except UNREADABLE as error:
+        reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else _in_one_line(error)
+        raise PictureError(f"{name} is not a readable picture ({reason}). Remove it or make it again.") from error
 
 
 def read_picture(path: Path | str) -> np.ndarray:
@@ -66,21 +91,62 @@ def read_picture(path: Path | str) -> np.ndarray:
     Raises:
         PictureError: the file cannot be read or is no picture.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise PictureError(f"{printable(path)} cannot be read ({error.strerror}).") from error
-    return decode_picture(content, name=printable(path))
+    return decode_picture(read_picture_file(path), name=printable(path))
 
 
-def read_about(content: bytes) -> dict[str, Any]:
-    """Return what `encode_jpg` wrote about a picture into its file; empty for any other file."""
+def read_picture_file(path: Path | str) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        PictureError: it cannot be read, is larger than 256 MB, or is a pipe, a socket or a device.
+    """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        return read_regular(path, most_bytes=LARGEST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PictureError(f"{printable(path)} cannot be read ({reason}).") from error
+
+
+def read_about(content: bytes, *, name: object = "picture") -> dict[str, Any]:
+    """Return what `encode_jpg` wrote about a picture into its file; empty for any other file.
+
+    Raises:
+        PictureError: it is not what `encode_jpg` writes, though it names a recipe.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             about = json.loads(image.info.get("comment", b"{}"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return {}
-    return about if isinstance(about, dict) and "recipe" in about else {}
+    if not isinstance(about, dict) or "recipe" not in about:
+        return {}
+    try:
+        _check_about(about)
+    except (InputError, UnicodeError) as error:
+        raise PictureError(
+            f"{name}: what its comment says about it is damaged ({_in_one_line(error)}) Draw it again, or remove the "
+            "comment."
+        ) from error
+    return about
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    recording = about.get("recording")
+    check(isinstance(recording, str) and "\0" not in recording, "recording: expected a name.")
+    os.fsencode(recording or "")  # a file has that name
+    for key in ("offset_seconds", "seconds"):
+        check(_is_number(about.get(key, 0.0), least=0, most=LONGEST_SECONDS), f"{key}: expected seconds.")
+    level = about.get("level_dbfs")
+    check(level is None or _is_number(level, least=-1_000, most=1_000), "level_dbfs: expected decibels.")
+    Recipe.from_json(about["recipe"])
+
+
+def _is_number(value: object, *, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _in_one_line(error: BaseException) -> str:
+    return printable((str(error) or type(error).__name__).splitlines()[0])[:300]
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from audionet.errors import InputError
-from audionet.files import digest_of
+from audionet.files import digest_of, printable
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ DRAWINGS: Mapping[str, Drawing] = {
 
 PADDINGS = ("repeat", "zeros")
 LONG_CLIPS = ("cut", "crop")
+KINDS_OF_SETTINGS: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "text"),
+}
+"""What values a setting may have, by its annotation, and in words."""
+
 NOT_IN_PICTURES = ("about", "training", "any_pictures")
 
 
@@ -76,6 +83,11 @@ class Recipe:
     any_pictures: bool = field(default=False, compare=False, repr=False)  # whether it trains on ordinary pictures too
 
     def __post_init__(self) -> None:
+        for setting in dataclasses.fields(self):
+            if setting.type in KINDS_OF_SETTINGS:
+                kinds, expected = KINDS_OF_SETTINGS[setting.type]
+                value = getattr(self, setting.name)
+                self._expect(setting.name, expected, isinstance(value, kinds) and not isinstance(value, bool))
         self._expect("sample_rate_hz", "1000 to 192000", 1_000 <= self.sample_rate_hz <= 192_000)
         self._expect("chunk_seconds", "0.1 to 600 seconds", 0.1 <= self.chunk_seconds <= 600)
         self._expect("drawing", "one of " + ", ".join(DRAWINGS), self.drawing in DRAWINGS)
@@ -84,7 +96,8 @@ class Recipe:
         self._expect(
             "window_samples",
             "one or three lengths of 64 to 65536 samples",
-            len(self.window_samples) in (1, 3) and all(64 <= samples <= 65_536 for samples in self.window_samples),
+            len(self.window_samples) in (1, 3)
+            and all(isinstance(samples, int) and 64 <= samples <= 65_536 for samples in self.window_samples),
         )
         self._expect("mel_bands", "8 to 512", 8 <= self.mel_bands <= 512)
         self._expect("low_hz", "at least 0 and below high_hz", 0 <= self.low_hz < self.high_hz)
@@ -103,7 +116,7 @@ class Recipe:
 
     def _expect(self, field: str, expected: str, holds: bool) -> None:
         if not holds:
-            raise InputError(f"{field}: expected {expected}, received {getattr(self, field)!r}.")
+            raise InputError(f"{field}: expected {expected}, received {str(getattr(self, field))[:100]!r}.")
 
     @property
     def chunk_samples(self) -> int:
@@ -130,7 +143,8 @@ class Recipe:
         try:
             return cls(**{**value, "window_samples": tuple(value["window_samples"])})
         except (TypeError, KeyError) as error:
-            raise InputError(f"Expected a recipe of this version, received {json.dumps(value)} ({error}).") from error
+            received = printable(json.dumps(value))[:1000]
+            raise InputError(f"Expected a recipe of this version, received {received} ({error}).") from error
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
-from audionet.errors import AudioNetError, InputError
+from audionet.errors import AudioNetError, InputError, PictureError, RecordingError
 from audionet.features.image_io import is_picture
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import printable
@@ -33,6 +33,28 @@ def clip_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
+def enroll_clips(classifier: Classifier, label: str, clips: Sequence[Path]) -> tuple[int, int]:
+    """Add a label to a classifier by those of some clips that can be read; the others are named.
+
+    Returns:
+        tuple: how many chunks the label rests on, and how many clips cannot be read.
+
+    Raises:
+        ClassifierError: the classifier cannot compare clips.
+        InputError: the label was trained, its name means something else, or no clip can be read.
+    """
+    classifier.check_enrollable(label)
+    chunks = []
+    for clip in clips:
+        try:
+            chunks.append(classifier.chunk_bottlenecks(clip)[1])
+        except (RecordingError, PictureError) as error:
+            log(f"Set aside: {error}")
+    if not chunks:
+        raise InputError(f"--label: no clip of {printable(label)} can be read. Name others.")
+    return classifier.enroll_chunks(label, np.concatenate(chunks)), len(clips) - len(chunks)
+
+
 def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
     """Return the probability that a clip is of the same label as another, or of an enrolled label, at even prior odds.
 
@@ -51,7 +73,7 @@ def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
     if claimed in classifier.enrolled:
         odds = similarity.log_odds(classifier.chunk_bottlenecks(clip)[1], classifier.enrolled[claimed][None]).mean()
         return float(1 / (1 + np.exp(-odds)))
-    if not Path(claimed).is_file():
+    if not Path(claimed).exists():
         raise InputError(
             f"{printable(claimed)} is neither a file nor an enrolled label "
             f"({', '.join(map(printable, classifier.enrolled)) or 'none is enrolled'})."
@@ -68,8 +90,10 @@ class Neighbour:
     probability: float
 
 
-def find_similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_dir: Path) -> list[Neighbour]:
-    """Return clips, those most like a clip first; those that cannot be read are named and left out.
+def find_similar(
+    classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_dir: Path
+) -> tuple[list[Neighbour], int]:
+    """Return clips, those most like a clip first, and how many cannot be read, which are named and left out.
 
     Args:
         classifier: that can compare clips.
@@ -85,19 +109,24 @@ def find_similar(classifier: Classifier, clip: Path, among: Sequence[Path], *, c
     similarity = classifier.comparison_space()
     asked = similarity.mean_place(classifier.chunk_bottlenecks(clip)[1])
     found = []
+    failed = 0
     with (
         FileCache(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as cache,
         progress_bar(total=len(among), description="Comparing", unit="clips") as bar,
     ):
         known = cache.items()
         for path in among:
-            if not path.samefile(clip):
-                try:
+            try:
+                if not path.samefile(clip):
                     found.append(Neighbour(path, similarity.probability(asked, _place(path, classifier, cache, known))))
-                except AudioNetError as error:
-                    log(f"Set aside: {error}")
+            except AudioNetError as error:
+                log(f"Set aside: {error}")
+                failed += 1
+            except OSError as error:
+                log(f"Set aside: {printable(path)} cannot be read ({error.strerror}).")
+                failed += 1
             bar.update()
-    return sorted(found, key=lambda one: -one.probability)
+    return sorted(found, key=lambda one: -one.probability), failed
 
 
 def _place(

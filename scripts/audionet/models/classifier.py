@@ -274,14 +274,21 @@ class Classifier:
             InputError: the label was trained, or its name means something else.
             RecordingError, PictureError: a clip cannot be read.
         """
-        space = self.comparison_space()
+        self.check_enrollable(label)
+        return self.enroll_chunks(label, np.concatenate([self.chunk_bottlenecks(clip)[1] for clip in clips]))
+
+    def check_enrollable(self, label: str) -> None:
+        """Raise ClassifierError if the classifier cannot compare clips, InputError if it knows `label` already."""
+        self.comparison_space()
         if label in (*self.trained_labels, UNKNOWN, UNKNOWN_LABEL, ""):
             raise InputError(
                 f"--label: expected a name of its own, received {printable(label)!r}, which the classifier was trained "
                 "on or which means unknown. Choose another."
             )
-        chunks = np.concatenate([self.chunk_bottlenecks(clip)[1] for clip in clips])
-        prototype = space.prototype(chunks)
+
+    def enroll_chunks(self, label: str, chunks: np.ndarray) -> int:
+        """Add a label as `enroll` does, by the bottlenecks of its clips, float16, shape (chunks, dimension)."""
+        prototype = self.comparison_space().prototype(chunks)
         if self._folder:
             write_enrolled(self._folder, {**read_enrolled(self._folder), label: prototype})
         self.enrolled[label] = prototype

@@ -32,7 +32,11 @@ class GraphClassifier:
             if not path.is_file():
                 raise InputError(f"{option}: {printable(path)} is not there. audionet train writes it.")
         try:
-            return cls(labels=tuple(labels.read_text("utf-8").splitlines()), graph=graph.read_bytes(), engine=engine)
+            lines = labels.read_text("utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"--labels: {printable(labels)} cannot be read ({error}).") from error
+        try:
+            return cls(labels=tuple(lines), graph=graph.read_bytes(), engine=engine)
         except WeightsError as error:
             raise InputError(f"--graph: {printable(graph)} cannot be used. {error}") from error
 
