@@ -1,12 +1,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import names_below
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.app.users import MissingError, Quota, RefusedError, User, checked_label
+from audionet.app.users import MissingError, Model, Quota, RefusedError, User, checked_label
+from audionet.models.classifier_folder import changing_enrolled
 
 
 @pytest.fixture
@@ -73,7 +75,13 @@ def test_only_the_newest_classifiers_are_kept(user):
         (place / "retrained_model" / "classifier.json").write_text('{"labels": ["a"]}')
         places.append(place)
     assert [model.folder.parent.name for model in user.models()] == [places[3].name, places[2].name]
-    assert next(user.models()).labels() == ["a"]
+    assert next(user.models()).labels() == []  # nothing but the name of a classifier
+
+
+def test_labels_are_the_trained_and_the_enrolled_ones(model):
+    with changing_enrolled(model) as enrolled:
+        enrolled["hiss"] = np.ones(96, np.float32)
+    assert Model("mine", "Mine", model).labels() == ["alice", "bob", "carol", "hiss"]
 
 
 def test_a_choice_is_remembered(user):

@@ -11,6 +11,7 @@ from audionet.audio.fingerprints import (
     shared_within,
     unpack_fingerprints,
 )
+from audionet.models.array_files import read_arrays
 
 
 def fingerprint(samples: np.ndarray):
@@ -55,7 +56,7 @@ def test_shared_sound_is_never_longer_than_the_shorter_recording():
 @pytest.mark.parametrize("names", [[], ["ünï/<b>.mp3", "odd\udcff.mp3"]])
 def test_packed_fingerprints_come_back_as_they_were(names):
     packed = {name: fingerprint(melody(seed)) for seed, name in enumerate(names)}
-    unpacked = unpack_fingerprints(pack_fingerprints(packed))
+    unpacked = unpack_fingerprints(read_arrays(pack_fingerprints(packed)))
     assert list(unpacked) == names
     for name in names:
         assert np.array_equal(unpacked[name].peaks, packed[name].peaks)

@@ -10,7 +10,7 @@ import pytest
 from audionet.export import formats
 from audionet.export.formats import Tolerance
 from audionet.models.classifier import Classifier
-from audionet.models.classifier_folder import write_enrolled
+from audionet.models.classifier_folder import changing_enrolled
 
 pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
 
@@ -29,7 +29,8 @@ def test_the_script_compares_and_says_where_the_export_is(saved, speakers, tmp_p
 
 def test_the_script_says_which_labels_are_left_out(saved, speakers, tmp_path, capsys):
     model = shutil.copytree(saved / "retrained_model", tmp_path / "model")
-    write_enrolled(model, {"hiss": np.ones(Classifier.load(model).about["backbone"]["dimension"], np.float32)})
+    with changing_enrolled(model) as enrolled:
+        enrolled["hiss"] = np.ones(Classifier.load(model).about["backbone"]["dimension"], np.float32)
     target = tmp_path / "voices.pb"
     assert call("--model", model, "--format", "graph", "--output", target, "--audio_dir", speakers) == 0
     assert "It leaves out what was enrolled: hiss." in capsys.readouterr().out

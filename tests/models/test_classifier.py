@@ -218,7 +218,7 @@ def test_a_folder_of_something_else_is_named_for_what_it_is(drawn, tmp_path):
 @pytest.mark.parametrize("version", [0, 999, None, "1"])
 def test_a_folder_of_another_version_is_refused_with_both_versions(folder, version):
     rewrite(folder, format=version)
-    with pytest.raises(ClassifierError, match=f"of format {version}; this version reads format .*Train it again"):
+    with pytest.raises(ClassifierError, match=f"of format {version!r}; this version reads format .*Train it again"):
         Classifier.load(folder)
 
 

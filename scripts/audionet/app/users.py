@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from audionet.errors import AudioNetError
+from audionet.errors import AudioNetError, ClassifierError
 from audionet.files import UNKNOWN_LABEL, mark_folder, printable, read_mark, whole_file, write_json
 from audionet.models.answer import UNKNOWN
-from audionet.models.classifier_folder import ABOUT_NAME, read_enrolled
+from audionet.models.classifier_folder import ABOUT_NAME, read_labels
 
 KIND = "taught"
 CHOICE_NAME = "model.json"
@@ -61,11 +61,10 @@ class Model:
     folder: Path
 
     def labels(self) -> list[str]:
-        """Return its labels, trained and enrolled ones; none where there is no classifier."""
+        """Return its labels, trained and enrolled ones; none where there is no whole classifier."""
         try:
-            trained = json.loads((self.folder / ABOUT_NAME).read_text("utf-8"))["labels"]
-            return [*trained, *read_enrolled(self.folder)]
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_labels(self.folder)
+        except ClassifierError:
             return []
 
 

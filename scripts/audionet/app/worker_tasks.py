@@ -6,7 +6,6 @@ Tasks are functions of this module's top level; arguments and results are pickle
 import base64
 import functools
 import io
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,10 +21,10 @@ from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK
 from audionet.audio.writing import write_wav
 from audionet.errors import AudioNetError, RecordingError
 from audionet.features.image_io import encode_jpg, read_picture
-from audionet.files import printable, whole_folder
+from audionet.files import one_writer, printable, whole_folder
 from audionet.inference.explain import explain, write_explanation
 from audionet.models.classifier import Classifier
-from audionet.models.classifier_folder import ABOUT_NAME
+from audionet.models.classifier_folder import ADDING_SECONDS, folder_version
 from audionet.models.timeline import HOP_SECONDS, Span
 
 CLIP_RATE_HZ = 48_000  # of clips that are kept: more than any recipe asks for
@@ -99,7 +98,8 @@ def add_label(*, model: Path, target: Path, label: str, clips: Sequence[Path]) -
         AudioNetError: the classifier cannot take one on, has it already, or a clip cannot be read.
     """
     with whole_folder(target) as scratch:
-        shutil.copytree(model, scratch, dirs_exist_ok=True)
+        with one_writer(model, option="--model", wait_seconds=ADDING_SECONDS):  # so that it is not replaced meanwhile
+            shutil.copytree(model, scratch, dirs_exist_ok=True)
         return Classifier.load(scratch).enroll(label, clips)
 
 
@@ -154,14 +154,10 @@ def _data_url(media_type: str, content: bytes) -> str:
 
 
 def _classifier(folder: Path) -> Classifier:
-    """Return the classifier in a folder, loaded again only when another has taken its place."""
-    try:
-        changed_ns = os.stat(folder / ABOUT_NAME).st_mtime_ns
-    except OSError:
-        changed_ns = 0
-    return _loaded(folder, changed_ns)
+    """Return the classifier in a folder, loaded again only when another has taken its place or a label was added."""
+    return _loaded(folder, folder_version(folder))
 
 
 @functools.lru_cache(maxsize=LOADED_CLASSIFIERS)
-def _loaded(folder: Path, changed_ns: int) -> Classifier:
+def _loaded(folder: Path, version: tuple[int, ...]) -> Classifier:
     return Classifier.load(folder)

@@ -79,15 +79,35 @@ def pack_fingerprints(fingerprints: Mapping[str, Fingerprint]) -> bytes:
     return file.getvalue()
 
 
-def unpack_fingerprints(content: bytes) -> dict[str, Fingerprint]:
-    """Return what `pack_fingerprints` packed."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        peaks = np.split(arrays["peaks"].astype(np.int64), np.cumsum(arrays["lengths"])[:-1])
-        digests = np.split(arrays["digests"], np.cumsum(arrays["chunks"])[:-1])
-        return {
-            str(name): Fingerprint(peaks[row], tuple(map(str, digests[row])), float(arrays["seconds"][row]))
-            for row, name in enumerate(arrays["names"])
-        }
+def unpack_fingerprints(arrays: Mapping[str, np.ndarray]) -> dict[str, Fingerprint]:
+    """Return what `pack_fingerprints` packed, from the arrays of the file by name.
+
+    Raises:
+        ValueError: they do not fit together.
+    """
+    missing = {"names", "seconds", "chunks", "digests", "lengths", "peaks"} - set(arrays)
+    if missing:
+        raise ValueError(f"{sorted(missing)[0]} is missing")
+    count, peaks, digests = len(arrays["names"]), arrays["peaks"], arrays["digests"]
+    is_whole = (
+        all(arrays[name].shape == (count,) for name in ("seconds", "chunks", "lengths"))
+        and _adds_up(arrays["lengths"], peaks)
+        and _adds_up(arrays["chunks"], digests)
+        and (peaks.dtype.kind, digests.dtype.kind, arrays["names"].dtype.kind) == ("u", "U", "U")
+        and peaks.shape[1:] == (2,)
+    )
+    if not is_whole:
+        raise ValueError("expected peaks and digests for each recording")
+    peaks_of_each = np.split(peaks.astype(np.int64), np.cumsum(arrays["lengths"])[:-1])
+    digests_of_each = np.split(digests, np.cumsum(arrays["chunks"])[:-1])
+    return {
+        str(name): Fingerprint(peaks_of_each[row], tuple(map(str, digests_of_each[row])), float(arrays["seconds"][row]))
+        for row, name in enumerate(arrays["names"])
+    }
+
+
+def _adds_up(counts: np.ndarray, items: np.ndarray) -> bool:
+    return bool(counts.dtype.kind == "i" and (counts >= 0).all() and counts.sum() == len(items))
 
 
 def shared_within(fingerprints: Mapping[str, Fingerprint]) -> tuple[SharedSound, ...]:

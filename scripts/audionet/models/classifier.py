@@ -6,7 +6,9 @@ measured is what is served. TensorFlow is not imported where OpenVINO can run th
 
 import functools
 import io
+import json
 import math
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -19,12 +21,13 @@ from audionet.audio import decoding
 from audionet.audio.chunks import Chunk, chunks_of
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
-from audionet.errors import ClassifierError, InputError
+from audionet.errors import ClassifierError, InputError, WeightsError
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import Recipe
 from audionet.files import UNKNOWN_LABEL, digest_of, mark_folder, printable, sha256_of, write_bytes, write_json
 from audionet.models.answer import UNKNOWN, Answer
+from audionet.models.array_files import read_arrays
 from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
@@ -36,12 +39,14 @@ from audionet.models.classifier_folder import (
     HEAD_NAME,
     KIND,
     TRAIN_AGAIN,
+    changing_enrolled,
+    check_checksum,
+    named_faults,
     pack_head,
-    read_about,
-    read_enrolled,
+    read_files,
     unpack_head,
-    write_enrolled,
 )
+from audionet.models.classifier_schema import digest_of_about
 from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
@@ -79,6 +84,7 @@ class Classifier:
         self.open_set = open_set
         self.training_keys = np.empty(0, np.uint64) if training_keys is None else training_keys
         self._folder = folder
+        self._packed_fingerprints: bytes | mmap.mmap | None = None
         if fingerprints is not None:
             self.fingerprints = fingerprints
         self._engine = engine
@@ -87,35 +93,31 @@ class Classifier:
     def load(cls, folder: Path | str, *, engine: Engine = "auto", with_enrolled: bool = True) -> "Classifier":
         """Load a classifier from its folder, with the labels that were added without training or without them.
 
-        Errors are those of `read_about`; damaged files raise ClassifierError too.
+        All is of one version, even if another one takes its place meanwhile. Errors are those of `read_files`.
         """
         folder = Path(folder)
-        about = read_about(folder)
+        files = read_files(folder)
+        about, arrays = files.about, files.arrays
+        similarity = Similarity.from_json(about["similarity"], arrays) if about.get("similarity") else None
         try:
-            graph, head_file = ((folder / name).read_bytes() for name in (GRAPH_NAME, HEAD_NAME))
-        except OSError as error:
-            raise ClassifierError(f"{printable(folder)} lacks {Path(error.filename).name}. {TRAIN_AGAIN}") from error
-        for name, content in ((GRAPH_NAME, graph), (HEAD_NAME, head_file)):
-            if sha256_of(content) != about["sha256"][name]:
-                raise ClassifierError(f"{printable(folder / name)} is damaged: its checksum is wrong. {TRAIN_AGAIN}")
-        with np.load(io.BytesIO(head_file), allow_pickle=False) as arrays:
-            head, training_keys = unpack_head(arrays), arrays["training_keys"]
-            open_set = OpenSetDetector.from_json(about["open_set"], arrays) if about["open_set"] else None
-            similarity = Similarity.from_json(about["similarity"], arrays) if about.get("similarity") else None
-        recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
-        return cls(
+            recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
+        except InputError as error:
+            raise ClassifierError(f"{printable(folder / ABOUT_NAME)} is damaged: {error} {TRAIN_AGAIN}") from error
+        classifier = cls(
             labels=tuple(about["labels"]),
             recipe=recipe,
-            head=head,
-            graph=graph,
+            head=unpack_head(arrays),
+            graph=files.graph,
             about=about,
-            open_set=open_set,
-            training_keys=training_keys,
+            open_set=OpenSetDetector.from_json(about["open_set"], arrays) if about["open_set"] else None,
+            training_keys=arrays["training_keys"],
             similarity=similarity,
-            enrolled=read_enrolled(folder) if similarity and with_enrolled else None,
+            enrolled=files.enrolled if similarity and with_enrolled else None,
             folder=folder,
             engine=engine,
         )
+        classifier._packed_fingerprints = files.fingerprints
+        return classifier
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -133,22 +135,33 @@ class Classifier:
 
     @functools.cached_property
     def fingerprints(self) -> Mapping[str, Fingerprint]:
-        """Fingerprints of the sound that it was trained on, by recording; read when asked for."""
-        path = self._folder / FINGERPRINTS_NAME if self._folder else None
-        return unpack_fingerprints(path.read_bytes()) if path and path.is_file() else {}
+        """Fingerprints of the sound that it was trained on, by recording; unpacked when asked for."""
+        if self._folder is None or self._packed_fingerprints is None:
+            return {}
+        path = self._folder / FINGERPRINTS_NAME
+        check_checksum(path, self._packed_fingerprints, self.about)
+        with named_faults(path, TRAIN_AGAIN):
+            return unpack_fingerprints(read_arrays(bytes(self._packed_fingerprints)))
 
-    def save(self, folder: Path) -> None:
-        """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole."""
+    def save(self, folder: Path, *, beside: Mapping[str, Any] | None = None) -> None:
+        """Write the classifier's files into `folder`, which `files.whole_folder` gave, so that it appears whole.
+
+        `beside` are JSON files to be kept with it, by name.
+        """
         arrays = io.BytesIO()
         named: dict[str, Any] = {**pack_head(self.head), "training_keys": self.training_keys}
         named |= self.open_set.arrays() if self.open_set else {}
         named |= self.similarity.arrays() if self.similarity else {}
         np.savez(arrays, **named)
-        contents = {GRAPH_NAME: self.graph, HEAD_NAME: arrays.getvalue()}
+        contents = {
+            GRAPH_NAME: self.graph,
+            HEAD_NAME: arrays.getvalue(),
+            FINGERPRINTS_NAME: pack_fingerprints(self.fingerprints),
+            **{name: f"{json.dumps(value, indent=2)}\n".encode() for name, value in (beside or {}).items()},
+        }
         mark_folder(folder, KIND)
         for name, content in contents.items():
             write_bytes(folder / name, content)
-        write_bytes(folder / FINGERPRINTS_NAME, pack_fingerprints(self.fingerprints))
         about = {
             **self.about,
             "format": FORMAT,
@@ -158,6 +171,7 @@ class Classifier:
             "similarity": self.similarity.to_json() if self.similarity else None,
             "sha256": {name: sha256_of(content) for name, content in contents.items()},
         }
+        about["sha256"][ABOUT_NAME] = digest_of_about(about)
         write_json(folder / ABOUT_NAME, about)
 
     def score(self, path: Path | str) -> Answer:
@@ -290,7 +304,8 @@ class Classifier:
         """Add a label as `enroll` does, by the bottlenecks of its clips, float16, shape (chunks, dimension)."""
         prototype = self.comparison_space().prototype(chunks)
         if self._folder:
-            write_enrolled(self._folder, {**read_enrolled(self._folder), label: prototype})
+            with changing_enrolled(self._folder, head_digest=self.about["sha256"][HEAD_NAME]) as enrolled:
+                enrolled[label] = prototype
         self.enrolled[label] = prototype
         self.labels = (*self.trained_labels, *self.enrolled)
         self.__dict__.pop("fingerprint", None)  # it stands for the labels too
@@ -307,7 +322,13 @@ class Classifier:
 
     @functools.cached_property
     def _network(self) -> Runner:
-        return open_graph(self.graph, engine=self._engine)
+        try:
+            return open_graph(self.graph, engine=self._engine)
+        except WeightsError as error:
+            raise ClassifierError(f"{self._graph_name()} is damaged. {_on_one_line(error)} {TRAIN_AGAIN}") from error
+
+    def _graph_name(self) -> str:
+        return printable((self._folder or Path()) / GRAPH_NAME)
 
     def logits(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Map pictures, each uint8 of shape (height, width, 3), to float32 logits, shape (pictures, labels)."""
@@ -355,7 +376,20 @@ class Classifier:
         """Map pictures to float16 bottlenecks, shape (pictures, dimension)."""
         backbone = self.about["backbone"]
         fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
-        return bottlenecks_of(self._network, fitted)
+        network = self._network
+        try:
+            found = bottlenecks_of(network, fitted)
+        except (RuntimeError, ValueError) as error:
+            raise ClassifierError(
+                f"{self._graph_name()} does not take pictures of {backbone['height']} x {backbone['width']} "
+                f"({_on_one_line(error)}). {TRAIN_AGAIN}"
+            ) from error
+        if found.shape[1] != backbone["dimension"] or not np.isfinite(found).all():
+            raise ClassifierError(
+                f"{self._graph_name()}: expected {backbone['dimension']} finite numbers a picture, received "
+                f"{found.shape[1]} or others. {TRAIN_AGAIN}"
+            )
+        return found
 
     def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)
@@ -368,3 +402,7 @@ class Classifier:
             score=open_set.score(logits, weights) if open_set else None,
             threshold=open_set.threshold(weights.sum()) if open_set else None,
         )
+
+
+def _on_one_line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))

@@ -1,6 +1,5 @@
 """An evaluation of a test folder becomes a report, the worst mistakes with their picture and their sound."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.errors import PictureError, RecordingError
+from audionet.errors import ClassifierError, PictureError, RecordingError
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, served_picture
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import read_metrics
 from audionet.reports.elements import ExampleClip, Mistake
 from audionet.reports.report import Report, write_report
 from audionet.reports.sections.clips import pick_mistakes
@@ -101,7 +101,6 @@ def _picture_and_sound(
 
 def _metrics_of(model: Path) -> dict[str, Any] | None:
     try:
-        metrics: dict[str, Any] = json.loads((model / "metrics.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_metrics(model) or None
+    except ClassifierError:
         return None
-    return metrics

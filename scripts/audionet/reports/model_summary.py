@@ -1,7 +1,6 @@
 """What a classifier folder holds, in words and numbers: its network, its head, its training and what it costs."""
 
 import importlib.util
-import json
 import math
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from audionet.console import silence_native_stderr
 from audionet.export.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import read_metrics
 from audionet.models.head import Head
 from audionet.reports.sections.model_card import card_of
 
@@ -28,7 +28,7 @@ def inspect(classifier: Classifier, folder: Path) -> dict[str, Any]:
         `bytes` by file. Numbers of the network are None where OpenVINO, which counts them, is not installed.
     """
     head, training = classifier.head, dict(classifier.about.get("training", {}))
-    metrics = _json_of(folder / "metrics.json")
+    metrics = read_metrics(folder)
     return {
         "fingerprint": classifier.fingerprint,
         "labels": list(classifier.labels),
@@ -136,8 +136,3 @@ def _biases(head: Head) -> int:
 
 def _count(number: int | None) -> str:
     return "unknown" if number is None else f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
-
-
-def _json_of(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return content

@@ -15,9 +15,9 @@ from audionet.errors import InputError
 from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.leakage import content_keys
 from audionet.evaluation.runs import Stopwatch, data_digest, scores_of, write_run
-from audionet.files import printable, read_mark, whole_folder, write_json
+from audionet.files import printable, read_mark, whole_folder
 from audionet.models.classifier import Classifier
-from audionet.models.classifier_folder import KIND
+from audionet.models.classifier_folder import KIND, METRICS_NAME, SPLIT_NAME
 from audionet.reports.examples import example_clips_of, mistakes_of
 from audionet.reports.report import Report, write_report
 from audionet.reports.sections.model_card import card_of
@@ -81,9 +81,7 @@ class TrainingRun:
         """
         check_replaceable(folder)
         with whole_folder(folder) as scratch:
-            self.classifier.save(scratch)
-            write_json(scratch / "metrics.json", self.metrics)
-            write_json(scratch / "split.json", self.splits)
+            self.classifier.save(scratch, beside={METRICS_NAME: self.metrics, SPLIT_NAME: self.splits})
 
     def write_report(self, path: Path, *, title: str, chunk_stats: Mapping[str, Sequence[ChunkStats]]) -> None:
         """Write the HTML report; `chunk_stats` is what was measured of each recording's chunks."""

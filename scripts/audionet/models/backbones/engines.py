@@ -100,7 +100,8 @@ class _OpenVinoRunner:
             path = Path(folder) / "graph.pb"  # OpenVINO reads such graphs from files only, and by this suffix
             path.write_bytes(graph)
             try:
-                compiled = core.compile_model(core.read_model(path), "CPU", options)
+                with silence_native_stderr():  # of what it thinks of a damaged graph
+                    compiled = core.compile_model(core.read_model(path), "CPU", options)
             except RuntimeError as error:
                 raise WeightsError(
                     f"Expected a whole frozen graph, received one that OpenVINO cannot run ({error})."

@@ -1,0 +1,204 @@
+"""What the files of a classifier folder must hold, so that an edited or damaged one is refused with its reason."""
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin
+
+import numpy as np
+
+# The core alone: the models of pydantic would take as long to import as all that scoring a picture needs of NumPy.
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError
+from pydantic_core import core_schema as schema
+
+from audionet.features.recipes import NOT_IN_PICTURES, Recipe
+from audionet.files import printable, sha256_of
+from audionet.models.array_files import check_shapes
+from audionet.models.openset import OpenSetDetector
+from audionet.models.similarity import ARRAYS, Similarity
+
+SHOWN_CHARACTERS = 60  # of what was received
+
+_TEXT = schema.str_schema(strict=True)  # without a constraint, for labels may have undecodable bytes
+_COUNT = schema.int_schema(strict=True, ge=0)
+_SIDE = schema.int_schema(strict=True, ge=1, le=16_384)  # of a picture, in pixels
+_NUMBER = schema.float_schema(strict=True, allow_inf_nan=False)
+_PAIR = schema.list_schema(_NUMBER, strict=True, min_length=2, max_length=2)
+_SIMPLE: Mapping[type, CoreSchema] = {
+    int: schema.int_schema(strict=True, ge=0, le=2**40),
+    float: _NUMBER,
+    str: _TEXT,
+    bool: schema.bool_schema(strict=True),
+    np.ndarray: schema.list_schema(_NUMBER, strict=True),
+}
+
+
+def check_about(about: object) -> None:
+    """Check what `classifier.json` holds.
+
+    Raises:
+        ValueError: a field is missing or is not as expected; the text names it.
+    """
+    try:
+        _ABOUT.validate_python(about)
+    except ValidationError as error:
+        raise ValueError(_sentence(error)) from error
+    assert isinstance(about, dict)
+    labels = about["labels"]
+    if twice := {label for label in labels if labels.count(label) > 1}:
+        raise ValueError(f"labels: expected different ones, received {printable(sorted(twice)[0])} more than once")
+    if open_set := about["open_set"]:
+        counts, thresholds = open_set["chunk_counts"], open_set["thresholds"]
+        if not counts or counts[0] < 1 or sorted(set(counts)) != counts or len(counts) != len(thresholds):
+            raise ValueError("open_set: expected a threshold for each of chunk_counts, which ascend from 1")
+    if about["sha256"].get("classifier.json") not in (None, digest_of_about(about)):
+        raise ValueError("it was changed after it was written: its checksum is wrong")
+
+
+def check_metrics(metrics: object) -> None:
+    """Check what is read of `metrics.json`: the scores of chunks and of recordings, where there are any.
+
+    Raises:
+        ValueError: a field is missing or is not as expected; the text names it.
+    """
+    try:
+        _METRICS.validate_python(metrics)
+    except ValidationError as error:
+        raise ValueError(_sentence(error)) from error
+
+
+def check_head_arrays(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Check the arrays of `head.npz` against a checked `classifier.json`.
+
+    Raises:
+        ValueError: one is missing or does not fit; the text names it.
+    """
+    sizes = {"labels": len(about["labels"]), "bottleneck": about["backbone"]["dimension"]}
+    expected = {"training_keys": ("u", ("pictures",)), **_HEAD["hidden_weights" in arrays]}
+    expected |= _OPEN_SET if about["open_set"] else {}
+    expected |= _SIMILARITY if about.get("similarity") else {}
+    check_shapes(arrays, expected, sizes)
+    if about["open_set"] and (arrays["open_set_variances"] < 0).any():
+        raise ValueError("open_set_variances: expected 0 or more, received less")
+    if about.get("similarity") and not (arrays["similarity_scale"] > 0).all():
+        raise ValueError("similarity_scale: expected more than 0, received less")
+
+
+def digest_of_about(about: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what `classifier.json` holds, but for this checksum itself."""
+    checksums = {name: digest for name, digest in about["sha256"].items() if name != "classifier.json"}
+    return sha256_of(json.dumps({**about, "sha256": checksums}, sort_keys=True).encode())
+
+
+def _object(required: Mapping[str, CoreSchema], optional: Mapping[str, CoreSchema] | None = None) -> CoreSchema:
+    """Return the schema of a JSON object, which may hold more."""
+    fields = {name: schema.typed_dict_field(value) for name, value in required.items()}
+    more = {name: schema.typed_dict_field(value, required=False) for name, value in (optional or {}).items()}
+    return schema.typed_dict_schema(fields | more, extra_behavior="allow", strict=True)
+
+
+def _of_dataclass(described: type, *, without: tuple[str, ...]) -> CoreSchema:
+    """Return the schema of a JSON object that has the fields of a dataclass, and no others.
+
+    Fields with a default may be missing, as they are in files of versions that did not know them.
+    """
+    fields = [field for field in dataclasses.fields(described) if field.name not in without]
+    return schema.typed_dict_schema(
+        {
+            field.name: schema.typed_dict_field(
+                _of_annotation(field.type), required=field.default is dataclasses.MISSING
+            )
+            for field in fields
+        },
+        extra_behavior="forbid",
+        strict=True,
+    )
+
+
+def _of_annotation(annotation: Any) -> CoreSchema:
+    arguments = get_args(annotation)
+    if isinstance(annotation, types.UnionType):
+        (known,) = (one for one in arguments if one is not types.NoneType)
+        return schema.nullable_schema(_of_annotation(known))
+    if get_origin(annotation) is tuple:
+        return schema.list_schema(_of_annotation(arguments[0]), strict=True)
+    return _SIMPLE[annotation]
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return what the first fault is: `labels.2: expected a valid string, received 3`."""
+    fault = error.errors(include_url=False)[0]
+    place = ".".join(map(str, fault["loc"])) or "the file"
+    if fault["type"] == "missing":
+        return f"{printable(place)} is missing"
+    message = fault["msg"].replace("Input should be", "expected").replace("Extra inputs are not permitted", "unknown")
+    received = repr(fault["input"])
+    return printable(f"{place}: {message}, received {received[:SHOWN_CHARACTERS]}")
+
+
+_HEAD: Mapping[bool, Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    False: {"weights": ("f", ("bottleneck", "labels")), "biases": ("f", ("labels",))},
+    True: {
+        "hidden_weights": ("f", ("bottleneck", "hidden")),
+        "hidden_biases": ("f", ("hidden",)),
+        "weights": ("f", ("hidden", "labels")),
+        "biases": ("f", ("labels",)),
+    },
+}
+"""The arrays of a head, without and with a hidden layer."""
+
+_OPEN_SET: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "open_set_origin": ("f", ("labels",)),
+    "open_set_projection": ("f", ("labels", "directions")),
+    "open_set_centres": ("f", ("labels", "directions")),
+    "open_set_variances": ("f", ("directions",)),
+}
+
+_SIMILARITY: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "similarity_mean": ("f", ("bottleneck",)),
+    "similarity_scale": ("f", ("bottleneck",)),
+    "similarity_directions": ("f", ("bottleneck", "directions that count less")),
+    "similarity_losses": ("f", ("directions that count less",)),
+}
+
+_SIZES = _object({"chunks": _COUNT, "recordings": _COUNT})
+
+_ABOUT = SchemaValidator(
+    _object(
+        {
+            "labels": schema.list_schema(_TEXT, strict=True, min_length=1),
+            "recipe": schema.nullable_schema(_of_dataclass(Recipe, without=NOT_IN_PICTURES)),
+            "open_set": schema.nullable_schema(_of_dataclass(OpenSetDetector, without=("space",))),
+            "sha256": _object({"backbone.pb": _TEXT, "head.npz": _TEXT}),
+            "backbone": _object(
+                {"height": _SIDE, "width": _SIDE, "dimension": schema.int_schema(strict=True, ge=1)},
+                {
+                    "architecture": _TEXT,
+                    "bottleneck": _TEXT,
+                    "fingerprint": _TEXT,
+                    "weights": schema.dict_schema(_TEXT, schema.nullable_schema(_TEXT), strict=True),
+                },
+            ),
+        },
+        {
+            "audionet_version": _TEXT,
+            "similarity": schema.nullable_schema(_of_dataclass(Similarity, without=ARRAYS)),
+            "training": _object(
+                {},
+                {
+                    "trainer": _TEXT,
+                    "bottleneck": _TEXT,
+                    "temperature": _NUMBER,
+                    "sides": schema.dict_schema(_TEXT, _SIZES, strict=True),
+                },
+            ),
+        },
+    )
+)
+
+_SCORES = _object({"accuracy": schema.nullable_schema(_NUMBER), "n": _COUNT}, {"ci95": schema.nullable_schema(_PAIR)})
+
+_METRICS = SchemaValidator(
+    _object({}, {"chunk": schema.nullable_schema(_SCORES), "recording": schema.nullable_schema(_SCORES)})
+)
