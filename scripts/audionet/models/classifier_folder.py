@@ -208,10 +208,9 @@ def _read_metrics(directory: int, folder: Path) -> dict[str, Any]:
     path = folder / METRICS_NAME
     with ExitStack() as opened:
         about_file, file = (_open(directory, folder, name, opened) for name in (ABOUT_NAME, METRICS_NAME))
-        about = _checked_about(folder, about_file)
         if file is None:
             return {}
-        content = _content(path, file)
+        about, content = _checked_about(folder, about_file), _content(path, file)
     check_checksum(path, content, about)
     with named_faults(path, TRAIN_AGAIN):
         metrics: dict[str, Any] = json.loads(content)
