@@ -21,6 +21,8 @@ MARK_NAME = "audionet.json"
 SPLITS_NAME = "audionet_splits.json"  # beside pictures: which of them were held out
 UNKNOWN_LABEL = "_unknown_"  # the label folder of what is of none of the labels
 
+MOST_CHARACTERS = 200  # of others' words within a message
+
 Item = TypeVar("Item")
 
 
@@ -30,6 +32,12 @@ def printable(name: object) -> str:
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
         for character in str(name)
     )
+
+
+def brief(text: object) -> str:
+    """Return what somebody else wrote, for a message: as `printable` does it, and not longer than a line or two."""
+    whole = str(text)
+    return printable(whole[:MOST_CHARACTERS]) + ("…" if len(whole) > MOST_CHARACTERS else "")
 
 
 @contextmanager

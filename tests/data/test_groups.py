@@ -39,6 +39,20 @@ def test_a_table_that_lacks_the_column_or_is_none_is_refused(tmp_path):
             group_rule(f"{tmp_path / place}")
 
 
+def test_a_row_that_ends_before_the_column_has_no_group(tmp_path):
+    table = tmp_path / "groups.csv"
+    table.write_text("file,speaker\n1.wav\n2.wav,anna\n")
+    rule = group_rule(f"{table}:speaker")
+    assert rule("alice/2.wav") == "anna"
+    with pytest.raises(InputError, match=r"has no row for alice/1\.wav"):
+        rule("alice/1.wav")
+
+
+def test_a_number_of_repetitions_beyond_all_is_refused():
+    with pytest.raises(InputError, match="expected recording, folder"):
+        group_rule("x{99999999999}")
+
+
 def test_an_expression_that_is_none_or_does_not_match_is_refused():
     with pytest.raises(InputError, match=r"expected recording, folder, TABLE\.csv:COLUMN or a regular expression"):
         group_rule("(")

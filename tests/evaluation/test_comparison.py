@@ -98,6 +98,23 @@ class TestComparing:
         with pytest.raises(InputError, match=message):
             comparison.read_evaluation(str(tmp_path / "a.json"), runs_dir=tmp_path)
 
+    @pytest.mark.parametrize(
+        ("changes", "place"),
+        [
+            ({"right": "yes"}, "right"),
+            ({"chunks": 0}, "chunks"),
+            ({"chunks_right": 1000}, "more chunks are right than there are"),
+            ({"chunks": 10**400}, "chunks"),
+            ({"recording": ["a.mp3"]}, "recording"),
+            ({"known": None}, "known"),
+        ],
+    )
+    def test_an_evaluation_whose_recordings_are_not_as_written_is_refused(self, runs, tmp_path, changes, place):
+        rows = plain(runs[0]["recordings"])
+        (tmp_path / "a.json").write_text(json.dumps({"recordings": [rows[0] | changes, *rows[1:]]}))
+        with pytest.raises(InputError, match=f"not as audionet evaluate writes them .*{place}"):
+            comparison.read_evaluation(str(tmp_path / "a.json"), runs_dir=tmp_path)
+
     def test_a_name_that_is_nothing_says_what_to_do(self, tmp_path):
         with pytest.raises(InputError, match="audionet runs lists"):
             comparison.read_evaluation("nothing", runs_dir=tmp_path)

@@ -68,12 +68,40 @@ def test_records_come_the_oldest_first(tmp_path):
     assert started == sorted(started) and len(started) == 3
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\x00"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\x00", "[" * 20_000])
 def test_what_is_no_record_is_named_and_the_others_are_read(tmp_path, content):
     record(tmp_path)
     (tmp_path / "stray.json").write_text(content)
     records, failures = runs.read_runs(tmp_path)
     assert len(records) == 1 and list(failures) == ["stray.json"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"started": 5},
+        {"started": "0001-01-01T00:00:00+23:00"},
+        {"id": 7},
+        {"scores": {"chunk": {"accuracy": "high"}}},
+        {"scores": []},
+        {"classifier": "lda"},
+        {"seconds": {"total": [1]}},
+        {"seconds": 12.5},
+        {"arguments": ["--head", "lda"]},
+    ],
+)
+def test_a_record_with_values_of_other_kinds_is_named_and_the_others_are_listed(tmp_path, changes):
+    whole = json.loads(record(tmp_path).read_text())
+    (tmp_path / "odd.json").write_text(json.dumps(whole | changes))
+    records, failures = runs.read_runs(tmp_path)
+    assert len(runs.rows_of(records)) == 1
+    assert list(failures) == ["odd.json"] and next(iter(changes)) in failures["odd.json"]
+
+
+def test_control_characters_in_a_record_do_not_reach_the_terminal(tmp_path):
+    whole = json.loads(record(tmp_path).read_text())
+    (tmp_path / "odd.json").write_text(json.dumps(whole | {"id": "20260101-\x1b[2J", "data": {"labels": "\x07"}}))
+    assert all(cell.isprintable() for row in runs.rows_of(runs.read_runs(tmp_path)[0]) for cell in row)
 
 
 def test_without_a_folder_there_is_no_record(tmp_path):

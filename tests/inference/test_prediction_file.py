@@ -156,8 +156,38 @@ def test_a_table_of_other_columns_is_not_gone_on_with(tmp_path):
     with pytest.raises(InputError, match="has the columns name, age; expected file, label"):
         open_rows(tmp_path / "a.csv", resume=True)
     (tmp_path / "a.jsonl").write_text("no json\n")
-    with pytest.raises(InputError, match=r"line 1 of .* is no JSON object"):
+    with pytest.raises(InputError, match=r"line 1 of .* is no answer or span"):
         open_rows(tmp_path / "a.jsonl", resume=True)
+
+
+@pytest.mark.parametrize("line", ["[" * 20_000, "7", "{}", '{"file": {}}', '{"file": "a.mp3", "labels": [1]}'])
+def test_a_line_that_is_no_row_is_named(tmp_path, line):
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(row('a.mp3'))}\n{line}\n")
+    with pytest.raises(InputError, match=r"line 2 of .* is no answer or span"):
+        open_rows(tmp_path / "a.jsonl", resume=True)
+
+
+def test_what_others_wrote_into_a_table_does_not_reach_the_terminal_as_it_is(tmp_path):
+    (tmp_path / "a.csv").write_text(f"\x1b[2J,{'x' * 10_000}\n")
+    with pytest.raises(InputError, match="has the columns") as caught:
+        open_rows(tmp_path / "a.csv", resume=True)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
+def test_a_parquet_file_that_is_damaged_or_of_something_else_is_refused(tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "a.parquet").write_bytes(b"PAR1, and no more")
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        open_rows(tmp_path / "a.parquet", resume=True)
+    pq.write_table(pa.table({"file": [1, 2]}), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="rows that are no answers"):
+        open_rows(tmp_path / "b.parquet", resume=True)
+    pq.write_table(pa.table({"file": ["a"], "model": ["m"], "score": ["high"]}), tmp_path / "c.parquet")
+    with pytest.raises(InputError, match="holds what is no answer"), open_rows(tmp_path / "c.parquet", resume=True):
+        pass
 
 
 def test_a_suffix_that_is_not_known_lists_those_that_are(tmp_path):

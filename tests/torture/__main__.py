@@ -12,15 +12,16 @@ from tyro.conf import OmitSubcommandPrefixes, subcommand
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, run_command
 from audionet.console import log
-from torture.options import AllOptions, KillOptions, PartOptions, ReaderOptions
+from torture.options import AllOptions, FuzzOptions, KillOptions, PartOptions, ReaderOptions
 
-PARTS: dict[type[PartOptions], str] = {KillOptions: "kills", ReaderOptions: "readers"}
+PARTS: dict[type[PartOptions], str] = {KillOptions: "kills", ReaderOptions: "readers", FuzzOptions: "fuzz"}
 """The module of each part, in the order in which `all` runs them."""
 
 Part = (
     Annotated[AllOptions, subcommand("all")]
     | Annotated[KillOptions, subcommand("kills")]
     | Annotated[ReaderOptions, subcommand("readers")]
+    | Annotated[FuzzOptions, subcommand("fuzz")]
 )
 
 

@@ -1,9 +1,11 @@
 """The options of each part, on the command line of `python -m torture`."""
 
+import importlib.util
 import os
 import re
 import secrets
 from dataclasses import dataclass, field
+from typing import Literal
 
 from audionet.errors import check
 
@@ -65,3 +67,19 @@ class KillOptions(PartOptions):
         super().__post_init__()
         check(self.scale >= 0, f"--scale: expected 0 or more, received {self.scale}.")
         check(self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
+
+
+@dataclass(frozen=True)
+class FuzzOptions(PartOptions):
+    """Give every reader of outside data files that were valid once, and see them refused or read right."""
+
+    inputs: int = 10_000
+    """How many each reader gets."""
+    engine: Literal["hypothesis", "atheris"] = "hypothesis"
+    """What chooses them: chance, or the code that they reach, which needs atheris: pip install atheris."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.inputs >= 1, f"--inputs: expected 1 or more, received {self.inputs}.")
+        is_there = self.engine != "atheris" or importlib.util.find_spec("atheris") is not None
+        check(is_there, "--engine: atheris is not installed: pip install atheris, or leave the option away.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from audionet.errors import InputError
-from audionet.files import printable
+from audionet.files import brief, printable
 from audionet.regular_files import open_regular
 
 NO_HASH = "_nohash_"
@@ -37,7 +37,7 @@ def group_rule(group_by: str) -> Callable[[str], str]:
         return _table_rule(Path(table), column)
     try:
         expression = re.compile(group_by)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InputError(
             f"--group_by: expected recording, folder, TABLE.csv:COLUMN or a regular expression, received {group_by!r} "
             f"({error})."
@@ -76,11 +76,11 @@ def _table_rule(path: Path, column: str) -> Callable[[str], str]:
             if column not in names[1:]:
                 raise InputError(
                     f"--group_by: {printable(path)} has no column {column!r} behind its first; expected one of "
-                    f"{', '.join(names[1:])}."
+                    f"{brief(', '.join(names[1:])) or 'some, and there is none'}."
                 )
-            groups = {row[names[0]]: row[column] for row in rows}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--group_by: {printable(path)} cannot be read as a table ({error}).") from error
+            groups = {row[names[0]]: row[column] for row in rows if row[column] is not None}
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"--group_by: {printable(path)} cannot be read as a table ({brief(error)}).") from error
 
     def looked_up(recording: str) -> str:
         for name in (recording, Path(recording).name, Path(recording).stem):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.errors import InputError
-from audionet.files import printable
+from audionet.files import brief, printable
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ def listed_recordings(audio_dir: Path, published: PublishedDataset) -> dict[str,
             rows = [
                 [(row[column] or "").strip() for column in (published.label, "fold", published.file)] for row in reader
             ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--audio_dir: {printable(table)} cannot be read as a table ({error}).") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"--audio_dir: {printable(table)} cannot be read as a table ({brief(error)}).") from error
     if not rows:
         raise InputError(f"--audio_dir: expected a row for each recording in {printable(table)}, received none.")
     for number, parts in enumerate(rows, start=2):
         if any(not part or part.startswith(".") or "/" in part or "\0" in part for part in parts):
             raise InputError(
                 f"--audio_dir: expected a label, a fold and a file name in line {number} of {printable(table)}, "
-                f"received {printable(', '.join(parts))}. Correct the line."
+                f"received {brief(', '.join(parts))}. Correct the line."
             )
     return {
         f"{label}/fold{fold}/{name}": audio_dir / published.place.format(fold=fold, file=name)
@@ -88,5 +88,5 @@ def _check_columns(table: Path, published: PublishedDataset, names: Sequence[str
     if missing:
         raise InputError(
             f"--audio_dir: expected columns {file}, {label} and fold in {printable(table)}, as {published.name} has "
-            f"them, received {printable(', '.join(names))}, without {', '.join(missing)}."
+            f"them, received {brief(', '.join(names))}, without {', '.join(missing)}."
         )

@@ -1,20 +1,46 @@
 """Two evaluations on the same recordings: which is better, by how much, and whether that may be chance."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, Field, InstanceOf, TypeAdapter, model_validator
 
 from audionet.errors import InputError
 from audionet.evaluation.intervals import interval, json_interval, recording_weights
 from audionet.evaluation.runs import find_run
-from audionet.files import printable
+from audionet.files import brief, printable
+from audionet.json_files import parse_json, validated
+from audionet.regular_files import read_regular
 from audionet.wording import counted
 
 EVALUATION_NAMES = ("evaluation.json", "metrics.json")
 SIGNIFICANT = 0.05
+
+
+class _KnownRow(BaseModel, strict=True):
+    """What a comparison reads of a recording that the classifier has a label for."""
+
+    known: Literal[True]
+    recording: InstanceOf[str]  # a file's name, which may hold what is no Unicode
+    label: InstanceOf[str]
+    right: bool
+    chunks: Annotated[int, Field(ge=1, le=2**31)]
+    chunks_right: Annotated[int, Field(ge=0, le=2**31)]
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "_KnownRow":
+        if self.chunks_right > self.chunks:
+            raise ValueError("more chunks are right than there are")
+        return self
+
+
+class _OtherRow(BaseModel, strict=True):
+    known: Literal[False]
+
+
+_ROWS = TypeAdapter(list[Annotated[_KnownRow | _OtherRow, Field(discriminator="known")]])
 
 
 def read_evaluation(name: str, *, runs_dir: Path) -> dict[str, Any]:
@@ -37,20 +63,27 @@ def read_evaluation(name: str, *, runs_dir: Path) -> dict[str, Any]:
             "--compare: expected a JSON file of audionet evaluate, a classifier folder or the id of a run, "
             f"received {printable(name)!r}. audionet runs lists the runs."
         )
-    evaluation: dict[str, Any] = found.get("scores", found)  # the record of a run has them there
-    if not any(row.get("known") for row in evaluation.get("recordings", ())):
+    evaluation = found.get("scores", found)  # the record of a run has them there
+    try:
+        rows = validated(_ROWS, evaluation.get("recordings", []) if isinstance(evaluation, dict) else [])
+    except ValueError as error:
+        raise InputError(
+            f"--compare: the recordings in {printable(name)} are not as audionet evaluate writes them ({error}). "
+            "Make it anew with audionet evaluate --json FILE."
+        ) from error
+    if not any(row.known for row in rows):
         raise InputError(
             f"--compare: {printable(name)} lists no recordings with their answers. Make it anew with "
             "audionet evaluate --json FILE."
         )
-    return evaluation
+    return dict(evaluation)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = parse_json(read_regular(path))
     except (OSError, ValueError) as error:
-        raise InputError(f"--compare: {printable(path)} cannot be read as JSON ({error}).") from error
+        raise InputError(f"--compare: {printable(path)} cannot be read as JSON ({brief(error)}).") from error
     return value if isinstance(value, dict) else {}
 
 

@@ -18,7 +18,6 @@ A record is one JSON object:
     scores         as evaluation gives them: chunk.accuracy, recording.accuracy and so on
 """
 
-import json
 import os
 import platform
 import time
@@ -28,11 +27,14 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, InstanceOf, TypeAdapter
 
 from audionet import __version__
 from audionet.errors import InputError
-from audionet.files import MARK_NAME, digest_of, mark_folder, printable, read_mark, write_json
+from audionet.files import MARK_NAME, brief, digest_of, mark_folder, printable, read_mark, write_json
+from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
 
 FORMAT = 1
@@ -40,6 +42,44 @@ LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr"),
     *("openvino", "tensorflow", "keras", "tensorflow-hub"),
 )
+
+
+def _moment(text: str) -> str:
+    """Return a text that is a moment which can be told in local time, or raise ValueError."""
+    try:
+        datetime.fromisoformat(text).astimezone()
+    except OverflowError as error:
+        raise ValueError("beyond what a calendar has") from error
+    return text
+
+
+class _Level(BaseModel, strict=True):
+    accuracy: float | None = None
+
+
+class _Scores(BaseModel, strict=True):
+    chunk: _Level | None = None
+    recording: _Level | None = None
+
+
+class _Seconds(BaseModel, strict=True):
+    total: float | None = None
+
+
+class _Record(BaseModel, strict=True):
+    """What lists and comparisons rely on; the rest may be anything."""
+
+    format: Literal[1]
+    started: Annotated[InstanceOf[str], AfterValidator(_moment)]
+    id: InstanceOf[str] = ""
+    arguments: dict[Any, Any] | None = None
+    data: dict[Any, Any] | None = None
+    classifier: dict[Any, Any] | None = None
+    seconds: _Seconds | None = None
+    scores: _Scores | None = None
+
+
+_RECORD = TypeAdapter(_Record)
 
 
 @dataclass
@@ -150,12 +190,14 @@ def read_runs(runs_dir: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         if path.name == MARK_NAME:
             continue
         try:
-            record = json.loads(read_regular(path))
+            record = parse_json(read_regular(path))
         except (OSError, ValueError) as error:
-            failures[path.name] = f"it cannot be read ({error})"
+            failures[path.name] = f"it cannot be read ({brief(error)})"
             continue
-        if not isinstance(record, dict) or record.get("format") != FORMAT or "started" not in record:
-            failures[path.name] = f"expected the record of a run, of format {FORMAT}"
+        try:
+            validated(_RECORD, record)
+        except ValueError as error:
+            failures[path.name] = f"expected the record of a run, of format {FORMAT} ({error})"
             continue
         records.append(record)
     return sorted(records, key=lambda record: (record["started"], record.get("id", ""))), failures
@@ -169,7 +211,7 @@ def find_run(runs_dir: Path, name: str) -> dict[str, Any] | None:
     """
     found = [record for record in read_runs(runs_dir)[0] if name and name in _beginnings(record, name)]
     if len(found) > 1:
-        names = ", ".join(record["id"] for record in found[:5])
+        names = ", ".join(brief(record["id"]) for record in found[:5])
         raise InputError(
             f"{name}: expected one run, but {len(found)} begin so: {names}. Type more of the one you mean."
         )
@@ -178,7 +220,7 @@ def find_run(runs_dir: Path, name: str) -> dict[str, Any] | None:
 
 def _beginnings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Both parts of an id may be typed: the moment, and what follows it."""
-    whole = str(record.get("id", ""))
+    whole: str = record.get("id", "")
     return tuple(part[: len(name)] for part in (whole, whole.rpartition("-")[2]))
 
 
@@ -215,9 +257,9 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     data, classifier, scores = (record.get(part) or {} for part in ("data", "classifier", "scores"))
     return (
         datetime.fromisoformat(record["started"]).astimezone().strftime("%Y-%m-%d %H:%M"),
-        str(record.get("id", "")).rpartition("-")[2] or "-",
+        printable(record.get("id", "").rpartition("-")[2] or "-"),
         *(printable(classifier.get(name) or "-") for name in ("architecture", "bottleneck", "head")),
-        *(str(data.get(name, "-")) for name in ("labels", "recordings")),
+        *(printable(data.get(name, "-")) for name in ("labels", "recordings")),
         *(_percent((scores.get(level) or {}).get("accuracy")) for level in ("chunk", "recording")),
         _whole((record.get("seconds") or {}).get("total")),
     )

@@ -33,7 +33,8 @@ from typing import Any
 
 from audionet.console import log
 from audionet.errors import AudioNetError, InputError
-from audionet.files import printable, whole_file
+from audionet.files import brief, printable, whole_file
+from audionet.json_files import parse_json
 from audionet.models.answer import Answer
 from audionet.models.timeline import Span
 
@@ -193,8 +194,8 @@ class PredictionFile:
         for row in rows:
             if row.get("model") not in (self._model, "" if self._model is None else self._model):
                 raise InputError(
-                    f"--output: {printable(self._path)} holds answers of another classifier, {row.get('model')}; this "
-                    f"one is {self._model}. Name another file."
+                    f"--output: {printable(self._path)} holds answers of another classifier, "
+                    f"{brief(row.get('model'))}; this one is {self._model}. Name another file."
                 )
             if row.get("error"):
                 continue
@@ -218,7 +219,7 @@ class PredictionFile:
         header = next(rows, self._columns)
         if header != self._columns:
             raise InputError(
-                f"--output: {printable(source)} has the columns {', '.join(map(printable, header))}; expected "
+                f"--output: {printable(source)} has the columns {brief(', '.join(header))}; expected "
                 f"{', '.join(self._columns)}. Name another file."
             )
         yield from (dict(zip(header, row, strict=False)) for row in rows)
@@ -232,7 +233,13 @@ class PredictionFile:
             rows = map(flat, self._rows_of(self._journal))
             while some := list(islice(rows, ROWS_AT_ONCE)):
                 tabled = [{name: _unicode(row.get(name)) for name in self._columns} for row in some]
-                writer.write_table(pa.Table.from_pylist(tabled, schema))
+                try:
+                    writer.write_table(pa.Table.from_pylist(tabled, schema))
+                except (pa.ArrowException, OverflowError) as error:
+                    raise InputError(
+                        f"--output: {printable(self._journal)} holds what is no answer or span ({brief(error)}). Name "
+                        "another file."
+                    ) from error
         self._journal.unlink()
 
 
@@ -270,19 +277,38 @@ def _json_rows(source: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return  # it was torn
             try:
-                yield {"file": "", **json.loads(line)}
-            except (ValueError, TypeError) as error:
+                row = parse_json(line)
+            except ValueError:
+                row = None
+            if not _is_row(row):
                 raise InputError(
-                    f"--output: line {number} of {printable(source)} is no JSON object. Name another file."
-                ) from error
+                    f"--output: line {number} of {printable(source)} is no answer or span. Name another file."
+                )
+            yield row
 
 
 def _parquet_rows(source: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet as pq  # an optional library
+    import pyarrow as pa  # an optional library
+    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(source) as table:
-        for batch in table.iter_batches(ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+    try:
+        with pq.ParquetFile(source) as table:
+            for batch in table.iter_batches(ROWS_AT_ONCE):
+                for row in batch.to_pylist():
+                    if not _is_row(row):
+                        raise InputError(
+                            f"--output: {printable(source)} has rows that are no answers or spans. Name another file."
+                        )
+                    yield row
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(
+            f"--output: {printable(source)} cannot be read as Parquet ({brief(error)}). Name another file."
+        ) from error
+
+
+def _is_row(row: object) -> bool:
+    """Tell whether a value is a row as far as going on with its file relies on that."""
+    return isinstance(row, dict) and isinstance(row.get("file"), str) and isinstance(row.get("labels", {}), dict)
 
 
 def _arrow_type(pa: Any, column: str) -> Any:

@@ -180,6 +180,33 @@ def test_garbage_is_refused_by_name(tmp_path_factory, content):
             read(path)
 
 
+def test_a_torch_file_of_a_few_bytes_cannot_fill_the_memory(tmp_path):
+    storage = Storage("0", np.zeros(1 << 20, np.float32))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data.pkl", torch_pickle({"zeros": Tensor(storage, (1 << 20,), (1,))}))
+        archive.writestr("model/data/0", storage.values.tobytes())
+    (tmp_path / "packed.pth").write_bytes(stream.getvalue())
+    with pytest.raises(WeightsError, match="in it is compressed"):
+        read_torch(tmp_path / "packed.pth")
+    shared = Storage("0", np.zeros(1000, np.float32))
+    (tmp_path / "shared.pth").write_bytes(
+        zip_file({str(n): Tensor(shared, (1000,), (1,)) for n in range(1000)}, [shared])
+    )
+    with pytest.raises(WeightsError, match="more numbers than it holds"):
+        read_torch(tmp_path / "shared.pth")
+    (tmp_path / "numbered.pth").write_bytes(b"\x80\x02}r" + struct.pack("<I", 2**31 - 1) + b".")
+    with pytest.raises(WeightsError, match="numbers more values than it has"):
+        read_torch(tmp_path / "numbered.pth")
+
+
+def test_what_a_torch_file_asks_for_does_not_reach_the_terminal_as_it_is(tmp_path):
+    (tmp_path / "model.pth").write_bytes(b"\x80\x02c\x1b[2J" + b"x" * 10_000 + b"\neval\n.")
+    with pytest.raises(WeightsError, match="only tensors are admitted") as caught:
+        read_torch(tmp_path / "model.pth")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
 def tfjs_package(path: Path, quantised: bytes) -> Path:
     manifest = (
         'weightsManifest:[{paths:["group1-shard1of2","group1-shard2of2"],weights:['

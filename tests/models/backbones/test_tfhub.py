@@ -1,3 +1,4 @@
+import io
 import tarfile
 from hashlib import sha256
 from pathlib import Path
@@ -101,6 +102,29 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"module\.tar\.gz"):
         find_module(str(archive))
     assert names_below(tmp_path) == {"module.tar.gz"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_an_archive_with_anything_but_files_and_folders_is_refused(tmp_path, kind):
+    with tarfile.open(tmp_path / "module.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("link")
+        member.type, member.linkname = kind, "saved_model.pb"
+        archive.addfile(member)
+    with pytest.raises(WeightsError, match="link in it is neither a file nor a folder"):
+        find_module(str(tmp_path / "module.tar.gz"))
+    assert not names_below(tmp_path / "cache")
+
+
+def test_a_small_archive_that_unpacks_to_a_full_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("audionet.models.backbones.tfhub.MOST_MODULE_BYTES", 1_000_000)
+    with tarfile.open(tmp_path / "module.tar.gz", "w:gz") as archive:
+        for name in ("saved_model.pb", "more"):
+            member = tarfile.TarInfo(name)
+            member.size = 600_000
+            archive.addfile(member, io.BytesIO(bytes(member.size)))
+    with pytest.raises(WeightsError, match="unpacked, it has more than"):
+        find_module(str(tmp_path / "module.tar.gz"))
+    assert not names_below(tmp_path / "cache")
 
 
 def test_a_module_folder_is_told_by_its_content(tmp_path):

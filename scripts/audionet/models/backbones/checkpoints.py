@@ -7,6 +7,7 @@ import io
 import json
 import math
 import pickle
+import pickletools
 import re
 import struct
 import tarfile
@@ -22,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audionet.errors import InputError, WeightsError
-from audionet.files import printable
+from audionet.files import brief, printable
 
 Format = Literal["torch", "tfjs", "keras", "saved_model"]
 
@@ -198,28 +199,47 @@ def _read_torch_zip(path: Path) -> dict[str, np.ndarray]:
         if len(pickles) != 1:
             raise ValueError(f"{len(pickles)} entries named data.pkl")
         folder = PurePosixPath(pickles[0]).parent
-        if str(folder / "byteorder") in archive.namelist() and archive.read(str(folder / "byteorder")) != b"little":
+        if str(folder / "byteorder") in archive.namelist() and _entry(archive, folder / "byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
-        state = _TensorUnpickler(io.BytesIO(archive.read(pickles[0]))).load()
+        state = _unpickled(io.BytesIO(_entry(archive, pickles[0])))
 
         @functools.cache
         def storage_values(storage: _Storage) -> np.ndarray:
-            return _checked_values(archive.read(str(folder / "data" / storage.key)), storage)
+            return _checked_values(_entry(archive, folder / "data" / storage.key), storage)
 
-        return _state_arrays(state, storage_values)
+        return _state_arrays(state, storage_values, most_numbers=path.stat().st_size)
+
+
+def _entry(archive: zipfile.ZipFile, name: PurePosixPath | str) -> bytes:
+    """Return the content of an entry, which is not larger than its archive, since torch packs nothing."""
+    info = archive.getinfo(str(name))
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} in it is compressed")
+    return archive.read(info)
+
+
+def _unpickled(stream: io.BytesIO) -> Any:
+    """Return what the next pickle of a stream stands for."""
+    start = stream.tell()
+    for operation, argument, position in pickletools.genops(stream):
+        # The unpickler makes room for as many values as the highest number says.
+        if operation.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > (position or 0):
+            raise pickle.UnpicklingError("it numbers more values than it has")
+    stream.seek(start)
+    return _TensorUnpickler(stream).load()
 
 
 def _read_torch_legacy(path: Path) -> dict[str, np.ndarray]:
     """Read four pickles (magic number, protocol, system, state), the list of storage keys, and then each storage."""
     stream = io.BytesIO(path.read_bytes())
-    if _TensorUnpickler(stream).load() != _LEGACY_MAGIC or _TensorUnpickler(stream).load() != _LEGACY_PROTOCOL:
+    if _unpickled(stream) != _LEGACY_MAGIC or _unpickled(stream) != _LEGACY_PROTOCOL:
         raise ValueError("it does not begin as torch files do")
-    if not _TensorUnpickler(stream).load()["little_endian"]:
+    if not _unpickled(stream)["little_endian"]:
         raise ValueError("its numbers are big-endian")
-    state = _TensorUnpickler(stream).load()
+    state = _unpickled(stream)
     storages = {tensor.storage.key: tensor.storage for tensor in _tensors(state).values()}
     values = {}
-    for key in _TensorUnpickler(stream).load():
+    for key in _unpickled(stream):
         storage = storages.get(key)
         if storage is None:
             raise ValueError(f"no tensor uses its storage {key}")
@@ -227,7 +247,7 @@ def _read_torch_legacy(path: Path) -> dict[str, np.ndarray]:
         if length != storage.length:
             raise ValueError(f"storage {key} has {length} numbers instead of {storage.length}")
         values[key] = _checked_values(stream.read(length * storage.dtype.itemsize), storage)
-    return _state_arrays(state, lambda storage: values[storage.key])
+    return _state_arrays(state, lambda storage: values[storage.key], most_numbers=path.stat().st_size)
 
 
 def _checked_values(content: bytes, storage: _Storage) -> np.ndarray:
@@ -245,8 +265,14 @@ def _tensors(state: object) -> dict[str, _Tensor]:
     return tensors
 
 
-def _state_arrays(state: object, storage_values: Callable[[_Storage], np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: _view(tensor, storage_values(tensor.storage)) for name, tensor in _tensors(state).items()}
+def _state_arrays(
+    state: object, storage_values: Callable[[_Storage], np.ndarray], *, most_numbers: int
+) -> dict[str, np.ndarray]:
+    tensors = _tensors(state)
+    # Tensors may share a storage, but a small file must not become a large memory: a number takes a byte at least.
+    if sum(math.prod(tensor.shape) for tensor in tensors.values()) > most_numbers:
+        raise ValueError("its tensors have more numbers than it holds")
+    return {name: _view(tensor, storage_values(tensor.storage)) for name, tensor in tensors.items()}
 
 
 def _view(tensor: _Tensor, values: np.ndarray) -> np.ndarray:
@@ -262,6 +288,8 @@ def _view(tensor: _Tensor, values: np.ndarray) -> np.ndarray:
 
 _TFJS_FOLDER = "package/dist/models/inception_v3"
 
+_MOST_TFJS_BYTES = 64_000_000  # of a module; those of InceptionV3 have 6 MB
+
 _TFJS_NUMBER = r"(-?[\d.]+(?:e[-+]?\d+)?)"
 
 _TFJS_WEIGHT = re.compile(
@@ -274,6 +302,8 @@ def _tar_text(archive: tarfile.TarFile, name: str) -> str:
     stream = archive.extractfile(name)
     if stream is None:
         raise ValueError(f"{name} in it is no file")
+    if archive.getmember(name).size > _MOST_TFJS_BYTES:
+        raise ValueError(f"{name} in it has more than {_MOST_TFJS_BYTES // 10**6} MB")
     return stream.read().decode("ascii")
 
 
@@ -305,6 +335,6 @@ def named_faults(path: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise WeightsError(
-            f"Expected a whole file in {printable(path)}, received one that cannot be read ({error}); "
+            f"Expected a whole file in {printable(path)}, received one that cannot be read ({brief(error)}); "
             "fetch or save it again."
         ) from error

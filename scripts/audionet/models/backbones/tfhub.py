@@ -15,6 +15,8 @@ from audionet.files import printable, sha256_of, whole_folder
 from audionet.models.backbones.checkpoints import named_faults
 from audionet.models.backbones.weights import Weights, cache_folder, file_digest
 
+MOST_MODULE_BYTES = 4_000_000_000  # unpacked; the largest image feature vectors have 1.5 GB
+
 
 def find_module(handle: str) -> Weights:
     """Return a TF Hub module as a folder on this computer.
@@ -98,7 +100,14 @@ def _unpacked(archive_file: Path, digest: str) -> Path:
     if folder.is_dir():
         return folder
     with named_faults(archive_file), whole_folder(folder) as scratch, tarfile.open(archive_file) as archive:
-        archive.extractall(scratch, filter="data")
+        unpacked_bytes = 0
+        for member in archive:
+            if not (member.isfile() or member.isdir()):
+                raise tarfile.ExtractError(f"{member.name} in it is neither a file nor a folder")
+            unpacked_bytes += member.size
+            if unpacked_bytes > MOST_MODULE_BYTES:
+                raise tarfile.ExtractError(f"unpacked, it has more than {MOST_MODULE_BYTES / 1e9:.0f} GB")
+            archive.extract(member, scratch, filter="data")
     return folder
 
 
