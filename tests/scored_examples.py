@@ -34,6 +34,11 @@ def scored_folder(*, unknown: int = 0, wrong: int = 1) -> list[ScoredRecording]:
     return known + [scored(f"{number}.mp3", "mallory") for number in range(unknown)]
 
 
+def in_groups(recordings: list[ScoredRecording], size: int) -> list[ScoredRecording]:
+    """Return the same recordings, so many of them that follow each other in one group."""
+    return [replace(one, group=f"session {number // size}") for number, one in enumerate(recordings)]
+
+
 def plain(value):
     """What a reader of the file gets."""
     return json.loads(json.dumps(value, allow_nan=False))

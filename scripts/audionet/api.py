@@ -133,6 +133,7 @@ def evaluate(
     audio_dir: PathLike | None = None,
     image_dir: PathLike | None = None,
     negatives: PathLike | None = None,
+    group_by: str = "recording",
     exclude_training: bool = False,
     sweep: bool = False,
     json: PathLike | None = None,
@@ -143,7 +144,8 @@ def evaluate(
     """Evaluate a classifier on recordings or pictures that it was not trained on.
 
     `audio_dir` holds recordings, one subfolder a label, `image_dir` pictures instead, and `negatives` recordings of
-    none of the labels, at any depth. `exclude_training` leaves out recordings that had a part in training, found by
+    none of the labels, at any depth. `group_by` says which recordings intervals take together, as `group_rule` reads
+    it. `exclude_training` leaves out recordings that had a part in training, found by
     their content; `sweep` scores recordings under noise, codecs, rooms and more too. The evaluation is written to
     `json`, an HTML report to `report` and a record of the run to `runs_dir`, where they are given. `jobs` is the number
     of processes, by default one a core.
@@ -160,6 +162,7 @@ def evaluate(
         audio_dir=Path(audio_dir) if audio_dir else None,
         image_dir=Path(image_dir) if image_dir else None,
         negatives=Path(negatives) if negatives else None,
+        group_by=group_by,
     )
     evaluation = evaluate_folder(classifier, sources, exclude_training=exclude_training, with_sweep=sweep, jobs=jobs)
     if runs_dir:
@@ -168,6 +171,7 @@ def evaluate(
             "audio_dir": audio_dir,
             "image_dir": image_dir,
             "negatives": negatives,
+            "group_by": group_by,
             "exclude_training": exclude_training,
             "sweep": sweep,
             "compare": None,

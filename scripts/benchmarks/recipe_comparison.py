@@ -137,7 +137,8 @@ def _row(
         times.append(time.perf_counter() - start)
         logits = np.log(np.maximum(answer.chunk_probabilities, QUIETEST))
         levels = levels_of(sorted(of_it, key=lambda chunk: chunk.offset_seconds))
-        scored.append(ScoredRecording(recording, of_it[0].label, logits, levels_dbfs=levels))
+        first = of_it[0]
+        scored.append(ScoredRecording(recording, first.label, logits, levels_dbfs=levels, group=first.group))
     return {
         "name": recipe.name,
         **accuracies(scored, training_data.labels),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scored_examples import LABELS, plain, scored, scored_folder
+from scored_examples import LABELS, in_groups, plain, scored, scored_folder
 
 from audionet.evaluation.closed_set import accuracies
 from audionet.evaluation.evaluate import evaluate
@@ -31,6 +31,25 @@ class TestClosedSet:
     def test_one_recording_of_each_label_has_one(self):
         result = evaluate([scored("1.mp3", label) for label in LABELS], LABELS)
         assert result["recording"]["ci95"] == [pytest.approx(0.025 ** (1 / 3)), 1.0]
+
+    def test_recordings_of_a_group_are_resampled_together(self):
+        alone = evaluate(scored_folder(wrong=2), LABELS)
+        grouped = evaluate(in_groups(scored_folder(wrong=2), 2), LABELS)
+        assert grouped["recording"]["accuracy"] == alone["recording"]["accuracy"]
+        assert (alone["data"]["groups"], grouped["data"]["groups"]) == (12, 6)
+        for level in ("recording", "chunk"):
+            for score in ("ci95", "balanced_accuracy_ci95", "macro_f1_ci95", "log_loss_ci95"):
+                widths = [np.ptp(result[level][score]) for result in (alone, grouped)]
+                assert widths[1] > widths[0]
+
+    def test_a_group_of_each_recording_changes_nothing(self):
+        alone, grouped = (evaluate(scored, LABELS) for scored in (scored_folder(), in_groups(scored_folder(), 1)))
+        assert alone["recording"] == grouped["recording"] and alone["chunk"] == grouped["chunk"]
+
+    def test_one_group_has_no_interval(self):
+        result = plain(evaluate(in_groups(scored_folder(), 99), LABELS))
+        assert result["recording"]["ci95"] is None
+        assert "one group tells nothing about how groups vary" in result["not_computed"]["ci95"]
 
     def test_a_thousand_labels(self):
         labels = [f"label {number}" for number in range(1_000)]

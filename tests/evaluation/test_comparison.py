@@ -4,13 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from scored_examples import LABELS, plain, scored, scored_folder
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from scored_examples import LABELS, in_groups, plain, scored, scored_folder
 
 from audionet.errors import InputError
 from audionet.evaluation import comparison
 from audionet.evaluation.comparison import mcnemar, paired_differences
 from audionet.evaluation.evaluate import evaluate
-from audionet.evaluation.intervals import recording_weights
+from audionet.evaluation.intervals import group_weights
 
 
 class TestStatistics:
@@ -28,8 +31,19 @@ class TestStatistics:
     def test_equal_runs_do_not_differ(self):
         assert mcnemar(np.ones(5, bool), np.ones(5, bool)) == (0, 0, 1.0)
 
+    @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+    def test_recordings_on_their_own_are_compared_as_mcnemar_did(self, pairs):
+        right_a, right_b = np.array(pairs).T
+        only_a, only_b, p_value = mcnemar(right_a, right_b)
+        theirs = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+        assert p_value == pytest.approx(theirs)
+
+    def test_recordings_of_a_group_count_as_one_that_could_be_the_other_way_round(self):
+        right_b = np.ones(12, bool)
+        assert mcnemar(~right_b, right_b, np.arange(12) // 4) == (0, 12, pytest.approx(2 / 2**3))
+
     def test_exchanging_the_runs_exchanges_the_sign(self):
-        weights = recording_weights(np.zeros(10, int), resamples=50)
+        weights = group_weights(np.zeros(10, int), resamples=50)
         right_a, right_b, rows = np.arange(10), np.full(10, 5), np.full(10, 10)
         forth = paired_differences(right_a, right_b, rows, rows, weights=weights)
         back = paired_differences(right_b, right_a, rows, rows, weights=weights)
@@ -65,6 +79,21 @@ class TestComparing:
     def test_equal_runs_do_not_differ(self, runs):
         words = comparison.compare(runs[0], runs[0])["words"]
         assert "no difference" in words
+
+    def test_recordings_of_a_group_are_resampled_together(self, runs):
+        result = comparison.compare(*(evaluate(in_groups(scored_folder(wrong=wrong), 4), LABELS) for wrong in (4, 0)))
+        assert result["groups"] == 3
+        assert result["recording"]["p_value"] == 1
+        assert "over 3 groups" in result["words"]
+        low, high = result["recording"]["ci95"]
+        alone = comparison.compare(*runs)["recording"]["ci95"]
+        assert high - low > alone[1] - alone[0]
+
+    def test_an_evaluation_of_earlier_versions_has_each_recording_on_its_own(self, runs):
+        before = plain(runs[0])
+        for row in before["recordings"]:
+            del row["group"]
+        assert comparison.compare(before, before)["groups"] == 12
 
     def test_only_recordings_that_both_have_are_compared(self, runs):
         fewer = evaluate([one for one in scored_folder(wrong=0) if one.label != "bob"], LABELS)

@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
-from scored_examples import LABELS, plain, scored, scored_folder, with_open_set
+from scored_examples import LABELS, in_groups, plain, scored, scored_folder, with_open_set
 
 from audionet.errors import InputError
 from audionet.evaluation.detection_metrics import (
@@ -113,6 +113,16 @@ class TestOpenSet:
             "false_accept_rate_ci95"
         ]
         assert low == 0 and high == pytest.approx(1 - 0.025 ** (1 / 6))
+
+    def test_recordings_of_a_group_are_resampled_together(self, open_set):
+        alone = with_open_set(scored_folder(unknown=6), open_set)
+        grouped = in_groups(alone, 3)
+        assert evaluate(grouped, LABELS)["data"]["unknown_groups"] == 2
+        widths = [
+            np.ptp(evaluate(recordings, LABELS)["open_set"]["false_accept_rate_ci95"])
+            for recordings in (alone, grouped)
+        ]
+        assert widths[1] > widths[0]
 
     def test_the_rates_are_what_the_recordings_say(self, open_set):
         result = evaluate(with_open_set(scored_folder(unknown=6), open_set), LABELS)

@@ -12,3 +12,12 @@ class TestFolders:
         (tmp_path / "alice").mkdir()
         with pytest.raises(InputError, match="holds no"):
             find(tmp_path)
+
+    def test_recordings_are_in_the_groups_that_were_asked_for(self, tmp_path):
+        for name in ("monday_1.wav", "monday_2.wav", "friday_1.wav"):
+            (tmp_path / "audio" / "alice" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "audio" / "alice" / name).write_bytes(b"")
+        found = test_set.find_sources(audio_dir=tmp_path / "audio", image_dir=None, negatives=None, group_by="^[a-z]+")
+        assert [source.group for source in found] == ["friday", "monday", "monday"]
+        found = test_set.find_test_sources(tmp_path / "audio")
+        assert [source.group for source in found] == [source.recording for source in found]

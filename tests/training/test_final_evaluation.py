@@ -53,7 +53,7 @@ def collect(drawn, tmp_path, backbone):
 
     def collect(*, negatives=None, **holdout):
         settings = HoldoutSettings(**{"views": 0, **holdout})
-        dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
+        dataset = read_dataset(drawn, tmp_path / "pictures.sqlite", group_by=settings.group_by)
         if negatives:
             dataset, failures = with_unknown(dataset, negatives, tmp_path / "bottlenecks")
             assert not failures
@@ -91,6 +91,13 @@ def test_every_recording_is_held_out_once_and_the_classifier_is_trained_on_all(c
     assert run.metrics["chunk"]["accuracy"] > 0.9
     assert set(run.splits.values()) == {"training", "validation"}
     assert "each in one of 5 folds: 1" in closing_lines(run, tmp_path / "model")[0]
+
+
+def test_intervals_of_folds_take_the_recordings_of_a_group_together(collect, tmp_path):
+    data, settings = collect(folds=5, group_by="[0-9]")
+    final = evaluate_folds(LdaTrainer(data), {}, holdout=settings)
+    assert (final.evaluation["data"]["recordings"], final.evaluation["data"]["groups"]) == (15, 5)
+    assert "over 5 groups" in closing_lines(training_run_of(train_lda(data), final=final), tmp_path / "model")[0]
 
 
 def test_nothing_of_a_fold_takes_part_in_the_heads_that_score_it(collect):

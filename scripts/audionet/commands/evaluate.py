@@ -28,6 +28,8 @@ class EvaluateOptions:
     """Folder of pictures instead, one subfolder a label."""
     negatives: Path | None = None
     """Folder of recordings of none of the labels: other voices, noise, music."""
+    group_by: str = "recording"
+    """What intervals take together: recording, folder, fold, TABLE.csv:COLUMN, or a regular expression on the name."""
     exclude_training: bool = False
     """Leave out recordings that had a part in training, found by their content."""
     sweep: bool = False
@@ -70,6 +72,7 @@ def evaluate(options: EvaluateOptions) -> int:
         audio_dir=options.audio_dir,
         image_dir=options.image_dir,
         negatives=options.negatives,
+        group_by=options.group_by,
         exclude_training=options.exclude_training,
         sweep=options.sweep,
         json=options.json,

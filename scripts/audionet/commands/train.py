@@ -93,6 +93,8 @@ def closing_lines(run: "TrainingRun", folder: Path) -> list[str]:
 
 
 def _headline(run: "TrainingRun") -> str:
+    from audionet.evaluation.intervals import resampled  # NumPy, which --help should not wait for
+
     if not run.final.evaluation:
         return "No recording was held out for testing, so there is no honest score to report."
     chunk, recording = run.metrics["chunk"], run.metrics["recording"]
@@ -102,8 +104,8 @@ def _headline(run: "TrainingRun") -> str:
     low, high = recording["ci95"] or (0, 1)
     return (
         f"On {run.final.on}: {right} of {recording['n']} recordings right, which means {low:.0%} to {high:.0%} of the "
-        f"next ones with 95 % confidence; {chunk['accuracy']:.1%} of {chunk['n']} pictures right. Guessing would get "
-        f"{1 / len(run.classifier.labels):.0%}."
+        f"next ones with 95 % confidence, {resampled(run.metrics['data'])}; {chunk['accuracy']:.1%} of {chunk['n']} "
+        f"pictures right. Guessing would get {1 / len(run.classifier.labels):.0%}."
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from audionet.evaluation import metrics
-from audionet.evaluation.intervals import RecordingSums, interval, json_interval, recording_weights
-from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.evaluation.intervals import GroupSums, group_weights, interval, json_interval, labels_of_groups
+from audionet.evaluation.scored_recording import ScoredRecording, group_ids
 from audionet.models.pooling import log_softmax
 
 NOTHING = {"n": 0, "accuracy": None, "ci95": None}
@@ -28,7 +28,7 @@ def accuracies(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed
         return {level: dict(NOTHING) for level in ("chunk", "recording")}
     metrics.check_scores(np.concatenate([one.logits for one in scored]), name="logits")
     levels = _levels(scored, {label: label_id for label_id, label in enumerate(labels)})
-    weights = recording_weights(levels["recording"].label_ids, seed=seed)
+    weights = levels["recording"].weights(seed)
     return {name: _accuracy(level.sums, weights) for name, level in levels.items()}
 
 
@@ -52,9 +52,10 @@ def closed_set_scores(
             "calibration": {"ece": None, "bins": []},
         }
     levels = _levels(known, label_ids)
-    weights = recording_weights(levels["recording"].label_ids, seed=seed)
-    if len(known) == 1:
-        not_computed["ci95"] = "one recording tells nothing about how recordings vary"
+    weights = levels["recording"].weights(seed)
+    if weights.shape[1] == 1:
+        unit = "recording" if len(known) == 1 else "group"
+        not_computed["ci95"] = f"one {unit} tells nothing about how {unit}s vary"
     calibration = _calibration(levels["chunk"]) | {"recording": _calibration(levels["recording"])}
     return {
         **{name: _scores(level, weights) for name, level in levels.items()},
@@ -67,11 +68,11 @@ def closed_set_scores(
 
 @dataclass(frozen=True)
 class _Level:
-    """Chunks, or recordings as a whole: true label, log probabilities and recording of each row."""
+    """Chunks, or recordings as a whole: true label, log probabilities and group of each row."""
 
     label_ids: np.ndarray
     log_probabilities: np.ndarray
-    recordings: np.ndarray
+    groups: np.ndarray
 
     @property
     def answers(self) -> np.ndarray:
@@ -79,17 +80,20 @@ class _Level:
         return answers
 
     @property
-    def sums(self) -> RecordingSums:
-        return RecordingSums(self.label_ids, self.log_probabilities, self.recordings)
+    def sums(self) -> GroupSums:
+        return GroupSums(self.label_ids, self.log_probabilities, self.groups)
+
+    def weights(self, seed: int) -> np.ndarray:
+        return group_weights(labels_of_groups(self.label_ids, self.groups), seed=seed)
 
 
 def _levels(known: Sequence[ScoredRecording], label_ids: Mapping[str, int]) -> dict[str, _Level]:
     of_recordings = np.array([label_ids[one.label] for one in known])
-    rows, counts = np.arange(len(known)), [len(one.logits) for one in known]
+    groups, counts = group_ids(known), [len(one.logits) for one in known]
     of_chunks = np.concatenate([log_softmax(one.logits) for one in known])
     return {
-        "chunk": _Level(np.repeat(of_recordings, counts), of_chunks, np.repeat(rows, counts)),
-        "recording": _Level(of_recordings, np.stack([one.pooled for one in known]), rows),
+        "chunk": _Level(np.repeat(of_recordings, counts), of_chunks, np.repeat(groups, counts)),
+        "recording": _Level(of_recordings, np.stack([one.pooled for one in known]), groups),
     }
 
 
@@ -104,12 +108,12 @@ def _scores(level: _Level, weights: np.ndarray) -> dict[str, Any]:
         "macro_f1": f1,
         "macro_f1_ci95": sums.share_interval(f1, sums.macro_f1(weights)),
         "log_loss": float(sums.log_loss()[0]),
-        "log_loss_ci95": json_interval(interval(sums.log_loss(weights)), recordings=sums.count),
+        "log_loss_ci95": json_interval(interval(sums.log_loss(weights)), groups=sums.count),
         "top_k_accuracy": {str(k): float(sums.top_k_accuracy(k)[0]) for k in ks},
     }
 
 
-def _accuracy(sums: RecordingSums, weights: np.ndarray) -> dict[str, Any]:
+def _accuracy(sums: GroupSums, weights: np.ndarray) -> dict[str, Any]:
     accuracy = float(sums.accuracy()[0])
     return {"n": sums.row_count, "accuracy": accuracy, "ci95": sums.share_interval(accuracy, sums.accuracy(weights))}
 

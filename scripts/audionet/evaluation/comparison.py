@@ -1,6 +1,6 @@
 """Two evaluations on the same recordings: which is better, by how much, and whether that may be chance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import BaseModel, Field, InstanceOf, TypeAdapter, model_validator
 
 from audionet.errors import InputError
-from audionet.evaluation.intervals import interval, json_interval, recording_weights
+from audionet.evaluation.intervals import group_weights, interval, json_interval, labels_of_groups, resampled
 from audionet.evaluation.runs import find_run
+from audionet.evaluation.scored_recording import numbered
 from audionet.files import brief, printable
 from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
@@ -24,6 +25,7 @@ class _KnownRow(BaseModel, strict=True):
 
     known: Literal[True]
     recording: InstanceOf[str]  # a file's name, which may hold what is no Unicode
+    group: InstanceOf[str] = ""
     label: InstanceOf[str]
     right: bool
     chunks: Annotated[int, Field(ge=1, le=2**31)]
@@ -96,9 +98,9 @@ def compare(evaluation_a: Mapping[str, Any], evaluation_b: Mapping[str, Any], *,
     """Compare two evaluations on the recordings that both have, with the same label.
 
     Returns:
-        `recordings`, how many both have; `only_a_has` and `only_b_has`, how many one has; and under `recording`
-        and `chunk`: `accuracy_a`, `accuracy_b`, `difference` (B minus A) and its `ci95`. Under `recording` also
-        `only_a_right`, `only_b_right` and `p_value`, by McNemar's exact test; and `words`.
+        `recordings` and `groups`, how many both have; `only_a_has` and `only_b_has`, how many one has; and under
+        `recording` and `chunk`: `accuracy_a`, `accuracy_b`, `difference` (B minus A) and its `ci95`. Under `recording`
+        also `only_a_right`, `only_b_right` and `p_value`, as `mcnemar` gives it; and `words`.
 
     Raises:
         InputError: they have no recording in common.
@@ -117,26 +119,40 @@ def compare(evaluation_a: Mapping[str, Any], evaluation_b: Mapping[str, Any], *,
     hits_a, hits_b = (np.array([rows[key]["chunks_right"] for key in common]) for rows in (rows_a, rows_b))
     chunks_a, chunks_b = (np.array([rows[key]["chunks"] for key in common]) for rows in (rows_a, rows_b))
     each = np.ones(len(common))
-    only_a, only_b, p_value = mcnemar(right_a, right_b)
+    groups = _common_groups([rows_a[key] for key in common], [rows_b[key] for key in common])
+    only_a, only_b, p_value = mcnemar(right_a, right_b, groups)
     labels = np.unique([label for _, label in common], return_inverse=True)[1]
-    weights = recording_weights(labels, seed=seed)
+    # A group's recordings are drawn together, so that each has its group's weight.
+    weights = group_weights(labels_of_groups(labels, groups), seed=seed)[:, groups]
     result: dict[str, Any] = {
         "recordings": len(common),
+        "groups": len(np.unique(groups)),
         "only_a_has": len(rows_a) - len(common),
         "only_b_has": len(rows_b) - len(common),
         "recording": {
-            **_difference(right_a, right_b, each, each, weights),
+            **_difference(right_a, right_b, each, each, weights, groups),
             "only_a_right": only_a,
             "only_b_right": only_b,
             "p_value": p_value,
         },
-        "chunk": _difference(hits_a, hits_b, chunks_a, chunks_b, weights),
+        "chunk": _difference(hits_a, hits_b, chunks_a, chunks_b, weights, groups),
     }
     return result | {"words": _in_words(result)}
 
 
+def _common_groups(rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Return the group of each recording, of whichever evaluation has fewer groups: int, shape (recordings,)."""
+    both = [numbered([row.get("group", row["recording"]) for row in rows]) for rows in (rows_a, rows_b)]
+    return min(both, key=lambda groups: len(np.unique(groups)))
+
+
 def _difference(
-    right_a: np.ndarray, right_b: np.ndarray, rows_a: np.ndarray, rows_b: np.ndarray, weights: np.ndarray
+    right_a: np.ndarray,
+    right_b: np.ndarray,
+    rows_a: np.ndarray,
+    rows_b: np.ndarray,
+    weights: np.ndarray,
+    groups: np.ndarray,
 ) -> dict[str, Any]:
     """Return both accuracies and their difference; A may have cut a recording into more chunks than B."""
     accuracy_a, accuracy_b = right_a.sum() / rows_a.sum(), right_b.sum() / rows_b.sum()
@@ -145,7 +161,7 @@ def _difference(
         "accuracy_a": float(accuracy_a),
         "accuracy_b": float(accuracy_b),
         "difference": float(accuracy_b - accuracy_a),
-        "ci95": json_interval(interval(drawn), recordings=len(rows_a)),
+        "ci95": json_interval(interval(drawn), groups=len(np.unique(groups))),
     }
 
 
@@ -166,12 +182,13 @@ def _in_words(result: Mapping[str, Any]) -> str:
         better = "B is better" if only_b > only_a else "A is better"
         scores = f"A is right about {right_a} and B about {right_b}, {_points(recording)}. "
         alone = f"Only A is right about {only_a}, only B about {only_b}: "
+        test = f"McNemar's exact test {resampled(result)}, p = {recording['p_value']:.2g}"
         if recording["p_value"] < SIGNIFICANT:
-            chance = f"{better}, and hardly by chance (McNemar's exact test, p = {recording['p_value']:.2g}). "
+            chance = f"{better}, and hardly by chance ({test}). "
         elif only_a == only_b:
             chance = "neither is better. "
         else:
-            chance = f"that may well be chance (McNemar's exact test, p = {recording['p_value']:.2g}). "
+            chance = f"that may well be chance ({test}). "
         verdict = scores + alone + chance
     by_chunk = f"By chunk it is {chunk['accuracy_a']:.1%} against {chunk['accuracy_b']:.1%}, {_points(chunk)}."
     return beginning + verdict + by_chunk
@@ -185,21 +202,35 @@ def _points(level: Mapping[str, Any]) -> str:
     return f"{words} (95 % interval {low:+.1f} to {high:+.1f})"
 
 
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
+def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> tuple[int, int, float]:
     """Compare two classifiers by the recordings that only one of them gets right; both bool, shape (n,).
+
+    Were both equally good, each group's balance could as well be the other way round: all such ways are counted.
+    Where each recording is a group of its own, that is McNemar's exact test.
+
+    Args:
+        right_a: whether A is right.
+        right_b: whether B is.
+        groups: int, shape (n,), the group of each recording, from 0; by default each is one of its own.
 
     Returns:
         How many only A gets right, how many only B does, and the probability that chance would divide them as
-        unevenly, by the exact test.
+        unevenly.
 
-    Source: Q. McNemar, Psychometrika 12 (1947).
+    Source: Q. McNemar, Psychometrika 12 (1947); R. Fisher, "The Design of Experiments" (1935), for the groups.
     """
-    from scipy.stats import binomtest  # half a second, which only evaluation should take
-
     right_a, right_b = np.asarray(right_a, bool), np.asarray(right_b, bool)
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    return only_a, only_b, p_value
+    only_a, only_b = right_a & ~right_b, right_b & ~right_a
+    balances = np.bincount(np.arange(len(right_a)) if groups is None else groups, only_b.astype(int) - only_a)
+    # The probability of each sum that the balances can have, of either sign; the middle is that of 0.
+    probabilities = np.ones(1)
+    for balance in np.abs(balances[balances != 0]).astype(int):
+        either = np.zeros(2 * balance + 1)
+        either[[0, -1]] = 0.5
+        probabilities = np.convolve(probabilities, either)
+    middle = len(probabilities) // 2
+    far = np.abs(np.arange(len(probabilities)) - middle) >= abs(int(balances.sum()))
+    return int(only_a.sum()), int(only_b.sum()), min(1.0, float(probabilities[far].sum()))
 
 
 def paired_differences(
@@ -212,7 +243,7 @@ def paired_differences(
         right_b: likewise.
         rows_a: shape (recordings,), how many rows A was asked about.
         rows_b: likewise.
-        weights: what `recording_weights` drew.
+        weights: shape (resamples, recordings), how often each was drawn.
     """
     differences: np.ndarray = weights @ right_b / (weights @ rows_b) - weights @ right_a / (weights @ rows_a)
     return differences

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from audionet.evaluation.intervals import json_interval, recording_weights, share_interval
+from audionet.evaluation.intervals import group_weights, json_interval, share_interval
 from audionet.evaluation.metrics import check_scores
-from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.evaluation.scored_recording import ScoredRecording, group_ids
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
 
@@ -192,38 +192,39 @@ def _clips_by_open_set(recordings: Sequence[ScoredRecording], *, by_chunk: bool)
 
 @dataclass(frozen=True)
 class _Detected:
-    """Known or unknown clips: score and recording of each, and which are accepted, empty without a threshold."""
+    """Known or unknown clips: score and group of each, and which are accepted, empty without a threshold."""
 
     scores: np.ndarray
     owners: np.ndarray
     accepted: np.ndarray
-    recordings: int
+    groups: int
 
     @classmethod
     def of(cls, recordings: Sequence[ScoredRecording], *, by_chunk: bool) -> "_Detected":
         if not recordings:
             return cls(np.empty(0), np.empty(0, int), np.empty(0, bool), 0)
         counts = [len(one.logits) if by_chunk else 1 for one in recordings]
-        owners = np.repeat(np.arange(len(recordings)), counts)
+        groups = group_ids(recordings)
+        owners, group_count = np.repeat(groups, counts), int(groups.max()) + 1
         scores = np.concatenate([clips.scores() for clips in _clips_by_open_set(recordings, by_chunk=by_chunk)])
         if recordings[0].open_set is None:
-            return cls(scores, owners, np.empty(0, bool), len(recordings))
+            return cls(scores, owners, np.empty(0, bool), group_count)
         thresholds = [
             one.open_set.threshold(1 if by_chunk else one.weights.sum()) for one in recordings if one.open_set
         ]
-        return cls(scores, owners, scores >= np.repeat(thresholds, counts), len(recordings))
+        return cls(scores, owners, scores >= np.repeat(thresholds, counts), group_count)
 
     def draws(self, seed: int) -> np.ndarray:
-        return recording_weights(np.zeros(self.recordings, int), seed=seed)
+        return group_weights(np.zeros(self.groups, int), seed=seed)
 
     def rate(self, wrong: np.ndarray, draws: np.ndarray, name: str) -> dict[str, Any]:
-        """Return the share of clips that are `wrong`, and its interval by recording."""
+        """Return the share of clips that are `wrong`, and its interval by group."""
         if not len(wrong):
             return {name: None, f"{name}_ci95": None}
         share = float(wrong.mean())
-        sums = np.bincount(self.owners, wrong, self.recordings), np.bincount(self.owners, minlength=self.recordings)
-        drawn = share_interval(share, draws @ sums[0] / (draws @ sums[1]), rows=len(wrong), recordings=self.recordings)
-        return {name: share, f"{name}_ci95": json_interval(drawn, recordings=self.recordings)}
+        sums = np.bincount(self.owners, wrong, self.groups), np.bincount(self.owners, minlength=self.groups)
+        drawn = share_interval(share, draws @ sums[0] / (draws @ sums[1]), rows=len(wrong), groups=self.groups)
+        return {name: share, f"{name}_ci95": json_interval(drawn, groups=self.groups)}
 
 
 def _open_set_level(
@@ -233,7 +234,7 @@ def _open_set_level(
     *,
     by_chunk: bool,
 ) -> dict[str, Any]:
-    """Return how well known and unknown clips are told apart; at either level intervals are by recording."""
+    """Return how well known and unknown clips are told apart; at either level intervals are by group."""
     known, unknown = (_Detected.of(each, by_chunk=by_chunk) for each in (known_recordings, unknown_recordings))
     known_draws, unknown_draws = known.draws(seed), unknown.draws(seed)
     result = _curve_scores(
@@ -249,11 +250,11 @@ def _open_set_level(
         for known_draw, unknown_draw in zip(known_draws[:CURVE_RESAMPLES], unknown_draws[:CURVE_RESAMPLES], strict=True)
     ]
     rows = min(len(known.scores), len(unknown.scores))
-    recordings = min(known.recordings, unknown.recordings)
+    groups = min(known.groups, unknown.groups)
     for name, score in (("auroc", auroc), ("eer", equal_error_rate)):
         values = np.array([score(curve) for curve in resampled if curve])
-        drawn = share_interval(result[name], values, rows=rows, recordings=recordings)
-        result[f"{name}_ci95"] = json_interval(drawn, recordings=recordings)
+        drawn = share_interval(result[name], values, rows=rows, groups=groups)
+        result[f"{name}_ci95"] = json_interval(drawn, groups=groups)
     return {
         **result,
         **unknown.rate(unknown.accepted, unknown_draws, "false_accept_rate"),

@@ -1,12 +1,14 @@
 """Logits or a test folder in, an evaluation out: one JSON object that screens, reports and comparisons read.
 
-Its keys, where `ci95` is a 95 % interval as [low, high] by bootstrap over recordings, and null stands for a number that
+Its keys, where `ci95` is a 95 % interval as [low, high] by bootstrap over groups of recordings, each of which
+is by default one recording, and null stands for a number that
 cannot be computed, the reason for which is in `not_computed`:
 
     format                  1
     labels                  names, in the order of the classifier's outputs
-    data                    recordings, chunks: of known labels; unknown_recordings, unknown_chunks; unknown_labels, the
-                            recordings by folder that the classifier has no label for
+    data                    recordings, groups, chunks: of known labels; unknown_recordings, unknown_groups,
+                            unknown_chunks; unknown_labels, the recordings by folder that the classifier has no label
+                            for
     chunk, recording        n, accuracy, ci95, balanced_accuracy, balanced_accuracy_ci95, macro_f1, macro_f1_ci95,
                             log_loss, log_loss_ci95, top_k_accuracy: by k, as text
     per_label               a list: label, recordings, chunks, and for each level precision, recall, f1
@@ -20,9 +22,9 @@ cannot be computed, the reason for which is in `not_computed`:
                             the same. Without unknown recordings only what needs none.
     verification            true against false claims of a label, by recording: auroc, eer, min_dcf, p_target,
                             n_target, n_nontarget, det; and `chunk` with the same
-    recordings              a list: recording, label, known, answer, probability, label_probability, right, score,
-                            accepted, chunks, chunks_right, telling_seconds, where the chunk begins that is surest of
-                            the answer, in_training, how many of its chunks were trained on, roughly
+    recordings              a list: recording, group, label, known, answer, probability, label_probability, right,
+                            score, accepted, chunks, chunks_right, telling_seconds, where the chunk begins that is
+                            surest of the answer, in_training, how many of its chunks were trained on, roughly
     not_computed            sentences, by the dotted name of what is null
 
 `det` has the lists `thresholds`, `false_accepts` and `false_rejects`, up to 200 points. `evaluate_folder` adds
@@ -160,8 +162,10 @@ def evaluate_scored(classifier: Classifier, scored: ScoredFolder, *, seed: int =
 def _sizes(known: Sequence[ScoredRecording], unknown: Sequence[ScoredRecording]) -> dict[str, Any]:
     return {
         "recordings": len(known),
+        "groups": len({one.group for one in known}),
         "chunks": sum(len(one.logits) for one in known),
         "unknown_recordings": len(unknown),
+        "unknown_groups": len({one.group for one in unknown}),
         "unknown_chunks": sum(len(one.logits) for one in unknown),
         "unknown_labels": dict(sorted(Counter(one.label for one in unknown).items())),
     }
@@ -173,6 +177,7 @@ def _row(one: ScoredRecording, labels: Sequence[str]) -> dict[str, Any]:
     label_id = labels.index(one.label) if one.label in labels else None
     return {
         "recording": one.recording,
+        "group": one.group,
         "label": one.label,
         "known": label_id is not None,
         "answer": labels[answer],

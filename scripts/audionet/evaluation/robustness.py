@@ -167,7 +167,10 @@ def sweep(
         for (name, clips), rows in zip(drawn.items(), parts, strict=True):
             if len(rows):
                 levels = tuple(level for _, level in clips)
-                scored[name].append(ScoredRecording(task.source.recording, task.source.label, rows, levels_dbfs=levels))
+                source = task.source
+                scored[name].append(
+                    ScoredRecording(source.recording, source.label, rows, levels_dbfs=levels, group=source.group)
+                )
     return [_summary(condition, scored[condition.name], classifier.labels, seed) for condition in conditions], skipped
 
 

@@ -1,5 +1,6 @@
 """What a classifier answers to one recording, the input of every evaluation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,11 @@ class ScoredRecording:
     in_training: int = 0  # how many of its chunks the classifier was trained on, roughly
     open_set: OpenSetDetector | None = None  # the detector of unknown clips that belongs to these logits
     levels_dbfs: tuple[float, ...] = ()  # how loud each chunk is, so that gaps count less; empty if that is not known
+    group: str = ""  # what it was kept together with, by default the recording alone
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.recording)
 
     @property
     def weights(self) -> np.ndarray:
@@ -31,3 +37,14 @@ class ScoredRecording:
         """Log probabilities of the recording as a whole, shape (labels,), as the classifier pools them."""
         pooled: np.ndarray = np.log(np.maximum(pool(log_softmax(self.logits), self.weights), LEAST_PROBABILITY))
         return pooled
+
+
+def group_ids(recordings: Sequence[ScoredRecording]) -> np.ndarray:
+    """Return the same number for recordings of the same group, from 0 as they come: int, shape (n,)."""
+    return numbered([one.group for one in recordings])
+
+
+def numbered(names: Sequence[str]) -> np.ndarray:
+    """Return the same number for the same name, from 0 as they come: int, shape (n,)."""
+    number_of = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([number_of[name] for name in names], int)

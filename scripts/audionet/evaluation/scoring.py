@@ -80,6 +80,7 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
                     in_training=known,
                     open_set=classifier.open_set,
                     levels_dbfs=one.levels_dbfs,
+                    group=source.group,
                 )
             )
             if one.chunk_stats:

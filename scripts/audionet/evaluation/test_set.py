@@ -5,12 +5,13 @@ audio_dir/_unknown_/radio.mp3   one of no label; so is any folder that the class
 negatives/...                   more of no label, at any depth
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from audionet.audio import decoding
-from audionet.data.groups import NO_HASH
+from audionet.data.groups import NO_HASH, group_rule
 from audionet.errors import InputError, PictureError
 from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.files import UNKNOWN_LABEL, files_below, labelled_files, printable
@@ -25,25 +26,34 @@ class Source:
     paths: tuple[Path, ...]  # the file of sound, or the pictures in order
     offsets_seconds: tuple[float, ...] = ()  # where in the recording each picture begins; empty for a file of sound
     levels_dbfs: tuple[float, ...] = ()  # how loud each picture's chunk is; empty for sound or where not known
+    group: str = ""  # what intervals take it together with, by default the recording alone
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.recording)
 
 
-def find_test_sources(test_dir: Path) -> list[Source]:
-    """Return the recordings of a test folder, or its pictures where it holds those.
+def find_test_sources(test_dir: Path, *, group_by: str = "recording") -> list[Source]:
+    """Return the recordings of a test folder, or its pictures where it holds those, in groups as `group_rule` says.
 
     Raises:
-        InputError: it holds neither in any label folder.
+        InputError: it holds neither in any label folder, or `group_by` cannot be applied.
     """
-    return _picture_sources(test_dir, option="--test_dir") or find_audio(test_dir)
+    return _grouped(_picture_sources(test_dir, option="--test_dir") or find_audio(test_dir), group_by)
 
 
-def find_sources(*, audio_dir: Path | None, image_dir: Path | None, negatives: Path | None) -> list[Source]:
+def find_sources(
+    *, audio_dir: Path | None, image_dir: Path | None, negatives: Path | None, group_by: str = "recording"
+) -> list[Source]:
     """Return the recordings of a test folder, of sound or else of pictures, and those of no label.
 
+    The former are in groups as `group_rule` says.
+
     Raises:
-        InputError: a folder is not there or holds nothing of its kind.
+        InputError: a folder is not there or holds nothing of its kind, or `group_by` cannot be applied.
     """
     sources = find_audio(audio_dir) if audio_dir else find_pictures(image_dir) if image_dir else []
-    return sources + (find_negatives(negatives) if negatives else [])
+    return _grouped(sources, group_by) + (find_negatives(negatives) if negatives else [])
 
 
 def find_audio(audio_dir: Path) -> list[Source]:
@@ -107,6 +117,11 @@ def _about(path: Path) -> dict[str, Any]:
         return read_about(read_picture_file(path))
     except PictureError:
         return {}  # whoever scores it says why it cannot be
+
+
+def _grouped(sources: Sequence[Source], group_by: str) -> list[Source]:
+    rule = group_rule(group_by)
+    return [replace(source, group=rule(source.recording)) for source in sources]
 
 
 def _checked(sources: list[Source], folder: Path, option: str, noun: str) -> list[Source]:

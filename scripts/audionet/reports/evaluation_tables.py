@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audionet.console import log
+from audionet.evaluation.intervals import resampled
 from audionet.files import printable
 from audionet.tables import print_table
 from audionet.wording import listed
@@ -81,7 +82,8 @@ def _print_scores(evaluation: Mapping[str, Any]) -> None:
     calibration = evaluation["calibration"]
     rows.append(("calibration error", _share(calibration["ece"]), _share(calibration["recording"]["ece"])))
     columns = ("", *(f"{level['n']} {name}" for level, name in zip(levels, ("chunks", "recordings"), strict=True)))
-    print_table(columns, rows, numbers=columns[1:])
+    title = f"Scores, with 95 % intervals {resampled(evaluation['data'])}"
+    print_table(columns, rows, title=title, numbers=columns[1:])
 
 
 def _print_labels(per_label: Sequence[Mapping[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audionet.evaluation.data_audit import DataAudit
+from audionet.evaluation.intervals import resampled
 from audionet.evaluation.leakage import LeakAudit
 from audionet.files import printable, write_text
 from audionet.reports.elements import ExampleClip, Json, LeftOut, Mistake, ModelCard, Section, decimal, percent
@@ -122,7 +123,7 @@ def _verdict(report: Report) -> str:
     if interval := recording.get("ci95"):
         verdict += (
             f" Of other recordings like these it would be between {percent(interval[0])} and {percent(interval[1])}, "
-            "at 95% confidence."
+            f"at 95% confidence, {resampled(evaluation['data'])}."
         )
     if learnt := sum(bool(row.get("in_training")) for row in evaluation.get("recordings") or []):
         verdict += f" But {learnt} of those tested were trained on, so the score is too good."

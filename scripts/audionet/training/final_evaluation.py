@@ -67,7 +67,9 @@ def evaluate_model(
     """
     if holdout.test_dir:
         chance_split_accuracy = model.selected.chance_split_accuracy
-        return evaluate_test_dir(holdout.test_dir, classifier, chance_split_accuracy=chance_split_accuracy)
+        return evaluate_test_dir(
+            holdout.test_dir, classifier, chance_split_accuracy=chance_split_accuracy, group_by=holdout.group_by
+        )
     if holdout.folds:
         return evaluate_folds(trainer, fingerprints, holdout=holdout)
     return evaluate_held_out(model, fingerprints)
@@ -131,10 +133,10 @@ def evaluate_folds(
 
 
 def evaluate_test_dir(
-    test_dir: Path, classifier: Classifier, *, chance_split_accuracy: float | None
+    test_dir: Path, classifier: Classifier, *, chance_split_accuracy: float | None, group_by: str = "recording"
 ) -> FinalEvaluation:
     """Evaluate a classifier on a folder of other recordings or pictures; raise InputError if none can be scored."""
-    sources = find_test_sources(test_dir)
+    sources = find_test_sources(test_dir, group_by=group_by)
     scored = score_sources(classifier, sources)
     return FinalEvaluation(
         on=f"the recordings in {printable(test_dir)}",
@@ -176,6 +178,7 @@ def _score_recordings(selected: SelectedModel, samples: Samples) -> list[ScoredR
             offsets_seconds=tuple(examples[row].offset_seconds for row in rows),
             open_set=selected.open_set,
             levels_dbfs=levels_of([examples[row] for row in rows]),
+            group=examples[rows[0]].group,
         )
         for recording, rows in rows_by_group([example.recording for example in examples]).items()
     ]

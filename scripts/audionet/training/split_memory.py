@@ -9,22 +9,23 @@ Both hold one plan for each way to split, by the digest of its shares, folds, gr
 """
 
 import errno
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, Field, SkipValidation, ValidationError
+from pydantic import BaseModel, Field, InstanceOf, TypeAdapter
 
 from audionet.console import log
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
-from audionet.files import SPLITS_NAME, digest_of, printable, write_json
+from audionet.files import SPLITS_NAME, brief, digest_of, one_writer, printable, write_json
+from audionet.json_files import parse_json, validated
+from audionet.regular_files import read_regular
 from audionet.training.settings import HoldoutSettings
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
-_Group = SkipValidation[str]  # it may hold what is no Unicode, as names of files may
+_Group = InstanceOf[str]  # it may hold what is no Unicode, as names of files may
 _Splits = dict[_Group, Annotated[str, Field(pattern=rf"^({'|'.join(SPLITS)})$")]]
 _Folds = dict[_Group, Annotated[int, Field(ge=0)]]
 _Schema = TypeVar("_Schema", bound=BaseModel)
@@ -89,7 +90,7 @@ class SplitMemory:
             plan = _read_plans(path).get(self.key)
             if plan is not None:
                 return plan
-        earlier = _validated(self.earlier, _EarlierPlan)
+        earlier = _read(self.earlier, _EarlierPlan)
         if earlier is None:
             return HoldoutPlan()
         return HoldoutPlan(known=earlier.sides, unknown=earlier.impostors, folds=earlier.folds)
@@ -105,7 +106,8 @@ class SplitMemory:
         if plan == before and not self.earlier.exists():
             return
         try:
-            self._write(self.beside, plan)
+            with one_writer(self.beside.parent, option="--image_dir", wait_seconds=60):
+                self._write(self.beside, plan)
         except OSError as error:
             if error.errno not in NOT_WRITABLE:
                 raise
@@ -122,22 +124,18 @@ class SplitMemory:
 
 
 def _read_plans(path: Path) -> dict[str, HoldoutPlan]:
-    saved = _validated(path, _SavedPlans)
+    saved = _read(path, _SavedPlans)
     return saved.plans if saved else {}
 
 
-def _validated(path: Path, schema: type[_Schema]) -> _Schema | None:
+def _read(path: Path, schema: type[_Schema]) -> _Schema | None:
     """Return what a file of JSON holds, or None where there is no such file."""
-    if not path.is_file():
-        return None
     try:
-        return schema.model_validate(json.loads(path.read_bytes()))
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc'])) or 'whole'}: {first['msg']}"
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error)
-    raise InputError(
-        f"{printable(path)} cannot be read as the splits of earlier runs ({printable(reason)}). Restore it from a "
-        "copy, or delete it to split the recordings anew."
-    )
+        return validated(TypeAdapter(schema), parse_json(read_regular(path)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)} cannot be read as the splits of earlier runs ({brief(error)}). Restore it from a copy, "
+            "or delete it to split the recordings anew."
+        ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audionet.console import log
 from audionet.data.dataset import Dataset
+from audionet.evaluation.test_set import find_test_sources
 from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
@@ -46,10 +47,12 @@ class TrainedModel:
 
 
 def check_settings(settings: TrainingSettings) -> None:
-    """Raise InputError early, before the long work, where there is no such network, architecture or bottleneck."""
+    """Raise InputError before the long work, where there is no such network, architecture, bottleneck or test."""
     candidate_bottlenecks(find_architecture(settings.backbone.architecture), settings.backbone.bottleneck)
     if settings.whole.network:
         check_network(settings.whole.network)
+    if settings.holdout.test_dir:
+        find_test_sources(settings.holdout.test_dir, group_by=settings.holdout.group_by)
 
 
 class Trainer:

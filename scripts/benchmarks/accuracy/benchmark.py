@@ -107,7 +107,13 @@ def _score(trained: TrainedSystem, condition: str, *, seed: int) -> list[ScoredR
     for row, example in enumerate(examples):
         rows[example.recording, example.label].append(row)
     return [
-        ScoredRecording(recording, label, logits[of_one], levels_dbfs=levels_of([examples[row] for row in of_one]))
+        ScoredRecording(
+            recording,
+            label,
+            logits[of_one],
+            levels_dbfs=levels_of([examples[row] for row in of_one]),
+            group=examples[of_one[0]].group,
+        )
         for (recording, label), of_one in rows.items()
     ]
 
