@@ -8,10 +8,10 @@ import typing
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, SCRIPTS, run_python
+from conftest import CHECKOUT, SCRIPTS, options_class, run_python
 
 from audionet.__main__ import COMMANDS
-from audionet.cli import SCRIPT_NAMES, parse_options
+from audionet.cli import SCRIPT_NAMES, Positional, parse_options
 from audionet.errors import InputError
 
 PACKAGE = SCRIPTS / "audionet"
@@ -32,16 +32,6 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def options_class(command: str) -> type:
-    module = importlib.import_module(f"audionet.commands.{command}")
-    (found,) = [
-        value
-        for name, value in vars(module).items()
-        if name.endswith("Options") and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
-    ]
-    return found
-
-
 def fields_of(options: type) -> dict[str, object]:
     """Return the annotation of each of a command's options by name, those of groups of options included."""
     hints = typing.get_type_hints(options, include_extras=True)
@@ -57,7 +47,7 @@ def every_option() -> list[tuple[str, str]]:
         (command, name)
         for command in COMMANDS
         for name, hint in fields_of(options_class(command)).items()
-        if typing.get_origin(hint) is not typing.Annotated  # that is: what has no flag
+        if Positional not in getattr(hint, "__metadata__", ())  # which has no flag
     ]
 
 

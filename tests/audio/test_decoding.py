@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import IRREGULAR, RATE_HZ, irregular_file, needs_sox, noise, tone, write_sound
+from conftest import IRREGULAR, RATE_HZ, irregular_file, needs_sox, noise, run_python, tone, write_sound
 
 from audionet.audio import decoding, sox_ffmpeg
 from audionet.audio.chunks import Chunk, read_chunks
@@ -328,6 +328,21 @@ def test_a_small_file_gives_no_more_sound_than_its_bytes_can_hold(tmp_path):
         for block in read_blocks(path, sample_rate_hz=RATE_HZ):
             given += len(block)
     assert given <= most_seconds * RATE_HZ < 4_000 * RATE_HZ
+
+
+@needs_sox
+def test_a_header_of_some_bytes_does_not_take_gigabytes(tmp_path):
+    """The au format says how long its header is, and SoX would read as much of it."""
+    path = tmp_path / "a.au"
+    path.write_bytes(b".snd" + b"".join(number.to_bytes(4, "big") for number in (2**32 - 16, 2**31, 3, 16_000, 999)))
+    program = (
+        "import resource, sys\nfrom pathlib import Path\nfrom audionet.audio.decoding import read_blocks\n"
+        "from audionet.errors import RecordingError\n"
+        "try: list(read_blocks(Path(sys.argv[1]), sample_rate_hz=16_000))\n"
+        "except RecordingError: print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    done = run_python("-c", program, path)
+    assert int(done.stdout) < 500_000  # kilobytes
 
 
 STALLING = """#!/bin/sh

@@ -8,7 +8,7 @@ from audionet.errors import InputError
     ("options", "words"),
     [
         ({"port": -1}, "--port: expected 0 to 65535"),
-        ({"max_waiting": 0}, "--max_waiting: expected more than 0"),
+        ({"max_waiting": 0}, "--max_waiting: expected 1 to"),
         ({"token": "short"}, "--token: expected 8"),
     ],
 )

@@ -31,7 +31,7 @@ def test_the_second_run_says_that_nothing_had_to_be_done(audio_dir, tmp_path, ca
     [
         (["--recipe", "wavelets"], "--recipe: expected one of default,"),
         (["--chunk_seconds", "0"], "chunk_seconds: expected"),
-        (["--jobs", "0"], "--jobs: expected 1 or more, received 0"),
+        (["--jobs", "0"], "--jobs: expected 1 to 1024, received 0"),
         (["--audio_dir", "/nowhere"], "--audio_dir: expected a folder"),
     ],
 )

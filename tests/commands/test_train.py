@@ -134,8 +134,8 @@ def test_output_folders_inside_the_input_are_no_labels(drawn, tmp_path, train, p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--how_many_training_steps", "0"], "--how_many_training_steps: expected 1 or more"),
-        (["--learning_rate", "0"], "--learning_rate: expected more than 0"),
+        (["--how_many_training_steps", "0"], "--how_many_training_steps: expected 1 to"),
+        (["--learning_rate", "0"], "--learning_rate: expected 1e-09 to 100"),
         (["--testing_percentage", "60", "--validation_percentage", "40"], "leave nothing to train on"),
         (["--testing_percentage", "-1"], "--testing_percentage: expected 0 to 99"),
         (["--image_dir", "/nowhere"], "--image_dir: expected a folder"),

@@ -90,8 +90,8 @@ def test_recordings_of_one_name_do_not_write_over_each_other(timeline, dialogue,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--hop", "0"], "--hop: expected 0.05 s or more"),
-        (["--min_seconds", "-1"], "--min_seconds: expected 0 or more"),
+        (["--hop", "0"], "--hop: expected 0.05 to 600"),
+        (["--min_seconds", "-1"], "--min_seconds: expected 0 to 86400"),
         (["--above", "2"], "--above: expected 0 to 1"),
         (["--formats"], "--formats: expected one at least"),
     ],

@@ -184,9 +184,9 @@ def test_pictures_too_small_for_a_network_are_refused(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "--epochs: expected 1 or more"),
-        ({"network_rate": 0.0}, "--network_rate: expected more than 0"),
-        ({"fine_tune": 0}, "--fine_tune: expected all or 1 or more"),
+        ({"epochs": 0}, "--epochs: expected 1 to"),
+        ({"network_rate": 0.0}, "--network_rate: expected 1e-09 to 10"),
+        ({"fine_tune": 0}, "--fine_tune: expected 1 to"),
         ({"fine_tune": "all", "network": "cnvrg"}, "leave --fine_tune or --network away"),
     ],
 )

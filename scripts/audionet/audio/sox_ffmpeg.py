@@ -38,6 +38,9 @@ SAFE_FFMPEG = (
 LEAST_PATIENCE_SECONDS = 60.0
 BYTES_A_SECOND_OF_PATIENCE = 50_000  # six seconds of mp3 at 64 kbit/s; SoX decodes hundreds in a second
 
+# A header of some bytes makes SoX ask for gigabytes; decoding takes it megabytes.
+SOX = ("sh", "-c", 'ulimit -v 2000000 2>/dev/null; exec sox "$@"', "sox")
+
 TIME_CHANGING = frozenset({"silence", "vad", "trim", "pad", "tempo", "speed", "stretch", "repeat", "reverse", "delay"})
 
 
@@ -92,7 +95,7 @@ def sox_command(source: Path) -> list[str]:
     """
     # An mp3 put together of several has the length of the first in its header. A wav may end in what is no sound.
     length = [] if source.suffix.lower() in LOSSLESS_SUFFIXES else ["--ignore-length"]
-    return ["sox", "-D", "-V1", "--no-glob", *length, str(source)]  # with globs, a[1].mp3 would mean a1.mp3
+    return [*SOX, "-D", "-V1", "--no-glob", *length, str(source)]  # with globs, a[1].mp3 would mean a1.mp3
 
 
 def sox_form(source: Path) -> tuple[int, int]:
@@ -101,7 +104,7 @@ def sox_form(source: Path) -> tuple[int, int]:
     Raises:
         DecoderError: SoX does not read it.
     """
-    told = run_program("SoX", ["sox", "--info", str(source)], seconds=patience_seconds(source)).decode(errors="replace")
+    told = run_program("SoX", [*SOX, "--info", str(source)], seconds=patience_seconds(source)).decode(errors="replace")
     channels, rate_hz = (re.search(rf"^{name} *: (\d+)", told, re.MULTILINE) for name in ("Channels", "Sample Rate"))
     if not channels or not rate_hz:
         raise DecoderError("SoX: tells neither rate nor channels")

@@ -12,10 +12,12 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from audionet.cli import TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import InputError, check
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,17 @@ class AppOptions:
     """Classifier folder. Without one, the page can train one."""
     host: str = "127.0.0.1"
     """Address to serve at. Any but the default opens the page to other machines, which need the token."""
-    port: int = 8000
+    port: Annotated[int, between(0, 65_535)] = 8000
     """Port to serve at; 0 for any that is free."""
     token: str | None = None
     """What other machines must know to come in. By default made up and printed, where --host lets them."""
-    max_megabytes: float = 50
+    max_megabytes: Annotated[float, between(0.001, 100_000)] = 50
     """Largest file taken."""
-    max_seconds: float = 3600
+    max_seconds: Annotated[float, between(0.1, 1_000_000)] = 3600
     """Longest recording taken."""
-    max_waiting: int = 64
+    max_waiting: Annotated[int, between(1, 100_000)] = 64
     """Requests that may wait; others are asked to come again."""
-    timeout_seconds: float = 120
+    timeout_seconds: Annotated[float, between(0.1, 86_400)] = 120
     """Longest that one request may take."""
     open_browser: bool = True
     """Open the page in the browser, where there is one."""
@@ -48,9 +50,7 @@ class AppOptions:
     """Folder of records of runs."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.port <= 65_535, f"--port: expected 0 to 65535, received {self.port}.")
-        for name in ("max_megabytes", "max_seconds", "max_waiting", "timeout_seconds"):
-            check(getattr(self, name) > 0, f"--{name}: expected more than 0, received {getattr(self, name)}.")
+        check_ranges(self)
         check(
             self.token is None or re.fullmatch(r"[\w.~-]{8,}", self.token, re.ASCII) is not None,
             "--token: expected 8 or more letters, digits and any of _ - . ~",

@@ -9,13 +9,13 @@ or changed is done.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.console import log
-from audionet.errors import check
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DataMakerOptions:
     """How pictures look, by name."""
     picture: str | None = None
     """Draw in another way than the recipe: log_mel, log_mel_3, linear, chromagram, pcen, spectrogram or magnitude."""
-    chunk_seconds: float | None = None
+    chunk_seconds: Annotated[float | None, between(0.1, 600)] = None
     """Length of the slice that one picture shows. By default the recipe's: 2 s, which serves voices best."""
     padding: Literal["repeat", "zeros"] | None = None
     """How a clip shorter than a chunk fills it: repeated, or with zeros behind. By default as the recipe does."""
@@ -38,13 +38,13 @@ class DataMakerOptions:
     """Cut longer recordings into chunks, or keep the first chunk alone. By default as the recipe does."""
     sox_effects: str | None = None
     """SoX effect chain for every recording, such as "norm -3 silence 1 0.1 1%"."""
-    jobs: int | None = None
+    jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
     keep_wav: bool = True
     """Write each chunk as wav beside its picture, for listening."""
 
     def __post_init__(self) -> None:
-        check(self.jobs is None or self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
+        check_ranges(self)
         self.chosen_recipe()
 
     def chosen_recipe(self) -> Recipe:

@@ -10,10 +10,12 @@ Each subfolder is a label. One that the classifier does not know, such as _unkno
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.errors import check
 from audionet.files import printable
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class EvaluateOptions:
     """HTML file to write a report to, with plots, and the worst mistakes with their sound."""
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records of runs."""
-    jobs: int | None = None
+    jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
 
     def __post_init__(self) -> None:
-        check(self.jobs is None or self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
+        check_ranges(self)
         given = [name for name in ("audio_dir", "image_dir", "compare") if getattr(self, name) is not None]
         check(
             len(given) == 1, f"Expected one of --audio_dir, --image_dir and --compare, received {len(given)} of them."

@@ -11,11 +11,13 @@ recording see audionet timeline, for live sound audionet listen, and for what an
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.errors import check
 from audionet.inference.settings import ClipSettings, OutputSettings
 from audionet.models.backbones.settings import Engine
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,17 @@ class LabelOptions:
     """Frozen graph to use instead of a classifier folder, with --labels."""
     labels: Path | None = None
     """Labels of the frozen graph, one a line."""
-    top_k: int = 5
+    top_k: Annotated[int, between(1, 100_000)] = 5
     """How many labels to show for each file."""
     out: OmitArgPrefixes[OutputSettings] = field(default_factory=OutputSettings)
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
-    jobs: int | None = None
+    jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many files to label side by side. By default one for each core."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         self.clips.check_named()
-        check(self.top_k >= 1, f"--top_k: expected 1 or more, received {self.top_k}.")
-        check(self.jobs is None or self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
         check((self.graph is None) == (self.labels is None), "--graph and --labels: expected both or neither.")
         check(self.graph is None or self.model is None, "--graph and --model: expected one of them, received both.")
 

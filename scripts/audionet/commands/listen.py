@@ -10,6 +10,7 @@ the package sounddevice; Ctrl-C ends it.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.console import log
@@ -17,6 +18,7 @@ from audionet.errors import check
 from audionet.files import printable
 from audionet.inference.settings import ClipSettings
 from audionet.models.backbones.settings import Engine
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class ListenOptions:
     clips: OmitArgPrefixes[ClipSettings] = field(default_factory=ClipSettings)
     device: str | None = None
     """Which microphone, where no files are named: a number or a name. By default the system's."""
-    hop: float = 0.5
+    hop: Annotated[float, between(0.05, 600)] = 0.5
     """Seconds between predictions."""
     model: Path = TF_FILES / "retrained_model"
     """Classifier folder."""
@@ -34,7 +36,7 @@ class ListenOptions:
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
 
     def __post_init__(self) -> None:
-        check(self.hop >= 0.05, f"--hop: expected 0.05 s or more, received {self.hop:g}.")
+        check_ranges(self)
         check(self.device is None or self.is_microphone, "--device names a microphone; name no files as well.")
 
     @property

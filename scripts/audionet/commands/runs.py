@@ -10,11 +10,12 @@ Compare two of them with audionet evaluate --compare RUN_A RUN_B.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.console import log
-from audionet.errors import check
 from audionet.files import printable
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,13 @@ class RunsOptions:
 
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records."""
-    last: int | None = None
+    last: Annotated[int | None, between(1, 1_000_000)] = None
     """How many to list, the newest. By default all."""
     json: bool = False
     """Print one JSON object a line instead of a table."""
 
     def __post_init__(self) -> None:
-        check(self.last is None or self.last >= 1, f"--last: expected 1 or more, received {self.last}.")
+        check_ranges(self)
 
 
 def list_runs(options: RunsOptions) -> int:

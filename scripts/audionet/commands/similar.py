@@ -8,10 +8,12 @@ What is computed of a file is kept, so that another search is fast.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
 from audionet.errors import check
 from audionet.files import printable
+from audionet.ranges import between, check_ranges
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,14 @@ class SimilarOptions:
     """Recordings or pictures, or folders of them, to look among."""
     model: Path = TF_FILES / "retrained_model"
     """Classifier folder."""
-    top_k: int = 10
+    top_k: Annotated[int, between(1, 100_000)] = 10
     """How many to show."""
     cache_dir: Path = TF_FILES / "bottlenecks"
     """Folder for what is computed of each file."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         check(len(self.clips) == 1, f"Expected one clip to compare with, received {len(self.clips)}.")
-        check(self.top_k >= 1, f"--top_k: expected 1 or more, received {self.top_k}.")
 
 
 def print_similar(options: SimilarOptions) -> int:

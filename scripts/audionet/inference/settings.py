@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from audionet.cli import Positional
 from audionet.errors import check
+from audionet.ranges import between, check_ranges
 
 TimelineFormat = Literal["audacity", "raven", "rttm", "srt", "picture"]
 
@@ -67,17 +68,15 @@ class TimelineSettings:
     """Folder for timelines as other programs read them, and as pictures."""
     formats: tuple[TimelineFormat, ...] = ("audacity", "raven", "rttm", "srt", "picture")
     """Which files to write there."""
-    hop: float = 0.5
+    hop: Annotated[float, between(0.05, 600)] = 0.5
     """Seconds between decisions."""
-    min_seconds: float = 0.5
+    min_seconds: Annotated[float, between(0, 86_400)] = 0.5
     """Shorter spans are given to their neighbours."""
     export_clips: Path | None = None
     """Folder for the labelled parts of recordings, cut out of the original sound."""
-    above: float = 0.8
+    above: Annotated[float, between(0, 1)] = 0.8
     """How probable the label of such a part must be."""
 
     def __post_init__(self) -> None:
-        check(self.hop >= 0.05, f"--hop: expected 0.05 s or more, received {self.hop:g}.")
-        check(self.min_seconds >= 0, f"--min_seconds: expected 0 or more, received {self.min_seconds:g}.")
-        check(0 <= self.above <= 1, f"--above: expected 0 to 1, received {self.above:g}.")
+        check_ranges(self)
         check(bool(self.formats), "--formats: expected one at least.")

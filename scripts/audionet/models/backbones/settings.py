@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from audionet.ranges import between, check_ranges
 
 Engine = Literal["auto", "openvino", "openvino_bf16", "tensorflow"]
 """What runs a network; `auto` is TensorFlow where it has a GPU or OpenVINO is missing, and else OpenVINO.
@@ -24,10 +26,13 @@ class BackboneSettings:
     """File of pretrained weights to use instead of looking for some."""
     model_dir: Path | None = None
     """Folder that pretrained weights are kept in. By default one that all projects share."""
-    image_size: int | None = None
+    image_size: Annotated[int | None, between(1, 2_048)] = None
     """Pixels a side that pictures are brought to. By default what serves the network best."""
     bottleneck: str = "auto"
     """Where the network is read: classic, or taps such as block3 or block3+block5. auto chooses on validation."""
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU.
     openvino_bf16 is faster still where the CPU has bfloat16, and rounds more."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

@@ -1,0 +1,118 @@
+"""Every numeric option of every command has a range, and what is outside is refused in a sentence that names it."""
+
+import dataclasses
+import types
+import typing
+
+import pytest
+from conftest import options_class, run_python
+
+from audionet.__main__ import COMMANDS
+from audionet.cli import run_command
+from audionet.errors import InputError
+from audionet.ranges import Range, check_ranges, range_of
+
+EXTREMES = ("-1e20", "-1", "0", "1", "nan", "inf", "-inf", "1e30", "1e-300", "9" * 30, "-" + "9" * 30, "9" * 5_000)
+
+# What a command needs besides, or would refuse before it looks at a number.
+NEEDED = {
+    "explain": ["a.wav", "--output", "a.png"],
+    "evaluate": ["--audio_dir", "audio"],
+    "export": ["--format", "keras", "--output", "a.keras"],
+    "enroll": ["--list"],
+    "similar": ["a.wav"],
+    "verify": ["a.wav", "b.wav"],
+    "label": ["a.wav"],
+    "timeline": ["a.wav"],
+}
+
+
+def parts_of(hint: object) -> set[object]:
+    """Return the types that an annotation is made of, without what is noted beside them."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) in (typing.Annotated, typing.Union, tuple):
+        return set().union(*(parts_of(part) for part in typing.get_args(hint)[: 1 if is_noted(hint) else None]))
+    return {hint}
+
+
+def is_noted(hint: object) -> bool:
+    return typing.get_origin(hint) is typing.Annotated
+
+
+def numeric_fields(options: type) -> list[dataclasses.Field]:
+    found = []
+    for field in dataclasses.fields(options):
+        if dataclasses.is_dataclass(field.default_factory):
+            found += numeric_fields(field.default_factory)
+        elif {int, float} & parts_of(field.type):
+            found.append(field)
+    return found
+
+
+NUMBERS = [(command, field) for command in COMMANDS for field in numeric_fields(options_class(command))]
+
+
+def name_of(value: object) -> str:
+    return value.name if isinstance(value, dataclasses.Field) else str(value)
+
+
+def test_there_are_numbers_to_check():
+    assert len(NUMBERS) > 30
+
+
+@pytest.mark.parametrize(("command", "field"), NUMBERS, ids=name_of)
+def test_every_number_declares_its_range_and_help_shows_it(command, field, capsys):
+    assert range_of(field) is not None
+    with pytest.raises(SystemExit):
+        run_command(lambda _: 0, options_class(command), "", ["--help"])
+    shown = "".join(part for part in capsys.readouterr().out if part not in " \n│")
+    assert f"({range_of(field)};default:".replace(" ", "") in shown
+
+
+def status_of(command: str, arguments: list[str]) -> int:
+    """Return the status of a command that would begin to work and ends there."""
+    try:
+        return run_command(lambda _: 0, options_class(command), "", [*NEEDED.get(command, []), *arguments])
+    except SystemExit as wrong:  # what is no number at all
+        return int(wrong.code or 0)
+
+
+@pytest.mark.parametrize("value", EXTREMES, ids=lambda value: value[:12])
+@pytest.mark.parametrize(("command", "field"), NUMBERS, ids=name_of)
+def test_a_number_outside_its_range_is_refused_by_name(command, field, value, capsys):
+    is_whole = float not in parts_of(field.type)
+    try:
+        is_allowed = (int(value) if is_whole else float(value)) in range_of(field)
+    except ValueError:
+        is_allowed = False
+    status = status_of(command, [f"--{field.name}", value])
+    message = capsys.readouterr().err
+    if is_allowed and (field.name, value) != ("folds", "1"):  # one part is no part
+        assert (status, message) == (0, "")
+    else:
+        assert status == 2
+        assert f"--{field.name}" in message and "Traceback" not in message
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1, 6, 10**400])
+def test_a_number_outside_is_refused_when_a_program_gives_it(number):
+    from audionet.ranges import between
+
+    @dataclasses.dataclass(frozen=True)
+    class Wishes:
+        count: typing.Annotated[float | None, between(0, 5)] = None
+
+    check_ranges(Wishes())
+    check_ranges(Wishes(5))
+    with pytest.raises(InputError, match="--count: expected 0 to 5, received"):
+        check_ranges(Wishes(number))
+
+
+def test_a_range_is_worded_as_it_is_typed():
+    assert [str(Range(0, 1_000)), str(Range(1e-9, 0.5))] == ["0 to 1000", "1e-09 to 0.5"]
+
+
+@pytest.mark.parametrize("option", ["--image_size=1000000", "--random_seed=-1e20", "--learning_rate=1e30"])
+def test_training_does_not_begin_with_what_cannot_work(option):
+    done = run_python("scripts/retrain.py", option)
+    assert done.returncode == 2
+    assert option.partition("=")[0] in done.stderr and "Traceback" not in done.stderr
