@@ -12,14 +12,20 @@ from tyro.conf import OmitSubcommandPrefixes, subcommand
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, run_command
 from audionet.console import log
-from torture.options import AllOptions, FuzzOptions, KillOptions, PartOptions, ReaderOptions
+from torture.options import AllOptions, DiskOptions, FuzzOptions, KillOptions, PartOptions, ReaderOptions
 
-PARTS: dict[type[PartOptions], str] = {KillOptions: "kills", ReaderOptions: "readers", FuzzOptions: "fuzz"}
+PARTS: dict[type[PartOptions], str] = {
+    KillOptions: "kills",
+    DiskOptions: "disks",
+    ReaderOptions: "readers",
+    FuzzOptions: "fuzz",
+}
 """The module of each part, in the order in which `all` runs them."""
 
 Part = (
     Annotated[AllOptions, subcommand("all")]
     | Annotated[KillOptions, subcommand("kills")]
+    | Annotated[DiskOptions, subcommand("disks")]
     | Annotated[ReaderOptions, subcommand("readers")]
     | Annotated[FuzzOptions, subcommand("fuzz")]
 )

@@ -49,13 +49,9 @@ class ReaderOptions(PartOptions):
 
 
 @dataclass(frozen=True)
-class KillOptions(PartOptions):
-    """Kill each command, at random and wherever it writes, and run it again."""
+class TrialOptions(PartOptions):
+    """Options of parts whose trials have folders of their own."""
 
-    scale: float = 1.0
-    """How many trials at random, as a multiple of what each case has."""
-    points: bool = True
-    """Kill each case at every point where it writes, too."""
     trial: str = ""
     """This trial alone, by its name."""
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -65,8 +61,35 @@ class KillOptions(PartOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.scale >= 0, f"--scale: expected 0 or more, received {self.scale}.")
         check(self.jobs >= 1, f"--jobs: expected 1 or more, received {self.jobs}.")
+
+
+@dataclass(frozen=True)
+class KillOptions(TrialOptions):
+    """Kill each command, at random and wherever it writes, and run it again."""
+
+    scale: float = 1.0
+    """How many trials at random, as a multiple of what each case has."""
+    points: bool = True
+    """Kill each case at every point where it writes, too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.scale >= 0, f"--scale: expected 0 or more, received {self.scale}.")
+
+
+@dataclass(frozen=True)
+class DiskOptions(TrialOptions):
+    """Give each command a disk that is too small, and then one that is not."""
+
+    every: int | None = None
+    """Kilobytes between two sizes of up to 1 MB. By default 4 up to 64 kB, and 32 from there on."""
+    failpoints: bool = False
+    """Let writes fail instead, as where no disk may be mounted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.every is None or self.every >= 4, f"--every: expected 4 or more, received {self.every}.")
 
 
 @dataclass(frozen=True)

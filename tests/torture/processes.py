@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,8 +130,12 @@ def _run(command: CommandRun, environment: Mapping[str, str]) -> None:
     audionet_main = importlib.import_module("audionet.__main__")
     sys.modules["__main__"] = audionet_main  # workers import the main module, too
     sys.argv = ["audionet", *command.arguments]
-    with tiny_network():
-        sys.exit(audionet_main.main())
+    try:
+        with tiny_network():
+            sys.exit(audionet_main.main())
+    finally:
+        # As at the end of an interpreter, pools end before their queues do, or they would wait for ever.
+        threading._shutdown()
 
 
 def in_processes(work: Callable[[Task], Done], tasks: Sequence[Task], *, jobs: int) -> Iterator[tuple[Task, Done]]:

@@ -55,15 +55,22 @@ class TrialFolder:
         self.case, self._place, self._templates = case, place, templates
         self.folder = place / FOLDER
         (self.folder / "tmp").mkdir(parents=True)
+        self._inputs: Mapping[str, str] | None = None  # what is there now
         put_inputs(case.kept or {}, self.folder, templates)
 
     def start(self, state: State, *, failpoint: str = "0:SIGKILL") -> CommandRun:
         """Start the command with the inputs and settings of a state; by default its writes are counted and succeed."""
         self._counter.unlink(missing_ok=True)
-        put_inputs(state.inputs, self.folder, self._templates)
+        self.put_inputs(state)
         environment = {"TMPDIR": str(self.folder / "tmp"), VARIABLE: f"{self._counter}:{failpoint}"}
         arguments = (*self.case.command, *state.options)
         return CommandRun(arguments, self.folder, self._place / "messages", environment).start()
+
+    def put_inputs(self, state: State) -> None:
+        """Put the inputs of a state where the command finds them, unless they are there."""
+        if state.inputs != self._inputs:
+            put_inputs(state.inputs, self.folder, self._templates)
+            self._inputs = state.inputs
 
     def messages(self) -> str:
         """Return what the last command printed."""
