@@ -23,6 +23,7 @@ from audionet.files import (
     walk_files,
     whole_file,
     whole_folder,
+    write_bytes,
     write_json,
     write_text,
 )
@@ -66,6 +67,15 @@ def test_a_full_disk_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch):
         write_text(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file_that_had_no_room(tiny_disk):
+    with pytest.raises(OSError) as caught:
+        write_bytes(tiny_disk / "a.jpg", bytes(400_000))
+    assert disk_is_full(caught.value) and caught.value.filename == str(tiny_disk / "a.jpg")
+    with pytest.raises(OSError) as caught, whole_folder(tiny_disk / "model") as scratch:
+        write_bytes(scratch / "head.npz", bytes(400_000))
+    assert disk_is_full(caught.value) and caught.value.filename == str(tiny_disk / "model" / "head.npz")
 
 
 def test_a_file_may_have_any_name(tmp_path):

@@ -55,8 +55,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield scratch
         failpoint("rename a file")
         os.replace(scratch, path)
-    except BaseException:
+    except BaseException as error:
         scratch.unlink(missing_ok=True)
+        _name_place(error, scratch, path)
         raise
     finally:
         os.close(descriptor)
@@ -74,13 +75,25 @@ def whole_folder(path: Path) -> Iterator[Path]:
         new, old = (scratch.path / name / path.name for name in (NEW, OLD))
         new.mkdir(parents=True)
         old.parent.mkdir()
-        yield new
+        try:
+            yield new
+        except OSError as error:
+            _name_place(error, new, path)
+            raise
         with ExitStack() as lock:
             if path.is_dir():
                 # Who adds to the old folder ends first. Nobody needs that long; if so, the new one must not be lost.
                 with suppress(InputError):
                     lock.enter_context(one_writer(path, option="", wait_seconds=60))
             put_in_place(new, path, old)
+
+
+def _name_place(error: BaseException, scratch: Path, path: Path) -> None:
+    """Let an error of the system that names nothing, or what is in a scratch place, name what that was to become."""
+    if isinstance(error, OSError):
+        named = str(error.filename or scratch)
+        if named == str(scratch) or named.startswith(f"{scratch}{os.sep}"):
+            error.filename = f"{path}{named[len(str(scratch)) :]}"
 
 
 @contextmanager
