@@ -216,7 +216,7 @@ def test_a_mark_tells_what_a_folder_is(tmp_path):
     assert read_mark(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 20_000])
 def test_a_damaged_mark_still_marks(tmp_path, content):
     (tmp_path / "audionet.json").write_bytes(content)
     assert read_mark(tmp_path) == {"kind": "unreadable"}

@@ -198,7 +198,7 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
         mark = json.loads(read_regular(folder / MARK_NAME))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {"kind": "unreadable"}
     return mark if isinstance(mark, dict) and "kind" in mark else {"kind": "unreadable"}
 

@@ -110,8 +110,9 @@ def test_a_picture_that_failed_is_tried_again(compute, backbone):
         lambda content: b"",
         lambda content: content[:-1] + bytes([content[-1] ^ 1]),
         lambda content: b"nonsense" * 100,
+        lambda content: content.replace(b"'descr'", b"('descr"),
     ],
-    ids=["cut in half", "empty", "one bit turned", "something else"],
+    ids=["cut in half", "empty", "one bit turned", "something else", "no dictionary"],
 )
 def test_a_damaged_entry_is_computed_again(compute, backbone, folder, damage):
     compute(range(10))

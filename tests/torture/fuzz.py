@@ -38,7 +38,8 @@ MOST_BYTES = 500_000_000
 HANGING_SECONDS = 60.0  # without an end of one input
 SPARE_BYTES = 6 << 30  # of address space beyond what the libraries take, lest the machine suffers
 LONGEST_MESSAGE = 3_000  # characters
-PROGRESS_NAME = "progress.json"
+PROGRESS_NAME = "inputs.txt"
+LOG_NAME = "stderr.txt"
 
 
 @dataclass
@@ -315,7 +316,9 @@ def _in_one_process(name: str, options: FuzzOptions, folder: Path, keep: Path) -
         return outcome, ""
     except EOFError:
         process.join()
-        fault = f"no end within {HANGING_SECONDS:.0f} s" if hangs else f"its process ended with {process.exitcode}"
+        lines = (folder / LOG_NAME).read_text(errors="replace").splitlines() or [""]
+        ended = f"its process ended with {process.exitcode}: {brief(lines[-1])}"
+        fault = f"no end within {HANGING_SECONDS:.0f} s" if hangs else ended
         return Outcome(name, inputs=int(inputs or 0) + 1, seconds=time.monotonic() - begun), fault
 
 
@@ -324,7 +327,7 @@ def _work(name: str, options: FuzzOptions, folder: Path, keep: Path, pipe: Conne
     tempfile.tempdir = str(folder)
     sys.dont_write_bytecode = True
     os.chdir(folder)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write about files whose fault is reported anyway
+    os.dup2(os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT), 2)  # for what ends the process, and for decoders
     reader = outside_data.READERS[name]()
     most = _bytes_of("VmSize") + SPARE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

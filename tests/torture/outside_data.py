@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from torture import fuzzed_tables, fuzzed_weights
+from torture import fuzzed_caches, fuzzed_classifiers, fuzzed_media, fuzzed_tables, fuzzed_weights
 from torture.reader import Reader
 
 READERS: Mapping[str, Callable[[], Reader]] = {
@@ -19,4 +19,15 @@ READERS: Mapping[str, Callable[[], Reader]] = {
     "group_rule": fuzzed_tables.make_group_rule,
     "published_table": fuzzed_tables.make_published,
     "clip_list": fuzzed_tables.make_clip_list,
+    "wav": fuzzed_media.make_wav,
+    "flac": fuzzed_media.make_flac,
+    "ogg": fuzzed_media.make_ogg,
+    "mp3": fuzzed_media.make_mp3,
+    "picture": fuzzed_media.make_picture,
+    "jpg_comment": fuzzed_media.make_jpg_comments,
+    "classifier_folder": fuzzed_classifiers.make_folder,
+    "frozen_graph": fuzzed_classifiers.make_graph,
+    "bottleneck_shard": fuzzed_caches.make_shard,
+    "mark": fuzzed_caches.make_mark,
+    "splits": fuzzed_caches.make_splits,
 }

@@ -15,7 +15,8 @@ KINDS = "biufU"  # of the numbers and texts that an array may hold, as `numpy.dt
 
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
-_DAMAGED_HEADER = (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, tokenize.TokenError)
+DAMAGED_HEADER = (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, tokenize.TokenError)
+"""What NumPy raises for the header of an array that is damaged."""
 
 
 def read_arrays(content: bytes) -> dict[str, np.ndarray]:
@@ -76,5 +77,5 @@ def _read_array(name: str, packed: bytes) -> np.ndarray:
             raise ValueError(f"{dtype} of shape {shape} in {len(packed) - start} bytes")
         array = np.frombuffer(packed, dtype, offset=start)
         return array.reshape(shape, order="F" if is_fortran else "C").astype(dtype.newbyteorder("="))
-    except (KeyError, *_DAMAGED_HEADER) as error:
+    except (KeyError, *DAMAGED_HEADER) as error:
         raise ValueError(f"{name}: expected an array of numbers or texts ({error})") from error

@@ -22,6 +22,7 @@ import numpy as np
 from audionet.console import progress_bar
 from audionet.errors import PictureError
 from audionet.files import mark_folder, read_mark, whole_file
+from audionet.models.array_files import DAMAGED_HEADER
 
 BATCH_SIZE = 32
 SHARD_ROWS = 4096
@@ -198,7 +199,7 @@ class BottleneckCache:
         try:
             shard = np.load(path, mmap_mode="r", allow_pickle=False)
             return shard if shard.dtype == self._row and path.name == _shard_name(shard) else None
-        except (OSError, ValueError, EOFError):
+        except (OSError, EOFError, *DAMAGED_HEADER):
             return None
 
     def _take_in(self, path: Path, shard: np.ndarray | None) -> None:
