@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import hypothesis
@@ -129,17 +129,6 @@ def names_below(folder: Path) -> set[str]:
 def run_audionet(command: str, *arguments: object) -> int:
     """Run a command of audionet within this process, and return its exit status."""
     return importlib.import_module(f"audionet.commands.{command}").main([str(argument) for argument in arguments])
-
-
-def options_class(command: str) -> type:
-    """Return the dataclass of a command's options."""
-    module = importlib.import_module(f"audionet.commands.{command}")
-    (found,) = [
-        value
-        for name, value in vars(module).items()
-        if name.endswith("Options") and is_dataclass(value) and value.__module__ == module.__name__
-    ]
-    return found
 
 
 def run_python(*arguments: object, cwd: Path = CHECKOUT, **options) -> subprocess.CompletedProcess:

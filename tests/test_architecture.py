@@ -8,7 +8,8 @@ import typing
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, SCRIPTS, options_class, run_python
+from command_options import options_class
+from conftest import CHECKOUT, SCRIPTS, run_python
 
 from audionet.__main__ import COMMANDS
 from audionet.cli import SCRIPT_NAMES, Positional, parse_options

@@ -1,11 +1,11 @@
 """Every numeric option of every command has a range, and what is outside is refused in a sentence that names it."""
 
 import dataclasses
-import types
 import typing
 
 import pytest
-from conftest import options_class, run_python
+from command_options import NEEDED, options_class, parts_of
+from conftest import run_python
 
 from audionet.__main__ import COMMANDS
 from audionet.cli import run_command
@@ -13,29 +13,6 @@ from audionet.errors import InputError
 from audionet.ranges import Range, check_ranges, range_of
 
 EXTREMES = ("-1e20", "-1", "0", "1", "nan", "inf", "-inf", "1e30", "1e-300", "9" * 30, "-" + "9" * 30, "9" * 5_000)
-
-# What a command needs besides, or would refuse before it looks at a number.
-NEEDED = {
-    "explain": ["a.wav", "--output", "a.png"],
-    "evaluate": ["--audio_dir", "audio"],
-    "export": ["--format", "keras", "--output", "a.keras"],
-    "enroll": ["--list"],
-    "similar": ["a.wav"],
-    "verify": ["a.wav", "b.wav"],
-    "label": ["a.wav"],
-    "timeline": ["a.wav"],
-}
-
-
-def parts_of(hint: object) -> set[object]:
-    """Return the types that an annotation is made of, without what is noted beside them."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) in (typing.Annotated, typing.Union, tuple):
-        return set().union(*(parts_of(part) for part in typing.get_args(hint)[: 1 if is_noted(hint) else None]))
-    return {hint}
-
-
-def is_noted(hint: object) -> bool:
-    return typing.get_origin(hint) is typing.Annotated
 
 
 def numeric_fields(options: type) -> list[dataclasses.Field]:

@@ -24,6 +24,7 @@ from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, write_json
 from audionet.models.classifier import Classifier
+from audionet.outputs import check_outputs
 from audionet.reports.examples import report_test
 from audionet.training.final_evaluation import evaluate_model
 from audionet.training.settings import TrainingSettings
@@ -53,6 +54,7 @@ def make_data(
     Raises:
         InputError: there is nothing to draw, or `image_dir` holds something else.
     """
+    check_outputs(folders={"image_dir": image_dir})
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     return make_pictures(Path(audio_dir), Path(image_dir), recipe=recipe, jobs=jobs, keep_wav=keep_wav)
 
@@ -77,11 +79,21 @@ def train(
     graph, the list of labels, the HTML report, and a record of the run to `runs_dir`.
 
     Raises:
-        InputError: too few recordings, or settings that cannot work with them.
+        InputError: too few recordings, settings that cannot work with them, or a place that cannot be written.
         WeightsError: no source delivers the weights of the network.
     """
     watch = Stopwatch()
     image_dir, bottleneck_dir = Path(image_dir), Path(bottleneck_dir)
+    check_outputs(
+        files={"output_graph": output_graph, "output_labels": output_labels, "report": report},
+        folders={
+            "bottleneck_dir": bottleneck_dir,
+            "summaries_dir": summaries_dir,
+            "runs_dir": runs_dir,
+            "model_dir": settings.backbone.model_dir,
+        },
+        replaced={"output_model": output_model},
+    )
     if output_model:
         check_replaceable(Path(output_model))
     if settings.backbone.model_dir:
@@ -154,9 +166,10 @@ def evaluate(
 
     Raises:
         ClassifierError: the folder holds no classifier.
-        InputError: there is nothing to score.
+        InputError: there is nothing to score, or a place cannot be written.
     """
     watch = Stopwatch()
+    check_outputs(files={"json": json, "report": report}, folders={"runs_dir": runs_dir})
     classifier = Classifier.load(model)
     sources = find_sources(
         audio_dir=Path(audio_dir) if audio_dir else None,

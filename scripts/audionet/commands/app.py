@@ -17,6 +17,7 @@ from typing import Annotated
 from audionet.cli import TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import InputError, check
+from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
 
 
@@ -69,6 +70,7 @@ def serve(options: AppOptions) -> int:
             f"The page needs the package {error.name}, which is not installed: pip install './scripts[app]'."
         ) from error
 
+    check_outputs(folders={"taught_dir": options.taught_dir})
     token = options.token
     if not is_loopback(options.host):
         token = token or secrets.token_urlsafe(16)

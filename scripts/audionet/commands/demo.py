@@ -14,6 +14,7 @@ from pathlib import Path
 
 from audionet.cli import TF_FILES, package_environment, run_command, typed_command
 from audionet.errors import AudioNetError
+from audionet.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class DemoOptions:
 
 def demonstrate(options: DemoOptions) -> int:
     """Draw, train and label, and print where everything is."""
+    check_outputs(folders={"demo_dir": options.demo_dir})
     made = options.demo_dir
     model, image_dir = made / "retrained_model", made / "data_image"
     print("1. Draw the recordings as pictures.\n")

@@ -15,6 +15,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
+from audionet.outputs import check_outputs
 
 FEW_CHUNKS = 5  # with fewer, a prototype says little about its label
 
@@ -47,6 +48,8 @@ def enroll(options: EnrollOptions) -> int:
     from audionet.models.classifier import Classifier
     from audionet.models.classifier_folder import remove_enrolled
 
+    if not options.list:
+        check_outputs(folders={"model": options.model})
     failed = 0
     classifier = Classifier.load(options.model)
     if options.label is not None:

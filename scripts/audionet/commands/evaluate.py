@@ -15,6 +15,7 @@ from typing import Annotated
 from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.errors import check
 from audionet.files import printable
+from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
 
 
@@ -64,6 +65,7 @@ def evaluate(options: EvaluateOptions) -> int:
     from audionet.reports import evaluation_tables
 
     if options.compare:
+        check_outputs(files={"json": options.json})
         comparison_found = comparison.compare_named(*options.compare, runs_dir=options.runs_dir)
         print(comparison_found["words"])
         if options.json:

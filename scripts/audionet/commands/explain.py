@@ -16,6 +16,7 @@ from audionet.errors import AudioNetError, check
 from audionet.files import printable
 from audionet.inference.settings import ClipSettings
 from audionet.models.backbones.settings import Engine
+from audionet.outputs import check_outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,11 @@ def explain_clips(options: ExplainOptions) -> int:
     from audionet.inference.explain import explain, write_explanation
     from audionet.models.classifier import Classifier
 
+    is_one_picture = options.output.suffix.lower() == ".png"
+    check_outputs(**{"files" if is_one_picture else "folders": {"output": options.output}})
     classifier = Classifier.load(options.model, engine=options.engine)
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     first_two = list(islice(clips, 2))
-    is_one_picture = options.output.suffix.lower() == ".png"
     check(
         not is_one_picture or len(first_two) < 2,
         f"--output: {printable(options.output)} is one picture; for several clips name a folder.",

@@ -17,6 +17,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
+from audionet.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ def export(options: ExportOptions) -> int:
     from audionet.models.classifier_folder import read_enrolled
     from audionet.tables import print_table
 
+    is_folder = options.format in ("saved_model", "openvino")
+    check_outputs(**{"replaced" if is_folder else "files": {"output": options.output}})
     classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained
     shipped = [TF_FILES / name for name in ("data_audio", "sample_audio")]
     audio_dir = options.audio_dir or next((folder for folder in shipped if folder.is_dir()), shipped[0])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from audionet.cli import TF_FILES, run_command
 from audionet.files import printable
+from audionet.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def inspect_model(options: InspectOptions) -> int:
     from audionet.reports import model_summary  # NumPy and more, which --help should not wait for
     from audionet.tables import print_table
 
+    check_outputs(folders={"tensorboard": options.tensorboard})
     classifier = Classifier.load(options.model)
     found = model_summary.inspect(classifier, options.model)
     if options.json:

@@ -17,6 +17,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.errors import check
 from audionet.inference.settings import ClipSettings, OutputSettings
 from audionet.models.backbones.settings import Engine
+from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
 
 
@@ -54,6 +55,7 @@ def label_files(options: LabelOptions) -> int:
     from audionet.models.classifier import Classifier
     from audionet.models.graph_classifier import GraphClassifier
 
+    check_outputs(files={"output": options.out.output})
     classifier: Classifier | GraphClassifier
     if options.graph and options.labels:
         classifier = GraphClassifier.load(options.graph, options.labels, engine=options.engine)

@@ -13,6 +13,7 @@ from typing import Annotated
 from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
 from audionet.errors import check
 from audionet.files import printable
+from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
 
 
@@ -42,6 +43,7 @@ def print_similar(options: SimilarOptions) -> int:
     from audionet.inference.clip_similarity import clip_files, find_similar
     from audionet.models.classifier import Classifier
 
+    check_outputs(folders={"cache_dir": options.cache_dir})
     (clip,) = options.clips
     classifier = Classifier.load(options.model)
     found, failed = find_similar(classifier, clip, clip_files(options.among), cache_dir=options.cache_dir)

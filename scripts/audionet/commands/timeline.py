@@ -14,6 +14,7 @@ from pathlib import Path
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.inference.settings import ClipSettings, OutputSettings, TimelineSettings
 from audionet.models.backbones.settings import Engine
+from audionet.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ def label_timelines(options: TimelineOptions) -> int:
     from audionet.inference.timeline_clips import print_timelines, write_timelines
     from audionet.models.classifier import Classifier
 
+    timeline_dir, clips_dir = options.timeline.timeline_dir, options.timeline.export_clips
+    check_outputs(
+        files={"output": options.out.output}, folders={"timeline_dir": timeline_dir, "export_clips": clips_dir}
+    )
     classifier = Classifier.load(options.model, engine=options.engine)
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     if options.out.output:
