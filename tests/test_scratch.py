@@ -6,7 +6,7 @@ import pytest
 from conftest import run_python
 
 from audionet.files import whole_folder, write_text
-from audionet.scratch import ScratchFolder, exchange, recover_folder, remove_leftovers
+from audionet.scratch import ScratchFolder, exchange, recover_folder, remove_leftovers, temporary_folder
 
 WRITE_FILE = """
 import sys, time
@@ -142,3 +142,12 @@ def test_a_folder_that_is_not_there_has_no_leftovers(tmp_path):
     remove_leftovers(tmp_path / "nowhere")
     recover_folder(tmp_path / "nowhere" / "model")
     assert names(tmp_path) == []
+
+
+def test_a_temporary_folder_of_a_killed_process_goes_at_the_next_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    write_text(tmp_path / "audionet-scratch-abcdefgh" / "graph.pb", "")
+    write_text(tmp_path / "audionet-my_model" / "classifier.json", "")
+    with temporary_folder() as folder:
+        assert names(tmp_path) == sorted(["audionet-my_model", folder.name])
+    assert names(tmp_path) == ["audionet-my_model"]

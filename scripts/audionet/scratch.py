@@ -18,13 +18,15 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from audionet.failpoints import failpoint
 
 PREFIX = ".audionet-"
+TEMPORARY_PREFIX = "audionet-scratch-"
 SCRATCH_FILE = re.compile(r"\..*\.[0-9a-f]{1,8}\.part(\.[^.]*)?", re.DOTALL)  # earlier versions had a process id
 RANDOM_END = r"[a-z0-9_]{8}"  # of a name that the module tempfile makes
 NEW, OLD = "whole", "replaced"
@@ -101,6 +103,13 @@ class ScratchFolder(AbstractContextManager["ScratchFolder"]):
 
     def __exit__(self, *exception: object) -> None:
         self.remove()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield an empty folder in the system's place for temporary files, and remove it when the block ends."""
+    with ScratchFolder(Path(tempfile.gettempdir()), prefix=TEMPORARY_PREFIX) as scratch:
+        yield scratch.path
 
 
 def remove_leftovers_once(folder: Path, *, prefix: str = PREFIX) -> None:

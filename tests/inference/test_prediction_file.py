@@ -62,6 +62,16 @@ def test_every_format_holds_every_answer_and_failure(path):
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_second_writer_is_told_to_wait_and_the_first_goes_on(path, resume):
+    with open_rows(path) as rows:
+        rows.write([row("a.mp3")])
+        with pytest.raises(InputError, match=r"another run writes to|is there already"):
+            open_rows(path, resume=resume)
+        rows.write([row("b.mp3")])
+    assert [one["file"] for one in read(path)] == ["a.mp3", "b.mp3"]
+
+
 def test_a_table_has_the_columns_that_are_documented(tmp_path):
     with open_rows(tmp_path / "a.csv") as rows:
         rows.write([row("a.mp3")])

@@ -1,7 +1,6 @@
 """Write sound: wav files, and pieces cut out of recordings."""
 
 import io
-import tempfile
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from audionet.audio.sox_ffmpeg import (
 from audionet.errors import RecordingError
 from audionet.files import printable, write_bytes
 from audionet.regular_files import open_regular
+from audionet.scratch import temporary_folder
 
 PIECES_AT_ONCE = 1000  # as many as a command line holds easily
 
@@ -90,8 +90,8 @@ def _cut_sox(recording: Path, pieces: Sequence[Piece]) -> None:
     rate_hz, _ = sox_form(recording)
     places = [(round(one.start_seconds * rate_hz), round(one.end_seconds * rate_hz)) for one in pieces]
     trim = [f"={place}s" for ends in places for place in ends]
-    with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
-        kept = Path(scratch) / "kept.wav"
+    with temporary_folder() as scratch:
+        kept = scratch / "kept.wav"
         command = [*sox_command(recording), *SOX_16_BITS, str(kept), "trim", *trim]
         run_program("SoX", command, seconds=patience_seconds(recording))
         with soundfile.SoundFile(kept) as sound:

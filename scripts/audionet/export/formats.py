@@ -15,7 +15,6 @@ import importlib
 import importlib.util
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from audionet.errors import InputError
 from audionet.files import MARK_NAME, printable
 from audionet.models.backbones.engines import Runner
+from audionet.scratch import temporary_folder
 
 OPSET = 18  # of ONNX
 LABELS_NAME = "labels.txt"
@@ -270,8 +270,8 @@ def _open_onnx(path: Path) -> OpenedExport:
 def _write_openvino(content: ExportContent, path: Path) -> None:
     import openvino
 
-    with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
-        graph = Path(folder) / "graph.pb"
+    with temporary_folder() as folder:
+        graph = folder / "graph.pb"
         graph.write_bytes(content.graph.SerializeToString(deterministic=True))
         model = openvino.Core().read_model(graph)
     model.inputs[0].get_tensor().set_names({"input"})

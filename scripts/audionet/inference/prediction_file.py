@@ -26,17 +26,20 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from audionet.console import log
 from audionet.errors import AudioNetError, InputError
+from audionet.failpoints import failpoint
 from audionet.files import brief, printable, whole_file
 from audionet.json_files import parse_json
 from audionet.models.answer import Answer
 from audionet.models.timeline import Span
+from audionet.scratch import is_at, take_lock
 
 Row = Mapping[str, Any]
 
@@ -110,18 +113,32 @@ class PredictionFile:
         self._is_csv = self._journal.suffix.lower() == ".csv"
         self._done: set[int] = set()
         self.written = self.failed = 0
-        begun = [one for one in (self._path, self._journal) if one.exists()]
+        begun = [one for one in dict.fromkeys((self._path, self._journal)) if one.exists()]
         if begun and not resume:
             raise InputError(
                 f"--output: {printable(begun[0])} is there already. Go on with it by --resume, or name another file."
             )
-        if any(one.stat().st_size for one in begun):
-            self._take_up(spans)
-        else:
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
+        self._journal.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as begun_files:
+            for one in begun:
+                self._hold(begun_files.enter_context(open(one, "rb")), one)
+            if any(one.stat().st_size for one in begun):
+                self._take_up(spans)
         self._file = open(self._journal, "ab", buffering=0)  # noqa: SIM115 - closed by __exit__
+        self._hold(self._file, self._journal)
         if self._is_csv and not self._file.tell():
             self._append(self._csv([self._columns]))
+
+    def _hold(self, file: IO[bytes], path: Path) -> None:
+        """Keep others from writing to a file until it is closed."""
+        with suppress(BlockingIOError):
+            take_lock(file.fileno())
+            if is_at(file.fileno(), path):
+                return
+        file.close()
+        raise InputError(
+            f"--output: another run writes to {printable(self._path)}. Wait for its end, or name another file."
+        )
 
     def __enter__(self) -> "PredictionFile":
         return self
@@ -160,6 +177,7 @@ class PredictionFile:
             self._append("".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def _append(self, content: bytes) -> None:
+        failpoint("add rows to a file")
         whole = self._file.tell()
         try:
             view = memoryview(content)

@@ -29,7 +29,8 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from audionet.errors import ClassifierError, InputError
-from audionet.files import one_writer, printable, read_mark, write_bytes
+from audionet.files import brief, one_writer, printable, read_mark, write_bytes
+from audionet.json_files import parse_json
 from audionet.models.array_files import check_shapes, read_arrays
 from audionet.models.classifier_schema import check_about, check_head_arrays, check_metrics
 from audionet.models.head import Head
@@ -213,7 +214,7 @@ def _read_metrics(directory: int, folder: Path) -> dict[str, Any]:
         about, content = _checked_about(folder, about_file), _content(path, file)
     check_checksum(path, content, about)
     with named_faults(path, TRAIN_AGAIN):
-        metrics: dict[str, Any] = json.loads(content)
+        metrics: dict[str, Any] = parse_json(content)
         check_metrics(metrics)
     return metrics
 
@@ -243,11 +244,11 @@ def _checked_about(folder: Path, file: BinaryIO | None) -> dict[str, Any]:
             "folder that audionet train wrote."
         )
     with named_faults(path, TRAIN_AGAIN):
-        about = json.loads(_content(path, file))
+        about = parse_json(_content(path, file))
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else None
         raise ClassifierError(
-            f"{printable(folder)} is a classifier of format {printable(repr(found)[:60])}; this version reads format "
+            f"{printable(folder)} is a classifier of format {brief(repr(found))}; this version reads format "
             f"{FORMAT}. {TRAIN_AGAIN}"
         )
     with named_faults(path, TRAIN_AGAIN):
@@ -286,7 +287,7 @@ def _checked_enrolled(path: Path, file: BinaryIO | None, about: Mapping[str, Any
         arrays = read_arrays(_content(path, file))
         expected = {"labels": ("u", ("bytes",)), "prototypes": ("f", ("enrolled labels", "bottleneck"))}
         check_shapes(arrays, expected, {"bottleneck": about["backbone"]["dimension"]})
-        names, prototypes = json.loads(arrays["labels"].tobytes()), arrays["prototypes"]
+        names, prototypes = parse_json(arrays["labels"].tobytes()), arrays["prototypes"]
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise ValueError("labels: expected a list of names")
         if len(names) != len(prototypes) or len({*names, *about["labels"]}) != len(names) + len(about["labels"]):
@@ -311,8 +312,8 @@ def named_faults(path: Path, remedy: str) -> Iterator[None]:
     """Raise ValueError about what a file holds as ClassifierError, which names the file and what to do."""
     try:
         yield
-    except (ValueError, RecursionError) as error:
-        raise ClassifierError(f"{printable(path)} is damaged: {printable(error)}. {remedy}") from error
+    except ValueError as error:
+        raise ClassifierError(f"{printable(path)} is damaged: {brief(error)}. {remedy}") from error
 
 
 def _unreadable(path: Path, error: OSError) -> ClassifierError:

@@ -9,16 +9,15 @@ from typing import Any, get_args, get_origin
 import numpy as np
 
 # The core alone: the models of pydantic would take as long to import as all that scoring a picture needs of NumPy.
-from pydantic_core import CoreSchema, SchemaValidator, ValidationError
+from pydantic_core import CoreSchema, SchemaValidator
 from pydantic_core import core_schema as schema
 
 from audionet.features.recipes import NOT_IN_PICTURES, Recipe
-from audionet.files import printable, sha256_of
+from audionet.files import brief, sha256_of
+from audionet.json_files import validated
 from audionet.models.array_files import check_shapes
 from audionet.models.openset import OpenSetDetector
 from audionet.models.similarity import ARRAYS, Similarity
-
-SHOWN_CHARACTERS = 60  # of what was received
 
 _TEXT = schema.str_schema(strict=True)  # without a constraint, for labels may have undecodable bytes
 _COUNT = schema.int_schema(strict=True, ge=0)
@@ -40,14 +39,11 @@ def check_about(about: object) -> None:
     Raises:
         ValueError: a field is missing or is not as expected; the text names it.
     """
-    try:
-        _ABOUT.validate_python(about)
-    except ValidationError as error:
-        raise ValueError(_sentence(error)) from error
+    validated(_ABOUT, about)
     assert isinstance(about, dict)
     labels = about["labels"]
     if twice := {label for label in labels if labels.count(label) > 1}:
-        raise ValueError(f"labels: expected different ones, received {printable(sorted(twice)[0])} more than once")
+        raise ValueError(f"labels: expected different ones, received {brief(sorted(twice)[0])} more than once")
     if open_set := about["open_set"]:
         counts, thresholds = open_set["chunk_counts"], open_set["thresholds"]
         if not counts or counts[0] < 1 or sorted(set(counts)) != counts or len(counts) != len(thresholds):
@@ -62,10 +58,7 @@ def check_metrics(metrics: object) -> None:
     Raises:
         ValueError: a field is missing or is not as expected; the text names it.
     """
-    try:
-        _METRICS.validate_python(metrics)
-    except ValidationError as error:
-        raise ValueError(_sentence(error)) from error
+    validated(_METRICS, metrics)
 
 
 def check_head_arrays(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -124,17 +117,6 @@ def _of_annotation(annotation: Any) -> CoreSchema:
     if get_origin(annotation) is tuple:
         return schema.list_schema(_of_annotation(arguments[0]), strict=True)
     return _SIMPLE[annotation]
-
-
-def _sentence(error: ValidationError) -> str:
-    """Return what the first fault is: `labels.2: expected a valid string, received 3`."""
-    fault = error.errors(include_url=False)[0]
-    place = ".".join(map(str, fault["loc"])) or "the file"
-    if fault["type"] == "missing":
-        return f"{printable(place)} is missing"
-    message = fault["msg"].replace("Input should be", "expected").replace("Extra inputs are not permitted", "unknown")
-    received = repr(fault["input"])
-    return printable(f"{place}: {message}, received {received[:SHOWN_CHARACTERS]}")
 
 
 _HEAD: Mapping[bool, Mapping[str, tuple[str, tuple[str, ...]]]] = {

