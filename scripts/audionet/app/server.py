@@ -8,11 +8,13 @@ import webbrowser
 import uvicorn
 
 from audionet.app.application import make_app
+from audionet.app.connections import ConnectionLimits, LimitedConfig
 from audionet.app.state import AppSettings
 from audionet.errors import InputError
 
 IDLE_SECONDS = 30
-MORE_CONNECTIONS = 200  # than may wait: for pages, pictures and those who are told to come again
+MORE_CONNECTIONS = 64  # of an address than requests may wait: for pages, pictures and those who are told to come again
+ADDRESSES = 4  # that may have as many connections as one may at the same time
 
 
 def serve(settings: AppSettings, *, port: int, open_browser: bool) -> int:
@@ -24,19 +26,26 @@ def serve(settings: AppSettings, *, port: int, open_browser: bool) -> int:
     taken = _take(settings.host, port)
     address = _address(settings, taken.getsockname()[1])
     print(f"The page is at {address}  (Ctrl-C ends it)", flush=True)
-    config = uvicorn.Config(
-        make_app(settings),
-        log_level="warning",
-        timeout_keep_alive=IDLE_SECONDS,
-        limit_concurrency=settings.most_waiting + MORE_CONNECTIONS,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-    )
+    most = settings.most_waiting + MORE_CONNECTIONS
+    server = make_server(settings, ConnectionLimits(of_address=most, of_all=ADDRESSES * most))
     if open_browser and sys.stdout.isatty():
         webbrowser.open(address)
     with taken, contextlib.suppress(KeyboardInterrupt):  # that is how it is meant to end
-        uvicorn.Server(config).run(sockets=[taken])
+        server.run(sockets=[taken])
     return 0
+
+
+def make_server(settings: AppSettings, limits: ConnectionLimits) -> uvicorn.Server:
+    """Return the server of the page, ready to run."""
+    config = LimitedConfig(
+        make_app(settings),
+        limits,
+        log_level="error",  # what comes from outside is answered, and fills no log
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
 
 
 def _take(host: str, port: int) -> socket.socket:
