@@ -12,10 +12,19 @@ from tyro.conf import OmitSubcommandPrefixes, subcommand
 
 from audionet.cli import EXIT_FAILED, OmitArgPrefixes, run_command
 from audionet.console import log
-from torture.options import AllOptions, DiskOptions, FuzzOptions, KillOptions, PartOptions, ReaderOptions
+from torture.options import (
+    AllOptions,
+    DiskOptions,
+    FuzzOptions,
+    KillOptions,
+    PartOptions,
+    ReaderOptions,
+    TeachingOptions,
+)
 
 PARTS: dict[type[PartOptions], str] = {
     KillOptions: "kills",
+    TeachingOptions: "teaching",
     DiskOptions: "disks",
     ReaderOptions: "readers",
     FuzzOptions: "fuzz",
@@ -25,6 +34,7 @@ PARTS: dict[type[PartOptions], str] = {
 Part = (
     Annotated[AllOptions, subcommand("all")]
     | Annotated[KillOptions, subcommand("kills")]
+    | Annotated[TeachingOptions, subcommand("teaching")]
     | Annotated[DiskOptions, subcommand("disks")]
     | Annotated[ReaderOptions, subcommand("readers")]
     | Annotated[FuzzOptions, subcommand("fuzz")]

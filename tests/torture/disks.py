@@ -15,12 +15,12 @@ from torture.cases import CASES, Case
 from torture.options import DiskOptions
 from torture.processes import CommandRun, in_processes
 from torture.tally import Tally
+from torture.trees import whole_files
 from torture.trial_folder import FOLDER, LAST_CHARACTERS, Prepared, TrialFolder, prepared_for
 
 LARGEST_KB = 1024
 FINE_KB, FINE_STEP_KB, STEP_KB = 64, 4, 32  # a page of memory is 4 kB; sizes above 64 kB are farther apart
 ROOM_KB = 200_000
-WHOLE = (".jpg", ".wav", ".png", ".npz", ".pb")  # suffixes of files that are written whole or not at all
 
 
 @dataclass(frozen=True)
@@ -123,23 +123,18 @@ class DoTrial:
     def _fault_of(self, trial: Trial, folder: TrialFolder, disk: Disk | None) -> str:
         state = trial.case.states[0]
         reference = self.prepared.reference(trial.case, state)
+        folder.put_inputs(state)
+        before = whole_files(folder.folder)
         if disk:
-            folder.put_inputs(state)
             disk.leave_free(trial.free)
-            process = folder.start(state)
-        else:
-            process = folder.start(state, failpoint=f"{trial.free + 1}:ENOSPC")
-        before = folder.tree()
+        process = folder.start(state, failpoint="0:ENOSPC" if disk else f"{trial.free + 1}:ENOSPC")
         fault = folder.fault_of_end(process, statuses=(reference.status, 1)) or fault_of_words(
             process, folder, expected=reference.status
         )
         if fault:
             return fault
-        torn = [
-            name
-            for name, found in folder.tree().items()
-            if name.endswith(WHOLE) and found not in (reference.tree.get(name), before.get(name))
-        ]
+        after = whole_files(folder.folder)
+        torn = [name for name, one in after.items() if one not in (reference.tree.get(name), before.get(name))]
         if torn:
             return f"it left parts of files, or others than it should: {', '.join(torn[:5])}"
         if disk:

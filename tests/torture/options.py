@@ -93,6 +93,18 @@ class DiskOptions(TrialOptions):
 
 
 @dataclass(frozen=True)
+class TeachingOptions(TrialOptions):
+    """Kill the page while it is taught."""
+
+    kills: int = 8
+    """How often."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.kills >= 1, f"--kills: expected 1 or more, received {self.kills}.")
+
+
+@dataclass(frozen=True)
 class FuzzOptions(PartOptions):
     """Give every reader of outside data files that were valid once, and see them refused or read right."""
 

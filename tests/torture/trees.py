@@ -25,6 +25,7 @@ Tree = Mapping[str, str]  # digest or content by path
 
 NOT_COMPARED = ("training_summaries",)
 TIMES_OF_RUNS = ("id", "started", "seconds")
+WHOLE = (".jpg", ".wav", ".npz", ".pb")
 PART = "part of "  # what entries begin with that may stay from runs with other settings
 
 
@@ -50,6 +51,15 @@ def snapshot(folder: Path) -> dict[str, str]:
         else:
             found[name] = _digest(path.read_bytes(), folder)
     return found
+
+
+def whole_files(folder: Path) -> dict[str, str]:
+    """Return the files that are written whole or not at all, but for hidden ones, as `snapshot` has them."""
+    return {
+        str(path.relative_to(folder)): _digest(path.read_bytes(), folder)
+        for path in folder.rglob("*")
+        if path.suffix in WHOLE and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
 
 
 def differences(found: Tree, expected: Tree, *, may_hold: Tree | None = None) -> list[str]:
