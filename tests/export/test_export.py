@@ -10,8 +10,22 @@ from audionet.export import export as export_module
 from audionet.export.export import check_output
 from audionet.export.formats import FORMATS
 from audionet.export.frozen_graph import waveform_graph
+from audionet.files import disk_is_full
 
 pytest.importorskip("tensorflow", reason="exports need tensorflow", exc_type=ImportError)
+
+
+@pytest.mark.parametrize("name", ["graph", "saved_model", "openvino"])
+def test_a_full_disk_is_told_with_the_name_of_the_export(trained, parity_clips, tiny_disk, name):
+    skip_without(name)
+    output = place(tiny_disk, name)
+    (tiny_disk / "other.bin").write_bytes(bytes(150_000))
+    with pytest.raises(OSError) as caught:
+        export_module.export_classifier(
+            trained.classifier, output, format_name=name, input_kind="waveform", clips=parity_clips
+        )
+    assert disk_is_full(caught.value) and str(caught.value.filename).startswith(str(output))
+    assert [path.name for path in tiny_disk.iterdir()] == ["other.bin"]
 
 
 @pytest.mark.parametrize("name", ["graph", "saved_model"])

@@ -118,7 +118,7 @@ class Page:
         return {
             name: value
             for name, value in tree.items()
-            if re.search(r"data_audio|models/model \d+($|/retrained_model)|(^|/)\.|^tmp", name)
+            if re.search(r"^taught/\w+/(data_audio|models/model \d+($|/retrained_model))|/\.|^tmp", name)
         }
 
 

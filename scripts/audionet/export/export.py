@@ -1,14 +1,17 @@
 """Export a classifier: write it, open it by its own runtime, compare its answers, and keep it only if they agree."""
 
+import errno
 import json
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from audionet.console import silence_native_stderr
-from audionet.errors import ExportError, InputError
+from audionet.errors import AudioNetError, ExportError, InputError
 from audionet.export.formats import FORMATS, ExportContent, ExportFormat, check_packages
 from audionet.export.frozen_graph import picture_graph, picture_size, waveform_graph
 from audionet.export.parity import Parity, ParityClips, compare, inputs_of
@@ -82,7 +85,8 @@ def export_classifier(
     inputs = inputs_of(compared, classifier, takes_sound=takes_sound)
     examples = inputs_of(clips.trained_on, classifier, takes_sound=takes_sound) if export_format.is_calibrated else []
     with _placed(output, export_format, about) as scratch, _quiet():
-        export_format.write(ExportContent(graph, about, examples), scratch)
+        with _FullDiskAsOsError(scratch, needed_bytes=graph.ByteSize()):
+            export_format.write(ExportContent(graph, about, examples), scratch)
         opened = export_format.open(scratch)
         if opened.about != about:
             raise ExportError(f"{printable(output)} was not kept, since its description did not come back whole.")
@@ -120,6 +124,18 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), silence_native_stderr():
         warnings.simplefilter("ignore")
         yield
+
+
+class _FullDiskAsOsError(AbstractContextManager["_FullDiskAsOsError"]):
+    """Raise OSError for a full disk, where converters have errors of their own that do not say so."""
+
+    def __init__(self, path: Path, *, needed_bytes: int):
+        self._path, self._needed_bytes = path, needed_bytes
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        is_theirs = isinstance(error, Exception) and not isinstance(error, (AudioNetError, OSError))
+        if is_theirs and shutil.disk_usage(self._path.parent).free < self._needed_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from error
 
 
 @contextmanager
