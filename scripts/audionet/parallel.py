@@ -14,6 +14,7 @@ from typing import TypeVar
 import threadpoolctl
 
 from audionet.console import progress_bar
+from audionet.worker_process import context_of
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
@@ -39,7 +40,7 @@ def importing_context() -> BaseContext:
     """Return what starts processes that import this package afresh."""
     # A forked child could inherit a lock that another thread holds, of TensorFlow's for one; a fork server cannot.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
+    context = context_of(method)
     if method == "forkserver":
         # The server imports these once, for all workers; it finds them by the environment alone.
         context.set_forkserver_preload(PRELOADED)
