@@ -25,7 +25,7 @@ from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, write_json
 from audionet.models.classifier import Classifier
 from audionet.outputs import check_outputs
-from audionet.reports.examples import report_test
+from audionet.reports.report import report_test
 from audionet.training.final_evaluation import evaluate_model
 from audionet.training.settings import TrainingSettings
 from audionet.training.trainer import Trainer, check_settings

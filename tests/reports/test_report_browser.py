@@ -55,12 +55,12 @@ def test_every_player_plays(browser, report_path):
 def test_every_figure_is_visible(browser, report_path, width, scheme):
     show(browser, report_path.as_uri(), width=width, scheme=scheme)
     boxes = browser.execute_script(
-        "return [...document.querySelectorAll('figure svg, .clips img, audio')].map(each => {"
+        "return [...document.querySelectorAll('figure svg, .pictures img, audio')].map(each => {"
         "  const box = each.getBoundingClientRect(); return [box.width, box.height];"
         "})"
     )
     assert len(boxes) >= 12
-    assert all(across > 100 and down > 20 for across, down in boxes), boxes
+    assert all(across > 90 and down > 20 for across, down in boxes), boxes
     pictures = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
     assert pictures and all(pictures)
 
@@ -96,7 +96,34 @@ def luminance(colour: str) -> float:
 def test_a_label_that_looks_like_a_script_is_shown_and_not_run(browser, report_path):
     show(browser, report_path.as_uri())
     assert "<script>alert(1)</script>" in browser.execute_script("return document.body.innerText")
-    assert browser.execute_script("return document.scripts.length") == 0
+    assert browser.execute_script("return document.scripts.length") == 1  # that of the table
+
+
+def test_the_table_of_recordings_sorts_by_any_column(browser, report_path):
+    show(browser, report_path.as_uri())
+    column = (
+        "return [...document.querySelectorAll('.recordings tbody tr')].map(row => "
+        "row.cells[arguments[0]].dataset.value ?? row.cells[arguments[0]].textContent.trim())"
+    )
+    for number in (0, 4):
+        header = browser.find_elements("css selector", ".recordings thead th")[number]
+        browser.execute_script("arguments[0].querySelector('button').click()", header)
+        values = browser.execute_script(column, number)
+        assert values == sorted(values) and header.get_attribute("aria-sort") == "ascending"
+        browser.execute_script("arguments[0].querySelector('button').click()", header)
+        assert browser.execute_script(column, number) == sorted(values, reverse=True)
+
+
+def test_a_cell_of_the_confusion_matrix_shows_its_recordings_alone(browser, report_path):
+    show(browser, report_path.as_uri())
+    pair = browser.execute_script("return document.querySelector('svg a').getAttribute('xlink:href').slice(1)")
+    browser.execute_script(f"location.hash = '{pair}'")
+    visible = "return [...document.querySelectorAll('.recordings tbody tr')].filter(row => !row.hidden)"
+    browser.execute_async_script("setTimeout(arguments[0], 200)")
+    shown = browser.execute_script(visible + ".map(row => row.dataset.pair)")
+    assert shown and set(shown) == {pair}
+    browser.execute_script("document.querySelector('#shown button').click()")
+    assert len(browser.execute_script(visible)) == 15
 
 
 def test_the_keyboard_reaches_links_plots_tables_and_players(browser, report_path):

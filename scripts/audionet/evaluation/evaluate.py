@@ -25,6 +25,8 @@ cannot be computed, the reason for which is in `not_computed`:
     recordings              a list: recording, group, label, known, answer, probability, label_probability, right,
                             score, accepted, chunks, chunks_right, telling_seconds, where the chunk begins that is
                             surest of the answer, in_training, how many of its chunks were trained on, roughly
+    map                     `labels` in their order round a circle, and `positions` of the recordings, as
+                            `map_recordings` gives them; null for fewer labels than three or more than thirty
     not_computed            sentences, by the dotted name of what is null
 
 `det` has the lists `thresholds`, `false_accepts` and `false_rejects`, up to 200 points. `evaluate_folder` adds
@@ -54,6 +56,7 @@ from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.detection_metrics import open_set_score, open_set_scores, verification_scores
 from audionet.evaluation.leakage import training_keys
 from audionet.evaluation.metrics import check_scores
+from audionet.evaluation.recording_map import map_recordings
 from audionet.evaluation.robustness import sweep
 from audionet.evaluation.runs import data_digest
 from audionet.evaluation.scored_recording import ScoredRecording
@@ -92,6 +95,7 @@ def evaluate(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: 
         "open_set": open_set_scores(known, unknown, seed=seed, not_computed=not_computed),
         "verification": verification_scores(known, unknown, label_ids, not_computed=not_computed),
         "recordings": [_row(one, labels) for one in scored],
+        "map": map_recordings(scored, labels),
         "not_computed": not_computed,
     }
     return {key: _without_nan(value) for key, value in result.items()}

@@ -23,9 +23,9 @@ MOST_ROWS = 2_000  # of a table; the JSON has them all
 MOST_OPEN_ROWS = 12
 NARROW_CHARACTERS = 48  # of a table that has room beside a figure
 
-LARGEST_PICTURE = 448  # pixels
-PICTURE_QUALITY = 85
-LONGEST_CLIP_SECONDS = 10
+LARGEST_PICTURE = 224  # pixels
+PICTURE_QUALITY = 80
+LONGEST_CLIP_SECONDS = 6
 MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
@@ -38,28 +38,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A clip that was answered wrong."""
+class Clip:
+    """The chunk of a recording that speaks most for the answer, to look at and to listen to."""
 
     recording: str
     label: str  # the true one
-    answer: str
-    probability: float  # of the answer
-    offset_seconds: float = 0.0  # where in the recording the clip begins
+    offset_seconds: float = 0.0  # where in the recording it begins
     picture: np.ndarray | None = None  # uint8, shape (height, width, 3), as the classifier saw it
-    samples: np.ndarray | None = None  # float32, shape (n,), in -1..1, to listen to; None for ordinary pictures
+    samples: np.ndarray | None = None  # float32, shape (n,), in -1..1; None for ordinary pictures
     sample_rate_hz: int = 16_000
-
-
-@dataclass(frozen=True)
-class ExampleClip:
-    """A clip to show how the classifier takes sound in."""
-
-    recording: str
-    label: str
-    picture: np.ndarray  # uint8, shape (height, width, 3), as the classifier sees it
-    samples: np.ndarray  # float32, shape (n,), in -1..1
-    sample_rate_hz: int
 
 
 @dataclass(frozen=True)
@@ -88,9 +75,28 @@ class Table:
         return sum(max(map(len, column)) for column in zip(*texts, strict=True)) <= NARROW_CHARACTERS
 
 
+@dataclass(frozen=True)
+class RecordingRow:
+    """A tested recording in the table of all of them, as texts for the page."""
+
+    key: str  # its id on the page
+    pair: str  # stands for its label and the label that it was taken for
+    recording: str
+    label: str
+    answer: str  # what a user gets
+    nearest: str  # the likeliest label, where the answer is `unknown`
+    outcome: str
+    is_mistake: bool
+    probability: float  # of the likeliest label
+    chunks: str
+    offset: str  # of the clip, in minutes and seconds
+    picture: str  # data URI; empty if there is none
+    sound: str  # data URI; empty if there is none
+
+
 @dataclass
 class Section:
-    """A part of the page: paragraphs, paragraphs that stand out, figures with captions, tables, clips, a model card."""
+    """A part of the page; what is empty is left out."""
 
     key: str
     title: str
@@ -98,7 +104,9 @@ class Section:
     warnings: list[str] = field(default_factory=list)
     figures: list[tuple[Figure, str]] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    clips: list[dict[str, str]] = field(default_factory=list)
+    terms: list[tuple[str, str]] = field(default_factory=list)  # technical terms and what they mean, folded away
+    recordings: list[RecordingRow] = field(default_factory=list)
+    pictures: list[tuple[str, list[str]]] = field(default_factory=list)  # by label, data URIs
     card: ModelCard | None = None
 
 

@@ -27,6 +27,8 @@ POINTS_AN_INCH = 72  # of SVG, so that a point is a pixel
 INK, MUTED, RULE, ACCENT, OTHER, PAPER = ("#010203", "#020304", "#030405", "#040506", "#050607", "#060708")
 VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", OTHER: "other", PAPER: "paper"}
 
+ON_PAGE = "page:"  # stands for a link to an id on the same page
+
 DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
@@ -68,8 +70,11 @@ def amounts(names: Sequence[str], values: Sequence[float], *, unit: str, alt: st
         return _finish(figure, alt)
 
 
-def confusion_matrix(labels: Sequence[str], counts: np.ndarray, *, alt: str) -> Figure:
-    """Draw counts: true label down, answer across; each row's shades add up to one."""
+def confusion_matrix(labels: Sequence[str], counts: np.ndarray, *, keys: Sequence[Sequence[str]], alt: str) -> Figure:
+    """Draw counts: true label down, answer across; each row's shades add up to one.
+
+    Each cell leads to the id on the page that `keys` has at its place.
+    """
     size = len(labels)
     cell = np.clip((WIDTH - 150) / size, 22, 42)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -81,9 +86,11 @@ def confusion_matrix(labels: Sequence[str], counts: np.ndarray, *, alt: str) -> 
             share = shares[row, column]
             colour = ACCENT if row == column else OTHER
             corner = (column - 0.5, row - 0.5)
-            _add_square(axes, corner, colour, alpha=0.12 + 0.88 * share)
+            link = f"{ON_PAGE}{keys[row][column]}"
+            _add_square(axes, corner, colour, alpha=0.12 + 0.88 * share, link=link)
             ink = PAPER if share > 0.7 else INK
-            axes.text(column, row, counts[row, column], ha="center", va="center", color=ink, size=text_size)
+            text = axes.text(column, row, counts[row, column], ha="center", va="center", color=ink, size=text_size)
+            text.set_url(link)
         axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
         names = [shorten(label, 16) for label in labels]
         axes.set_xticks(range(size), names, rotation=90)
@@ -183,28 +190,52 @@ def curves(
         return _finish(figure, alt)
 
 
-def sound(samples: np.ndarray, sample_rate_hz: int, picture: np.ndarray, *, alt: str) -> Figure:
-    """Draw a sound as its waveform, and below it as the picture that the classifier sees.
+@dataclass(frozen=True)
+class MapPoint:
+    """A recording on a map."""
 
-    Args:
-        samples: float32, shape (n,), in -1..1, at least one.
-        sample_rate_hz: of the samples.
-        picture: uint8, shape (height, width, 3).
-        alt: what it shows.
+    x: float  # in -1..1
+    y: float  # in -1..1
+    kind: str  # what became of it, for the legend
+    key: str  # the id on the page that it leads to
+
+
+MAP_STYLES = (("o", ACCENT, ACCENT), ("X", OTHER, OTHER), ("s", PAPER, MUTED), ("D", PAPER, OTHER))  # mark, face, edge
+
+
+def recording_map(labels: Sequence[str], points: Sequence[MapPoint], *, kinds: Sequence[str], alt: str) -> Figure:
+    """Draw recordings within a circle of labels: the nearer to one, the likelier it is.
+
+    Labels stand at equal distances, the first to the right, counter-clockwise. `kinds` is the order of the legend, four
+    at most. Each point leads to its row on the page.
     """
-    seconds = len(samples) / sample_rate_hz
-    parts = np.array_split(samples, min(len(samples), WIDTH))
-    moments = np.linspace(0, seconds, len(parts))
-    with _canvas(height=320) as (figure, axes):
-        axes.remove()
-        wave, seen = figure.subplots(2, sharex=True, height_ratios=[1, 2])
-        low, high = ([float(extreme(part)) for part in parts] for extreme in (np.min, np.max))
-        wave.fill_between(moments, low, high, color=ACCENT, lw=0.5)
-        wave.set(xlim=(0, seconds), ylim=(-1, 1), yticks=[], ylabel="waveform")
-        seen.imshow(picture, extent=(0, seconds, 0, 1), aspect="auto")
-        seen.set(yticks=[], ylabel="spectrogram", xlabel="seconds")
-        for part in (wave, seen):
-            part.grid(visible=False)
+    angles = 2 * np.pi * np.arange(len(labels)) / len(labels)
+    with _canvas(height=WIDTH + 40) as (figure, axes):
+        around = np.linspace(0, 2 * np.pi, 200)
+        axes.plot(np.cos(around), np.sin(around), color=RULE, lw=1, zorder=1)
+        for label, angle in zip(labels, angles, strict=True):
+            across, up = np.cos(angle), np.sin(angle)
+            side = "left" if across > 0.3 else "right" if across < -0.3 else "center"
+            above = "bottom" if up > 0.3 else "top" if up < -0.3 else "center"
+            axes.text(1.09 * across, 1.09 * up, shorten(label, 14), ha=side, va=above, color=INK, size=FONT_SIZE - 1)
+        for kind, (mark, face, edge) in zip(kinds, MAP_STYLES, strict=False):
+            some = [point for point in points if point.kind == kind]
+            if some:
+                drawn = axes.scatter(
+                    [point.x for point in some],
+                    [point.y for point in some],
+                    42,
+                    marker=mark,
+                    facecolors=face,
+                    edgecolors=edge,
+                    alpha=0.75,
+                    label=kind,
+                    zorder=3,
+                )
+                drawn.set_urls([f"{ON_PAGE}{point.key}" for point in some])
+        axes.set(xlim=(-1.1, 1.1), ylim=(-1.12, 1.12), aspect="equal")
+        axes.set_axis_off()
+        _legend(axes, columns=2)
         return _finish(figure, alt)
 
 
@@ -285,6 +316,8 @@ def _themed(svg: str, alt: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'href="#', f'href="#{prefix}', svg)
     svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
+    svg = svg.replace(f'href="{ON_PAGE}', 'href="#')
+    role = "group" if "<a " in svg else "img"  # what is within an image, its links too, is hidden from who cannot see
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
     svg = re.sub(r"font: ([^;\"]*?)([\d.]+px) [^;\"]*", r"font-size: \2", svg)  # the typeface is the page's
@@ -294,7 +327,7 @@ def _themed(svg: str, alt: str) -> str:
     assert view_box is not None
     width = float(view_box[1].split()[2])
     return (
-        f'<svg viewBox="{view_box[1]}" style="--natural: {width:.0f}px" role="img" aria-label="{html.escape(alt)}" '
+        f'<svg viewBox="{view_box[1]}" style="--natural: {width:.0f}px" role="{role}" aria-label="{html.escape(alt)}" '
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">' + svg[opening.end() :]
     )
 
@@ -325,7 +358,7 @@ def _legend(axes: Any, *, inside: bool = False, columns: int = 3, order: Sequenc
         axes.figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.2, columnspacing=1.4)
 
 
-def _add_square(axes: Any, corner: tuple[float, float], colour: str, *, alpha: float) -> None:
+def _add_square(axes: Any, corner: tuple[float, float], colour: str, *, alpha: float, link: str | None = None) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, alpha=alpha, edgecolor=PAPER, linewidth=1))
+    axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, alpha=alpha, edgecolor=PAPER, linewidth=1, url=link))

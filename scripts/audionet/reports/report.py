@@ -1,8 +1,8 @@
 """One page about a classifier: how good, how sure, on what, and what it gets wrong, with pictures and sound.
 
 The page is a single HTML file that opens offline. It asks nobody for anything: style, plots, pictures and sound are
-inside, there is no script, and a content security policy in the page holds browsers to that. Labels and file names may
-hold any characters.
+inside, a content security policy in the page holds browsers to that, and its only script, which sorts a table, is named
+there by its hash. Labels and file names may hold any characters.
 
     report = Report(title="Speakers", evaluation=evaluation, data_audit=audit, card=card_of(about, labels))
     write_report(Path("report.html"), report)
@@ -10,28 +10,40 @@ hold any characters.
 What a report lacks is left out of the page, with a line that says why.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from audionet.errors import ClassifierError
 from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.intervals import resampled
 from audionet.evaluation.leakage import LeakAudit
+from audionet.evaluation.test_set import Source
 from audionet.files import printable, write_text
-from audionet.reports.elements import ExampleClip, Json, LeftOut, Mistake, ModelCard, Section, decimal, percent
+from audionet.models.classifier import Classifier
+from audionet.models.classifier_folder import read_metrics
+from audionet.reports.clips import clips_of, pictures_of
+from audionet.reports.elements import Clip, Json, LeftOut, ModelCard, Section, decimal, percent
+from audionet.reports.next_steps import next_steps
 from audionet.reports.sections.calibration import calibration_section
-from audionet.reports.sections.clips import examples_section, mistakes_section
 from audionet.reports.sections.data_audit import data_section
 from audionet.reports.sections.labels import labels_section
 from audionet.reports.sections.leakage import leak_section
-from audionet.reports.sections.model_card import card_section
+from audionet.reports.sections.model_card import card_of, card_section
 from audionet.reports.sections.open_set import open_set_section
+from audionet.reports.sections.recordings import map_section, pictures_section, recordings_section
 from audionet.reports.sections.robustness import robustness_section
 from audionet.reports.sections.training import training_section
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
 TEMPLATE_NAME = "report.html.j2"
+SCRIPT_NAME = "report.js"
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,8 @@ class Report:
     training: Json | None = None
     data_audit: DataAudit | None = None  # of the recordings; by default the evaluation's own
     leak_audit: LeakAudit | None = None  # of the split; by default the training run's own
-    mistakes: tuple[Mistake, ...] = ()  # the worst first, as `pick_mistakes` ranks them
-    example_clips: tuple[ExampleClip, ...] = ()
+    clips: tuple[Clip, ...] = ()  # of tested recordings
+    pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)  # by label, uint8 (height, width, 3)
     card: ModelCard | None = None
 
 
@@ -64,11 +76,36 @@ def write_report(path: Path, report: Report) -> None:
     write_text(path, render(report))
 
 
+def report_test(
+    path: Path, evaluation: Mapping[str, Any], classifier: Classifier, sources: Sequence[Source], *, model: Path
+) -> None:
+    """Write the report of what `evaluate_folder` returned; the metrics in the folder `model` tell of the training."""
+    report = Report(
+        title=model.resolve().name,
+        subtitle=f"Tested on {evaluation['data']['recordings']} recordings of known labels and "
+        f"{evaluation['data']['unknown_recordings']} of unknown ones.",
+        evaluation=evaluation,
+        training=_metrics_of(model),
+        clips=clips_of(evaluation["recordings"], classifier, sources),
+        pictures=pictures_of(classifier, sources),
+        card=card_of(classifier.about, classifier.labels),
+    )
+    write_report(path, report)
+
+
+def _metrics_of(model: Path) -> dict[str, Any] | None:
+    try:
+        return read_metrics(model) or None
+    except ClassifierError:
+        return None
+
+
 def render(report: Report) -> str:
     """Return the page as HTML."""
     import jinja2  # for this alone
 
     sections = _sections(report)
+    script = (STATIC / SCRIPT_NAME).read_text("utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([TEMPLATES, STATIC]),
         autoescape=True,
@@ -77,10 +114,14 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["printable"] = printable
+    environment.filters["percent"] = percent
     return environment.get_template(TEMPLATE_NAME).render(
         report=report,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         verdict=_verdict(report),
         headline=_headline(report),
+        next_steps=next_steps(report.evaluation, data_audit=_data_audit(report), leak_audit=_leak_audit(report)),
         sections=[one for one in sections if isinstance(one, Section)],
         left_out=[one for one in sections if isinstance(one, LeftOut)],
     )
@@ -88,9 +129,10 @@ def render(report: Report) -> str:
 
 def _sections(report: Report) -> list[Section | LeftOut]:
     return [
+        recordings_section(report.evaluation, report.clips),
         labels_section(report.evaluation),
-        mistakes_section(report.mistakes, report.evaluation),
-        examples_section(report.example_clips),
+        map_section(report.evaluation),
+        pictures_section(report.pictures),
         calibration_section(report.evaluation),
         open_set_section(report.evaluation),
         robustness_section(report.evaluation),

@@ -18,7 +18,7 @@ from audionet.evaluation.runs import Stopwatch, data_digest, scores_of, write_ru
 from audionet.files import printable, read_mark, whole_folder
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND, METRICS_NAME, SPLIT_NAME
-from audionet.reports.examples import example_clips_of, mistakes_of
+from audionet.reports.clips import clips_of, pictures_of
 from audionet.reports.report import Report, write_report
 from audionet.reports.sections.model_card import card_of
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
@@ -93,8 +93,8 @@ class TrainingRun:
             evaluation=self.metrics if evaluation else None,
             training=self.metrics,
             data_audit=audit_data(chunk_stats, label_of) if chunk_stats else None,
-            mistakes=mistakes_of(evaluation.get("recordings", ()), self.classifier, self.final.sources),
-            example_clips=example_clips_of(self.classifier, self.final.sources),
+            clips=clips_of(evaluation.get("recordings", ()), self.classifier, self.final.sources),
+            pictures=pictures_of(self.classifier, self.final.sources),
             card=card_of(self.classifier.about, self.classifier.labels),
         )
         write_report(path, report)

@@ -5,6 +5,7 @@ import numpy as np
 from audionet.files import printable
 from audionet.reports import figures
 from audionet.reports.elements import LEVELS, NOT_TESTED, Json, LeftOut, Section, missing_reason, percent, table
+from audionet.reports.sections.recordings import pair_key
 
 NAME = "Label by label"
 MOST_BARS = 30
@@ -71,8 +72,13 @@ def _add_matrix(section: Section, evaluation: Json) -> None:
         which = "that are confused most"
         shown = np.sort(np.argsort(-(wrong.sum(axis=1) + wrong.sum(axis=0)), kind="stable")[:MOST_MATRIX_LABELS])
     alt = f"Confusion matrix of {len(shown)} labels: {np.trace(counts)} recordings right, {wrong.sum()} wrong."
-    plot = figures.confusion_matrix([labels[row] for row in shown], counts[np.ix_(shown, shown)], alt=alt)
-    caption = "Recordings by true label and answer; shades are shares of a row, right ones on the diagonal."
+    names = [labels[row] for row in shown]
+    keys = [[pair_key(evaluation["labels"], label, answer) for answer in names] for label in names]
+    plot = figures.confusion_matrix(names, counts[np.ix_(shown, shown)], keys=keys, alt=alt)
+    caption = (
+        "Recordings by true label and answer, whether it was refused or not; shades are shares of a row, right ones on "
+        "the diagonal. A number leads to its recordings."
+    )
     if len(shown) < len(evaluation["labels"]):
         caption = f"The {len(shown)} of {len(evaluation['labels'])} labels {which}. {caption}"
     section.figures.append((plot, caption))

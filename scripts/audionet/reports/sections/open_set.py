@@ -6,6 +6,18 @@ from audionet.reports.elements import NOT_TESTED, Json, LeftOut, Section, decima
 NAME = "Known or unknown"
 
 
+TERMS = [
+    ("False accept, false reject", "an unknown recording that is named; a known one that is refused."),
+    ("AUROC", "how often a known recording scores above an unknown one: 1 is always, 0.5 is by chance."),
+    ("EER", "the equal error rate: both errors at the threshold at which they are equal; 0 is best."),
+    (
+        "minDCF",
+        "the least cost of both errors over all thresholds, where true claims are rare; 0 is best, 1 is useless.",
+    ),
+    ("The plot (DET)", "detection error trade-off: both errors for every threshold there could be."),
+]
+
+
 def open_set_section(evaluation: Json | None) -> Section | LeftOut:
     """Show how well known is told from unknown, and true claims of a label from false ones."""
     if not evaluation:
@@ -37,6 +49,7 @@ def open_set_section(evaluation: Json | None) -> Section | LeftOut:
     )
     section.figures.append((figures.detection(curves, alt=alt), caption))
     rows = [_detection_cells(name, part) for name, part in parts.items() if part.get("auroc") is not None]
+    section.terms = TERMS
     section.tables.append(table("Telling apart", ("What", "True", "False", "AUROC", "EER", "minDCF"), rows))
     return section
 

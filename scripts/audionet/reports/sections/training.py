@@ -8,6 +8,14 @@ from audionet.reports.figures import Figure
 NAME = "Training"
 
 
+TERMS = [
+    ("Top layer", "what was trained: from the numbers that the network gives to one score a label."),
+    ("Read at", "the layers of the network that these numbers are taken from."),
+    ("Validation", "the share of chunks that were right in recordings set aside for choosing between these rows."),
+    ("Temperature", "what scores are divided by, so that it is as often right as it is sure; above 1 it was too sure."),
+]
+
+
 def training_section(training: Json | None) -> Section | LeftOut:
     """Show how the top layer was trained and what else was tried."""
     if not training:
@@ -29,6 +37,7 @@ def training_section(training: Json | None) -> Section | LeftOut:
             "Everything that was tried; the first was kept unless another was better by more than a standard error"
         )
         section.tables.append(table(caption, columns, rows))
+        section.terms = TERMS
     if not section.figures and not section.tables:
         return LeftOut(NAME, "the training run left neither curves nor attempts")
     if not section.figures:
