@@ -30,9 +30,7 @@ class TestClips:
         assert all(1 <= len(some) <= clips.PICTURES_A_LABEL for some in pictures.values())
 
     @pytest.mark.parametrize("left_out", ["", "*.wav"])
-    def test_pictures_can_be_heard_if_their_sound_was_kept(
-        self, classifier, drawn, tmp_path, left_out
-    ):
+    def test_pictures_can_be_heard_if_their_sound_was_kept(self, classifier, drawn, tmp_path, left_out):
         folder = tmp_path / "pictures"
         shutil.copytree(drawn / "bob", folder / "alice", ignore=shutil.ignore_patterns(left_out))
         sources = test_set.find_pictures(folder)

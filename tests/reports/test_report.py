@@ -139,9 +139,7 @@ def test_an_empty_report_says_why_each_section_is_left_out():
     assert "no score to believe" in page
 
 
-@pytest.mark.parametrize(
-    "lacking", ["evaluation", "training", "data_audit", "leak_audit", "clips", "pictures", "card"]
-)
+@pytest.mark.parametrize("lacking", ["evaluation", "training", "data_audit", "leak_audit", "clips", "pictures", "card"])
 def test_whatever_is_lacking_the_rest_is_there(lacking):
     nothing = {"clips": (), "pictures": {}}.get(lacking)
     page = render(full_report(**{lacking: nothing}))

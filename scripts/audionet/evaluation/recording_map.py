@@ -52,7 +52,7 @@ def _similar_side_by_side(log_probabilities: np.ndarray) -> list[int]:
 def _spread_shares(log_probabilities: np.ndarray) -> np.ndarray:
     """Return probabilities, shape (recordings, labels), made less sure until they can be told apart on a map."""
     for temperature in TEMPERATURES:
-        shares = np.exp(log_softmax(log_probabilities / temperature))
+        shares: np.ndarray = np.exp(log_softmax(log_probabilities / temperature))
         if np.median(shares.max(axis=1)) <= SPREAD_SHARES:
             break
     return shares

@@ -11,6 +11,7 @@ from audionet.wording import counted, listed
 
 MOST_STEPS = 6
 MOST_NAMED = 3
+MOST_PAIRS = 2
 FEW_RECORDINGS = 20  # tested, below which an interval says more about them than about the classifier
 WEAK_RECALL = 0.9
 LITTLE_SOUND = 0.6  # of what the labels have in the median
@@ -70,7 +71,7 @@ def _about_channels(audit: DataAudit | None) -> list[str]:
 def _about_confused_labels(rows: Sequence[Json]) -> list[str]:
     pairs = Counter(
         tuple(sorted((row["label"], row["answer"]))) for row in rows if row["known"] and not row["right"]
-    ).most_common(MOST_NAMED)
+    ).most_common(MOST_PAIRS)
     return [
         f"{printable(first)} and {printable(second)} are taken for each other in {counted(count, 'recording')}. Listen "
         "to these: if their labels are right, record more of both, under the same conditions."
