@@ -90,8 +90,10 @@ class TestDetection:
 def open_set():
     rng = np.random.default_rng(0)
     label_ids, recording_ids, views = np.repeat(np.arange(3), 20), np.arange(60) // 4, np.zeros(60, int)
-    known = ScoredClips(rng.normal(0, 0.3, (60, 3)) + 4 * np.eye(3)[label_ids], recording_ids, label_ids, views)
-    unknown = ScoredClips(rng.normal(0, 0.3, (60, 3)), recording_ids, views - 1, views)
+    known = ScoredClips(
+        rng.normal(0, 0.3, (60, 3)) + 4 * np.eye(3)[label_ids], recording_ids, label_ids, views, folds=recording_ids % 2
+    )
+    unknown = ScoredClips(rng.normal(0, 0.3, (60, 3)), recording_ids, views - 1, views, folds=views)
     return fit_open_set(known, unknown=unknown)
 
 

@@ -10,6 +10,7 @@ from audionet.evaluation.detection_metrics import auroc, detection_curve
 from audionet.models.openset import OpenSetDetector, Space
 from audionet.training.openset_fitting import (
     FALSE_ACCEPT_RATE,
+    FALSE_REJECT_RATE,
     LeftOutLabels,
     ScoredClips,
     fit_open_set,
@@ -45,7 +46,8 @@ def logits_of(bottlenecks: np.ndarray, places: np.ndarray) -> np.ndarray:
 def scored(logits: np.ndarray, recording_ids: np.ndarray, label_ids: np.ndarray | None = None) -> ScoredClips:
     """Return clips as they are; without label ids they are unknown."""
     nothing = np.zeros(len(logits), int)
-    return ScoredClips(logits, recording_ids, nothing - 1 if label_ids is None else label_ids, nothing)
+    label_ids = nothing - 1 if label_ids is None else label_ids
+    return ScoredClips(logits, recording_ids, label_ids, views=nothing, folds=recording_ids % 2)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,30 @@ def open_set(known, left_out):
 
 def recordings_of(clips: ScoredClips) -> list[np.ndarray]:
     return [clips.logits[clips.recording_ids == recording] for recording in np.unique(clips.recording_ids)]
+
+
+def varied(places: np.ndarray, *, seed: int, recordings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return clips as `clips_of`, of recordings that differ more than their chunks' mean would."""
+    bottlenecks, owners, label_ids = clips_of(places, seed=seed, recordings=recordings)
+    shifts = np.random.default_rng(seed + 1).normal(0, 1.2, (owners[-1] + 1, DIMENSIONS))
+    return bottlenecks + shifts[owners], owners, label_ids
+
+
+def accepted_of_next(seed: int) -> tuple[float, float]:
+    """Return the shares of next known and of unknown recordings accepted, by two recordings of each of four labels."""
+    places = voices(seed, count=4)
+    bottlenecks, owners, label_ids = varied(places, seed=seed + 100, recordings=2)
+    left_out = []
+    for part in parts_to_leave_out(4):
+        kept = np.setdiff1d(np.arange(4), part)
+        left_out.append(LeftOutLabels(part, logits_of(bottlenecks[np.isin(label_ids, part)], places[kept])))
+    fitted = fit_open_set(scored(logits_of(bottlenecks, places), owners, label_ids), left_out=left_out)
+    shares = []
+    for of_whom in (places, voices(seed + 300, count=4)):
+        bottlenecks, owners, _ = varied(of_whom, seed=seed + 200, recordings=4)
+        clips = recordings_of(scored(logits_of(bottlenecks, places), owners))
+        shares.append(float(np.mean([fitted.accepts(logits) for logits in clips])))
+    return shares[0], shares[1]
 
 
 class TestSpace:
@@ -192,6 +218,16 @@ class TestThreshold:
     def test_a_threshold_lies_between_its_neighbours(self, open_set, chunks):
         assert open_set.thresholds.min() <= open_set.threshold(chunks) <= open_set.thresholds.max()
 
+    def test_two_recordings_a_label_refuse_no_more_of_the_next_ones_than_stated(self):
+        rates = np.array([accepted_of_next(seed) for seed in range(40)]).mean(axis=0)
+        assert rates[0] > 1 - FALSE_REJECT_RATE - 0.02
+        assert rates[1] < 0.5
+
+    def test_what_rests_on_few_recordings_says_so(self, open_set):
+        assert "few" not in open_set.sentence() and open_set.known_recordings == 32
+        few = dataclasses.replace(open_set, known_recordings=8)
+        assert "rests on 8 known recordings, which is few" in few.sentence()
+
     def test_the_sentence_has_the_figures(self, open_set):
         assert "left-out labels" in open_set.sentence() and "5%" in open_set.sentence()
 
@@ -204,7 +240,7 @@ class TestScoredClips:
 
     def test_views_of_a_recording_are_pooled_apart_and_left_out_where_it_is_measured(self):
         views = np.array([0, 1, 0, 1])
-        clips = ScoredClips(np.arange(4.0)[:, None], np.zeros(4, int), np.zeros(4, int), views)
+        clips = ScoredClips(np.arange(4.0)[:, None], np.zeros(4, int), np.zeros(4, int), views, np.zeros(4, int))
         assert [rows.ravel().tolist() for rows in clips.by_recording()] == [[0.0, 2.0], [1.0, 3.0]]
         assert clips.clean().logits.ravel().tolist() == [0.0, 2.0]
 

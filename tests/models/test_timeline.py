@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from audionet.errors import InputError, RecordingError
 from audionet.models.classifier import Classifier
+from audionet.models.openset import OpenSetDetector
 from audionet.models.timeline import (
-    HopScores,
+    JudgedHops,
     LevelMeter,
+    ScoredChunks,
+    Span,
     find_spans,
     likeliest_path,
     over_hops,
@@ -19,6 +23,7 @@ from audionet.models.timeline import (
     silent_steps,
     without_short_runs,
 )
+from audionet.training.openset_fitting import ScoredClips, fit_open_set
 
 PAUSE = np.zeros(RATE_HZ, np.float32)
 
@@ -66,15 +71,101 @@ def test_what_is_of_no_label_is_unknown_and_silence_is_not(saved, tmp_path):
     assert found.spans[-1].label == "unknown" and found.spans[-1].nearest in SPEAKERS
 
 
-def test_known_and_unknown_take_turns_by_their_scores():
-    logits, scores = np.tile(np.float32([3, 0]), (20, 1)), np.repeat([2.0, -2.0], 10)
-    hop_scores = HopScores(("a", "b"), logits, scores, 0.0, 1.0)
-    spans = find_spans(hop_scores, np.zeros(400, bool), seconds=20.0)
-    assert [(span.kind, span.label, span.nearest, span.end_seconds) for span in spans] == [
-        ("known", "a", "a", 10),
-        ("unknown", "unknown", "a", 20),
-    ]
-    assert [span.score for span in spans] == [2.0, -2.0]
+@pytest.mark.parametrize("speaker", SPEAKERS)
+@pytest.mark.parametrize("seconds", [5, 20])
+def test_a_recording_of_one_sound_gets_the_verdict_that_its_clip_gets(saved, tmp_path, speaker, seconds):
+    strict = Classifier.load(saved / "retrained_model")
+    clip = write_sound(tmp_path / "a.wav", voice(speaker, seed=5, seconds=seconds))
+    answer = strict.score(clip)
+    for threshold in (answer.score - 0.1, answer.score + 0.1):
+        thresholds = np.full(len(strict.open_set.chunk_counts), threshold)
+        strict.open_set = dataclasses.replace(strict.open_set, thresholds=thresholds)
+        spans = strict.timeline(clip).non_silent_spans
+        assert {span.label for span in spans} == {strict.score(clip).label}
+        assert spans[0].score == pytest.approx(answer.score)
+
+
+# The verdicts: four voices in a plane, of which chunks tell little
+
+PLACES = np.array([[4.0, 0.0], [0.0, 4.0], [-4.0, 0.0], [0.0, -4.0]])
+FOUR = ("a", "b", "c", "d")
+
+
+def scored_sound(places: np.ndarray, *, seed: int) -> np.ndarray:
+    """Return the logits of one chunk every hop of half a second, four of which overlap, around a place each."""
+    noise = np.random.default_rng(seed).normal(scale=3, size=(len(places) + 3, 2))
+    spread = np.stack([noise[start : start + len(places)] for start in range(4)]).mean(axis=0)
+    return np.asarray((places + spread) @ PLACES.T - np.square(PLACES).sum(axis=1) / 2, np.float32)
+
+
+@pytest.fixture(scope="module")
+def detector() -> OpenSetDetector:
+    def clips(centres: np.ndarray, seed: int) -> ScoredClips:
+        rows = np.repeat(np.arange(len(centres)), 160)
+        logits = scored_sound(centres[rows], seed=seed)[::4]
+        recordings, nothing = np.arange(len(logits)) // 20, np.zeros(len(logits), int)
+        return ScoredClips(logits, recordings, rows[::4], nothing, recordings % 2)
+
+    return fit_open_set(clips(PLACES, 1), unknown=clips(PLACES / 3, 2))
+
+
+def spans_of(places: np.ndarray, detector: OpenSetDetector | None, *, seed: int = 3) -> list[Span]:
+    chunks = ScoredChunks(
+        FOUR,
+        scored_sound(places, seed=seed),
+        np.arange(len(places)),
+        np.zeros(len(places)),
+        hops=len(places),
+        hops_a_chunk=4,
+        hop_seconds=0.5,
+        open_set=detector,
+    )
+    return find_spans(JudgedHops.of(chunks), np.zeros(10 * len(places), bool), seconds=len(places) / 2)
+
+
+def seconds_by_label(spans: list[Span]) -> dict[str, float]:
+    return {label: sum(span.seconds for span in spans if span.label == label) for label in (*FOUR, "unknown")}
+
+
+@pytest.mark.parametrize("stranger", [PLACES[0] / 3, PLACES[1] / 4, np.zeros(2), PLACES[2] / 3])
+def test_somebody_unknown_gets_no_name_though_single_chunks_would_pass(detector, stranger):
+    sound = np.tile(stranger, (80, 1))
+    passed = detector.chunk_scores(scored_sound(sound, seed=3)) >= detector.threshold(1)
+    assert passed.mean() > 0.03  # one in thirty, spread over the whole
+    assert seconds_by_label(spans_of(sound, detector))["unknown"] == 40
+
+
+def test_known_voices_that_take_turns_keep_their_names_though_they_are_unknown_as_a_whole(detector):
+    sound = PLACES[np.repeat([0, 1, 2, 3], 60)]
+    assert not detector.accepts(scored_sound(sound, seed=3)[::4])
+    assert [span.label for span in spans_of(sound, detector)] == list(FOUR)
+
+
+def test_somebody_unknown_who_is_nearest_to_the_one_who_spoke_before_is_told_from_them(detector):
+    sound = np.concatenate([np.tile(place, (60, 1)) for place in (PLACES[0], PLACES[0] / 3, PLACES[0])])
+    found = spans_of(sound, detector)
+    assert [span.label for span in found] == ["a", "unknown", "a"]
+    assert [span.start_seconds for span in found[1:]] == pytest.approx([30, 60], abs=8)
+    assert found[1].nearest == "a" and found[1].score < found[0].score
+
+
+def test_without_a_detector_nothing_is_unknown():
+    found = spans_of(np.tile(PLACES[0] / 3, (80, 1)), None)
+    assert {span.kind for span in found} == {"known"} and found[0].score is None
+
+
+def test_what_is_shorter_than_a_chunk_is_judged_with_what_surrounds_it(detector):
+    chunks = ScoredChunks(
+        FOUR,
+        scored_sound(np.repeat(PLACES[:1], 40, axis=0), seed=3),
+        np.arange(40),
+        np.zeros(40),
+        hops=40,
+        hops_a_chunk=4,
+        hop_seconds=0.5,
+        open_set=detector,
+    )
+    assert chunks.judge(10, 12, detector) == chunks.judge(9, 13, detector)
 
 
 def test_a_recording_shorter_than_a_hop_is_one_span(classifier, tmp_path):
@@ -139,22 +230,6 @@ def test_a_hop_has_the_mean_of_the_chunks_that_cover_it():
     assert sums[:, 0].tolist() == [1, 3, 2, 0, 5, 5]
 
 
-def test_unknown_is_decided_by_the_best_chunk(saved):
-    classifier = Classifier.load(saved / "retrained_model")
-    logits = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], np.float32)
-    gathered = HopScores.from_chunks(
-        classifier.labels,
-        logits,
-        np.array([0, 1]),
-        hops=5,
-        hop_seconds=1.0,
-        chunk_seconds=classifier.recipe.chunk_seconds,
-        open_set=classifier.open_set,
-    )
-    alone = classifier.open_set.space.score(logits)
-    assert gathered.scores == pytest.approx([alone[0], alone.max(), alone[1], 0, 0])
-
-
 # Silence and short runs
 
 
@@ -193,13 +268,6 @@ def test_a_level_meter_passes_everything_on_and_knows_its_levels():
     assert level_meter.seconds == len(sound) / RATE_HZ
     assert level_meter.levels[:20] == pytest.approx(-20, abs=0.01) and np.all(level_meter.levels[20:] < -119)
     assert len(level_meter.levels) == 41
-
-
-def test_without_an_open_set_nothing_is_unknown():
-    hop_scores = HopScores(("a", "b"), np.array([[3, 0], [0, 3]] * 4, np.float32).repeat(8, 0), None, 0.0, 0.5)
-    spans = find_spans(hop_scores, np.zeros(640, bool), seconds=32.0)
-    assert {span.kind for span in spans} == {"known"} and len(spans) == 8
-    assert spans[0].score is None
 
 
 # With real weights

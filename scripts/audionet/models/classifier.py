@@ -51,7 +51,7 @@ from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
-from audionet.models.timeline import HOP_SECONDS, MIN_SECONDS, HopScores, LevelMeter, Timeline, make_timeline
+from audionet.models.timeline import HOP_SECONDS, MIN_SECONDS, LevelMeter, ScoredChunks, Timeline, make_timeline
 
 
 class Classifier:
@@ -251,22 +251,25 @@ class Classifier:
             padding=recipe.padding,
         )
         first_hops: list[int] = []
+        levels: list[float] = []
         logits: list[np.ndarray] = []
         for batch, of_batch in self.logits_of(chunks):
             first_hops += [chunk.index for chunk in batch]
+            levels += [chunk_level_dbfs(chunk) for chunk in batch]
             logits.append(of_batch)
             if on_seconds:
                 on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
-        hop_scores = HopScores.from_chunks(
+        scored = ScoredChunks(
             self.labels,
             np.concatenate(logits),
             np.array(first_hops),
+            np.array(levels),
             hops=math.ceil(level_meter.seconds / hop_seconds),
+            hops_a_chunk=round(recipe.chunk_seconds / hop_seconds),
             hop_seconds=hop_seconds,
-            chunk_seconds=recipe.chunk_seconds,
             open_set=self.open_set,
         )
-        return make_timeline(path, hop_scores, level_meter, min_seconds=min_seconds)
+        return make_timeline(path, scored, level_meter, min_seconds=min_seconds)
 
     def comparison_space(self) -> Similarity:
         """Return the space in which clips of any label are compared, or raise ClassifierError where there is none."""

@@ -20,6 +20,7 @@ import numpy as np
 
 SHRINKAGE = 0.3  # of the scatter within labels, towards a sphere
 MOST_DIMENSIONS = 128  # of the space of labels: a thousand labels need no thousand
+FEW_RECORDINGS = 16  # fewer do not show how differently one voice comes out on another day
 DEGREES_OF_FREEDOM = 10  # of the t distributions: heavier tails than a normal distribution's, for outlying clips
 
 
@@ -63,13 +64,17 @@ class Space:
         """
         return np.asarray(self.claims(logits).max(axis=1))
 
+    def places(self, logits: np.ndarray) -> np.ndarray:
+        """Return where clips lie, float64, shape (n, dimensions); logits as for `claims`."""
+        known = np.asarray(logits, np.float64)[:, : len(self.origin)]
+        return np.asarray((known - self.origin) @ self.projection)
+
     def claims(self, logits: np.ndarray) -> np.ndarray:
         """Return the log likelihood ratio of each label to clips in general, for each clip: shape (n, labels).
 
         In `logits`, as for `score`, what lies behind the labels that the space knows was enrolled later, and left out.
         """
-        known = np.asarray(logits, np.float64)[:, : len(self.origin)]
-        places = (known - self.origin) @ self.projection
+        places = self.places(logits)
         lengths = np.square(places).sum(axis=1, keepdims=True)
         distances = lengths - 2 * places @ self.centres.T + np.square(self.centres, dtype=np.float64).sum(axis=1)
         general = (np.square(places) / (1 + self.variances)).sum(axis=1, keepdims=True)
@@ -92,6 +97,7 @@ class OpenSetDetector:
     chunk_false_reject_rate: float  # the share of chunks of held-out recordings of known labels that it rejects
     false_accept_rate: float | None  # by recording
     false_reject_rate: float  # by recording
+    known_recordings: int = 0  # how many of known labels the threshold rests on; 0 where an earlier version fitted it
 
     def evidence(self, logits: np.ndarray) -> np.ndarray:
         """Return what chunks may be averaged by: the logits of trained labels, and the log odds of enrolled ones.
@@ -136,15 +142,20 @@ class OpenSetDetector:
         known = (
             f"{self.false_reject_rate:.1%} of known recordings and {self.chunk_false_reject_rate:.1%} of known chunks"
         )
+        few = (
+            f" It rests on {self.known_recordings} known recordings, which is few: what they leave open is accepted."
+            if 0 < self.known_recordings < FEW_RECORDINGS
+            else ""
+        )
         if self.false_accept_rate is None:
             return (
                 f"Unknown clips are refused by a threshold that refuses {known}; how many unknown ones it lets pass "
-                "cannot be told, since there were no impostors, and no labels were left out to stand for some."
+                f"cannot be told, since there were no impostors, and no labels were left out to stand for some.{few}"
             )
         return (
             f"Unknown clips are refused by a threshold fitted on {self.fitted_on} to let {self.stated_rate:.0%} pass; "
             f"of {self.unknown_recordings} recordings it let {self.false_accept_rate:.1%} pass "
-            f"({self.chunk_false_accept_rate:.1%} of their chunks), and it refused {known}."
+            f"({self.chunk_false_accept_rate:.1%} of their chunks), and it refused {known}.{few}"
         )
 
     def to_json(self) -> dict[str, Any]:

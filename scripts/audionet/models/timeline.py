@@ -1,6 +1,6 @@
-"""Which label is where in a long recording: chunks that overlap, scores for each hop, the likeliest path, spans.
+"""Which label is where in a long recording: chunks that overlap, the likeliest path, verdicts on its parts, spans.
 
-    chunks every hop -> logits -> mean over the chunks that cover a hop -> likeliest path -> Span
+    chunks every hop -> logits -> mean over the chunks that cover a hop -> likeliest path -> stretches, judged -> Span
 
 The path is that of a hidden Markov model whose states are the labels and `unknown`. A label's weight in a hop is its
 log-probability there; unknown weighs as much as the likeliest label where the best of the chunks that cover the hop
@@ -8,10 +8,13 @@ just reaches the threshold, more below it and less above. The best one, because 
 is like neither. Each change of state costs `SWITCH_COST`, so that one odd chunk makes no span of its own. Silence is
 cut out by level, at a finer step than the hop.
 
-Chosen on two conversations of half an hour, put together from 12 voices as `bench.py` does it, by a classifier
-that was trained on 80 s of each. Diarization errors, all voices known: 4.0 % with a majority over 1 s, 2.7 % with this
-path, both without unknown and with silence to the nearest hop; 2.1 % with unknown and with silence as it is now, 8.2 %
-where the mean chunk decides about unknown. With three voices not trained on: 8.4 %, and 20 % judging whole spans.
+A chunk tells little, so that the path alone calls nearly everything known where labels are few. Each run of one state
+is therefore judged as a clip of its own, by the same detector and the threshold for as much sound as it has. It is
+divided before where the sound changes over within it: somebody unknown may be nearest to the label that speaks before.
+
+Switch cost and silence were chosen on two conversations of half an hour, put together from 12 voices as `bench.py` does
+it, by a classifier that was trained on 80 s of each; the way to judge on conversations of known voices and others, by
+18 classifiers of four to eight voices. `numbers.md` has what came of it.
 """
 
 import math
@@ -26,9 +29,10 @@ import numpy as np
 from audionet.audio.chunks import SILENCE_PEAK
 from audionet.errors import RecordingError
 from audionet.files import printable
+from audionet.models import change_points
 from audionet.models.answer import UNKNOWN
 from audionet.models.openset import OpenSetDetector
-from audionet.models.pooling import log_softmax
+from audionet.models.pooling import log_softmax, loudness_weights, pool
 
 HOP_SECONDS = 0.5
 MIN_SECONDS = 0.5
@@ -52,7 +56,7 @@ class Span:
     label: str = ""  # the label, or `unknown`, or nothing for silence
     nearest: str = ""  # the likeliest label, known or not; nothing for silence
     probability: float | None = None  # of the nearest label, the geometric mean over the span; None for silence
-    score: float | None = None  # of the open-set detector, the mean over the span; None without a detector
+    score: float | None = None  # of the open-set detector, for the stretch that the span is in; None without a detector
 
     @property
     def seconds(self) -> float:
@@ -125,51 +129,91 @@ def over_hops(
     return combined
 
 
-@dataclass(frozen=True)
-class HopScores:
-    """Logits and open-set scores of each hop."""
+@dataclass(frozen=True, eq=False)
+class ScoredChunks:
+    """The chunks of a recording, one every hop, scored; silent ones are left out."""
 
     labels: tuple[str, ...]
-    logits: np.ndarray  # float32, shape (hops, labels), the mean over the chunks that cover a hop
-    scores: np.ndarray | None  # shape (hops,), of the best chunk that covers a hop; None without an open-set detector
-    threshold: float  # what a known chunk scores at least
+    logits: np.ndarray  # float32, shape (chunks, labels)
+    first_hops: np.ndarray  # int, shape (chunks,), ascending, the hop that each begins with
+    levels_dbfs: np.ndarray  # float64, shape (chunks,), how loud each is
+    hops: int  # of the recording
+    hops_a_chunk: int
+    hop_seconds: float
+    open_set: OpenSetDetector | None  # None: nothing is unknown
+
+    def hop_logits(self) -> np.ndarray:
+        """Return the mean logits of the chunks that cover each hop: float32, shape (hops, labels)."""
+        counts = self._over_hops(np.add, np.ones((len(self.logits), 1)))
+        return np.asarray(self._over_hops(np.add, self.logits) / np.maximum(counts, 1), np.float32)
+
+    def weights(self, hop_logits: np.ndarray) -> np.ndarray:
+        """Return the weight of each label and, with a detector, of unknown: shape (hops, labels or labels + 1)."""
+        of_labels = log_softmax(hop_logits)
+        if self.open_set is None:
+            return of_labels
+        scores = self.open_set.chunk_scores(self.logits)[:, None]
+        best = np.nan_to_num(self._over_hops(np.fmax, scores, start=np.nan)[:, 0])
+        return np.column_stack([of_labels, of_labels.max(axis=1) + self.open_set.threshold(1) - best])
+
+    def stretches(self, path: np.ndarray, open_set: OpenSetDetector) -> list[tuple[int, int]]:
+        """Return (first hop, behind the last) of what is to be judged together, by the state of each hop.
+
+        That is one run of the same state, or several parts of it, where the sound changes over within the run.
+        """
+        places = open_set.space.places(self.logits)
+        places = change_points.in_units_of_noise(places, self.first_hops, hops_a_chunk=self.hops_a_chunk)
+        middles = np.minimum(self.first_hops + self.hops_a_chunk // 2, self.hops - 1)
+        found: list[tuple[int, int]] = []
+        for start, end in runs(path):
+            first, last = np.searchsorted(middles, [start, end])
+            alike = change_points.stretches(places[first:last], hops_a_chunk=self.hops_a_chunk)
+            changes = [int(middles[first + behind]) for _, behind in alike[:-1]]
+            found += pairwise([start, *changes, end])
+        return found
+
+    def judge(self, start: int, end: int, open_set: OpenSetDetector) -> tuple[int, float]:
+        """Return the state of a stretch, from one hop to before another, and its score.
+
+        It is judged as a clip of its own is, by the chunks within it, one behind the other. What is shorter than a
+        chunk is judged by the chunk that covers it best, with what surrounds it.
+        """
+        is_within = (self.first_hops >= start) & (self.first_hops < end)
+        is_within &= (self.first_hops + self.hops_a_chunk <= end) | (end == self.hops)
+        rows = np.flatnonzero(is_within & ((self.first_hops - start) % self.hops_a_chunk == 0))
+        if not len(rows):
+            middles = self.first_hops + self.hops_a_chunk / 2
+            rows = np.array([np.abs(middles - (start + end) / 2).argmin()])
+        weights = loudness_weights(self.levels_dbfs[rows].tolist())
+        nearest = int(pool(log_softmax(self.logits[rows]), weights).argmax())
+        score = open_set.score(self.logits[rows], weights)
+        return (nearest if score >= open_set.threshold(float(weights.sum())) else len(self.labels)), score
+
+    def _over_hops(self, combine: np.ufunc, values: np.ndarray, *, start: float = 0.0) -> np.ndarray:
+        return over_hops(combine, values, self.first_hops, hops=self.hops, hops_a_chunk=self.hops_a_chunk, start=start)
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedHops:
+    """The state of each hop, after every stretch was judged."""
+
+    labels: tuple[str, ...]
+    logits: np.ndarray  # float32, shape (hops, labels)
+    states: np.ndarray  # int, shape (hops,), the index of a label; behind the last, unknown
+    scores: np.ndarray | None  # float64, shape (hops,), of the stretch that a hop is in; None without a detector
     hop_seconds: float
 
     @classmethod
-    def from_chunks(
-        cls,
-        labels: tuple[str, ...],
-        logits: np.ndarray,
-        first_hops: np.ndarray,
-        *,
-        hops: int,
-        hop_seconds: float,
-        chunk_seconds: float,
-        open_set: OpenSetDetector | None = None,
-    ) -> "HopScores":
-        """Combine the chunks that cover each hop; silent chunks may be left out.
-
-        Logits are float32, shape (chunks, labels); `first_hops` as for `over_hops`.
-        """
-        hops_a_chunk = round(chunk_seconds / hop_seconds)
-        scores = open_set.chunk_scores(logits)[:, None] if open_set else np.empty((len(logits), 0))
-        counts = over_hops(np.add, np.ones((len(logits), 1)), first_hops, hops=hops, hops_a_chunk=hops_a_chunk)
-        sums = over_hops(np.add, logits, first_hops, hops=hops, hops_a_chunk=hops_a_chunk)
-        best = over_hops(np.fmax, scores, first_hops, hops=hops, hops_a_chunk=hops_a_chunk, start=np.nan)
-        return cls(
-            labels=labels,
-            logits=(sums / np.maximum(counts, 1)).astype(np.float32),
-            scores=np.nan_to_num(best[:, 0]) if open_set else None,
-            threshold=open_set.threshold(1) if open_set else 0.0,
-            hop_seconds=hop_seconds,
-        )
-
-    def weights(self) -> np.ndarray:
-        """Return the weight of each label and, if it can be told, of unknown: shape (hops, labels or labels + 1)."""
-        of_labels = log_softmax(self.logits)
-        if self.scores is None:
-            return of_labels
-        return np.column_stack([of_labels, of_labels.max(axis=1) + self.threshold - self.scores])
+    def of(cls, chunks: ScoredChunks) -> "JudgedHops":
+        """Divide a recording into stretches, and judge each."""
+        logits = chunks.hop_logits()
+        states = likeliest_path(chunks.weights(logits), switch_cost=SWITCH_COST / chunks.hop_seconds)
+        scores = None
+        if chunks.open_set:
+            scores = np.zeros(chunks.hops)
+            for start, end in chunks.stretches(states, chunks.open_set):
+                states[start:end], scores[start:end] = chunks.judge(start, end, chunks.open_set)
+        return cls(chunks.labels, logits, states, scores, chunks.hop_seconds)
 
     def span(self, start_seconds: float, end_seconds: float, state: int) -> Span:
         """Return a span that is not silent, with its nearest label and its scores."""
@@ -235,12 +279,11 @@ SILENT = -1
 
 
 def find_spans(
-    hop_scores: HopScores, is_silent: np.ndarray, *, seconds: float, min_seconds: float = MIN_SECONDS
+    hops: JudgedHops, is_silent: np.ndarray, *, seconds: float, min_seconds: float = MIN_SECONDS
 ) -> list[Span]:
-    """Turn the scores of each hop, and which steps are silent, into spans without gaps."""
-    path = likeliest_path(hop_scores.weights(), switch_cost=SWITCH_COST / hop_scores.hop_seconds)
-    hop_of_step = ((np.arange(len(is_silent)) + 0.5) * STEP_SECONDS / hop_scores.hop_seconds).astype(int)
-    states = np.where(is_silent, SILENT, path[np.minimum(hop_of_step, len(path) - 1)])
+    """Turn the state of each hop, and which steps are silent, into spans without gaps."""
+    hop_of_step = ((np.arange(len(is_silent)) + 0.5) * STEP_SECONDS / hops.hop_seconds).astype(int)
+    states = np.where(is_silent, SILENT, hops.states[np.minimum(hop_of_step, len(hops.states) - 1)])
     states = without_short_runs(states, round(min_seconds / STEP_SECONDS))
     spans = []
     for start, end in runs(states):
@@ -249,17 +292,17 @@ def find_spans(
         if state == SILENT:
             spans.append(Span(start_seconds, end_seconds, "silence"))
         else:
-            spans.append(hop_scores.span(start_seconds, end_seconds, state))
+            spans.append(hops.span(start_seconds, end_seconds, state))
     return spans
 
 
-def make_timeline(path: Path, hop_scores: HopScores, level_meter: LevelMeter, *, min_seconds: float) -> Timeline:
-    """Divide a recording into spans by the scores of its hops and its levels.
+def make_timeline(path: Path, chunks: ScoredChunks, level_meter: LevelMeter, *, min_seconds: float) -> Timeline:
+    """Divide a recording into spans by the scores of its chunks and its levels.
 
     One that is silent throughout, but for what is shorter than `min_seconds`, raises RecordingError.
     """
     is_silent = silent_steps(level_meter.levels)
-    spans = find_spans(hop_scores, is_silent, seconds=level_meter.seconds, min_seconds=min_seconds)
+    spans = find_spans(JudgedHops.of(chunks), is_silent, seconds=level_meter.seconds, min_seconds=min_seconds)
     if all(span.kind == "silence" for span in spans):
         raise RecordingError(f"{printable(path)} holds nothing longer than {min_seconds:g} s; lower --min_seconds.")
     return Timeline(path, level_meter.seconds, tuple(spans))

@@ -124,7 +124,7 @@ def select_model(
     samples = data.select("training", "validation")
     head = fitter.fit(samples)
     temperature, open_set = 1.0, None
-    folds = _inner_folds(samples)
+    folds = inner_folds(samples)
     if folds is not None:
         known = _score_out_of_fold(fitter, samples, folds)
         clean = known.clean()
@@ -151,10 +151,11 @@ def head_before_fine_tuning(data: TrainingData, selected: SelectedModel, setting
     return head.with_temperature(selected.temperature)
 
 
-def score_samples(samples: Samples, head: Head, bottleneck: str) -> ScoredClips:
-    """Score samples by a head."""
+def score_samples(samples: Samples, head: Head, bottleneck: str, *, folds: np.ndarray | None = None) -> ScoredClips:
+    """Score samples by a head; they are in `folds`, as `inner_folds` gives them, or all in one."""
     logits = head.logits(samples.bottlenecks(bottleneck))
-    return ScoredClips(logits, samples.recording_ids(), samples.label_ids, samples.views)
+    folds = np.zeros(len(samples), int) if folds is None else folds
+    return ScoredClips(logits, samples.recording_ids(), samples.label_ids, samples.views, folds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +218,7 @@ def _best(tried: Sequence[_Tried]) -> Candidate:
     return best.candidate
 
 
-def _inner_folds(samples: Samples) -> np.ndarray | None:
+def inner_folds(samples: Samples) -> np.ndarray | None:
     """Return a fold for each sample, to score it by a head that was not trained on its group: int, shape (n,).
 
     Groups are whole, and each label's are dealt out in turn. None where all groups of a label are in one fold.
@@ -243,7 +244,9 @@ def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray) 
         for fold in np.unique(folds)
     ]
     scored = samples.take(np.argsort(folds, kind="stable"))
-    return ScoredClips(np.concatenate(logits), scored.recording_ids(), scored.label_ids, scored.views)
+    return ScoredClips(
+        np.concatenate(logits), scored.recording_ids(), scored.label_ids, scored.views, np.sort(folds, kind="stable")
+    )
 
 
 def _score_left_out(fitter: HeadFitter, samples: Samples, folds: np.ndarray, temperature: float) -> list[LeftOutLabels]:

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audionet.models.openset import OpenSetDetector, Space
+from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, Space
 
 FALSE_ACCEPT_RATE = 0.05
-MOST_REFUSED = 0.1  # of known clips: where labels are alike, the stated rate of false accepts may cost too much to keep
+FALSE_REJECT_RATE = 0.05  # of the next known clip: where labels are alike, keeping unknown ones out may cost too much
 
-# Fewer do not show how differently one voice comes out on another day: what is known in noise is then spared too, and
-# three deviations are kept from the mean.
-FEW_RECORDINGS = 16
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
 GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score higher, but known ones score lower
 
@@ -32,6 +29,7 @@ class ScoredClips:
     recording_ids: np.ndarray  # int, shape (n,), which chunks belong together, in their order of time
     label_ids: np.ndarray  # int, shape (n,), the true labels; of unknown clips they mean nothing
     views: np.ndarray  # int, shape (n,), the augmented view that each is a chunk of, 0 for the recording as it is
+    folds: np.ndarray  # int, shape (n,), the fold of each recording: at least two of every label, or one of all
 
     def by_recording(self) -> list[np.ndarray]:
         """Return the logits of each recording, and of each view of it."""
@@ -56,7 +54,8 @@ class ScoredClips:
 
     def take(self, rows: np.ndarray) -> "ScoredClips":
         """Return some of the chunks, by their row numbers or by a mask."""
-        return ScoredClips(self.logits[rows], self.recording_ids[rows], self.label_ids[rows], self.views[rows])
+        columns = {field.name: getattr(self, field.name)[rows] for field in dataclasses.fields(self)}
+        return ScoredClips(**columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +84,9 @@ def fit_open_set(
 ) -> OpenSetDetector | None:
     """Fit a threshold at a stated rate of false accepts, or return None where some label has no chunk in `known`.
 
+    How a label's clips lie is learnt from the known clips too, so that they are scored fold by fold, in the space of
+    the other folds. In a space that was fitted on them they lie nearer to their label than the next clip will.
+
     Args:
         known: chunks of every label, scored by a head that was not trained on their recordings; and of their augmented
             views, if noisy clips are to be accepted too.
@@ -97,6 +99,7 @@ def fit_open_set(
     if len(np.unique(known.label_ids)) < label_count or label_count < 2:
         return None
     space = Space.fit(known.logits, known.label_ids)
+    scored_known = _by_spaces_of_others(known, space)
     scored_unknown: list[tuple[Space, ScoredClips]] = []
     fitted_on = "known recordings alone"
     if unknown is not None and len(unknown.logits):
@@ -108,7 +111,7 @@ def fit_open_set(
     may_relent = fitted_on != "impostors"
     thresholds = np.array(
         [
-            _threshold_for(chunks, space, known, scored_unknown, false_accept_rate, may_relent=may_relent)
+            _threshold_for(chunks, scored_known, scored_unknown, false_accept_rate, may_relent=may_relent)
             for chunks in counts
         ]
     )
@@ -118,13 +121,25 @@ def fit_open_set(
         thresholds=thresholds,
         stated_rate=false_accept_rate,
         fitted_on=fitted_on,
-        unknown_recordings=sum(len(np.unique(clips.recording_ids)) for _, clips in scored_unknown),
+        unknown_recordings=_count_recordings(scored_unknown),
         chunk_false_accept_rate=None,
         chunk_false_reject_rate=0.0,
         false_accept_rate=None,
         false_reject_rate=0.0,
+        known_recordings=_count_recordings(scored_known),
     )
-    return _measured(draft, known, scored_unknown)
+    return _measured(draft, scored_known, scored_unknown)
+
+
+def _by_spaces_of_others(known: ScoredClips, space: Space) -> list[tuple[Space, ScoredClips]]:
+    """Return the clips of each fold with the space of the other folds, or all with `space` where there is one fold."""
+    if len(np.unique(known.folds)) < 2:
+        return [(space, known)]
+    parts = []
+    for fold in np.unique(known.folds):
+        others = known.take(known.folds != fold)
+        parts.append((Space.fit(others.logits, others.label_ids), known.take(known.folds == fold)))
+    return parts
 
 
 def _space_without(known: ScoredClips, part: LeftOutLabels) -> tuple[Space, ScoredClips]:
@@ -143,8 +158,7 @@ def _chunk_counts(clips: Sequence[ScoredClips]) -> np.ndarray:
 
 def _threshold_for(
     chunks: int,
-    space: Space,
-    known: ScoredClips,
+    known: Sequence[tuple[Space, ScoredClips]],
     unknown: Sequence[tuple[Space, ScoredClips]],
     false_accept_rate: float,
     *,
@@ -158,41 +172,65 @@ def _threshold_for(
     Next time's unknown clips are others. With n to judge by, the quantile is therefore taken as if there were one more,
     which passes everything (conformal prediction: V. Vovk et al., 2005).
     """
-    known_scores = space.score(known.pooled(chunks))
-    clean_scores = space.score(known.clean().pooled(chunks))
-    are_few = len(np.unique(known.recording_ids)) < FEW_RECORDINGS
-    spared = float(np.quantile(known_scores if are_few else clean_scores, SPARED_SHARE))
-    unknown_scores = [part.score(clips.pooled(chunks)) for part, clips in unknown]
-    if not unknown_scores:
-        return float(np.quantile(known_scores, false_accept_rate))
-    scores = np.sort(np.concatenate(unknown_scores))
+    clean_scores = _pooled_scores([(space, clips.clean()) for space, clips in known], chunks)
+    recordings = _count_recordings(known)
+    least = _least_of_next(clean_scores, recordings=recordings)
+    if not unknown:
+        return least
+    scores = np.sort(_pooled_scores(unknown, chunks))
     place = min(int(np.ceil((len(scores) + 1) * (1 - false_accept_rate))), len(scores)) - 1
     passed = float(np.nextafter(scores[place], np.inf))
+    # Few recordings do not show how a voice varies; what is known in noise is then spared too.
+    known_scores = _pooled_scores(known, chunks) if recordings < FEW_RECORDINGS else clean_scores
+    spared = float(np.quantile(known_scores, SPARED_SHARE))
     wanted = passed + GAP_SHARE * max(spared - passed, 0)
-    if not may_relent:
-        return wanted
-    relented = min(wanted, max(float(np.quantile(clean_scores, MOST_REFUSED)), spared))
-    return min(relented, float(clean_scores.mean() - 3 * clean_scores.std())) if are_few else relented
+    return min(wanted, least) if may_relent else wanted
+
+
+def _pooled_scores(parts: Sequence[tuple[Space, ScoredClips]], chunks: int) -> np.ndarray:
+    return np.concatenate([space.score(clips.pooled(chunks)) for space, clips in parts])
+
+
+def _count_recordings(parts: Sequence[tuple[Space, ScoredClips]]) -> int:
+    return sum(len(np.unique(clips.recording_ids)) for _, clips in parts)
+
+
+def _least_of_next(scores: np.ndarray, *, recordings: int) -> float:
+    """Return what the next known clip scores at least, but for `FALSE_REJECT_RATE`: the fewer recordings, the less.
+
+    Clips of one recording are alike, so that recordings are counted. Scores are of shape (n,).
+
+    Source: the prediction interval of a normal distribution whose mean and deviation are estimated, such as in
+    G. Hahn and W. Meeker, "Statistical Intervals", 1991.
+    """
+    from scipy.special import stdtrit  # a fifth of a second, which only training should take
+
+    if recordings < 2 or len(scores) < 2:
+        return float(scores.min())
+    deviations = stdtrit(recordings - 1, 1 - FALSE_REJECT_RATE) * np.sqrt(1 + 1 / recordings)
+    return float(scores.mean() - deviations * scores.std(ddof=1))
 
 
 def _measured(
-    draft: OpenSetDetector, known: ScoredClips, unknown: Sequence[tuple[Space, ScoredClips]]
+    draft: OpenSetDetector, known: Sequence[tuple[Space, ScoredClips]], unknown: Sequence[tuple[Space, ScoredClips]]
 ) -> OpenSetDetector:
     """Fill in how often the threshold was wrong about the clips that it was fitted on, their views left out."""
-    known = known.clean()
-    unknown = [(space, clips.clean()) for space, clips in unknown]
-
-    def accepts(space: Space, clips: Sequence[np.ndarray]) -> list[bool]:
-        part = dataclasses.replace(draft, space=space)
-        return [part.accepts(logits) for logits in clips]
-
-    known_by_chunk = draft.space.score(known.logits) >= draft.threshold(1)
-    unknown_by_chunk = [space.score(clips.logits) >= draft.threshold(1) for space, clips in unknown]
-    unknown_by_recording = [accepted for space, clips in unknown for accepted in accepts(space, clips.by_recording())]
+    chunk_false_reject_rate, false_reject_rate = (1 - rate for rate in _acceptance(draft, known))
+    accepted = _acceptance(draft, unknown) if unknown else (None, None)
     return dataclasses.replace(
         draft,
-        chunk_false_reject_rate=float(1 - known_by_chunk.mean()),
-        false_reject_rate=float(1 - np.mean(accepts(draft.space, known.by_recording()))),
-        chunk_false_accept_rate=float(np.concatenate(unknown_by_chunk).mean()) if unknown else None,
-        false_accept_rate=float(np.mean(unknown_by_recording)) if unknown else None,
+        chunk_false_reject_rate=chunk_false_reject_rate,
+        false_reject_rate=false_reject_rate,
+        chunk_false_accept_rate=accepted[0],
+        false_accept_rate=accepted[1],
     )
+
+
+def _acceptance(draft: OpenSetDetector, parts: Sequence[tuple[Space, ScoredClips]]) -> tuple[float, float]:
+    """Return the shares of chunks and of recordings that are accepted."""
+    chunks, recordings = [], []
+    for space, clips in parts:
+        detector = dataclasses.replace(draft, space=space)
+        chunks.append(space.score(clips.clean().logits) >= draft.threshold(1))
+        recordings += [detector.accepts(logits) for logits in clips.clean().by_recording()]
+    return float(np.concatenate(chunks).mean()), float(np.mean(recordings))

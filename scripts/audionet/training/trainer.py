@@ -29,6 +29,7 @@ from audionet.training.model_selection import (
     Candidate,
     SelectedModel,
     head_before_fine_tuning,
+    inner_folds,
     score_samples,
     select_model,
 )
@@ -147,7 +148,7 @@ def selected_network(network: TrainedNetwork, data: TrainingData) -> SelectedMod
     validation = data.select("validation")
     if len(validation):
         accuracy = validation_scores(data, network.head, bottleneck).accuracy
-        known = score_samples(validation, network.head, bottleneck)
+        known = score_samples(validation, network.head, bottleneck, folds=inner_folds(validation))
         clean = known.clean()
         temperature = best_temperature(clean.logits, clean.label_ids)
         head = network.head.with_temperature(temperature)
