@@ -1,13 +1,14 @@
 """What was trained on and tested on too, and what a split by chance would have claimed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audionet.audio.fingerprints import SharedSound
-from audionet.evaluation.leakage import LeakAudit, chance_split, content_key, content_keys
+from audionet.evaluation.leakage import LeakAudit, SplitComparison, content_key, content_keys
 from audionet.features.image_io import encode_jpg
 
 
@@ -35,11 +36,14 @@ class TestContentKeys:
         assert keys.dtype == np.uint64 and len(keys) == 3 and (np.diff(keys.astype(object)) > 0).all()
 
 
+COMPARISON = SplitComparison(0.98, 0.82, (0.09, 0.21), draws=5, recordings=12, groups=12)
+
+
 def leak_audit(**changes) -> LeakAudit:
     return LeakAudit(
         **{
             "held_out_accuracy": 0.84,
-            "chance_split_accuracy": 0.98,
+            "comparison": COMPARISON,
             "chunks": 100,
             "shared": (),
             "compared": 9,
@@ -48,30 +52,23 @@ def leak_audit(**changes) -> LeakAudit:
     )
 
 
-def test_a_split_by_chance_claims_what_a_memory_of_recordings_is_worth():
-    recordings = np.repeat(np.arange(40), 10)
-    numbers = np.random.default_rng(0).integers(0, 4, 40)[recordings]
-
-    training, testing = chance_split(len(numbers), tested=100, rng=np.random.default_rng(1))
-    known = dict(zip(recordings[training], numbers[training], strict=True))
-    answers = np.array([known.get(recording, -1) for recording in recordings[testing]])
-    assert np.mean(answers == numbers[testing]) > 0.98
-
-
-def test_rows_of_a_split_by_chance_are_tested_once_and_never_trained_on():
-    training, testing = chance_split(50, tested=20, rng=np.random.default_rng(0))
-    assert len(testing) == 20
-    assert sorted([*training, *testing]) == list(range(50))
-
-
 def test_the_leak_audit_sets_both_scores_side_by_side():
-    honest, claimed = leak_audit().score_sentences()
+    honest, compared = leak_audit().score_sentences()
     assert "84.0% of 100 chunks" in honest
-    assert "98.0%" in claimed and "14.0 points" in claimed
+    assert (
+        "98.0%" in compared and "+16.0 points (95 % interval +9.0 to +21.0 over 12 recordings) would have" in compared
+    )
+
+
+def test_a_difference_that_may_be_chance_is_no_leak():
+    unsure = replace(COMPARISON, by_chance=0.84, difference_ci95=(-0.01, 0.05))
+    assert leak_audit(comparison=unsure).score_sentences()[1].endswith("so that no leak can be told.")
+    assert not replace(unsure, difference_ci95=None).is_leak
 
 
 def test_the_leak_audit_says_what_it_could_not_compare():
     assert "no honest score" in leak_audit(held_out_accuracy=None).sentences()[0]
+    assert len(leak_audit(comparison=None).score_sentences()) == 1
     assert "no sound to compare" in leak_audit(compared=0).sound_sentence()
 
 
@@ -87,4 +84,12 @@ def test_a_leak_audit_comes_back_from_json_as_it_was():
     shared = SharedSound("a/1", "a/2", "testing", "training", 4.0, 1.0, False)
     leaks = leak_audit(shared=(shared,))
     assert {"honest_accuracy", "claimed_accuracy"} < set(leaks.to_json())
+    assert LeakAudit.from_json(leak_audit(comparison=None).to_json()).comparison is None
     assert LeakAudit.from_json(json.loads(json.dumps(leaks.to_json()))) == leaks
+
+
+def test_what_earlier_versions_claimed_by_one_draw_is_left_out():
+    before = {"honest_accuracy": 0.382, "claimed_accuracy": 0.217, "chunks": 90, "shared": [], "compared": 9}
+    assert LeakAudit.from_json(before) == leak_audit(
+        held_out_accuracy=0.382, comparison=None, chunks=90, shared=(), compared=9
+    )

@@ -14,7 +14,7 @@ from conftest import RATE_HZ, tone
 from audionet.audio.fingerprints import SharedSound
 from audionet.evaluation.data_audit import ChannelShortcut, DataAudit, SoundSummary
 from audionet.evaluation.evaluate import evaluate
-from audionet.evaluation.leakage import LeakAudit
+from audionet.evaluation.leakage import LeakAudit, SplitComparison
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.reports.elements import Clip
 from audionet.reports.report import Report, render, write_report
@@ -55,7 +55,8 @@ def data_audit(labels=LABELS) -> DataAudit:
 
 def leak_audit() -> LeakAudit:
     shared = SharedSound("alice/1.mp3", f"{NASTY}/2.mp3", "testing", "training", 12.0, -3.0, False)
-    return LeakAudit(0.84, 0.98, 100, (shared,), 9)
+    comparison = SplitComparison(0.98, 0.84, (0.08, 0.2), draws=5, recordings=12, groups=12)
+    return LeakAudit(0.84, comparison, 100, (shared,), 9)
 
 
 def picture() -> np.ndarray:

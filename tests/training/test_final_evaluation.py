@@ -43,7 +43,7 @@ class LdaTrainer:
 def run_with_test_dir(data: TrainingData, test_dir: Path) -> TrainingRun:
     model = train_lda(data)
     classifier = build_classifier(model, {})
-    final = evaluate_test_dir(test_dir, classifier, chance_split_accuracy=model.selected.chance_split_accuracy)
+    final = evaluate_test_dir(test_dir, classifier)
     return TrainingRun.of(model, classifier, final)
 
 
@@ -193,7 +193,7 @@ def test_some_unknown_recordings_fit_the_open_set_detector_and_others_test_it(co
 
 def test_every_unknown_recording_is_held_out_once_in_a_cross_validation(collect, unknown):
     data, settings = collect(negatives=unknown, folds=4)
-    scored = cross_validate(LdaTrainer(data), holdout=settings).scored
+    scored = cross_validate(LdaTrainer(data), holdout=settings)
     assert sorted(one.recording for one in scored if one.label == UNKNOWN_LABEL) == [
         f"{UNKNOWN_LABEL}/unknown/deep/{number}.wav" for number in range(4)
     ]

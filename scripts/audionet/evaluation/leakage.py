@@ -11,6 +11,7 @@ import numpy as np
 from audionet.audio.fingerprints import SharedSound
 from audionet.errors import PictureError
 from audionet.evaluation.data_audit import NAMED_AT_MOST, and_more
+from audionet.evaluation.intervals import resampled
 from audionet.features.image_io import read_picture_file
 from audionet.files import sha256_of
 from audionet.models.classifier import Classifier
@@ -49,7 +50,45 @@ def _without_comment(content: bytes) -> bytes:
     return b"".join([*kept, content[place:]])
 
 
-_JSON_KEYS = {"held_out_accuracy": "honest_accuracy", "chance_split_accuracy": "claimed_accuracy"}
+@dataclass(frozen=True)
+class SplitComparison:
+    """What splits of chunks by chance claim, beside splits of whole groups that are alike in everything else."""
+
+    by_chance: float  # share of chunks right, the mean over the draws
+    by_group: float  # the same of whole groups held out
+    difference_ci95: tuple[float, float] | None  # of the former minus the latter, by group
+    draws: int
+    recordings: int
+    groups: int
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether splits by chance surely claim more."""
+        return self.difference_ci95 is not None and self.difference_ci95[0] > 0
+
+    def sentence(self) -> str:
+        """Return what was found, in words."""
+        unit = "recordings" if self.groups == self.recordings else "groups"
+        over = resampled({"recordings": self.recordings, "groups": self.groups})
+        words = (
+            f"Split by chance, chunk by chunk, heads of equal training are right about {self.by_chance:.1%}, and about "
+            f"{self.by_group:.1%} where whole {unit} are held out ({self.draws} draws each): "
+        )
+        points = f"{100 * (self.by_chance - self.by_group):+.1f} points"
+        if self.difference_ci95 is not None:
+            low, high = (100 * value for value in self.difference_ci95)
+            points += f" (95 % interval {low:+.1f} to {high:+.1f} {over})"
+        return words + points + (" would have been a leak." if self.is_leak else ", so that no leak can be told.")
+
+
+_COMPARED_KEYS = {
+    "by_chance": "claimed_accuracy",
+    "by_group": "by_group_accuracy",
+    "difference_ci95": "difference_ci95",
+    "draws": "draws",
+    "recordings": "recordings",
+    "groups": "groups",
+}
 
 
 @dataclass(frozen=True)
@@ -57,8 +96,8 @@ class LeakAudit:
     """What a split of chunks by chance would have claimed, and which sound is in two splits of a careful one."""
 
     held_out_accuracy: float | None  # share of chunks right, of recordings held out; None if none were
-    chance_split_accuracy: float | None  # of a split by chance, chunk by chunk; None where not computed
-    chunks: int  # how many were tested, either way
+    comparison: SplitComparison | None  # of ways to split; None where they were not compared
+    chunks: int  # how many of recordings held out were tested
     shared: tuple[SharedSound, ...]  # sound that is in two splits
     compared: int  # how many recordings were compared; 0 where there was no sound to compare
 
@@ -73,16 +112,15 @@ class LeakAudit:
         ]
 
     def score_sentences(self) -> list[str]:
-        """Return the honest score and the other one, in words."""
-        if self.held_out_accuracy is None or self.chance_split_accuracy is None:
-            return ["Without recordings held out for testing there is no honest score to compare with."]
-        gap = 100 * (self.chance_split_accuracy - self.held_out_accuracy)
-        leak = f"{gap:.1f} points of that would have been a leak" if gap >= 0.05 else "here that makes no difference"
-        return [
+        """Return the honest score, and what other splits would have claimed, in words."""
+        found = [self.comparison.sentence()] if self.comparison else []
+        if self.held_out_accuracy is None:
+            return ["Without recordings held out for testing there is no honest score.", *found]
+        honest = (
             f"Honest score: {self.held_out_accuracy:.1%} of {self.chunks} chunks right, of recordings that training "
-            "never saw.",
-            f"A split by chance, chunk by chunk, would have claimed {self.chance_split_accuracy:.1%}: {leak}.",
-        ]
+            "never saw."
+        )
+        return [honest, *found]
 
     def sound_sentence(self) -> str:
         """Return whether there is sound in two splits, in words."""
@@ -99,20 +137,23 @@ class LeakAudit:
 
     def to_json(self) -> dict[str, Any]:
         """Return the audit as a JSON object."""
-        return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        value = {"honest_accuracy": self.held_out_accuracy, "claimed_accuracy": None, "chunks": self.chunks}
+        if self.comparison:
+            value |= {_COMPARED_KEYS[name]: of_it for name, of_it in asdict(self.comparison).items()}
+        return value | {"shared": [asdict(shared) for shared in self.shared], "compared": self.compared}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "LeakAudit":
-        """Rebuild an audit from `to_json`."""
-        fields = {name: value[_JSON_KEYS.get(name, name)] for name in cls.__dataclass_fields__}
-        return cls(**fields | {"shared": tuple(SharedSound(**shared) for shared in value["shared"])})
-
-
-def chance_split(count: int, *, tested: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Split `count` chunks by chance, whatever recording they are of, as a careless split would.
-
-    Returns:
-        The rows to train on and the `tested` rows to test on, int, each ascending.
-    """
-    order = rng.permutation(count)
-    return np.sort(order[tested:]), np.sort(order[:tested])
+        """Rebuild an audit from `to_json`; what earlier versions claimed by a single draw is left out."""
+        comparison = None
+        if "draws" in value:
+            fields = {name: value[key] for name, key in _COMPARED_KEYS.items()}
+            ends = fields["difference_ci95"]
+            comparison = SplitComparison(**fields | {"difference_ci95": tuple(ends) if ends else None})
+        return cls(
+            held_out_accuracy=value["honest_accuracy"],
+            comparison=comparison,
+            chunks=value["chunks"],
+            shared=tuple(SharedSound(**shared) for shared in value["shared"]),
+            compared=value["compared"],
+        )

@@ -5,24 +5,24 @@ all; or they are in a folder of their own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from audionet.audio.fingerprints import Fingerprint, SharedSound, shared_across
 from audionet.console import progress_bar
 from audionet.data.dataset import levels_of
 from audionet.data.splits import SPLITS
 from audionet.evaluation.evaluate import evaluate, evaluate_scored
-from audionet.evaluation.leakage import LeakAudit
+from audionet.evaluation.leakage import LeakAudit, SplitComparison
 from audionet.evaluation.metrics import rows_by_group
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.scoring import score_sources
 from audionet.evaluation.test_set import Source, find_test_sources
 from audionet.files import printable
 from audionet.models.classifier import Classifier
+from audionet.training.head_trainers import TRAINERS
+from audionet.training.leak_audit import compare_splits
 from audionet.training.model_selection import SelectedModel
 from audionet.training.settings import HoldoutSettings
 from audionet.training.trainer import TrainedModel, Trainer
@@ -36,16 +36,16 @@ class FinalEvaluation:
     on: str  # a few words, such as `recordings that training never saw`
     evaluation: dict[str, Any]  # as `evaluation.evaluate` gives it; empty if nothing was tested
     sources: tuple[Source, ...]
-    chance_split_accuracy: float | None  # of a split of chunks by chance
     shared: tuple[SharedSound, ...]  # sound that is in two splits
     compared: int  # how many recordings were searched for it
+    comparison: SplitComparison | None = None  # of splits by chance and by group; None of a network trained whole
 
     def leak_audit(self) -> LeakAudit:
         """Return the audit of the split."""
         chunk = self.evaluation.get("chunk", {})
         return LeakAudit(
             held_out_accuracy=chunk.get("accuracy"),
-            chance_split_accuracy=self.chance_split_accuracy,
+            comparison=self.comparison,
             chunks=chunk.get("n", 0),
             shared=self.shared,
             compared=self.compared,
@@ -66,13 +66,16 @@ def evaluate_model(
     folder in which nothing can be scored raises InputError.
     """
     if holdout.test_dir:
-        chance_split_accuracy = model.selected.chance_split_accuracy
-        return evaluate_test_dir(
-            holdout.test_dir, classifier, chance_split_accuracy=chance_split_accuracy, group_by=holdout.group_by
-        )
-    if holdout.folds:
-        return evaluate_folds(trainer, fingerprints, holdout=holdout)
-    return evaluate_held_out(model, fingerprints)
+        final = evaluate_test_dir(holdout.test_dir, classifier, group_by=holdout.group_by)
+    elif holdout.folds:
+        final = evaluate_folds(trainer, fingerprints, holdout=holdout)
+    else:
+        final = evaluate_held_out(model, fingerprints)
+    best = model.selected.best
+    if best.trainer not in TRAINERS:  # what a network trained whole gives depends on what it was trained on
+        return final
+    samples = model.data.select(*SPLITS, views=False)
+    return replace(final, comparison=compare_splits(samples, best.bottleneck, seed=holdout.random_seed))
 
 
 def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> FinalEvaluation:
@@ -83,33 +86,23 @@ def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprin
         on="recordings that training never saw",
         evaluation=evaluate(scored, data.labels) if scored else {},
         sources=_sources_of(data.select("testing", views=False)) + _sources_of(data.select("testing", unknown=True)),
-        chance_split_accuracy=model.selected.chance_split_accuracy,
         shared=_shared_between(split_of_recordings(data), fingerprints),
         compared=len(fingerprints),
     )
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """Every recording, scored by a head that was chosen and trained without its fold."""
+def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> list[ScoredRecording]:
+    """Hold each fold out in turn, and choose and train anew without it; the data were gathered for these folds.
 
-    scored: list[ScoredRecording]  # those of none of the labels included
-    chance_split_accuracy: float | None  # the share of chunks that splits by chance would have claimed to be right
-
-
-def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> CrossValidation:
-    """Hold each fold out in turn, and choose and train anew without it; the data were gathered for these folds."""
+    Returns every recording, those of none of the labels included, as scored without its fold.
+    """
     scored: list[ScoredRecording] = []
-    claims, chunks = [], []
     with progress_bar(total=holdout.folds, description="Testing", unit="folds") as bar:
         for fold in range(holdout.folds):
             model = trainer.train(trainer.data.without_fold(fold, holdout=holdout))
             scored += score_held_out(model.selected, model.data)
-            claims.append(model.selected.chance_split_accuracy)
-            chunks.append(len(model.data.select("testing", views=False)))
             bar.update()
-    claimed = None if None in claims else float(np.average(np.array(claims, float), weights=chunks))
-    return CrossValidation(scored, claimed)
+    return scored
 
 
 def evaluate_folds(
@@ -117,24 +110,21 @@ def evaluate_folds(
 ) -> FinalEvaluation:
     """Evaluate a way to train by a cross-validation; arguments as for `cross_validate` and `evaluate_model`."""
     data = trainer.data
-    found = cross_validate(trainer, holdout=holdout)
+    scored = cross_validate(trainer, holdout=holdout)
     pictures = data.select(*SPLITS, views=False)
     fold_of = {
         example.recording: f"fold {fold + 1}" for example, fold in zip(pictures.pictures(), pictures.folds, strict=True)
     }
     return FinalEvaluation(
         on=f"recordings that training never saw, each in one of {holdout.folds} folds",
-        evaluation=evaluate(found.scored, data.labels),
+        evaluation=evaluate(scored, data.labels),
         sources=_sources_of(pictures) + _sources_of(data.select(*SPLITS, unknown=True)),
-        chance_split_accuracy=found.chance_split_accuracy,
         shared=_shared_between(fold_of, fingerprints),
         compared=len(fingerprints),
     )
 
 
-def evaluate_test_dir(
-    test_dir: Path, classifier: Classifier, *, chance_split_accuracy: float | None, group_by: str = "recording"
-) -> FinalEvaluation:
+def evaluate_test_dir(test_dir: Path, classifier: Classifier, *, group_by: str = "recording") -> FinalEvaluation:
     """Evaluate a classifier on a folder of other recordings or pictures; raise InputError if none can be scored."""
     sources = find_test_sources(test_dir, group_by=group_by)
     scored = score_sources(classifier, sources)
@@ -142,7 +132,6 @@ def evaluate_test_dir(
         on=f"the recordings in {printable(test_dir)}",
         evaluation=evaluate_scored(classifier, scored),
         sources=tuple(sources),
-        chance_split_accuracy=chance_split_accuracy,
         shared=scored.shared,
         compared=len(scored.chunk_stats),
     )

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from audionet.data.splits import SPLITS
-from audionet.evaluation.leakage import chance_split
 from audionet.evaluation.metrics import accuracy, log_loss
 from audionet.files import sha256_of
 from audionet.models.head import Head
@@ -72,9 +70,6 @@ class SelectedModel:
     head: Head  # trained on training and validation recordings, its logits divided by the temperature
     temperature: float  # what calibrates probabilities on recordings that a head was not trained on
     open_set: OpenSetDetector | None  # None where a label has but one recording to train on
-    # The share of chunks that a split of chunks by chance would have claimed to be right; None of a whole network,
-    # which would have to be trained once more to tell.
-    chance_split_accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -141,7 +136,6 @@ def select_model(
         head=head.with_temperature(temperature),
         temperature=temperature,
         open_set=open_set,
-        chance_split_accuracy=_chance_split_accuracy(data, fitter),
     )
 
 
@@ -261,19 +255,6 @@ def _score_left_out(fitter: HeadFitter, samples: Samples, folds: np.ndarray, tem
         ]
         scored.append(LeftOutLabels(label_ids, np.concatenate(logits) / temperature))
     return scored
-
-
-def _chance_split_accuracy(data: TrainingData, fitter: HeadFitter) -> float:
-    """Return what a split chunk by chunk would have claimed, for as many chunks as are tested, or else a fifth."""
-    samples = data.select(*SPLITS)
-    pictures = samples.clean()
-    tested = len(data.select("testing", views=False)) or len(pictures) // 5
-    rng = np.random.default_rng(fitter.seed)
-    training, testing = (pictures.example_ids[rows] for rows in chance_split(len(pictures), tested=tested, rng=rng))
-    trained_on = samples.take(np.isin(samples.example_ids, training))
-    tested_on = pictures.take(np.isin(pictures.example_ids, testing))
-    answers = fitter.fit(trained_on).logits(tested_on.bottlenecks(fitter.bottleneck)).argmax(axis=1)
-    return accuracy(tested_on.label_ids, np.unique(trained_on.label_ids)[answers])
 
 
 class _EarlyStopping:

@@ -155,4 +155,4 @@ def selected_network(network: TrainedNetwork, data: TrainingData) -> SelectedMod
         unknown = score_samples(data.select("training", unknown=True), head, bottleneck)
         open_set = fit_open_set(known.with_temperature(temperature), unknown=unknown)
     best = Candidate(bottleneck, network.name, 0.0, network.best_step, accuracy, network.curve)
-    return SelectedModel(best, (best,), head, temperature, open_set, None)
+    return SelectedModel(best, (best,), head, temperature, open_set)

@@ -22,11 +22,11 @@ def leak_section(audit: LeakAudit | None, evaluation: Json | None) -> Section | 
         section.lines.append("Of its training:")
     section.lines += audit.score_sentences()
     (section.warnings if audit.shared else section.lines).append(audit.sound_sentence())
-    if audit.held_out_accuracy is not None and audit.chance_split_accuracy is not None:
-        values = [audit.held_out_accuracy, audit.chance_split_accuracy]
+    if audit.comparison:
+        values = [audit.comparison.by_group, audit.comparison.by_chance]
         alt = f"Two bars: split by recording {percent(values[0])}, chunks split by chance {percent(values[1])}."
         plot = figures.bars(["by recording, as here", "chunks by chance"], {"chunks right": values}, alt=alt)
-        section.figures.append((plot, "What the same classifier would have scored with each way to split the chunks."))
+        section.figures.append((plot, "What heads of equal training score with each way to split the chunks."))
     if audit.shared:
         columns = ("Recording", "split", "Recording", "split", "Shared", "How")
         rows = [
