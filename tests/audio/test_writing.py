@@ -4,7 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE_HZ, tone, voice, write_sound
+from conftest import IRREGULAR, RATE_HZ, irregular_file, tone, voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -59,3 +59,11 @@ def test_what_cannot_be_decoded_cannot_be_cut(tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
     with pytest.raises(RecordingError, match=r"a\.mp3 cannot be cut"):
         cut_out(tmp_path / "a.mp3", [Piece(0, 1, tmp_path / "b.wav")])
+
+
+@pytest.mark.parametrize("kind", IRREGULAR)
+@pytest.mark.parametrize("suffix", ["wav", "mp3"])
+def test_nothing_is_cut_out_of_what_is_no_regular_file(tmp_path, without_sox, suffix, kind):
+    path = irregular_file(tmp_path / f"a.{suffix}", kind)
+    with pytest.raises(RecordingError, match=f"cannot be cut: .*it is a {kind}"):
+        cut_out(path, [Piece(0.0, 1.0, tmp_path / "piece.wav")])

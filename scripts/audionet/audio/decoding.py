@@ -152,7 +152,7 @@ def form_of(path: Path) -> tuple[int, float] | None:
     if path == STDIN:
         return None
     try:
-        with open_regular(path) as file, _opened(file.fileno(), path) as sound:
+        with open_regular(path) as file, opened_sound(file.fileno(), path) as sound:
             form: tuple[int, int] = sound.samplerate, sound.frames
     except (soundfile.LibsndfileError, OSError):
         return None
@@ -211,14 +211,15 @@ def _decode_stream(
 ) -> Iterator[np.ndarray]:
     """Decode what comes through an open file descriptor, which libsndfile has to know by its content."""
     try:
-        with _opened(descriptor, path) as sound:
+        with opened_sound(descriptor, path) as sound:
             rate_hz = _check_form(path, sound.samplerate, sound.channels)
             yield from _resampled(_mono_blocks(sound, block_seconds), rate_hz, sample_rate_hz)
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
         raise DecoderError(f"libsndfile: {last_line(getattr(error, 'error_string', str(error)))}") from error
 
 
-def _opened(descriptor: int, path: Path) -> soundfile.SoundFile:
+def opened_sound(descriptor: int, path: Path) -> soundfile.SoundFile:
+    """Return an open recording for libsndfile to read; raise LibsndfileError if it cannot."""
     # What libsndfile writes about an mp3 is for programmers. Stdin may keep it waiting, and others have things to say.
     with nullcontext() if path == STDIN else silence_native_stderr():
         return soundfile.SoundFile(descriptor, closefd=False, **HEADERLESS.get(path.suffix.lower(), {}))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from audionet.audio.decoding import opened_sound
 from audionet.audio.sox_ffmpeg import (
     LOSSLESS_SUFFIXES,
     SAFE_FFMPEG,
@@ -75,7 +76,11 @@ def cut_out(recording: Path, pieces: Sequence[Piece]) -> None:
 
 def _cut_sndfile(recording: Path, pieces: Sequence[Piece]) -> None:
     try:
-        with open_regular(recording) as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+        file = open_regular(recording)
+    except OSError as error:
+        raise DecoderError(f"libsndfile: {error.strerror}") from error
+    try:
+        with file, opened_sound(file.fileno(), recording) as sound:
             for piece in pieces:
                 first = min(round(piece.start_seconds * sound.samplerate), sound.frames)
                 sound.seek(first)
