@@ -219,5 +219,5 @@ def test_on_a_full_disk_what_was_written_stays_whole(tiny_disk, suffix):
         while True:
             rows.write([row(f"{written}.mp3")])
             written += 1
-    assert full.value.errno == errno.ENOSPC
+    assert full.value.errno == errno.ENOSPC and full.value.filename == str(path)
     assert [one["file"] for one in read(path)] == [f"{number}.mp3" for number in range(written)]

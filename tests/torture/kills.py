@@ -84,11 +84,12 @@ def planned(case: Case, prepared: Prepared, options: KillOptions) -> list[Trial]
     rng = random.Random(f"{options.seed} {case.name}")
     trials = [Trial(case, "twice", case.states[0], (), case.states[0])]
     writes = prepared.reference(case, case.states[0]).writes
+    points = random.Random(f"{options.seed} {case.name} points").sample(range(1, writes + 1), writes)[: options.points]
     for number in range(1, writes + 1):
         target = rng.choice((WRITER, WRITER, *TARGETS))
         kill = Kill(case.states[0], target, rng.choice(SIGNALS), number / writes, at_write=True)
         before, last = rng.choice((None, *case.states)), rng.choice(case.states)
-        if options.points:
+        if number in points:
             trials.append(Trial(case, f"write {number}", before, (kill,), last))
     for number in range(round(case.trials * options.scale)):
         kills = tuple(_random_kill(case, rng) for _ in range(rng.choice((1, 1, 2, 3))))

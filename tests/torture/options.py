@@ -70,12 +70,13 @@ class KillOptions(TrialOptions):
 
     scale: float = 1.0
     """How many trials at random, as a multiple of what each case has."""
-    points: bool = True
-    """Kill each case at every point where it writes, too."""
+    points: int | None = None
+    """At how many of the points where a case writes it is killed, too. By default at all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.scale >= 0, f"--scale: expected 0 or more, received {self.scale}.")
+        check(self.points is None or self.points >= 0, f"--points: expected 0 or more, received {self.points}.")
 
 
 @dataclass(frozen=True)

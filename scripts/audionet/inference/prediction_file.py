@@ -183,8 +183,9 @@ class PredictionFile:
             view = memoryview(content)
             while len(view):
                 view = view[self._file.write(view) :]
-        except OSError:
+        except OSError as error:
             self._file.truncate(whole)
+            error.filename = str(self._journal)
             raise
 
     def _csv(self, rows: Iterable[Sequence[Any]]) -> bytes:
