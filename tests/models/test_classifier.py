@@ -275,3 +275,19 @@ def test_a_file_that_is_no_graph_is_refused(saved, drawn, tmp_path):
     (tmp_path / "graph.pb").write_bytes(b"nonsense" * 50)
     with pytest.raises(AudioNetError, match="graph"):
         GraphClassifier.load(tmp_path / "graph.pb", saved / "labels.txt").score(drawn / "bob" / "0_00000.jpg")
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_a_graph_that_takes_other_pictures_is_refused_in_one_line(saved, drawn, tmp_path, engine):
+    pytest.importorskip(engine)
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        pictures = tf.compat.v1.placeholder(tf.float32, [None, 32, 48, 3], name="input")
+        weights = tf.ones([32 * 48 * 3, 3])  # which TensorFlow cannot multiply by more, whatever the placeholder says
+        tf.nn.softmax(tf.reshape(pictures, [1, -1]) @ weights, name="final_result")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    other = GraphClassifier.load(tmp_path / "graph.pb", saved / "labels.txt", engine=engine)
+    with pytest.raises(InputError, match=r"--graph: .* received one that cannot") as caught:
+        other.score(drawn / "bob" / "0_00000.jpg")
+    assert str(caught.value).isprintable()

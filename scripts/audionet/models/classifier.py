@@ -325,13 +325,7 @@ class Classifier:
 
     @functools.cached_property
     def _network(self) -> Runner:
-        try:
-            return open_graph(self.graph, engine=self._engine)
-        except WeightsError as error:
-            raise ClassifierError(f"{self._graph_name()} is damaged. {_on_one_line(error)} {TRAIN_AGAIN}") from error
-
-    def _graph_name(self) -> str:
-        return printable((self._folder or Path()) / GRAPH_NAME)
+        return open_graph(self.graph, engine=self._engine)
 
     def logits(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Map pictures, each uint8 of shape (height, width, 3), to float32 logits, shape (pictures, labels)."""
@@ -379,18 +373,15 @@ class Classifier:
         """Map pictures to float16 bottlenecks, shape (pictures, dimension)."""
         backbone = self.about["backbone"]
         fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
-        network = self._network
+        name = printable((self._folder or Path()) / GRAPH_NAME)
         try:
-            found = bottlenecks_of(network, fitted)
-        except (RuntimeError, ValueError) as error:
-            raise ClassifierError(
-                f"{self._graph_name()} does not take pictures of {backbone['height']} x {backbone['width']} "
-                f"({_on_one_line(error)}). {TRAIN_AGAIN}"
-            ) from error
+            found = bottlenecks_of(self._network, fitted)
+        except WeightsError as error:
+            raise ClassifierError(f"{name} is damaged. {error} {TRAIN_AGAIN}") from error
         if found.shape[1] != backbone["dimension"] or not np.isfinite(found).all():
             raise ClassifierError(
-                f"{self._graph_name()}: expected {backbone['dimension']} finite numbers a picture, received "
-                f"{found.shape[1]} or others. {TRAIN_AGAIN}"
+                f"{name} is damaged: expected {backbone['dimension']} finite numbers a picture, received "
+                f"{found.shape[1]}, or others. {TRAIN_AGAIN}"
             )
         return found
 
@@ -405,7 +396,3 @@ class Classifier:
             score=open_set.score(logits, weights) if open_set else None,
             threshold=open_set.threshold(weights.sum()) if open_set else None,
         )
-
-
-def _on_one_line(error: Exception) -> str:
-    return printable(" ".join(str(error).split()))

@@ -37,6 +37,8 @@ class GraphClassifier:
             raise InputError(f"--labels: {printable(labels)} cannot be read ({error}).") from error
         try:
             return cls(labels=tuple(lines), graph=graph.read_bytes(), engine=engine)
+        except OSError as error:
+            raise InputError(f"--graph: {printable(graph)} cannot be read ({error.strerror}).") from error
         except WeightsError as error:
             raise InputError(f"--graph: {printable(graph)} cannot be used. {error}") from error
 
@@ -45,14 +47,17 @@ class GraphClassifier:
 
         Raises:
             PictureError: the file cannot be read.
-            InputError: the file is a recording, or the labels do not match the graph.
+            InputError: the file is a recording, or the graph takes no pictures of any size or has other labels.
         """
         if decoding.is_recording(Path(path)):
             raise InputError(
                 f"{printable(path)} is a recording, and a frozen graph takes pictures only. Use --model instead."
             )
         picture = read_picture(path)
-        probabilities = self._run((picture[None] / np.float32(255)).astype(np.float32))
+        try:
+            probabilities = self._run((picture[None] / np.float32(255)).astype(np.float32))
+        except WeightsError as error:
+            raise InputError(f"--graph: the frozen graph cannot be used. {error}") from error
         if probabilities.shape[1] != len(self.labels):
             raise InputError(
                 f"--labels: expected {probabilities.shape[1]} lines, one for each output of the graph, received "

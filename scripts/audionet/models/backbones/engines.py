@@ -11,6 +11,7 @@ import numpy as np
 
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
+from audionet.files import brief
 from audionet.models.backbones.settings import Engine
 from audionet.scratch import temporary_folder
 
@@ -38,7 +39,7 @@ def open_graph(
 
     Raises:
         InputError: the engine is unknown or not installed.
-        WeightsError: the graph is damaged.
+        WeightsError: the graph is damaged; from the function, it does not take such pictures.
     """
     check_engine(engine)
     chosen = _chosen_engine() if engine == "auto" else engine
@@ -102,11 +103,9 @@ class _OpenVinoRunner:
             try:
                 with silence_native_stderr():  # of what it thinks of a damaged graph
                     compiled = core.compile_model(core.read_model(path), "CPU", options)
-            except RuntimeError as error:
-                raise WeightsError(
-                    f"Expected a whole frozen graph, received one that OpenVINO cannot run ({error})."
-                ) from error
-        self._dimension = compiled.output(0).partial_shape[1].get_length()
+                self._dimension = compiled.output(0).partial_shape[1].get_length()
+            except (RuntimeError, IndexError) as error:
+                raise _cannot_run("OpenVINO", error) from error
         self._requests = openvino.AsyncInferQueue(compiled)
         self._turn = threading.Lock()
 
@@ -118,9 +117,12 @@ class _OpenVinoRunner:
 
         with self._turn:
             self._requests.set_callback(keep)
-            for row in range(len(pictures)):
-                self._requests.start_async({0: pictures[row : row + 1]}, row)
-            self._requests.wait_all()
+            try:
+                for row in range(len(pictures)):
+                    self._requests.start_async({0: pictures[row : row + 1]}, row)
+                self._requests.wait_all()
+            except (RuntimeError, ValueError) as error:
+                raise _cannot_take(pictures, error) from error
         return bottlenecks
 
 
@@ -136,16 +138,35 @@ class _TensorFlowRunner:
             definition = tf.compat.v1.GraphDef.FromString(graph)
             imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
             self._function = imported.prune(input_tensor, output_tensor)
-        except (DecodeError, ValueError, KeyError) as error:
-            raise WeightsError(
-                f"Expected a whole frozen graph, received one that TensorFlow cannot run ({error})."
-            ) from error
+            self._dimension = self._function.outputs[0].shape[1]
+        except (DecodeError, ValueError, KeyError, IndexError) as error:
+            raise _cannot_run("TensorFlow", error) from error
         self._constant = tf.constant
-        self._dimension = self._function.outputs[0].shape[1]
+        self._faults = (tf.errors.OpError, ValueError, TypeError)
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         bottlenecks = np.empty((len(pictures), self._dimension), np.float32)
         for start in range(0, len(pictures), TENSORFLOW_BATCH):
             batch = slice(start, start + TENSORFLOW_BATCH)
-            bottlenecks[batch] = self._function(self._constant(pictures[batch])).numpy()
+            try:
+                bottlenecks[batch] = self._function(self._constant(pictures[batch])).numpy()
+            except self._faults as error:
+                raise _cannot_take(pictures, error) from error
         return bottlenecks
+
+
+def _cannot_run(engine: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"Expected a whole frozen graph, received one that {engine} cannot run ({_on_one_line(error)})."
+    )
+
+
+def _cannot_take(pictures: np.ndarray, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"Expected a graph that makes vectors of pictures of shape {pictures.shape[1:]}, received one that cannot "
+        f"({_on_one_line(error)})."
+    )
+
+
+def _on_one_line(error: Exception) -> str:
+    return brief(" ".join(str(error).split()))
