@@ -4,6 +4,7 @@ import pytest
 from app_client import HOME
 from fastapi.testclient import TestClient
 
+from audionet.app.access import USER_COOKIE
 from audionet.app.application import make_app
 
 
@@ -35,7 +36,7 @@ def test_a_fault_of_the_program_is_answered_in_json_too(app_settings, tmp_path, 
     (tmp_path / "file").write_text("where a folder should be")
     app = make_app(dataclasses.replace(app_settings, taught_dir=tmp_path / "file"))
     with TestClient(app, base_url=HOME, raise_server_exceptions=False) as client:
-        response = client.post("/model", data={"model": "served"})
+        response = client.post("/model", data={"model": "served"}, headers={"cookie": f"{USER_COOKIE}={'x' * 40}"})
     assert response.status_code == 500 and "fault of this program" in response.json()["detail"]
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert str(tmp_path) in capsys.readouterr().err and str(tmp_path) not in response.text

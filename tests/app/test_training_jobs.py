@@ -43,3 +43,11 @@ def test_an_outcome_is_told_with_its_doubt(tmp_path):
     assert "3 of 4 clips" in words and "between 30% and 95%" in words and "rough figure" in words
     metrics.write_text(json.dumps({"recording": {"accuracy": 0.9, "n": 100, "ci95": None}}))
     assert outcome_in_words(tmp_path) == "90 of 100 clips that it had never heard were named right."
+
+
+def test_a_bar_tells_how_long_its_step_still_takes():
+    job = TrainingJob()
+    job.read_line("Bottlenecks:  25%|##5  | 1/4 [00:05<01:10,  2.5 pictures/s]")
+    assert job.rest_seconds == 70
+    job.read_line("Bottlenecks: 100%|#####| 4/4 [00:05<00:00,  2.5 pictures/s]")
+    assert job.rest_seconds is None

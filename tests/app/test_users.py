@@ -7,7 +7,7 @@ from conftest import names_below
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.app.users import MissingError, Model, Quota, RefusedError, User, checked_label
+from audionet.app.users import MissingError, Model, Quota, RefusedError, TotalQuota, User, checked_label
 from audionet.models.classifier_folder import changing_enrolled
 
 
@@ -65,6 +65,42 @@ def test_there_is_an_end_to_what_a_user_may_keep(user):
     add_clip(user, "alice"), add_clip(user, "alice")
     with pytest.raises(RefusedError, match="clips, which is the most"):
         add_clip(user, "alice")
+
+
+def test_there_is_an_end_to_what_all_users_together_may_keep(user, tmp_path):
+    add_clip(user, "alice")
+    full = User("secret of one", taught_dir=tmp_path / "taught", total_quota=TotalQuota(bytes=100))
+    with pytest.raises(RefusedError, match="All visitors together"):
+        add_clip(full, "alice"), [add_clip(full, "alice") for _ in range(20)]
+    another = User("secret of another", taught_dir=tmp_path / "taught", total_quota=TotalQuota(users=1))
+    with pytest.raises(RefusedError, match="1 visitors keep"):
+        add_clip(another, "alice")
+    assert not another.folder.exists()
+
+
+def add_model(user: User) -> str:
+    place = user.new_model()
+    (place / "retrained_model").mkdir()
+    (place / "retrained_model" / "classifier.json").write_text('{"labels": ["a"]}')
+    return f"mine/{place.name}"
+
+
+def test_a_classifier_can_be_named_and_removed_by_its_owner_alone(user, tmp_path):
+    key = add_model(user)
+    user.rename_model(key, " My <voices> ")
+    assert [model.name for model in user.models()] == ["My <voices>"]
+    other = User("secret of another", taught_dir=tmp_path / "taught")
+    for refused in (lambda: other.rename_model(key, "mine"), lambda: other.remove_model(key)):
+        with pytest.raises(MissingError):
+            refused()
+    for name in ("", "  ", "a\nb", "x" * 81):
+        with pytest.raises(RefusedError, match="Expected a name"):
+            user.rename_model(key, name)
+    for key_of_none in ("mine/../..", "mine/", "served", "../x"):
+        with pytest.raises(MissingError):
+            user.remove_model(key_of_none)
+    user.remove_model(key)
+    assert not list(user.models())
 
 
 def test_only_the_newest_classifiers_are_kept(user):

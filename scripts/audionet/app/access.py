@@ -70,7 +70,7 @@ class AccessMiddleware:
         secret = request.cookies.get(USER_COOKIE, "")
         is_new = len(secret) < SHORTEST_SECRET
         secret = secrets.token_urlsafe(32) if is_new else secret
-        scope.setdefault("state", {})["user_secret"] = secret
+        scope.setdefault("state", {}).update(user_secret=secret, user_is_new=is_new)
         body = _Body(receive, self._rules)
         new_cookie = cookie_text(USER_COOKIE, secret) if is_new and refusal is None else None
         answer = _Answer(send, is_head=scope["method"] == "HEAD", new_cookie=new_cookie)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from audionet.app import worker_tasks
 from audionet.app.access import HEADERS, AccessMiddleware, AccessRules, problem
 from audionet.app.request_queue import BusyError
-from audionet.app.routes import classifier, pages, teach
+from audionet.app.routes import classifier, models, pages, teach
 from audionet.app.routes.dependencies import PROBLEMS
 from audionet.app.sandbox import CrashError, OvertimeError
 from audionet.app.state import AppSettings, AppState
@@ -54,7 +54,7 @@ def make_app(settings: AppSettings) -> FastAPI:
     app.state.settings = settings
     static = StaticFiles(directory=Path(__file__).parent / "static", packages=[("audionet.reports", "static")])
     app.mount("/static", static, name="static")
-    for routes in (classifier, teach, pages):
+    for routes in (classifier, teach, models, pages):
         app.include_router(routes.router)
     app.add_exception_handler(AudioNetError, _on_error)
     app.add_exception_handler(BusyError, _on_busy)

@@ -25,6 +25,7 @@ from typing import ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
 from audionet.parallel import importing_context
+from audionet.scratch import ScratchFolder
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -61,7 +62,9 @@ class SandboxedWorker:
     def __init__(self, limits: Limits):
         self._limits = limits
         self._turn = threading.Lock()
-        self.scratch = Path(tempfile.mkdtemp(prefix="audionet-sandbox-"))
+        self._scratch_folder = ScratchFolder(Path(tempfile.gettempdir()), prefix="audionet-sandbox-")
+        self.scratch = self._scratch_folder.path
+        self._is_closed = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -98,7 +101,9 @@ class SandboxedWorker:
             self._process.kill()  # so that the thread that waits for it releases the lock
         with self._turn:
             self._stop()
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            if not self._is_closed:
+                self._scratch_folder.remove()
+            self._is_closed = True
 
     def _start(self) -> Connection:
         context = importing_context()

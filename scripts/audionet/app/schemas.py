@@ -54,6 +54,16 @@ class Health(BaseModel):
     waiting: int = Field(description="Requests in line or at work.")
 
 
+class ListedModel(BaseModel):
+    """A classifier that the visitor may choose."""
+
+    key: str = Field(description="What identifies it in forms.")
+    name: str
+    labels: list[str]
+    mine: bool = Field(description="Whether the visitor trained it, so that it can be renamed, downloaded and removed.")
+    in_use: bool
+
+
 class Problem(BaseModel):
     """Why a request was not met."""
 

@@ -1,7 +1,6 @@
 """What all routes share: the settings, the worker with its queue, the training queue, and the classifiers to choose."""
 
 import contextlib
-import shutil
 import tempfile
 from asyncio import to_thread
 from collections import Counter
@@ -18,6 +17,7 @@ from audionet.errors import AudioNetError
 from audionet.evaluation import runs
 from audionet.files import digest_of, printable
 from audionet.models.classifier_folder import ABOUT_NAME
+from audionet.scratch import ScratchFolder
 
 SERVED = "served"
 MOST_EXAMPLES = 8
@@ -36,6 +36,7 @@ class AppSettings:
     most_bytes: int = 50_000_000  # of an upload
     most_seconds: float = 3600.0  # of a recording
     most_waiting: int = 64  # requests that may wait for their turn
+    most_kept_bytes: int = 5_000_000_000  # of all that visitors keep
     limits: Limits = field(default_factory=Limits)  # of the process that reads uploads
 
 
@@ -47,7 +48,8 @@ class AppState:
         self.worker = SandboxedWorker(settings.limits)
         self.queue = RequestQueue(self.worker, settings.most_waiting)
         self.training = TrainingQueue()
-        self.uploads_dir = Path(tempfile.mkdtemp(prefix="audionet-uploads-"))
+        self._uploads = ScratchFolder(Path(tempfile.gettempdir()), prefix="audionet-uploads-")
+        self.uploads_dir = self._uploads.path
         self.examples = examples_in(settings.examples_dir)
         self._runs_changed_ns = 0
         self._run_folders: list[Path] = []
@@ -61,7 +63,7 @@ class AppState:
         """End what runs and remove every upload."""
         await self.training.close()
         await to_thread(self.worker.close)
-        shutil.rmtree(self.uploads_dir, ignore_errors=True)
+        self._uploads.remove()
 
     def models(self, user: User) -> list[Model]:
         """Return the classifiers that a user may choose: the one of the settings, their own, those of recorded runs."""

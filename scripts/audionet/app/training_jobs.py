@@ -1,4 +1,4 @@
-"""Training on a user's clips: in a process of its own, followed while it runs, and its outcome in words."""
+"""Training on a user's clips, and exporting: in a process of its own, followed while it runs, its outcome in words."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,22 @@ from pathlib import Path
 
 import anyio
 
-from audionet.app.users import RefusedError, User
+from audionet.app.users import MINE, RefusedError, User
 from audionet.cli import package_environment
 from audionet.console import WATCHED
+from audionet.errors import AudioNetError
 from audionet.files import UNKNOWN_LABEL
 
 LONGEST_SECONDS = 3600
+LONGEST_EXPORT_SECONDS = 600
 NICENESS = 5  # so that requests for a label go first
 PROGRESS_BAR = re.compile(r"(\w+): +(\d+)%")
-STEP_WORDS = {"Drawing": "Drawing pictures of the clips", "Bottlenecks": "Looking at the pictures"}
+REST = re.compile(r"<(?:(\d+):)?(\d+):(\d\d)")  # of a progress bar, what it still takes
+STEP_WORDS = {
+    "Drawing": "Drawing pictures of the clips",
+    "Bottlenecks": "Looking at the pictures",
+    "Views": "Looking at noisy versions of the pictures",
+}
 LAST_WORDS = "Training and measuring"
 WELL_MEASURED = 20  # recordings held out, from which on a share of them says something
 RECORDINGS_TO_MEASURE = 3
@@ -32,15 +39,16 @@ RECORDINGS_TO_MEASURE = 3
 class TrainingJob:
     """One training, from the press of the button to its end."""
 
-    state: str = "waiting"  # or `running`, `done`, `failed`
+    state: str = "waiting"  # or `running`, `done`, `failed`, `cancelled`
     words: str = "Waiting for another training to end"  # what is being done, or what came of it, for a person
     share: float | None = None  # of the present step that is done, 0..1, where that is known
+    rest_seconds: float | None = None  # that the present step still takes, where that is known
     model: str | None = None  # key of the classifier that came of it
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended."""
-        return self.state in ("done", "failed")
+        return self.state in ("done", "failed", "cancelled")
 
     def read_line(self, line: str) -> None:
         """Update words and share by a line that the training wrote, if it is a progress bar."""
@@ -49,14 +57,21 @@ class TrainingJob:
             is_done = percent == 100
             self.words = LAST_WORDS if is_done and step == "Bottlenecks" else STEP_WORDS.get(step, step)
             self.share = None if is_done else percent / 100
+            rest = REST.search(line)
+            hours, minutes, seconds = (int(part or 0) for part in rest.groups()) if rest else (0, 0, 0)
+            self.rest_seconds = 3600.0 * hours + 60 * minutes + seconds if rest and not is_done else None
+
+    def end(self, state: str, words: str) -> None:
+        """Say how it has ended."""
+        self.state, self.words, self.share, self.rest_seconds = state, words, None, None
 
 
 class TrainingQueue:
     """Runs the users' training jobs, one at a time."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.turn = asyncio.Lock()  # for what takes long and both processors
+        self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._jobs: dict[Path, TrainingJob] = {}
 
     def job_of(self, user: User) -> TrainingJob | None:
@@ -78,21 +93,37 @@ class TrainingQueue:
         if last and not last.is_over:
             raise RefusedError("A training of yours runs already. Wait for its end.")
         job = self._jobs[user.folder] = TrainingJob()
-        task = asyncio.create_task(self._run(user, job))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[user.folder] = asyncio.create_task(self._run(user, job))
         return job
+
+    async def cancel(self, user: User) -> None:
+        """End the user's training and remove what it has made.
+
+        Raises:
+            RefusedError: none runs.
+        """
+        job = self.job_of(user)
+        if job is None or job.is_over:
+            raise RefusedError("No training of yours runs. Start one first.")
+        task = self._tasks[user.folder]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        job.end("cancelled", "Cancelled. Clips are kept; train again whenever you like.")
 
     async def close(self) -> None:
         """End what runs."""
-        for task in list(self._tasks):
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _run(self, user: User, job: TrainingJob) -> None:
-        async with self._turn:
+        async with self.turn:
             job.state, job.words = "running", "Starting"
-            place = user.new_model()
+            try:
+                place = user.new_model()
+            except AudioNetError as error:
+                job.end("failed", str(error))
+                return
             try:
                 with anyio.fail_after(LONGEST_SECONDS):
                     fault = await _train(user, place, job)
@@ -103,12 +134,11 @@ class TrainingQueue:
                 raise
             if fault:
                 shutil.rmtree(place, ignore_errors=True)
-                job.state, job.words = "failed", fault
+                job.end("failed", fault)
                 return
-            job.model = f"mine/{place.name}"
+            job.model = f"{MINE}{place.name}"
             user.choose_model(job.model)
-            job.words = outcome_in_words(place / "retrained_model")
-            job.state, job.share = "done", 1.0
+            job.end("done", outcome_in_words(place / "retrained_model"))
 
 
 def check_trainable(clips_by_label: Mapping[str, Sequence[str]]) -> None:
@@ -146,10 +176,37 @@ def outcome_in_words(folder: Path) -> str:
     return words
 
 
+async def run_export(folder: Path, output: Path, *, export_format: str, audio_dir: Path) -> None:
+    """Run `audionet export` on a classifier folder, compared on the clips that it was trained on.
+
+    Raises:
+        RefusedError: it failed, such as where an optional package is missing; the text says why.
+    """
+    options = {"format": export_format, "output": output, "model": folder, "audio_dir": audio_dir}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    try:
+        with anyio.fail_after(LONGEST_EXPORT_SECONDS):
+            last_line, status = await _run_command("export", arguments, TrainingJob())
+    except TimeoutError:
+        raise RefusedError(
+            f"Exporting took longer than {LONGEST_EXPORT_SECONDS // 60} minutes and was ended."
+        ) from None
+    if not output.is_file():
+        raise RefusedError(last_line.removeprefix("Error: ") or f"Exporting ended with status {status}.")
+
+
 async def _train(user: User, place: Path, job: TrainingJob) -> str:
     """Run `audionet train`, and return why it failed, or nothing."""
+    last_line, status = await _run_command("train", _arguments(user, place), job)
+    if (place / "retrained_model").is_dir():  # a status of 1 may only mean that some clips were set aside
+        return ""
+    return last_line.removeprefix("Error: ") or f"Training ended with status {status}."
+
+
+async def _run_command(command: str, arguments: Sequence[str], job: TrainingJob) -> tuple[str, int]:
+    """Run a command of `audionet` while it keeps the job up to date; return its last line and its exit status."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "audionet", "train", *_arguments(user, place)),
+        *(sys.executable, "-m", "audionet", command, *arguments),
         env={**package_environment(), WATCHED: "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -160,14 +217,10 @@ async def _train(user: User, place: Path, job: TrainingJob) -> str:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PGRP, process.pid, NICENESS)
         assert process.stderr is not None  # it is a pipe
-        last_line = await _follow(process.stderr, job)
-        status = await process.wait()
+        return await _follow(process.stderr, job), await process.wait()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    if (place / "retrained_model").is_dir():  # a status of 1 may only mean that some clips were set aside
-        return ""
-    return last_line.removeprefix("Error: ") or f"Training ended with status {status}."
 
 
 def _arguments(user: User, place: Path) -> list[str]:

@@ -41,6 +41,8 @@ class AppOptions:
     """Requests that may wait; others are asked to come again."""
     timeout_seconds: Annotated[float, between(0.1, 86_400)] = 120
     """Longest that one request may take."""
+    max_kept_megabytes: Annotated[float, between(1, 100_000_000)] = 5000
+    """What all visitors together may keep on the page Teach."""
     open_browser: bool = True
     """Open the page in the browser, where there is one."""
     taught_dir: Path = TF_FILES / "taught"
@@ -88,6 +90,7 @@ def serve(options: AppOptions) -> int:
         most_bytes=round(options.max_megabytes * 1e6),
         most_seconds=options.max_seconds,
         most_waiting=options.max_waiting,
+        most_kept_bytes=round(options.max_kept_megabytes * 1e6),
         limits=Limits(seconds=options.timeout_seconds),
     )
     return server.serve(settings, port=options.port, open_browser=options.open_browser)

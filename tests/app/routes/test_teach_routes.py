@@ -1,8 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from app_client import add_clip, another_user, predict
+from app_client import add_clip, another_user, client_of, predict
 from conftest import names_below, tone, voice, write_sound
+
+from audionet.app.access import USER_COOKIE
 
 
 def test_clips_are_kept_as_plain_sound_and_seen_by_their_owner_alone(client, tmp_path):
@@ -75,3 +77,32 @@ def test_clips_that_arrive_together_are_all_kept(client, clip):
         list(threads.map(lambda _: add_clip(client, "alice", clip), range(8)))
         assert len(client.get("/teach/clips").json()["labels"]["alice"]) == 8
         client.delete("/teach")
+
+
+def test_nothing_is_kept_for_who_could_not_find_it_again(app_settings, clip):
+    with client_of(app_settings) as nobody:
+        before = names_below(app_settings.taught_dir)
+        for response in (
+            add_clip(nobody, "alice", clip),
+            nobody.post("/teach/train"),
+            nobody.post("/model", data={"model": "served"}),
+        ):
+            assert response.status_code == 400 and "cookie" in response.json()["detail"]
+        assert names_below(app_settings.taught_dir) == before
+        headers = {"cookie": f"{USER_COOKIE}={'x' * 40}"}
+        with clip.open("rb") as file:
+            kept = nobody.post("/teach/clips", files={"file": file}, data={"label": "alice"}, headers=headers)
+        assert kept.json()["labels"] == {"alice": ["001.wav"]}
+        nobody.delete("/teach", headers=headers)
+
+
+def test_a_training_is_cancelled(client, tmp_path):
+    with another_user(client):
+        assert client.post("/teach/cancel").status_code == 400
+        for name in ("alice", "bob"):
+            add_clip(client, name, write_sound(tmp_path / f"{name}.wav", voice(name, seed=7)))
+        client.post("/teach/train")
+        lesson = client.post("/teach/cancel").json()["lesson"]
+        assert lesson["state"] == "cancelled" and "Clips are kept" in lesson["words"]
+        assert not any(model["mine"] for model in client.get("/models").json())
+        assert client.delete("/teach").json()["labels"] == {}

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, File, Request, UploadFile
 
+from audionet.app.access import SHORTEST_SECRET, USER_COOKIE
 from audionet.app.schemas import Health, Problem
 from audionet.app.state import AppState
-from audionet.app.users import Model, User
+from audionet.app.users import Model, RefusedError, TotalQuota, User
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request lacks something or has something wrong"},
@@ -31,11 +32,30 @@ async def state_of(request: Request) -> AppState:
 
 async def user_of(request: Request, state: Annotated[AppState, Depends(state_of)]) -> User:
     """Return the user whose cookie came with the request."""
-    return User(request.state.user_secret, taught_dir=state.settings.taught_dir)
+    return User(
+        request.state.user_secret,
+        taught_dir=state.settings.taught_dir,
+        total_quota=TotalQuota(bytes=state.settings.most_kept_bytes),
+    )
+
+
+async def known_user_of(request: Request, user: Annotated[User, Depends(user_of)]) -> User:
+    """Return the user, whose cookie must have come with the request, or nobody would find again what is kept.
+
+    Raises:
+        RefusedError: it came without one.
+    """
+    if request.state.user_is_new:
+        raise RefusedError(
+            f"Nothing is kept for a request without the cookie {USER_COOKIE}. Open the page in a browser; or send a "
+            f"cookie of your own, {SHORTEST_SECRET} random characters or more, with each request."
+        )
+    return user
 
 
 StateDep = Annotated[AppState, Depends(state_of)]
 UserDep = Annotated[User, Depends(user_of)]
+KnownUserDep = Annotated[User, Depends(known_user_of)]
 FileField = Annotated[UploadFile, File(description="A recording or a picture, in any usual format.")]
 
 

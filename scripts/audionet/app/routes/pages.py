@@ -1,17 +1,16 @@
-"""The pages that people look at, and the choice of the classifier on them."""
+"""The pages that people look at."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
-from audionet.app.routes.dependencies import StateDep, UserDep, health_of
-from audionet.app.schemas import Health
+from audionet.app.routes.dependencies import StateDep, UserDep
 from audionet.app.state import AppState
 from audionet.app.users import MissingError, User
 from audionet.evaluation import runs
@@ -78,14 +77,6 @@ async def api(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
     """Show the page API."""
     address = str(request.base_url).rstrip("/")
     return _page(request, state, user, "api", schema=request.app.openapi(), address=address)
-
-
-@router.post("/model", tags=["page"])
-async def use_model(state: StateDep, user: UserDep, model: Annotated[str, Form()]) -> Health:
-    """Choose the classifier that answers this visitor from now on."""
-    chosen = state.model(user, model)
-    user.choose_model(chosen.key)
-    return health_of(chosen, state)
 
 
 def runs_of(user: User, state: AppState) -> Iterator[ListedRun]:

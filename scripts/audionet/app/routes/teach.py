@@ -13,11 +13,11 @@ from fastapi.responses import FileResponse
 
 from audionet.app import worker_tasks
 from audionet.app.routes.classifier import CLIP_SECONDS
-from audionet.app.routes.dependencies import FileField, StateDep, UserDep, health_of
+from audionet.app.routes.dependencies import FileField, KnownUserDep, StateDep, UserDep, health_of
 from audionet.app.schemas import Health, Taught
 from audionet.app.state import AppState
 from audionet.app.uploads import saved_upload
-from audionet.app.users import MissingError, RefusedError, User
+from audionet.app.users import MINE, MissingError, RefusedError, User
 from audionet.errors import AudioNetError
 from audionet.files import printable
 
@@ -31,7 +31,7 @@ async def clips(state: StateDep, user: UserDep) -> Taught:
 
 
 @router.post("/clips")
-async def add_clip(state: StateDep, user: UserDep, file: FileField, label: Annotated[str, Form()]) -> Taught:
+async def add_clip(state: StateDep, user: KnownUserDep, file: FileField, label: Annotated[str, Form()]) -> Taught:
     """Keep a clip of a label, until the visitor removes it."""
     async with saved_upload(file, state.uploads_dir) as path:
         wav = path.with_name("plain.wav")
@@ -47,21 +47,28 @@ async def clip(user: UserDep, label: str, name: str) -> FileResponse:
 
 
 @router.delete("/clip")
-async def remove_clip(state: StateDep, user: UserDep, label: str, name: str) -> Taught:
+async def remove_clip(state: StateDep, user: KnownUserDep, label: str, name: str) -> Taught:
     """Remove a clip of the visitor's, and its label with the last one."""
     user.remove_clip(label, name)
     return taught_by(user, state)
 
 
 @router.post("/train")
-async def train(state: StateDep, user: UserDep) -> Taught:
+async def train(state: StateDep, user: KnownUserDep) -> Taught:
     """Train on the visitor's clips; `GET /teach/clips` tells how it is getting on."""
     state.training.start(user)
     return taught_by(user, state)
 
 
+@router.post("/cancel")
+async def cancel(state: StateDep, user: KnownUserDep) -> Taught:
+    """End the visitor's training; clips are kept."""
+    await state.training.cancel(user)
+    return taught_by(user, state)
+
+
 @router.post("/label")
-async def add_label(state: StateDep, user: UserDep, label: Annotated[str, Form()]) -> Health:
+async def add_label(state: StateDep, user: KnownUserDep, label: Annotated[str, Form()]) -> Health:
     """Add a label of the visitor's to a copy of the classifier in use, without training, and use that."""
     names = user.clips_by_label().get(label)
     if not names:
@@ -78,7 +85,7 @@ async def add_label(state: StateDep, user: UserDep, label: Annotated[str, Form()
     except AudioNetError:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         raise
-    user.choose_model(f"mine/{place.name}")
+    user.choose_model(f"{MINE}{place.name}")
     return health_of(state.model(user), state)
 
 

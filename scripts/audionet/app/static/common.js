@@ -166,3 +166,31 @@ find("#model")?.addEventListener("change", (event) =>
 export function useModel(key) {
   return request("/model", { method: "POST", body: new URLSearchParams({ model: key }) });
 }
+
+/** Show at the top which classifiers there are and which is in use, and return that one. */
+export async function showModels() {
+  const models = await json("/models");
+  find("#model").replaceChildren(...models.map((model) => new Option(model.name, model.key, model.in_use, model.in_use)));
+  return models.find((model) => model.in_use);
+}
+
+/** Send a request and return the JSON of its answer. */
+export async function json(path, options) {
+  return (await request(path, options)).json();
+}
+
+/** Let the browser save something under a name. */
+export function save(content, name, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Make an element with a text and properties. */
+export function make(tag, text = "", properties = {}) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return Object.assign(element, properties);
+}

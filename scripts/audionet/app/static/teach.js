@@ -1,4 +1,4 @@
-import { acceptDrops, attempt, find, request, sendFile, showError } from "./common.js";
+import { acceptDrops, attempt, find, formatTime, json, sendFile, showError, showModels } from "./common.js";
 import { recordWith } from "./recorder.js";
 
 const WATCH_MILLISECONDS = 700;
@@ -6,8 +6,6 @@ const cards = find("#cards");
 const { unknownLabel } = document.body.dataset;
 const typed = new Set(); // labels that were typed and have no clip yet
 let labels = {};
-
-const json = async (path, options) => (await request(path, options)).json();
 
 function show(taught) {
   labels = taught.labels;
@@ -20,6 +18,7 @@ function show(taught) {
   const busy = taught.lesson && ["waiting", "running"].includes(taught.lesson.state);
   find("#train").disabled = ready < 2 || busy;
   find("#forget").disabled = busy;
+  find("#background").hidden = wanted.includes(unknownLabel);
   find("#need").textContent = ready < 2 ? "Two labels with clips are needed." : few ? "With fewer than three clips a label, nobody can say how good it is." : "";
   showTraining(taught.lesson);
   showLabelsToAdd();
@@ -39,7 +38,8 @@ function cardOf(label) {
   if (existing) return existing;
   const card = find("#card").content.firstElementChild.cloneNode(true);
   card.dataset.label = label;
-  find("h3", card).textContent = label;
+  find("h3", card).textContent = label === unknownLabel ? "Background and strangers" : label;
+  find(".about", card).hidden = label !== unknownLabel;
   const record = find(".record", card);
   record.ariaLabel = `Record a clip of ${label}`;
   const input = find("input", card);
@@ -100,13 +100,15 @@ async function add(label, files) {
 function showTraining(job) {
   find("#training").hidden = !job;
   if (!job) return;
-  const isOver = ["done", "failed"].includes(job.state);
+  const isOver = !["waiting", "running"].includes(job.state);
   const bar = find("#progress");
   bar.hidden = isOver;
   if (job.share === null) bar.removeAttribute("value");
   else bar.value = job.share;
   const words = find("#training-words");
   if (words.textContent !== job.words) words.textContent = job.words;
+  find("#rest").textContent = job.rest_seconds ? `This step still takes about ${formatTime(job.rest_seconds)}.` : "";
+  find("#cancel").hidden = isOver;
   words.classList.toggle("wrong", job.state === "failed");
   find("#after").hidden = job.state !== "done";
   if (!isOver) setTimeout(watch, WATCH_MILLISECONDS);
@@ -123,23 +125,28 @@ async function watch() {
   show(taught);
 }
 
-/** Show at the top which classifier is in use now. */
+/** Show which classifier is in use now. */
 async function showModelInUse() {
-  const page = new DOMParser().parseFromString(await (await request("/teach")).text(), "text/html");
-  find("#model").replaceChildren(...find("#model", page).children);
-  find("#extend-model").textContent = find("#extend-model", page).textContent;
+  find("#extend-model").textContent = (await showModels()).name;
+}
+
+/** Begin with a card for a label. */
+function addCard(label) {
+  showError();
+  if (!(label in labels)) typed.add(label);
+  fill(cardOf(label), labels[label] || []);
+  find("#background").hidden = typed.has(unknownLabel) || unknownLabel in labels;
+  find(".record", cardOf(label)).focus();
 }
 
 find("#add").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = find("#name").value.trim();
   if (!name) return;
-  showError();
-  if (!(name in labels)) typed.add(name);
-  fill(cardOf(name), labels[name] || []);
   find("#name").value = "";
-  find(".record", cardOf(name)).focus();
+  addCard(name);
 });
+find("#background").addEventListener("click", () => addCard(unknownLabel));
 find("#extend").addEventListener("submit", (event) => {
   event.preventDefault();
   const label = find("#extra").value;
@@ -165,6 +172,7 @@ find("#extend").addEventListener("submit", (event) => {
   });
 });
 find("#train").addEventListener("click", () => attempt(async () => show(await json("/teach/train", { method: "POST" }))));
+find("#cancel").addEventListener("click", () => attempt(async () => show(await json("/teach/cancel", { method: "POST" }))));
 find("#forget").addEventListener("click", () => {
   if (!confirm("Remove all your clips and classifiers?")) return;
   attempt(async () => {
