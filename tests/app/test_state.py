@@ -1,6 +1,9 @@
 import json
 
 from app_client import client_of
+from conftest import IRREGULAR, irregular_file, tone, write_sound
+
+from audionet.app.state import examples_in
 
 
 def test_the_classifier_of_an_earlier_run_can_be_chosen(app_settings, saved, tmp_path):
@@ -9,3 +12,10 @@ def test_the_classifier_of_an_earlier_run_can_be_chosen(app_settings, saved, tmp
         (tmp_path / f"{number}.json").write_text(json.dumps(run))
     with client_of(app_settings, model=tmp_path / "nothing", runs_dir=tmp_path) as client:
         assert client.get("/health").json()["labels"] == ["alice", "bob", "carol"]
+
+
+def test_examples_are_files(tmp_path):
+    recording = write_sound(tmp_path / "alice" / "a.wav", tone(440))
+    for kind in IRREGULAR:
+        irregular_file(tmp_path / "alice" / f"{kind}.wav", kind)
+    assert examples_in(tmp_path) == [recording]

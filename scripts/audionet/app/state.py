@@ -103,7 +103,7 @@ def examples_in(folder: Path) -> list[Path]:
     """Return a few recordings in a folder, of as many labels as there are, sorted."""
     nth = Counter[Path]()
     ranked = []
-    for path in decoding.find_recordings(folder) if folder.is_dir() else ():
+    for path in filter(Path.is_file, decoding.find_recordings(folder)) if folder.is_dir() else ():
         nth[path.parent] += 1
         ranked.append((nth[path.parent], path))
     return sorted(path for _, path in sorted(ranked)[:MOST_EXAMPLES])
