@@ -35,7 +35,8 @@ class Case:
     states: tuple[State, ...]
     kept: Mapping[str, str] | None = None  # template by name of what is there before the first run, and is written to
     model: str | None = None  # the classifier's folder that there must be at every moment
-    trials: int = 20  # of kills at random, for each of which there are one to three
+    trials: int = 20  # at random, with one to three kills each
+    forked: bool = True  # else it runs in an interpreter of its own, with the network as it is
 
 
 TRAIN = ("train", *(part for name, place in TRAINING_OUTPUTS.items() for part in (f"--{name}", place)))
@@ -80,6 +81,13 @@ CASES = (
         (*TRAIN, "--image_dir", "data_audio", *LDA),
         (State("plain", {"data_audio": "audio"}), State("a recording replaced", {"data_audio": "audio_replaced"})),
         trials=8,
+    ),
+    Case(
+        "default network",
+        (*TRAIN, "--image_dir", "data_audio", "--head", "lda", "--views", "1"),
+        (State("plain", {"data_audio": "audio"}), State("a recording replaced", {"data_audio": "audio_replaced"})),
+        trials=3,
+        forked=False,
     ),
     Case(
         "saving",

@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -119,6 +120,7 @@ def _run(command: CommandRun, environment: Mapping[str, str]) -> None:
     os.setsid()
     os.chdir(command.folder)
     os.environ.update(environment)
+    tempfile.tempdir = None  # TMPDIR may say otherwise now
     output = os.open(command.messages, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for stream in (1, 2):
         os.dup2(output, stream)
