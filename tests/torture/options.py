@@ -41,7 +41,7 @@ class ReaderOptions(PartOptions):
     """Read a classifier while it is replaced: load it, label with it, and load it as the page does."""
 
     times: int = 1000
-    """How often each reader reads."""
+    """How often each reader reads at least."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

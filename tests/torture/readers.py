@@ -23,14 +23,20 @@ from torture.options import ReaderOptions
 from torture.tally import Tally
 from torture.workplace import import_everything, tiny_network, write_recordings
 
+PAUSE_SECONDS = 0.02  # between reads of who has read enough and goes on for the others
+
 
 @dataclass(frozen=True)
 class Reading:
-    """What readers read: the folder, a clip to label, and the file whose presence ends the writer."""
+    """What readers read: the folder, and a clip to label; and the folder in which each says when it has read enough."""
 
     model: Path
     clip: Path
     done: Path
+
+    def is_done(self, readers: int) -> bool:
+        """Whether so many have read enough."""
+        return len(list(self.done.iterdir())) == readers
 
 
 def load(reading: Reading) -> str:
@@ -92,32 +98,40 @@ def read_while_written(
             for name in names:
                 expected[name].add(pool.submit(READERS[name], reading).result())
         assert all(len(answers) == len(versions) for answers in expected.values()), "the two must differ"
-        written = pool.submit(write_until_done, versions, reading)
-        read = {name: pool.submit(read_often, name, reading, expected[name], times) for name in names}
-        try:
-            for name, future in read.items():
-                faults, seconds = future.result()
-                for fault in [*faults, *[""] * (times - len(faults))]:
-                    tallies[name].count(fault, seconds=seconds / times)
-        finally:
-            reading.done.touch()
+        reading.done.mkdir()
+        written = pool.submit(write_until_done, versions, reading, len(names))
+        read = {name: pool.submit(read_often, name, reading, expected[name], times, len(names)) for name in names}
+        for name, future in read.items():
+            outcome = future.result()
+            for fault in [*outcome.faults, *[""] * (outcome.reads - len(outcome.faults))]:
+                tallies[name].count(fault, seconds=outcome.seconds / outcome.reads)
         log(f"The classifier was replaced {written.result()} times.")
     return list(tallies.values())
 
 
-def write_until_done(versions: Sequence[TrainingRun], reading: Reading) -> int:
-    """Save one version after the other until the readers are done, and return how often."""
+@dataclass(frozen=True)
+class Outcome:
+    """What came of reading."""
+
+    reads: int
+    faults: list[str]
+    seconds: float
+
+
+def write_until_done(versions: Sequence[TrainingRun], reading: Reading, readers: int) -> int:
+    """Save one version after the other until so many readers are done, and return how often."""
     written = 0
-    while not reading.done.exists():
+    while not reading.is_done(readers):
         versions[written % len(versions)].save(reading.model)
         written += 1
     return written
 
 
-def read_often(name: str, reading: Reading, expected: set[str], times: int) -> tuple[list[str], float]:
-    """Read so often, and return what was wrong each time that anything was, and the seconds that all took."""
-    faults, begun = [], time.monotonic()
-    for _ in range(times):
+def read_often(name: str, reading: Reading, expected: set[str], times: int, readers: int) -> Outcome:
+    """Read so often, and on until all readers have done so, and return what came of it."""
+    faults, reads, begun = [], 0, time.monotonic()
+    while reads < times or not reading.is_done(readers):
+        reads += 1
         try:
             found = READERS[name](reading)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is a fault to be counted)
@@ -125,4 +139,8 @@ def read_often(name: str, reading: Reading, expected: set[str], times: int) -> t
         else:
             if found not in expected:
                 faults.append(f"neither the one version nor the other: {found}")
-    return faults, time.monotonic() - begun
+        if reads == times:
+            (reading.done / name).touch()
+        if reads > times:
+            time.sleep(PAUSE_SECONDS)
+    return Outcome(reads, faults, time.monotonic() - begun)
