@@ -46,13 +46,18 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     A reader therefore sees the old file, the new file or none, and never a part of one.
     """
-    path = Path(path)
+    with _opened_scratch(Path(path)) as (scratch, _):
+        yield scratch
+
+
+@contextmanager
+def _opened_scratch(path: Path) -> Iterator[tuple[Path, int]]:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
     failpoint("write a file")
     scratch, descriptor = make_scratch_file(path)
     try:
-        yield scratch
+        yield scratch, descriptor
         failpoint("rename a file")
         os.replace(scratch, path)
     except BaseException as error:
@@ -159,8 +164,9 @@ def _held_folder(folder: Path, wait_seconds: float) -> int | None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
-    with whole_file(path) as scratch:
-        scratch.write_bytes(content)
+    # Not by its name, which would empty it first: ext4 flushes such a file when it is closed, even if it was empty.
+    with _opened_scratch(Path(path)) as (_, descriptor), open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
