@@ -1,10 +1,14 @@
 import asyncio
+import http.client
+import json
 import os
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx2 as httpx
+import pytest
 from app_client import served
 from conftest import names_below, voice, write_sound
 
@@ -39,6 +43,34 @@ def test_fifty_at_once_are_all_answered_and_memory_stays_flat(saved, tmp_path):
         assert asyncio.run(ask_all(address, 50)) == expected[:50]
         assert memory_of(process.pid) < before + 20_000_000
         assert not names_below(tmp_path / "taught")
+
+
+def test_who_sends_all_before_reading_learns_why_it_was_refused(tmp_path):
+    # A form is refused at its first byte; closing the connection while the rest arrives would reset it.
+    options = ("--model", tmp_path / "none", "--taught_dir", tmp_path / "taught", "--runs_dir", tmp_path / "runs")
+    with served(*options) as (address, _):
+        headers = {"Content-Type": "multipart/form-data; boundary=x", "Transfer-Encoding": "chunked"}
+        body = iter([bytes(1 << 20)] * 8)
+        with closing(http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)) as connection:
+            connection.request("POST", "/predict", body=body, headers=headers, encode_chunked=True)
+            response = connection.getresponse()
+            assert response.status == 400 and json.loads(response.read())["detail"]
+
+
+def test_what_a_killed_page_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    options = ("--model", tmp_path / "none", "--taught_dir", tmp_path / "taught", "--runs_dir", tmp_path / "runs")
+    with pytest.raises(AssertionError), served(*options) as (address, process):
+        assert httpx.get(f"{address}/health").status_code == 200
+        process.kill()
+        process.wait()
+    left = set(scratch.glob("audionet-*"))
+    with served(*options) as (address, _):
+        assert httpx.get(f"{address}/health").status_code == 200
+        assert left and not left & set(scratch.glob("audionet-*"))
+    assert not set(scratch.glob("audionet-*"))
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):

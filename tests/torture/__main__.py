@@ -17,6 +17,7 @@ from torture.options import (
     DiskOptions,
     FuzzOptions,
     KillOptions,
+    PageOptions,
     PartOptions,
     ReaderOptions,
     TeachingOptions,
@@ -28,6 +29,7 @@ PARTS: dict[type[PartOptions], str] = {
     DiskOptions: "disks",
     ReaderOptions: "readers",
     FuzzOptions: "fuzz",
+    PageOptions: "page",
 }
 """The module of each part, in the order in which `all` runs them."""
 
@@ -38,6 +40,7 @@ Part = (
     | Annotated[DiskOptions, subcommand("disks")]
     | Annotated[ReaderOptions, subcommand("readers")]
     | Annotated[FuzzOptions, subcommand("fuzz")]
+    | Annotated[PageOptions, subcommand("page")]
 )
 
 

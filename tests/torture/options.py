@@ -119,3 +119,15 @@ class FuzzOptions(PartOptions):
         check(self.inputs >= 1, f"--inputs: expected 1 or more, received {self.inputs}.")
         is_there = self.engine != "atheris" or importlib.util.find_spec("atheris") is not None
         check(is_there, "--engine: atheris is not installed: pip install atheris, or leave the option away.")
+
+
+@dataclass(frozen=True)
+class PageOptions(PartOptions):
+    """Send requests to the page, a third of them hostile, and kill it in between."""
+
+    requests: int = 1000
+    """How many."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.requests >= 1, f"--requests: expected 1 or more, received {self.requests}.")

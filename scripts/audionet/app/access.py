@@ -73,9 +73,8 @@ class AccessMiddleware:
         scope.setdefault("state", {}).update(user_secret=secret, user_is_new=is_new)
         body = _Body(receive, self._rules)
         new_cookie = cookie_text(USER_COOKIE, secret) if is_new and refusal is None else None
-        answer = _Answer(send, is_head=scope["method"] == "HEAD", new_cookie=new_cookie)
+        answer = _Answer(send, body, is_head=scope["method"] == "HEAD", new_cookie=new_cookie)
         if refusal is not None:
-            await body.drain()
             await refusal(scope, receive, answer.send)
             return
         if scope["method"] == "HEAD":
@@ -112,11 +111,14 @@ class _Answer:
     """Sends an answer with the headers that every answer has; to HEAD, without a body."""
 
     downstream: Send
+    body: "_Body"  # of the request
     is_head: bool
     new_cookie: str | None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                await self.body.drain()
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
@@ -140,6 +142,12 @@ class _Body:
     async def receive(self) -> Message:
         if self._is_whole:
             return await self._receive()
+        message = await self._next()
+        if self._bytes > self._rules.most_bytes:
+            raise HTTPException(413, _too_large(self._rules.most_bytes), CLOSE)
+        return message
+
+    async def _next(self) -> Message:
         try:
             with anyio.fail_after(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
@@ -149,16 +157,13 @@ class _Body:
             ) from None
         self._bytes += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
-        if self._bytes > self._rules.most_bytes:
-            raise HTTPException(413, _too_large(self._rules.most_bytes), CLOSE)
         return message
 
     async def drain(self) -> None:
         """Read and drop what follows, so that a client that sends everything before it reads gets the answer."""
         with contextlib.suppress(HTTPException, TimeoutError), anyio.fail_after(DRAIN_SECONDS):
             while not self._is_whole:
-                self._bytes = 0
-                if (await self.receive())["type"] == "http.disconnect":
+                if (await self._next())["type"] == "http.disconnect":
                     return
 
 
