@@ -17,7 +17,7 @@ def test_a_name_that_leads_here_from_elsewhere_is_turned_away(client, host):
     assert client.get("/health", headers={"host": host}).status_code == 403
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9999"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9999", "http://["])
 def test_another_page_cannot_ask_in_the_users_name(client, clip, origin):
     with clip.open("rb") as file:
         response = client.post("/predict", files={"file": file}, headers={"origin": origin})

@@ -197,7 +197,10 @@ def _is_own_page(request: HTTPConnection) -> bool:
     """Tell whether a request reads only, or was sent by a program or by our own page."""
     origin = request.headers.get("origin")
     is_read = request.scope["method"] in ("GET", "HEAD")
-    return is_read or origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    try:
+        return is_read or origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    except ValueError:  # such as http://[
+        return False
 
 
 def _is_same(given: str, token: str) -> bool:
