@@ -128,7 +128,8 @@ class Trial:
         with (place.folder / "log.txt").open("a") as said:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment)
         assert self._process.stdout is not None  # it is a pipe
-        found = re.search(r"(http://\S+?)/ ", self._process.stdout.readline())
+        with self._process.stdout as told:  # it says nothing more
+            found = re.search(r"(http://\S+?)/ ", told.readline())
         assert found, (place.folder / "log.txt").read_text()
         self._address = found[1]
 
