@@ -1,5 +1,6 @@
 """Everything that tests start from is generated here: sounds, folders of recordings, pictures and a small network."""
 
+import contextlib
 import functools
 import importlib
 import os
@@ -7,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -339,6 +341,32 @@ def tiny_disk(tmp_path):
         pytest.skip("only root may mount a small disk")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture
+def as_nobody():
+    """A block in which this process is a user who may write to one folder, and may not read another."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    nobody = 65534
+
+    @contextlib.contextmanager
+    def as_nobody(writable: Path, *, unreadable: Path):
+        opened = [*writable.rglob("*"), writable]
+        for path in opened:
+            os.chown(path, nobody, nobody)
+        for above in [*writable.parents, *unreadable.parents]:
+            if above.is_relative_to(tempfile.gettempdir()) and not above.stat().st_mode & 0o001:
+                above.chmod(0o755)
+        unreadable.chmod(0)
+        os.seteuid(nobody)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            unreadable.chmod(0o755)
+
+    return as_nobody
 
 
 @pytest.fixture

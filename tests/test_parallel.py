@@ -1,6 +1,7 @@
 import importlib
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,16 @@ def upper_but_crash_on_three(task: str) -> str:
 def sleep_and_return(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def note_and_sleep(path: Path) -> None:
+    if path.name == "early":
+        path.touch()
+        time.sleep(600)
+        path.with_name("woken").touch()
+    while not path.with_name("early").exists():
+        time.sleep(0.01)
+    raise OSError(28, "No space left on device")
 
 
 def fail_on_two(task: int) -> int:
@@ -56,6 +67,22 @@ def test_groups_come_in_their_order_or_as_they_are_done():
 def test_an_error_of_the_work_ends_it():
     with pytest.raises(OSError, match="No space"):
         list(run_groups(fail_on_two, [[number] for number in range(50)], jobs=1, in_order=True))
+
+
+def test_an_error_ends_the_work_that_is_under_way_at_once(tmp_path):
+    groups = run_groups(note_and_sleep, [[tmp_path / "early"], [tmp_path / "late"]], jobs=2, in_order=False)
+    with pytest.raises(OSError, match="No space"):
+        next(groups)
+    assert not (tmp_path / "woken").exists()
+
+
+def test_groups_are_asked_for_shortly_before_they_are_done():
+    asked = []
+    groups = ([asked.append(number) or number + 10] for number in range(100))
+    done = run_groups(fail_on_two, groups, jobs=1, in_order=True)
+    assert next(done) == [(10, 10)]
+    assert len(asked) == parallel.GROUPS_AHEAD
+    done.close()
 
 
 def test_no_task_starts_no_process(monkeypatch):

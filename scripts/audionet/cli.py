@@ -10,9 +10,11 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -20,6 +22,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from audionet.console import log
 from audionet.errors import AudioNetError, InputError, check
 from audionet.files import disk_is_full
+from audionet.lifeline import end_with_stdin_if_asked
 
 __all__ = [
     "EXIT_FAILED",
@@ -47,6 +50,7 @@ EXIT_FAILED = 1  # the work was begun and something failed
 EXIT_USAGE = 2  # the work could not begin: options or folders
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 def run_command(
@@ -67,7 +71,8 @@ def run_command(
         defaults: given what was typed, returns what holds for the options that were not; by default their own defaults.
 
     Returns:
-        int: 0 for success, 1 when something failed, 2 when the work could not begin, 130 when interrupted.
+        int: 0 for success, 1 when something failed, 2 when the work could not begin, 130 when interrupted, 143 at
+            SIGTERM.
     """
     # File names need not be valid in the terminal's encoding; a message must come out all the same.
     for stream in (sys.stdout, sys.stderr):
@@ -77,7 +82,9 @@ def run_command(
         options = parse_options(options_class, description, argv)
         if defaults:
             options = parse_options(options_class, description, argv, default=defaults(options))
-        return work(options)
+        end_with_stdin_if_asked()
+        with _terminated_by_an_error():
+            return work(options)
     except InputError as error:
         log(f"Error: {as_typed(str(error))}")
         return EXIT_USAGE
@@ -97,9 +104,32 @@ def run_command(
             "command again to go on."
         )
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        log("Interrupted. What was finished is kept; the same command goes on from there.")
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        is_sigterm = isinstance(error, _TerminatedError)
+        how = "Ended by SIGTERM" if is_sigterm else "Interrupted"
+        log(f"{how}. What was finished is kept; the same command goes on from there.")
+        return EXIT_TERMINATED if is_sigterm else EXIT_INTERRUPTED
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """Somebody has sent SIGTERM; the work ends as it does at Ctrl-C."""
+
+
+@contextmanager
+def _terminated_by_an_error() -> Iterator[None]:
+    """Let SIGTERM raise an error in the block, so that what was begun is ended and cleared away."""
+    if threading.current_thread() is not threading.main_thread():  # others cannot take signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise_terminated(number: int, frame: object) -> NoReturn:
+    raise _TerminatedError
 
 
 def typed_command(command: str) -> str:

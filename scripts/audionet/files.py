@@ -127,18 +127,27 @@ def one_writer(folder: Path, *, option: str, wait_seconds: float = 0.0) -> Itera
         yield
         return
     key = os.fstat(descriptor)[1:3]  # inode and device
-    _held_by.folders = {*getattr(_held_by, "folders", ()), key}
+    _held_by.folders = {**held_folders(), key: descriptor}
     try:
         yield
     finally:
-        _held_by.folders -= {key}
+        del _held_by.folders[key]
         if is_new:
             with suppress(OSError):
                 folder.rmdir()
         os.close(descriptor)
 
 
-_held_by = threading.local()  # `folders`: inode and device of what this thread holds
+_held_by = threading.local()  # `folders`: as `held_folders` returns them
+
+
+def held_folders() -> dict[tuple[int, int], int]:
+    """Return what holds each folder that this thread holds, by inode and device.
+
+    A process that inherits such a descriptor holds the folder until it ends, if it outlives the block.
+    """
+    folders: dict[tuple[int, int], int] = getattr(_held_by, "folders", {})
+    return folders
 
 
 def _held_folder(folder: Path, wait_seconds: float) -> int | None:
@@ -148,7 +157,7 @@ def _held_folder(folder: Path, wait_seconds: float) -> int | None:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if os.fstat(descriptor)[1:3] in getattr(_held_by, "folders", ()):
+            if os.fstat(descriptor)[1:3] in held_folders():
                 os.close(descriptor)
                 return None
             take_lock(descriptor)
@@ -205,17 +214,19 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError):
-        return {"kind": "unreadable"}
+        # Where one may not even look, nothing is known to be ours; whoever goes on will say what is wrong.
+        return {"kind": "unreadable"} if os.path.lexists(folder / MARK_NAME) else None
     return mark if isinstance(mark, dict) and "kind" in mark else {"kind": "unreadable"}
 
 
-def walk_files(folder: Path, *, at_once: int | None = None) -> Iterator[Path]:
+def walk_files(folder: Path, *, at_once: int | None = None, failures: dict[Path, str] | None = None) -> Iterator[Path]:
     """Yield every file below `folder`, sorted within each folder, hidden ones and our own folders left out.
 
     Symbolic links are followed, since recordings often live on another disk, but never round a loop. Before the first
-    file of a folder is yielded, `at_once` names are read and sorted among themselves, by default all of them.
+    file of a folder is yielded, `at_once` names are read and sorted among themselves, by default all of them. A folder
+    that cannot be read is added to `failures` with the reason, and the rest go on; without them, it is an OSError.
     """
-    yield from _walk(folder, (), at_once)
+    yield from _walk(folder, (), at_once, failures)
 
 
 def in_sorted_runs(items: Iterable[Item], *, key: Callable[[Item], Any], at_once: int | None) -> Iterator[Item]:
@@ -225,22 +236,29 @@ def in_sorted_runs(items: Iterable[Item], *, key: Callable[[Item], Any], at_once
         yield from run
 
 
-def _walk(folder: Path, ancestors: tuple[str, ...], at_once: int | None) -> Iterator[Path]:
+def _walk(
+    folder: Path, ancestors: tuple[str, ...], at_once: int | None, failures: dict[Path, str] | None
+) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in ancestors:
         return
     subfolders = []
-    with os.scandir(folder) as listing:
-        for entry in in_sorted_runs(listing, key=lambda entry: entry.name, at_once=at_once):
-            if entry.name.startswith("."):
-                continue
-            if _is_folder(entry):
-                subfolders.append(folder / entry.name)
-            elif entry.name not in (MARK_NAME, SPLITS_NAME):
-                yield folder / entry.name
+    try:
+        with os.scandir(folder) as listing:
+            for entry in in_sorted_runs(listing, key=lambda entry: entry.name, at_once=at_once):
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    subfolders.append(folder / entry.name)
+                elif entry.name not in (MARK_NAME, SPLITS_NAME):
+                    yield folder / entry.name
+    except OSError as error:
+        if failures is None:
+            raise
+        failures[folder] = f"the folder cannot be read ({error.strerror})"
     for subfolder in sorted(subfolders):
         if read_mark(subfolder) is None:
-            yield from _walk(subfolder, (*ancestors, real), at_once)
+            yield from _walk(subfolder, (*ancestors, real), at_once, failures)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -251,27 +269,39 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def files_below(
-    folder: Path, *, root: Path | None = None, wanted: Callable[[Path], bool] | None = None
+    folder: Path,
+    *,
+    root: Path | None = None,
+    wanted: Callable[[Path], bool] | None = None,
+    failures: dict[Path, str] | None = None,
 ) -> dict[str, Path]:
     """Return the files below `folder` that are `wanted`, as `walk_files` finds them, by their names below `root`.
 
-    The root is a folder above, or by default `folder` itself; all files are wanted by default.
+    The root is a folder above, or by default `folder` itself; all files are wanted by default. Folders that cannot be
+    read are as for `walk_files`.
     """
     # As `os.path.relpath`, which takes ten times as long; the root may be `.` or `/`.
     start = len(str((root or folder) / "x")) - 1
-    return {str(path)[start:]: path for path in walk_files(folder) if wanted is None or wanted(path)}
+    found = walk_files(folder, failures=failures)
+    return {str(path)[start:]: path for path in found if wanted is None or wanted(path)}
 
 
 def labelled_files(
-    folder: Path, *, option: str, wanted: Callable[[Path], bool] | None = None
+    folder: Path,
+    *,
+    option: str,
+    wanted: Callable[[Path], bool] | None = None,
+    failures: dict[Path, str] | None = None,
 ) -> dict[str, dict[str, Path]]:
     """Return the files in the label folders of `folder`, by label and by their names below `folder`, both sorted.
+
+    Folders that cannot be read are as for `walk_files`.
 
     Raises:
         InputError: as `label_folders` does; a label without files has an empty mapping.
     """
     found = label_folders(folder, option=option)
-    return {label.name: files_below(label, root=folder, wanted=wanted) for label in found}
+    return {label.name: files_below(label, root=folder, wanted=wanted, failures=failures) for label in found}
 
 
 def label_folders(folder: Path, *, option: str) -> list[Path]:

@@ -3,24 +3,29 @@
 import multiprocessing
 import os
 import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import chain, islice
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import threadpoolctl
 
 from audionet.console import progress_bar
+from audionet.files import held_folders
+from audionet.lifeline import end_with
 from audionet.worker_process import context_of
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
 
 GROUPS_AHEAD = 4  # for each process, so that none waits and little is held
-CRASHED = "a decoder crashed on it; remove it or convert it to wav"
+CRASHED = "a decoder crashed on it, or memory ran out; try again, and if it stays so, remove it or convert it to wav"
 
 PRELOADED = ["audionet.features.spectrogram", "audionet.audio.decoding", "scipy.fft", "scipy.sparse", "scipy.ndimage"]
 """What every worker needs, however late it is imported elsewhere."""
@@ -28,12 +33,45 @@ PRELOADED = ["audionet.features.spectrogram", "audionet.audio.decoding", "scipy.
 PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 
-def process_pool(jobs: int) -> ProcessPoolExecutor:
-    """Return a pool of `jobs` processes that import this package afresh.
+class WorkerPool(ProcessPoolExecutor):
+    """A pool of processes that import this package afresh, and do not outlive who started them.
 
-    They leave Ctrl-C to the parent, use one thread each and keep their libraries' chatter to themselves.
+    They leave Ctrl-C to the parent, use one thread each and keep their libraries' chatter to themselves. However the
+    parent ends, they and their children are killed at once; until then they hold what it holds by `files.one_writer`,
+    so that whoever writes there next finds nobody at it. A block that is left by an error kills them, too.
     """
-    return ProcessPoolExecutor(jobs, mp_context=importing_context(), initializer=_start)
+
+    def __init__(self, jobs: int):
+        context = importing_context()
+        lifeline, self._end = context.Pipe(duplex=False)
+        held = [_Inherited(descriptor) for descriptor in held_folders().values()]
+        super().__init__(jobs, mp_context=context, initializer=_start, initargs=(lifeline, held))
+
+    def __exit__(self, *exception: object) -> None:
+        failed = exception[0] is not None
+        if failed:
+            self._end.close()  # which kills them
+        self.shutdown(wait=True, cancel_futures=failed)
+        self._end.close()
+
+
+@dataclass(frozen=True)
+class _Inherited:
+    """An open file that a process of ours is to have open, too, from its first moment to its end."""
+
+    descriptor: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _inherit, (DupFd(self.descriptor),)
+
+
+def _inherit(duplicate: Any) -> _Inherited:
+    return _Inherited(duplicate.detach())
+
+
+def process_pool(jobs: int) -> WorkerPool:
+    """Return a pool of `jobs` processes."""
+    return WorkerPool(jobs)
 
 
 def importing_context() -> BaseContext:
@@ -49,7 +87,8 @@ def importing_context() -> BaseContext:
     return context
 
 
-def _start() -> None:
+def _start(lifeline: Connection, held: Sequence[_Inherited]) -> None:
+    end_with(os.dup(lifeline.fileno()))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work, once, with one message
     threadpoolctl.threadpool_limits(1)  # the processes share the cores already
     # Decoders chatter on stderr about files whose fault is reported properly anyway.
@@ -67,7 +106,7 @@ def side_by_side(
 
 
 def run_groups(
-    work: Callable[[Task], Done], groups: Sequence[Sequence[Task]], *, jobs: int | None, in_order: bool
+    work: Callable[[Task], Done], groups: Iterable[Sequence[Task]], *, jobs: int | None, in_order: bool
 ) -> Iterator[list[tuple[Task, Done | str]]]:
     """Let processes do tasks and yield them with what became of each, a group at a time; a crash costs one task alone.
 
@@ -76,20 +115,23 @@ def run_groups(
 
     Args:
         work: what to do; it must be picklable.
-        groups: tasks that are handed over together, since handing over may cost more than doing one.
+        groups: tasks that are handed over together, since handing over may cost more than doing one. Each group is
+            asked for shortly before it is done.
         jobs: how many processes, by default one a core.
         in_order: whether groups are yielded in their order, or each as soon as it is done.
 
     Yields:
         The tasks of a group, or of a part of one after a crash, each with its result, or `CRASHED` in its place.
     """
-    waiting = deque(groups)
+    waiting = iter(groups)
     jobs = jobs or os.cpu_count() or 1
-    while waiting:
-        with process_pool(min(jobs, len(waiting))) as pool:
+    first = next(waiting, None)
+    while first is not None:
+        waiting = chain([first], waiting)
+        with process_pool(jobs) as pool:
             under_way: dict[Future[list[Done]], Sequence[Task]] = {}
             try:
-                _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
+                first = _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
                 while under_way:
                     group, future = _take_done(under_way, in_order)
                     try:
@@ -97,24 +139,27 @@ def run_groups(
                     except BrokenProcessPool:
                         for task in group:
                             yield [(task, _done_alone(work, task))]
-                    _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
+                    if first is None:
+                        first = _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                for future in under_way:
+                    future.cancel()
 
 
 def _submit_ahead(
     pool: ProcessPoolExecutor,
     work: Callable[[Task], Done],
-    waiting: deque[Sequence[Task]],
+    waiting: Iterator[Sequence[Task]],
     under_way: dict[Future[list[Done]], Sequence[Task]],
     most: int,
-) -> None:
-    while waiting and len(under_way) < most:
+) -> Sequence[Task] | None:
+    """Hand groups over, and return one that the pool refused because a process of it crashed, if there is one."""
+    for group in islice(waiting, most - len(under_way)):
         try:
-            future = pool.submit(_do_group, work, waiting[0])
+            under_way[pool.submit(_do_group, work, group)] = group
         except BrokenProcessPool:
-            return  # the groups under way will say so, and a new pool takes over after them
-        under_way[future] = waiting.popleft()
+            return group  # the groups under way will say so, and a new pool takes over after them
+    return None
 
 
 def _take_done(
@@ -127,13 +172,7 @@ def _take_done(
 
 
 def _do_group(work: Callable[[Task], Done], group: Sequence[Task]) -> list[Done]:
-    parent = os.getppid()
-    done = []
-    for task in group:
-        if os.getppid() != parent:  # killed: whoever starts the work again must not find us at it
-            break
-        done.append(work(task))
-    return done
+    return [work(task) for task in group]
 
 
 def _done_alone(work: Callable[[Task], Done], task: Task) -> Done | str:

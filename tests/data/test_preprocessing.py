@@ -1,7 +1,9 @@
+import concurrent.futures
 import itertools
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,13 +16,13 @@ from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, wr
 
 from audionet import parallel
 from audionet.audio.chunks import read_chunks
-from audionet.data import preprocessing
+from audionet.data import ledger, preprocessing
 from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_for
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg, read_about, read_picture
 from audionet.features.recipes import find_recipe
 from audionet.features.spectrogram import draw
-from audionet.files import mark_folder, read_mark, write_bytes
+from audionet.files import mark_folder, one_writer, read_mark, write_bytes
 from audionet.parallel import process_pool
 
 RECIPE = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_width=64)
@@ -427,7 +429,10 @@ def test_a_folder_of_something_else_is_not_written_to(audio_dir, tmp_path):
     (tmp_path / "precious" / "thesis.txt").write_text("mine")
     (tmp_path / "file").touch()
     for place in ("precious", "file", "audio"):
-        with pytest.raises(InputError, match="--image_dir: expected a new folder or one that this command made"):
+        with pytest.raises(
+            InputError,
+            match=r"--image_dir: expected a (?:new folder|folder that can)",
+        ):
             make(audio_dir, tmp_path / place)
     assert os.listdir(tmp_path / "precious") == ["thesis.txt"]
 
@@ -473,3 +478,250 @@ def test_pictures_of_another_recipe_are_left_alone_and_found_again(audio_dir):
     assert places == [audio_dir.parent / "audio_image"] * 2
     assert read_mark(places[0])["recipe"]["name"] == "simple_audio"
     assert moments(audio_dir.parent / "data_image") == before
+
+
+# What a row of the ledger stands for
+
+
+OTHER = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_width=64, picture="pcen")
+
+
+def pictures(image_dir: Path) -> dict[str, bytes]:
+    return {name: (image_dir / name).read_bytes() for name in jpgs(image_dir)}
+
+
+def fresh(audio_dir: Path, tmp_path: Path, **options) -> dict[str, bytes]:
+    """Return the pictures of a folder that was never there before."""
+    make(audio_dir, tmp_path / "fresh", **options)
+    return pictures(tmp_path / "fresh")
+
+
+def make_killed(audio_dir: Path, image_dir: Path, monkeypatch, *, recipe=RECIPE, after: int = 1, **options) -> None:
+    """Draw, and stop as a killed run does, with some pictures on disk and nothing said about them."""
+    with monkeypatch.context() as patch:
+        patch.setattr(preprocessing, "GROUP_BYTES", 1)
+        write, written = preprocessing.write_bytes, []
+
+        def write_or_stop(path, content):
+            if len(written) == after:
+                raise KeyboardInterrupt
+            written.append(path)
+            write(path, content)
+
+        patch.setattr(preprocessing, "write_bytes", write_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            make(audio_dir, image_dir, recipe=recipe, **options)
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+def test_pictures_of_another_recipe_that_a_killed_run_left_are_drawn_again(
+    audio_dir, image_dir, tmp_path, monkeypatch, after
+):
+    make(audio_dir, image_dir)
+    make_killed(audio_dir, image_dir, monkeypatch, recipe=OTHER, after=after)
+    make(audio_dir, image_dir)
+    assert pictures(image_dir) == fresh(audio_dir, tmp_path)
+
+
+def test_what_a_killed_run_did_not_touch_is_not_drawn_again(audio_dir, image_dir, monkeypatch):
+    monkeypatch.setattr(parallel, "GROUPS_AHEAD", 1)
+    make(audio_dir, image_dir)
+    make_killed(audio_dir, image_dir, monkeypatch, recipe=OTHER, after=1)
+    assert make(audio_dir, image_dir).recordings_kept >= 2
+
+
+def test_a_recording_that_was_replaced_and_put_back_has_its_own_pictures(audio_dir, image_dir, tmp_path, monkeypatch):
+    recording = audio_dir / "alice" / "1.wav"
+    make(audio_dir, image_dir)
+    recording.rename(tmp_path / "kept.wav")
+    write_sound(recording, tone(3000, 2.0))
+    make_killed(audio_dir, image_dir, monkeypatch)
+    (tmp_path / "kept.wav").rename(recording)
+    make(audio_dir, image_dir)
+    assert pictures(image_dir) == fresh(audio_dir, tmp_path)
+
+
+def test_a_killed_run_without_wavs_leaves_no_stale_wav(audio_dir, image_dir, tmp_path, monkeypatch):
+    make(audio_dir, image_dir)
+    write_sound(audio_dir / "alice" / "1.wav", tone(3000, 2.0))
+    make_killed(audio_dir, image_dir, monkeypatch, keep_wav=False)
+    make(audio_dir, image_dir)
+    assert pictures(image_dir) == fresh(audio_dir, tmp_path)
+    for name in names_below(image_dir) - {"ledger.sqlite", "audionet.json"}:
+        assert (image_dir / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+
+
+def test_a_recording_drawn_over_another_of_its_stem_leaves_that_one_no_stale_picture(
+    audio_dir, image_dir, tmp_path, monkeypatch
+):
+    make(audio_dir, image_dir)
+    (audio_dir / "alice" / "1.wav").rename(tmp_path / "kept.wav")
+    write_sound(audio_dir / "alice" / "1.flac", tone(3000, 2.0))
+    make_killed(audio_dir, image_dir, monkeypatch)
+    (audio_dir / "alice" / "1.flac").unlink()
+    (tmp_path / "kept.wav").rename(audio_dir / "alice" / "1.wav")
+    make(audio_dir, image_dir)
+    assert pictures(image_dir) == fresh(audio_dir, tmp_path)
+
+
+def swap(first: Path, second: Path) -> None:
+    first.rename(first.with_suffix(".away"))
+    second.rename(first)
+    first.with_suffix(".away").rename(second)
+
+
+def replace_unseen(path: Path) -> None:
+    status = path.stat()
+    write_sound(path, tone(3000, 2.0))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+
+
+CHANGES = {
+    "renamed onto another": lambda folder: (folder / "alice/0.wav").rename(folder / "alice/1.wav"),
+    "label renamed": lambda folder: (folder / "alice").rename(folder / "zoe"),
+    "labels swapped": lambda folder: swap(folder / "alice", folder / "bob"),
+    "replaced by one of its size and time": lambda folder: replace_unseen(folder / "alice/1.wav"),
+    "two swapped": lambda folder: swap(folder / "alice/0.wav", folder / "bob/1.wav"),
+    "two of one stem": lambda folder: shutil.copy(folder / "alice/0.wav", folder / "alice/0.WAV"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_pictures_are_those_of_the_recordings_as_they_are_now(audio_dir, image_dir, tmp_path, change):
+    for path in audio_dir.rglob("*.wav"):
+        os.utime(path, ns=(10**18, 10**18))
+    make(audio_dir, image_dir)
+    CHANGES[change](audio_dir)
+    make(audio_dir, image_dir)
+    assert pictures(image_dir) == fresh(audio_dir, tmp_path)
+
+
+def test_a_recording_of_another_time_and_the_same_content_is_not_drawn_again(
+    audio_dir, image_dir, tmp_path, monkeypatch
+):
+    make(audio_dir, image_dir)
+    shutil.copytree(audio_dir, tmp_path / "copy")
+    assert make(tmp_path / "copy", image_dir).recordings_kept == 4
+    monkeypatch.setattr(ledger, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
+    assert make(tmp_path / "copy", image_dir).recordings_kept == 4
+
+
+def test_a_recording_that_changes_while_it_is_drawn_is_set_aside(audio_dir, image_dir, monkeypatch):
+    write = preprocessing.write_bytes
+
+    def write_and_grow(path, content):
+        write(path, content)
+        if path.name == "1_00001.jpg" and path.parent.name == "alice":
+            write_sound(audio_dir / "alice" / "1.wav", tone(3000, 2.0))
+
+    monkeypatch.setattr(preprocessing, "write_bytes", write_and_grow)
+    result = make(audio_dir, image_dir)
+    assert "changed while it was drawn" in result.failures["alice/1.wav"]
+    assert not [name for name in jpgs(image_dir) if name.startswith("alice/1")]
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "value = '[]'",
+        "value = 'x'",
+        "value = json_set(value, '$.chunks', 'many')",
+        "value = json_remove(value, '$.notes')",
+    ],
+)
+def test_an_odd_row_is_drawn_again(audio_dir, image_dir, tmp_path, change):
+    make(audio_dir, image_dir)
+    with sqlite3.connect(image_dir / "ledger.sqlite") as connection:
+        connection.execute(f"UPDATE files SET {change} WHERE path = ?", (b"bob/1.wav",))
+    connection.close()
+    assert "bob/1.wav" not in ledger.read_chunk_stats(image_dir) or "chunks" in change
+    result = make(audio_dir, image_dir)
+    assert (result.recordings_made, result.recordings_kept) == (1, 3)
+    assert pictures(image_dir) == fresh(audio_dir, tmp_path)
+
+
+# What cannot be read for a while
+
+
+def test_a_recording_that_cannot_be_read_for_a_while_keeps_its_pictures_and_is_named(audio_dir, image_dir, tmp_path):
+    make(audio_dir, image_dir)
+    before = pictures(image_dir)
+    for target in ("nowhere", "/proc/self/mem"):  # a disk that is not mounted, and one that gives an error at reading
+        (audio_dir / "bob" / "1.wav").rename(tmp_path / "kept.wav")
+        (audio_dir / "bob" / "1.wav").symlink_to(target)
+        result = make(audio_dir, image_dir)
+        assert set(result.failures) == {"bob/1.wav"}
+        assert "it cannot be read" in result.failures["bob/1.wav"]
+        assert "its pictures are kept" in result.failures["bob/1.wav"]
+        assert pictures(image_dir) == before
+        assert "cannot be read" in ledger.read_unreadable(image_dir)["bob/1.wav"]
+        (audio_dir / "bob" / "1.wav").unlink()
+        (tmp_path / "kept.wav").rename(audio_dir / "bob" / "1.wav")
+        assert make(audio_dir, image_dir).recordings_kept == 4
+        assert ledger.read_unreadable(image_dir) == {}
+
+
+def test_an_emptied_label_folder_keeps_its_pictures_until_it_is_removed(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    before = pictures(image_dir)
+    for recording in (audio_dir / "bob").iterdir():
+        recording.unlink()
+    result = make(audio_dir, image_dir)
+    assert "the folder is empty; the pictures of 2 recordings in it are kept" in result.failures["bob"]
+    assert pictures(image_dir) == before
+    (audio_dir / "bob").rmdir()
+    assert make(audio_dir, image_dir).failures == {}
+    assert len(pictures(image_dir)) == 4
+
+
+def test_a_label_folder_on_a_disk_that_is_not_mounted_keeps_its_pictures(audio_dir, image_dir, tmp_path):
+    (audio_dir / "bob").rename(tmp_path / "disk")
+    (audio_dir / "bob").symlink_to(tmp_path / "disk")
+    make(audio_dir, image_dir)
+    before = pictures(image_dir)
+    (tmp_path / "disk").rename(tmp_path / "away")
+    assert "the folder cannot be read" in make(audio_dir, image_dir).failures["bob"]
+    assert pictures(image_dir) == before
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_the_rest_go_on(audio_dir, image_dir, as_nobody):
+    write_sound(audio_dir / "bob" / "old" / "2.wav", tone(500, 2.0))
+    make(audio_dir, image_dir)
+    before = pictures(image_dir)
+    for name in ("bob/old", "alice"):
+        with as_nobody(image_dir, unreadable=audio_dir / name):
+            result = make(audio_dir, image_dir)
+        assert "the folder cannot be read (Permission denied)" in result.failures[name]
+        assert pictures(image_dir) == before
+
+
+# Ended from outside
+
+
+def test_sigterm_ends_a_run_with_a_message_and_leaves_nothing_half_written(tmp_path, image_dir):
+    for index in range(40):
+        write_sound(tmp_path / "audio" / "alice" / f"{index}.wav", noise(30.0, seed=index))
+    options = ["--audio_dir", tmp_path / "audio", "--image_dir", image_dir, "--jobs=2"]
+    run = subprocess.Popen(
+        [sys.executable, "scripts/data_maker.py", *options], cwd=CHECKOUT, stderr=subprocess.PIPE, text=True
+    )
+    while len(jpgs(image_dir) if image_dir.exists() else ()) < 5:
+        time.sleep(0.01)
+    run.terminate()
+    _, said = run.communicate()
+    assert run.returncode == 143
+    assert said == "Ended by SIGTERM. What was finished is kept; the same command goes on from there.\n"
+    left = names_below(image_dir)
+    assert not [name for name in left if Path(name).name.startswith(".")]
+    time.sleep(0.2)
+    assert names_below(image_dir) == left
+
+
+def test_two_runs_do_not_write_to_one_folder(audio_dir, image_dir):
+    make(audio_dir, image_dir)
+    with concurrent.futures.ThreadPoolExecutor() as pool, one_writer(image_dir, option=""):
+        other = pool.submit(make, audio_dir, image_dir, wait_seconds=0)
+        with pytest.raises(InputError, match="--image_dir: another run writes to"):
+            other.result()

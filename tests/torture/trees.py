@@ -3,8 +3,8 @@
 Everything is compared byte for byte, hidden files included, but for what follows. Paths that begin with the folder's
 own are compared from there on.
 
-    *.sqlite                    row by row, since pages depend on history; without the modification time of files that
-                                the commands themselves wrote
+    *.sqlite                    row by row, since pages depend on history; without times of change and inodes, and
+                                without times of modification of files that the commands themselves wrote
     runs/*.json                 by what is in them, since names and seconds are times; repeated runs count once, and
                                 runs with other settings may be there
     bottlenecks/splits/*.json   by what is in them, since their names stand for the folder's path
@@ -99,6 +99,8 @@ def _rows_of_tables(path: Path, name: str, folder: Path) -> dict[str, str]:
             columns = [column for column, *_ in cursor.description]
             for values in cursor:
                 row = {column: _plain(value, folder) for column, value in zip(columns, values, strict=True)}
+                row.pop("ctime_ns", None)
+                row.pop("inode", None)
                 is_cache = name.startswith("bottlenecks")  # of files that the commands wrote
                 if is_cache:
                     row.pop("mtime_ns", None)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
+from audionet.lifeline import end_with
 from audionet.parallel import importing_context
 from audionet.scratch import ScratchFolder
 
@@ -67,6 +68,7 @@ class SandboxedWorker:
         self._is_closed = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._lifeline, self._lifeline_end = importing_context().Pipe(duplex=False)
 
     def run(self, task: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Run a function of a module's top level and return what it returns; arguments and result are pickled.
@@ -110,7 +112,7 @@ class SandboxedWorker:
         self.scratch.mkdir(exist_ok=True)
         ours, theirs = context.Pipe()
         process = context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(theirs, self._limits, str(self.scratch)), daemon=True
+            target=_serve, args=(theirs, self._lifeline, self._limits, str(self.scratch)), daemon=True
         )
         process.start()
         theirs.close()
@@ -131,8 +133,8 @@ class SandboxedWorker:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _serve(pipe: Connection, limits: Limits, scratch: str) -> None:
-    os.setsid()  # a group of its own, so that it can be ended together with its children
+def _serve(pipe: Connection, lifeline: Connection, limits: Limits, scratch: str) -> None:
+    end_with(os.dup(lifeline.fileno()))  # as a group of its own, which can be ended together with its children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write about files whose fault is reported anyway

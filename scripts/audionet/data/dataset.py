@@ -73,10 +73,12 @@ def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recordin
             `group_by` cannot be applied.
     """
     rule = group_rule(group_by)
-    pictures = labelled_files(image_dir, option="--image_dir", wanted=is_picture)
+    unlisted: dict[Path, str] = {}
+    pictures = labelled_files(image_dir, option="--image_dir", wanted=is_picture, failures=unlisted)
     labels = tuple(label for label in pictures if label != UNKNOWN_LABEL)
     _check_labels(image_dir, labels, {label for label, files in pictures.items() if files})
     examples, recipe, failures = _read_examples(pictures, image_dir, cache_path, rule)
+    failures |= {str(below): reason for below, reason in unlisted.items()}
     known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
     unknown = tuple(example for example in examples if example.label == UNKNOWN_LABEL)
     return Dataset(image_dir, labels, known_examples, recipe, failures, unknown)
@@ -93,8 +95,10 @@ def read_unknown(folder: Path, cache_path: Path, *, recipe: Recipe | None) -> tu
     Raises:
         InputError: there is no picture, or they were drawn by another recipe.
     """
-    pictures = {UNKNOWN_LABEL: files_below(folder, wanted=is_picture)}
+    unlisted: dict[Path, str] = {}
+    pictures = {UNKNOWN_LABEL: files_below(folder, wanted=is_picture, failures=unlisted)}
     examples, found, failures = _read_examples(pictures, folder, cache_path, lambda recording: recording)
+    failures |= {str(below): reason for below, reason in unlisted.items()}
     if not examples:
         raise InputError(
             f"--negatives: {printable(folder)} holds nothing that can be read. Put "

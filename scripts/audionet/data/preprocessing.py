@@ -8,45 +8,63 @@ or a data set as it is published, which `published_datasets` knows:
     audio_dir/audio/fold5/1.wav ->  image_dir/dog_bark/fold5/1_00000.jpg
 
 Each jpg carries its recording, its offset and its recipe. A recording that is taken away takes its pictures with it;
-one that cannot be read is set aside with its reason while the rest go on.
+one that cannot be read is set aside with its reason while the rest go on. The pictures that it has stay if they are
+still those of its content, as far as one can tell: it may be back when a disk is mounted or a right is given.
 """
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TypedDict
 
 from audionet.audio import decoding
 from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure_chunk
 from audionet.audio.sox_ffmpeg import check_effects
 from audionet.audio.writing import write_wav
 from audionet.console import log, progress_bar
+from audionet.data.ledger import (
+    LEDGER_NAME,
+    Made,
+    Task,
+    complete_rows,
+    digest_of_file,
+    forget,
+    kept_though_unreadable,
+    output_names,
+    unchanged,
+)
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg
 from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.file_cache import FileCache, FileStamp, file_stamp
+from audionet.file_cache import FileCache, file_stamp
 from audionet.files import (
     digest_of,
     disk_is_full,
     files_below,
+    label_folders,
     labelled_files,
     mark_folder,
+    one_writer,
     printable,
     read_mark,
+    walk_files,
     write_bytes,
 )
 from audionet.parallel import run_groups
+from audionet.scratch import remove_leftovers
 
 KIND = "pictures"
-CACHE_NAME = "ledger.sqlite"
 LONGEST_STEM_BYTES = 200  # leaves room for the chunk's number within the 255 bytes that file systems allow
 GROUP_BYTES = 4_000_000  # small recordings go to a process together, since handing over costs more than drawing one
 MOST_IN_GROUP = 64
+ORPHAN_SECONDS = 10.0  # more than the processes of a killed run need to end
+ANOTHER_RUN_SECONDS = 3600.0  # that a training waits for another that draws the same recordings
 
 
 @dataclass
@@ -64,27 +82,6 @@ class PreprocessingResult:
     pictures_removed: int = 0
 
 
-@dataclass(frozen=True)
-class _Task:
-    source: Path
-    recording: str  # relative to audio_dir
-    target: Path  # relative to image_dir, without the chunk's number and suffix
-    stamp: FileStamp
-
-    def outputs(self, index: int) -> tuple[str, str]:
-        """Return the names of a chunk's jpg and wav below image_dir."""
-        return f"{self.target}_{index:05d}.jpg", f"{self.target}_{index:05d}.wav"
-
-
-class _Made(TypedDict):
-    """What was made of a recording, as the cache holds it."""
-
-    target: str
-    chunks: list[int]
-    seconds: float
-    notes: list[ChunkStats]
-
-
 def make_pictures(
     audio_dir: Path,
     image_dir: Path,
@@ -93,6 +90,7 @@ def make_pictures(
     label: Path | None = None,
     jobs: int | None = None,
     keep_wav: bool = True,
+    wait_seconds: float = ORPHAN_SECONDS,
 ) -> PreprocessingResult:
     """Bring `image_dir` up to date with the recordings in `audio_dir`.
 
@@ -103,45 +101,63 @@ def make_pictures(
         label: the only subfolder to take, by default all.
         jobs: how many processes to use, by default one a core.
         keep_wav: whether each picture's chunk is written beside it as wav.
+        wait_seconds: how long to wait for another run that writes to `image_dir`.
 
     Raises:
-        InputError: `audio_dir` has no label folder, or `image_dir` holds something that is not ours.
+        InputError: `audio_dir` has no label folder, `image_dir` holds something that is not ours, or another run writes
+            to it.
     """
     check_effects(recipe.sox_effects)
-    recordings = _list_recordings(audio_dir, label)
-    _mark_as_pictures(image_dir, audio_dir, recipe)
     result = PreprocessingResult()
-    context = f"{recipe.digest} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
-    with FileCache(image_dir / CACHE_NAME, context=context) as cache:
-        on_disk = set(files_below(image_dir))
-        plan = list(_plan(recordings, result.failures))
-        made = _unchanged(plan, cache, on_disk, keep_wav)
-        result.recordings_kept = len(made)
-        tasks = [task for task in plan if task not in made]
-        for group in _draw_all(tasks, _Drawer(image_dir, recipe, keep_wav), jobs):
-            drawn = {task: one for task, one in group if not isinstance(one, str)}
-            result.failures |= {task.recording: one for task, one in group if isinstance(one, str)}
-            # At once, so that a killed run loses no group that was finished.
-            cache.put((task.recording, task.stamp, one) for task, one in drawn.items())
-            result.recordings_made += len(drawn)
-            made |= drawn
-        expected = {task.outputs(index)[0] for task, one in made.items() for index in one["chunks"]}
-        if tasks or any(name.endswith(".jpg") and name not in expected for name in on_disk):
-            result.pictures_removed = _remove_outdated(image_dir, expected)
-        if not keep_wav:
-            for jpg in expected:
-                (image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
-        cache.remove(cache.paths() - {task.recording for task in made})
+    recordings = _list_recordings(audio_dir, label, result.failures)
+    with one_writer(image_dir, option="--image_dir", wait_seconds=wait_seconds):
+        _mark_as_pictures(image_dir, audio_dir, recipe)
+        _remove_scratch_files(image_dir)
+        context = f"{recipe.digest} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
+        try:
+            with FileCache(image_dir / LEDGER_NAME, context=context) as cache:
+                made = _bring_up_to_date(
+                    cache, result, recordings, audio_dir, _Drawer(image_dir, recipe, keep_wav), jobs
+                )
+        except BaseException:
+            _remove_scratch_files(image_dir)  # of processes that were killed by the error
+            raise
     _count(result, made)
     return result
 
 
-def read_chunk_stats(image_dir: Path) -> dict[str, list[ChunkStats]]:
-    """Return the statistics of chunks by recording, taken when `image_dir` was made; empty for ordinary pictures."""
-    if not (image_dir / CACHE_NAME).is_file():
-        return {}
-    with FileCache(image_dir / CACHE_NAME) as cache:
-        return {recording: made["notes"] for recording, made in cache.values().items() if made.get("notes")}
+def _bring_up_to_date(
+    cache: FileCache,
+    result: PreprocessingResult,
+    recordings: Mapping[str, Mapping[str, Path]],
+    audio_dir: Path,
+    drawer: "_Drawer",
+    jobs: int | None,
+) -> dict[str, Made]:
+    """Draw what is new or changed, remove what is outdated, and return what was made of each recording."""
+    on_disk = set(files_below(drawer.image_dir))
+    plan = {task.recording: task for task in _plan(recordings, result.failures)}
+    complete = complete_rows(cache, on_disk, drawer.keep_wav)
+    made, unread = unchanged(plan, complete, cache)
+    result.recordings_kept = len(made)
+    made |= kept_though_unreadable(complete, plan, unread, result.failures, audio_dir, cache)
+    tasks = [task for task in plan.values() if task.recording not in made]
+    forget(cache, cache.paths() - made.keys(), {task.recording: task.target for task in tasks})
+    with closing(_draw_all(tasks, drawer, cache, jobs)) as groups:
+        for group in groups:
+            drawn = {task: one for task, one in group if not isinstance(one, str)}
+            result.failures |= {task.recording: one for task, one in group if isinstance(one, str)}
+            # At once, so that a killed run loses no group that was finished.
+            cache.put((task.recording, task.stamp, asdict(one)) for task, one in drawn.items())
+            result.recordings_made += len(drawn)
+            made |= {task.recording: one for task, one in drawn.items()}
+    expected = {jpg for one in made.values() for jpg, _ in one.outputs()}
+    if tasks or any(name.endswith(".jpg") and name not in expected for name in on_disk):
+        result.pictures_removed = _remove_outdated(drawer.image_dir, expected)
+    if not drawer.keep_wav:
+        for jpg in expected:
+            (drawer.image_dir / jpg).with_suffix(".wav").unlink(missing_ok=True)
+    return made
 
 
 def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path, dict[str, str]]:
@@ -156,8 +172,14 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
         InputError: the folder has no label folder.
     """
     if find_published_dataset(image_dir) is None:
-        files = [path for below in labelled_files(image_dir, option="--image_dir").values() for path in below.values()]
-        if any(map(is_picture, files)) or not any(map(decoding.is_recording, files)):
+        has_recordings = False
+        for path in chain.from_iterable(
+            walk_files(label, failures={}) for label in label_folders(image_dir, option="--image_dir")
+        ):
+            if is_picture(path):
+                return image_dir, {}
+            has_recordings = has_recordings or decoding.is_recording(path)
+        if not has_recordings:
             return image_dir, {}
     target, drawn_by = _place_beside(image_dir, recipe)
     if recipe is None or (drawn_by is not None and drawn_by.name == recipe.name):
@@ -184,7 +206,7 @@ def unknown_pictures_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path
 def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, label: Path | None = None) -> dict[str, str]:
     """Draw recordings, and return the reason by recording for each that failed."""
     log(f"{printable(label or audio_dir)} holds recordings; their pictures are in {printable(target)}.")
-    result = make_pictures(audio_dir, target, recipe=recipe, label=label)
+    result = make_pictures(audio_dir, target, recipe=recipe, label=label, wait_seconds=ANOTHER_RUN_SECONDS)
     for recording, reason in result.failures.items():
         log(f"Set aside: {printable(recording)}: {reason}")
     return result.failures
@@ -221,28 +243,35 @@ def _mark_as_pictures(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
         mark_folder(image_dir, KIND, **about)
 
 
-def _list_recordings(audio_dir: Path, label: Path | None) -> dict[str, dict[str, Path]]:
+def _list_recordings(audio_dir: Path, label: Path | None, failures: dict[str, str]) -> dict[str, dict[str, Path]]:
     """Return the file by recording's name, by label, whether the files are there or not; of one label or of all.
+
+    Folders that cannot be read are added to `failures`, by their names.
 
     Raises:
         InputError: there is no label folder, or a published data set has a table that cannot be read.
     """
-    if label is not None:
-        return {label.name: files_below(label, root=audio_dir, wanted=decoding.is_recording)}
-    published = find_published_dataset(audio_dir)
-    if published is None:
-        return labelled_files(audio_dir, option="--audio_dir", wanted=decoding.is_recording)
+    published = find_published_dataset(audio_dir) if label is None else None
     by_label: dict[str, dict[str, Path]] = {}
-    for recording, path in listed_recordings(audio_dir, published).items():
-        by_label.setdefault(Path(recording).parts[0], {})[recording] = path
+    if published is not None:
+        for recording, path in listed_recordings(audio_dir, published).items():
+            by_label.setdefault(Path(recording).parts[0], {})[recording] = path
+        return by_label
+    unreadable: dict[Path, str] = {}
+    wanted = decoding.is_recording
+    if label is not None:
+        by_label[label.name] = files_below(label, root=audio_dir, wanted=wanted, failures=unreadable)
+    else:
+        by_label = labelled_files(audio_dir, option="--audio_dir", wanted=wanted, failures=unreadable)
+    failures |= {os.path.relpath(folder, audio_dir): reason for folder, reason in unreadable.items()}
     return by_label
 
 
-def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]) -> Iterator[_Task]:
+def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]) -> Iterator[Task]:
     """Yield what would have to be done if nothing had been done yet, and add what cannot be done to `failures`."""
     for label, files in recordings.items():
         if not files:
-            failures[label] = "the label folder holds no recording; add some or remove the folder"
+            failures.setdefault(label, "the label folder holds no recording; add some or remove the folder")
         names = set(map(Path, files))
         stems = Counter(name.with_suffix("") for name in names)
         for recording, path in files.items():
@@ -255,7 +284,7 @@ def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]
             except OSError as error:
                 failures[recording] = f"it cannot be read ({error.strerror})"
                 continue
-            yield _Task(path, recording, Path(recording).with_name(_shortened(name)), stamp)
+            yield Task(path, recording, str(Path(recording).with_name(_shortened(name))), stamp)
 
 
 def _shortened(name: str) -> str:
@@ -265,45 +294,40 @@ def _shortened(name: str) -> str:
     return f"{encoded[: LONGEST_STEM_BYTES - 17].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
-def _is_complete(task: _Task, made: _Made, on_disk: set[str], keep_wav: bool) -> bool:
-    if made["target"] != str(task.target):
-        return False
-    outputs = map(task.outputs, made["chunks"])
-    return all(jpg in on_disk and (wav in on_disk or not keep_wav) for jpg, wav in outputs)
+def _remove_scratch_files(image_dir: Path) -> None:
+    for folder, _, _ in os.walk(image_dir):
+        remove_leftovers(Path(folder))
 
 
-def _unchanged(plan: Sequence[_Task], cache: FileCache, on_disk: set[str], keep_wav: bool) -> dict[_Task, _Made]:
-    cached = cache.items()
-    unchanged = {}
-    for task in plan:
-        stamp, made = cached.get(task.recording, (None, None))
-        if made is not None and stamp == task.stamp and _is_complete(task, made, on_disk, keep_wav):
-            unchanged[task] = made
-    return unchanged
-
-
-def _count(result: PreprocessingResult, made: Mapping[_Task, _Made]) -> None:
-    for task, one in made.items():
-        label = Path(task.recording).parts[0]
+def _count(result: PreprocessingResult, made: Mapping[str, Made]) -> None:
+    for recording, one in made.items():
+        label = Path(recording).parts[0]
         result.recordings[label] += 1
-        result.chunks[label] += len(one["chunks"])
-        result.sound_seconds[label] = result.sound_seconds.get(label, 0.0) + one["seconds"]
-        result.chunk_stats[task.recording] = one["notes"]
+        result.chunks[label] += len(one.chunks)
+        result.sound_seconds[label] = result.sound_seconds.get(label, 0.0) + one.seconds
+        result.chunk_stats[recording] = one.notes
 
 
 def _draw_all(
-    tasks: Sequence[_Task], drawer: "_Drawer", jobs: int | None
-) -> Iterator[Sequence[tuple[_Task, _Made | str]]]:
+    tasks: Sequence[Task], drawer: "_Drawer", cache: FileCache, jobs: int | None
+) -> Generator[Sequence[tuple[Task, Made | str]], None, None]:
     """Yield groups of tasks, each task with what was made of it or why nothing was, in order of completion."""
     groups = _grouped(sorted(tasks, key=lambda task: task.stamp[0], reverse=True))
     with progress_bar(total=sum(task.stamp[0] for task in tasks), description="Drawing", unit="B") as bar:
-        for group in run_groups(drawer.draw, groups, jobs=jobs, in_order=False):
+        for group in run_groups(drawer.draw, _forgotten_first(groups, cache), jobs=jobs, in_order=False):
             yield group
             bar.update(sum(task.stamp[0] for task, _ in group))
 
 
-def _grouped(tasks: Sequence[_Task]) -> list[list[_Task]]:
-    groups: list[list[_Task]] = []
+def _forgotten_first(groups: Iterable[Sequence[Task]], cache: FileCache) -> Iterator[Sequence[Task]]:
+    """Forget what is about to be drawn over, in case that the run is killed meanwhile."""
+    for group in groups:
+        cache.remove(task.recording for task in group)
+        yield group
+
+
+def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:
+    groups: list[list[Task]] = []
     room = 0
     for task in tasks:
         if room < task.stamp[0] or len(groups[-1]) >= MOST_IN_GROUP:
@@ -320,7 +344,7 @@ class _Drawer:
     recipe: Recipe
     keep_wav: bool
 
-    def draw(self, task: _Task) -> _Made | str:
+    def draw(self, task: Task) -> Made | str:
         """Write the pictures of a recording, and return what was made or the reason why nothing was."""
         try:
             return self._draw(task)
@@ -331,11 +355,14 @@ class _Drawer:
                 raise
             return f"{printable(error.filename or task.source)}: {error.strerror}"
 
-    def _draw(self, task: _Task) -> _Made:
-        made = _Made(target=str(task.target), chunks=[], seconds=0.0, notes=[])
+    def _draw(self, task: Task) -> Made:
+        chunks: list[int] = []
+        seconds = 0.0
+        notes: list[ChunkStats] = []
         recipe_json = self.recipe.to_json()
+        stamp, digest = file_stamp(task.source), digest_of_file(task.source)
         for chunk in chunks_by_recipe(task.source, self.recipe):
-            jpg, wav = (self.image_dir / name for name in task.outputs(chunk.index))
+            jpg, wav = (self.image_dir / name for name in output_names(task.target, chunk.index))
             stats, level_dbfs = measure_chunk(chunk)
             about = {
                 "recording": task.recording,
@@ -348,10 +375,12 @@ class _Drawer:
             if self.keep_wav:
                 write_wav(wav, chunk.samples, sample_rate_hz=self.recipe.sample_rate_hz)
             write_bytes(jpg, content)
-            made["chunks"].append(chunk.index)
-            made["seconds"] += chunk.seconds
-            made["notes"].append(stats)
-        return made
+            chunks.append(chunk.index)
+            seconds += chunk.seconds
+            notes.append(stats)
+        if file_stamp(task.source) != stamp:
+            raise RecordingError("it changed while it was drawn; try again when it is complete")
+        return Made(target=task.target, chunks=chunks, seconds=seconds, notes=notes, sha256=digest)
 
 
 def _is_drawn(path: Path) -> bool:

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio.measurements import ChunkStats
+from audionet.console import log
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
 from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
-from audionet.data.preprocessing import pictures_for, read_chunk_stats, unknown_pictures_for
+from audionet.data.ledger import read_chunk_stats, read_unreadable
+from audionet.data.preprocessing import pictures_for, unknown_pictures_for
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures, read_picture
@@ -173,6 +175,8 @@ def read_pictures(
         failures |= failed
     if recipe:
         check_drawn_by(recipe, dataset.recipe)
+    for recording, reason in read_unreadable(folder).items():
+        log(f"Note: the pictures of {printable(recording)} are those of earlier: when they were last made, {reason}.")
     return LabelledPictures(dataset, read_chunk_stats(folder), failures)
 
 
