@@ -19,10 +19,9 @@ from typing import NoReturn, TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from audionet.console import log
+from audionet.console import ENDS_WITH_STDIN, log
 from audionet.errors import AudioNetError, InputError, check
 from audionet.files import disk_is_full
-from audionet.lifeline import end_with_stdin_if_asked
 
 __all__ = [
     "EXIT_FAILED",
@@ -82,7 +81,10 @@ def run_command(
         options = parse_options(options_class, description, argv)
         if defaults:
             options = parse_options(options_class, description, argv, default=defaults(options))
-        end_with_stdin_if_asked()
+        if os.environ.pop(ENDS_WITH_STDIN, "") == "1":
+            from audionet.worker_process import end_with  # which few commands are started for
+
+            end_with(0)
         with _terminated_by_an_error():
             return work(options)
     except InputError as error:

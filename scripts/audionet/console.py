@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 WATCHED = "AUDIONET_WATCHED"
+ENDS_WITH_STDIN = "AUDIONET_ENDS_WITH_STDIN"  # set to 1 by a program that starts a command and holds its stdin open
 
 
 _silence = threading.Lock()

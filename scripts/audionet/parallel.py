@@ -18,8 +18,7 @@ import threadpoolctl
 
 from audionet.console import progress_bar
 from audionet.files import held_folders
-from audionet.lifeline import end_with
-from audionet.worker_process import context_of
+from audionet.worker_process import context_of, end_with
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
-from audionet.lifeline import end_with
 from audionet.parallel import importing_context
 from audionet.scratch import ScratchFolder
+from audionet.worker_process import end_with
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

@@ -16,10 +16,9 @@ import anyio
 
 from audionet.app.users import MINE, RefusedError, User
 from audionet.cli import package_environment
-from audionet.console import WATCHED
+from audionet.console import ENDS_WITH_STDIN, WATCHED
 from audionet.errors import AudioNetError
 from audionet.files import UNKNOWN_LABEL
-from audionet.lifeline import STDIN_VARIABLE
 
 LONGEST_SECONDS = 3600
 LONGEST_EXPORT_SECONDS = 600
@@ -208,7 +207,7 @@ async def _run_command(command: str, arguments: Sequence[str], job: TrainingJob)
     """Run a command of `audionet` while it keeps the job up to date; return its last line and its exit status."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "audionet", command, *arguments),
-        env={**package_environment(), WATCHED: "1", STDIN_VARIABLE: "1"},
+        env={**package_environment(), WATCHED: "1", ENDS_WITH_STDIN: "1"},
         stdin=asyncio.subprocess.PIPE,  # nothing is written to it; it is closed when this process ends
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -43,14 +43,16 @@ if __name__ == "__main__":
 """
 
 STDIN = """
-import subprocess, sys, time
-from pathlib import Path
-from audionet.lifeline import end_with_stdin_if_asked
+import sys
+from dataclasses import dataclass
+from waiting import note_and_wait
+from audionet.cli import run_command
 
-end_with_stdin_if_asked()
-child = subprocess.Popen(["sleep", "600"])
-(Path(sys.argv[1]) / "child").write_text(str(child.pid))
-time.sleep(600)
+@dataclass(frozen=True)
+class Options:
+    folder: str
+
+run_command(lambda options: note_and_wait(options.folder), Options, "Wait.", ["--folder", sys.argv[1]])
 """
 
 
