@@ -62,7 +62,7 @@ label: setup ## Name a clip: make label CLIP=voice.mp3, or IMAGE=spectrogram.jpg
 
 evaluate: setup ## Score the classifier on other recordings: make evaluate TEST=folder
 	@if [ -z '$(TEST)' ]; then echo 'Expected TEST=folder of recordings, one subfolder a label' >&2; exit 2; fi
-	@$(AUDIONET) evaluate --audio_dir '$(TEST)' --report tf_files/report.html
+	@$(AUDIONET) evaluate --audio_dir '$(TEST)' --report tf_files/test_report.html
 
 runs: setup ## List all runs
 	@$(AUDIONET) runs
@@ -110,5 +110,5 @@ format: $(VENV)/tested ## Mend format and imports
 	$(RUN) -m ruff format scripts tests
 
 clean: ## Remove everything made here, but never recordings
-	rm -rf tf_files/{data_image,bottlenecks,demo,retrained_model,training_summaries,retrained_graph.pb,retrained_labels.txt,runs,report.html,bench}
+	rm -rf tf_files/{data_image,bottlenecks,demo,retrained_model,training_summaries,retrained_graph.pb,retrained_labels.txt,runs,report.html,test_report.html,bench}
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis

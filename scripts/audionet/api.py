@@ -22,7 +22,7 @@ from audionet.evaluation.runs import Stopwatch, write_evaluation
 from audionet.evaluation.test_set import find_sources
 from audionet.export.frozen_graph import write_graph, write_labels
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.files import printable, write_json
+from audionet.files import printable, write_json, write_text
 from audionet.models.classifier import Classifier
 from audionet.outputs import check_outputs
 from audionet.reports.report import report_test
@@ -76,7 +76,7 @@ def train(
     `image_dir` holds pictures, one subfolder a label; or recordings, which are drawn first.
     `TrainingSettings.of_recipe` gives the settings of a recipe. `bottleneck_dir` is the cache. The rest is written
     where a path is given: learning curves for TensorBoard to `summaries_dir`, the classifier's folder, the frozen
-    graph, the list of labels, the HTML report, and a record of the run to `runs_dir`.
+    graph, the list of labels, the HTML report, and to `runs_dir` a record of the run, with the same report.
 
     Raises:
         InputError: too few recordings, settings that cannot work with them, or a place that cannot be written.
@@ -118,8 +118,11 @@ def train(
         write_graph(classifier, Path(output_graph))
     if output_labels:
         write_labels(classifier, Path(output_labels))
-    if report:
-        run.write_report(Path(report), title=Path(output_model or image_dir).name, chunk_stats=pictures.chunk_stats)
+    page = None
+    if report or runs_dir:
+        page = run.report(title=Path(output_model or image_dir).name, chunk_stats=pictures.chunk_stats)
+    if report and page:
+        write_text(Path(report), page)
     if runs_dir:
         options = {
             "image_dir": image_dir,
@@ -133,7 +136,7 @@ def train(
             "runs_dir": runs_dir,
             **asdict(settings),
         }
-        run.record(Path(runs_dir), options=options, watch=watch, seed=settings.holdout.random_seed)
+        run.record(Path(runs_dir), options=options, watch=watch, seed=settings.holdout.random_seed, report=page)
     for picture, reason in model.data.failures.items():
         log(f"Set aside: {printable(picture)}: {reason}")
     return run
@@ -157,10 +160,10 @@ def evaluate(
 
     `audio_dir` holds recordings, one subfolder a label, `image_dir` pictures instead, and `negatives` recordings of
     none of the labels, at any depth. `group_by` says which recordings intervals take together, as `group_rule` reads
-    it. `exclude_training` leaves out recordings that had a part in training, found by
-    their content; `sweep` scores recordings under noise, codecs, rooms and more too. The evaluation is written to
-    `json`, an HTML report to `report` and a record of the run to `runs_dir`, where they are given. `jobs` is the number
-    of processes, by default one a core.
+    it. `exclude_training` leaves out recordings that had a part in training, found by their content; `sweep` scores
+    recordings under noise, codecs, rooms and more too. The evaluation is written to `json`, an HTML report to `report`,
+    and to `runs_dir` a record of the run with the same report, where they are given. `jobs` is the number of processes,
+    by default one a core.
 
     Returns scores with their intervals, as `evaluation.evaluate` describes them.
 
@@ -178,6 +181,7 @@ def evaluate(
         group_by=group_by,
     )
     evaluation = evaluate_folder(classifier, sources, exclude_training=exclude_training, with_sweep=sweep, jobs=jobs)
+    page = report_test(evaluation, classifier, sources, model=Path(model)) if report or runs_dir else None
     if runs_dir:
         options = {
             "model": model,
@@ -193,9 +197,11 @@ def evaluate(
             "runs_dir": runs_dir,
             "jobs": jobs,
         }
-        write_evaluation(Path(runs_dir), script="evaluate.py", options=options, watch=watch, evaluation=evaluation)
+        write_evaluation(
+            Path(runs_dir), script="evaluate.py", options=options, watch=watch, evaluation=evaluation, report=page
+        )
     if json:
         write_json(Path(json), evaluation)
-    if report:
-        report_test(Path(report), evaluation, classifier, sources, model=Path(model))
+    if report and page:
+        write_text(Path(report), page)
     return evaluation

@@ -12,7 +12,7 @@ from scored_examples import LABELS, scored_folder
 
 from audionet.evaluation import comparison
 from audionet.evaluation.evaluate import evaluate
-from audionet.evaluation.runs import read_runs
+from audionet.evaluation.runs import read_runs, report_of
 
 
 class TestEvaluateCommand:
@@ -29,6 +29,7 @@ class TestEvaluateCommand:
         assert evaluation["recording"]["n"] == 6
         (record,) = read_runs(tmp_path / "runs")[0]
         assert record["scores"]["recording"] == evaluation["recording"]
+        assert report_of(tmp_path / "runs", record).read_text() == (tmp_path / "report.html").read_text()
         assert record["data"]["fingerprint"] == evaluation["data"]["fingerprint"]
         assert comparison.compare_named(record["id"], record["id"], runs_dir=tmp_path / "runs")["recordings"] == 6
 

@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from conftest import (
 from PIL import Image
 
 from audionet.commands.train import closing_lines
+from audionet.evaluation.leakage import SplitComparison
+from audionet.evaluation.runs import read_runs, report_of
 
 
 @pytest.fixture
@@ -111,6 +114,8 @@ def test_a_run_may_be_tested_by_folds_or_on_a_folder_of_its_own(drawn, tmp_path,
     if "test_dir" in option:
         assert "Set aside: bob/bad.wav" in printed.err and "no such label: mallory (1)" in printed.err
     assert "Could the score be a leak?" in places["report"].read_text()
+    (record,) = read_runs(places["runs_dir"])[0]
+    assert report_of(places["runs_dir"], record).read_text() == places["report"].read_text()
 
 
 def test_negatives_are_learned_from_and_the_bad_ones_among_them_named(drawn, tmp_path, train, capsys):
@@ -192,10 +197,12 @@ def test_a_folder_of_something_else_is_not_replaced_by_a_classifier(drawn, tmp_p
 
 
 def test_the_last_lines_tell_the_score_and_what_to_type_next(trained, tmp_path, speakers):
-    score, claimed, _, refusal, where, command = closing_lines(trained, tmp_path / "my model")
+    comparison = SplitComparison(0.98, 0.84, (0.08, 0.2), draws=5, recordings=15, groups=15)
+    run = replace(trained, final=replace(trained.final, comparison=comparison))
+    score, claimed, _, refusal, where, command = closing_lines(run, tmp_path / "my model")
     assert score.startswith("On recordings that training never saw: 3 of 3 recordings right")
     assert "Guessing would get 33%" in score
-    assert "would have claimed" in claimed
+    assert claimed == comparison.sentence()
     assert "Unknown clips are refused" in refusal
     assert str(tmp_path / "my model") in where
     assert f"--model '{tmp_path}/my model' {speakers}" in command

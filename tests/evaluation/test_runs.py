@@ -24,7 +24,7 @@ class Options:
     taps: tuple[str, ...] = ("block3",)
 
 
-def record(runs_dir: Path, *, moment: float = 1e9, **scores: object) -> Path:
+def record(runs_dir: Path, *, moment: float = 1e9, report: str | None = None, **scores: object) -> Path:
     watch = runs.Stopwatch(started=moment)
     with watch.stage("bottlenecks"):
         pass
@@ -36,6 +36,7 @@ def record(runs_dir: Path, *, moment: float = 1e9, **scores: object) -> Path:
         seed=3,
         data={"folder": Path("pictures"), "labels": 12, "recordings": 48, "chunks": np.int64(960)},
         classifier={"architecture": "efficientnet_lite0", "bottleneck": "block3", "head": "lda"},
+        report=report,
         scores=scores or {"chunk": {"accuracy": 0.98}, "recording": {"accuracy": 1.0}},
     )
 
@@ -151,7 +152,26 @@ def test_a_stage_that_is_entered_twice_is_counted_twice():
 def test_a_row_has_a_dash_for_what_is_not_known():
     row = runs.rows_of([{"started": "2026-01-01T00:00:00+00:00", "scores": {"chunk": {"accuracy": None}}}])[0]
     assert len(row) == len(runs.COLUMNS)
-    assert row[1:] == ("-",) * 9
+    assert row[:4] == ("-",) * 4
+    (wide,) = runs.rows_of([{"started": "2026-01-01T00:00:00+00:00"}], wide=True)
+    assert len(wide) == len(runs.WIDE_COLUMNS) and wide[6:] == ("-",) * 6
+
+
+def test_a_run_keeps_its_report_beside_its_record(tmp_path):
+    kept = [record(tmp_path, moment=moment, report=f"<h1>{moment}</h1>") for moment in (1e9, 2e9)]
+    without = record(tmp_path, moment=3e9)
+    found = {one["id"]: runs.report_of(tmp_path, one) for one in runs.read_runs(tmp_path)[0]}
+    assert found[without.stem] is None
+    assert [found[path.stem].read_text() for path in kept] == ["<h1>1000000000.0</h1>", "<h1>2000000000.0</h1>"]
+    assert found[kept[0].stem] == tmp_path / kept[0].stem / "report.html"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../other", "/etc"])
+def test_a_record_with_another_name_has_no_report(tmp_path, name):
+    for folder in (tmp_path / "runs", tmp_path, tmp_path / "other"):
+        folder.mkdir(exist_ok=True)
+        (folder / "report.html").write_text("<h1>Another</h1>")
+    assert runs.report_of(tmp_path / "runs", {"id": name}) is None
 
 
 class TestScript:
@@ -163,7 +183,18 @@ class TestScript:
         record(tmp_path)
         outcome = self.run("--runs_dir", tmp_path)
         assert outcome.returncode == 0
-        assert "efficientnet_lite0" in outcome.stdout and "98.0%" in outcome.stdout and "100.0%" in outcome.stdout
+        assert "98.0%" in outcome.stdout and "100.0%" in outcome.stdout
+        assert "efficientnet_lite0" not in outcome.stdout
+        assert "efficientnet_lite0" in self.run("--runs_dir", tmp_path, "--wide").stdout
+
+    def test_the_table_fits_a_terminal_of_80_columns(self, tmp_path):
+        long = {"arguments": {"output_model": f"/home/me/{'very' * 20} long"}, "script": "evaluate.py"}
+        path = record(tmp_path)
+        path.write_text(json.dumps(json.loads(path.read_text()) | long))
+        lines = self.run("--runs_dir", tmp_path).stdout.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert lines[2].split() == ["kind", "name", "recordings", "chunks", "when", "run"]
+        assert "evaluate" in lines[4] and "…" in lines[4]
 
     def test_lists_the_last_as_json(self, tmp_path):
         for moment in (1e9, 2e9):

@@ -6,7 +6,7 @@ own are compared from there on.
     *.sqlite                    row by row, since pages depend on history; without times of change and inodes, and
                                 without times of modification of files that the commands themselves wrote
     runs/*.json                 by what is in them, since names and seconds are times; repeated runs count once, and
-                                runs with other settings may be there
+                                runs with other settings may be there; likewise runs/*/report.html
     bottlenecks/splits/*.json   by what is in them, since their names stand for the folder's path
     training_summaries/         not at all: each run adds curves, named by its time
     bottlenecks/<network>/*.npy picture by picture, since shards are as large as a run got; what other settings cached
@@ -39,13 +39,16 @@ def snapshot(folder: Path) -> dict[str, str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             found[name] = "neither a file nor a folder"
         elif path.is_dir():
-            found[name] = "folder"
+            if path.parent.name != "runs":
+                found[name] = "folder"
         elif path.suffix == ".sqlite":
             found |= _rows_of_tables(path, name, folder)
         elif path.suffix == ".npy":
             found |= _rows_of_shard(path, folder)
         elif path.suffix == ".json" and path.parent.name == "runs":
             found[f"{PART}{path.parent.relative_to(folder)}: {_run_record(path, folder)}"] = "run"
+        elif path.parent.parent.name == "runs":
+            found[f"{PART}{path.parent.parent.relative_to(folder)}: {_digest(path.read_bytes(), folder)}"] = "report"
         elif path.parent.name == "splits":
             found[f"{PART}{path.parent.relative_to(folder)}: {_digest(path.read_bytes(), folder)}"] = "split"
         else:

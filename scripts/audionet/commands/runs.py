@@ -2,6 +2,7 @@
 
     audionet runs
     audionet runs --last 5
+    audionet runs --wide
     audionet runs --json | tail -1
 
 Compare two of them with audionet evaluate --compare RUN_A RUN_B.
@@ -26,6 +27,8 @@ class RunsOptions:
     """Folder of records."""
     last: Annotated[int | None, between(1, 1_000_000)] = None
     """How many to list, the newest. By default all."""
+    wide: bool = False
+    """Print all columns, however wide: the network, the head, sizes and seconds too."""
     json: bool = False
     """Print one JSON object a line instead of a table."""
 
@@ -46,7 +49,10 @@ def list_runs(options: RunsOptions) -> int:
         for record in records:
             print(json.dumps(record))
     elif records:
-        print_table(runs.COLUMNS, runs.rows_of(records), numbers=runs.COLUMNS[-5:])
+        columns = runs.WIDE_COLUMNS if options.wide else runs.COLUMNS
+        numbers = ("recordings", "chunks", "labels", "recordings in all", "seconds")
+        rows = runs.rows_of(records, wide=options.wide)
+        print_table(columns, rows, title="Recordings and chunks right, by run", numbers=numbers)
     else:
         log(f"No run is recorded in {printable(options.runs_dir)} yet. Record one: make train.")
     return EXIT_FAILED if failures else 0

@@ -1,7 +1,8 @@
 """Records of runs: what was asked, with what, on what, how long it took and what came of it.
 
     runs_dir/
-        20261121-093012-5f0c2ab1.json    one run each, never changed once written
+        20261121-093012-5f0c2ab1.json           one run each, never changed once written
+        20261121-093012-5f0c2ab1/report.html    its report, where it has one
 
 A record is one JSON object:
 
@@ -20,6 +21,7 @@ A record is one JSON object:
 
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,11 +35,12 @@ from pydantic import AfterValidator, BaseModel, InstanceOf, TypeAdapter
 
 from audionet import __version__
 from audionet.errors import InputError
-from audionet.files import MARK_NAME, brief, digest_of, mark_folder, printable, read_mark, write_json
+from audionet.files import MARK_NAME, brief, digest_of, mark_folder, printable, read_mark, write_json, write_text
 from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
 
 FORMAT = 1
+REPORT_NAME = "report.html"
 LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr"),
     *("openvino", "tensorflow", "keras", "tensorflow-hub"),
@@ -123,10 +126,11 @@ def write_run(
     data: Mapping[str, object],
     classifier: Mapping[str, object],
     scores: Mapping[str, object],
+    report: str | None = None,
 ) -> Path:
     """Add a record, whole or not at all, and return its path; earlier ones are never touched.
 
-    The module's docstring says what its parts hold; `watch` was started when the run began.
+    The module's docstring says what its parts hold; `watch` was started when the run began. The report is HTML.
     """
     record = {
         "format": FORMAT,
@@ -145,6 +149,8 @@ def write_run(
     path = runs_dir / f"{name}.json"
     if read_mark(runs_dir) is None:
         mark_folder(runs_dir, "runs")
+    if report is not None:
+        write_text(runs_dir / name / REPORT_NAME, report)
     write_json(path, {"id": name, **record})
     return path
 
@@ -157,6 +163,7 @@ def write_evaluation(
     watch: Stopwatch,
     evaluation: Mapping[str, Any],
     seed: int | None = None,
+    report: str | None = None,
 ) -> Path:
     """Add the record of a run that tested a classifier, as `write_run` does, by what `evaluate_folder` returned."""
     sizes = ("fingerprint", "recordings", "chunks", "unknown_recordings", "unknown_chunks")
@@ -170,7 +177,15 @@ def write_evaluation(
         data={"labels": len(evaluation["labels"]), **data},
         classifier=evaluation.get("model", {}),
         scores=scores_of(evaluation),
+        report=report,
     )
+
+
+def report_of(runs_dir: Path, record: Mapping[str, Any]) -> Path | None:
+    """Return the report that a run keeps, or None if it has none."""
+    name: str = record.get("id", "")
+    path = runs_dir / name / REPORT_NAME
+    return path if re.fullmatch(r"[\w-]+", name) and path.is_file() else None
 
 
 def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,22 +260,41 @@ def versions() -> dict[str, str]:
     return found
 
 
-COLUMNS = ("when", "run", "architecture", "bottleneck", "head", "labels", "recordings", "chunk", "recording", "seconds")
+COLUMNS = ("kind", "name", "recordings", "chunks", "when", "run")
+"""Of the table of runs; recordings and chunks are the shares that are right."""
+WIDE_COLUMNS = (*COLUMNS, "architecture", "bottleneck", "head", "labels", "recordings in all", "seconds")
+"""With all there is to say."""
+KINDS = {"retrain.py": "train", "evaluate.py": "evaluate"}
+LONGEST_NAME = 15  # so that a table of `COLUMNS` fits a terminal of 80
 
 
-def rows_of(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return a table of records: one tuple of texts each, as long as `COLUMNS`; what is not known is a dash."""
-    return [_row(record) for record in records]
+def rows_of(records: Iterable[Mapping[str, Any]], *, wide: bool = False) -> list[tuple[str, ...]]:
+    """Return a table of records: one tuple of texts each, as long as `COLUMNS`, or if `wide` as `WIDE_COLUMNS`.
+
+    What is not known is a dash.
+    """
+    return [(*_row(record, wide), *(_details(record) if wide else ())) for record in records]
 
 
-def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
-    data, classifier, scores = (record.get(part) or {} for part in ("data", "classifier", "scores"))
+def _row(record: Mapping[str, Any], wide: bool) -> tuple[str, ...]:
+    arguments, scores = (record.get(part) or {} for part in ("arguments", "scores"))
+    script = str(record.get("script") or "")
+    place = next((arguments[key] for key in ("output_model", "model", "image_dir") if arguments.get(key)), "")
+    name = printable(Path(str(place)).name or "-")
     return (
+        KINDS.get(script) or printable(script.removesuffix(".py")) or "-",
+        name if wide or len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
+        *(_percent((scores.get(level) or {}).get("accuracy")) for level in ("recording", "chunk")),
         datetime.fromisoformat(record["started"]).astimezone().strftime("%Y-%m-%d %H:%M"),
         printable(record.get("id", "").rpartition("-")[2] or "-"),
+    )
+
+
+def _details(record: Mapping[str, Any]) -> tuple[str, ...]:
+    data, classifier = (record.get(part) or {} for part in ("data", "classifier"))
+    return (
         *(printable(classifier.get(name) or "-") for name in ("architecture", "bottleneck", "head")),
         *(printable(data.get(name, "-")) for name in ("labels", "recordings")),
-        *(_percent((scores.get(level) or {}).get("accuracy")) for level in ("chunk", "recording")),
         _whole((record.get("seconds") or {}).get("total")),
     )
 

@@ -77,9 +77,9 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def report_test(
-    path: Path, evaluation: Mapping[str, Any], classifier: Classifier, sources: Sequence[Source], *, model: Path
-) -> None:
-    """Write the report of what `evaluate_folder` returned; the metrics in the folder `model` tell of the training."""
+    evaluation: Mapping[str, Any], classifier: Classifier, sources: Sequence[Source], *, model: Path
+) -> str:
+    """Return the report of what `evaluate_folder` returned, as HTML; the folder `model` tells of the training."""
     report = Report(
         title=model.resolve().name,
         subtitle=f"Tested on {evaluation['data']['recordings']} recordings of known labels and "
@@ -90,7 +90,7 @@ def report_test(
         pictures=pictures_of(classifier, sources),
         card=card_of(classifier.about, classifier.labels),
     )
-    write_report(path, report)
+    return render(report)
 
 
 def _metrics_of(model: Path) -> dict[str, Any] | None:

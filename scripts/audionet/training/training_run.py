@@ -19,7 +19,7 @@ from audionet.files import printable, read_mark, whole_folder
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND, METRICS_NAME, SPLIT_NAME
 from audionet.reports.clips import clips_of, pictures_of
-from audionet.reports.report import Report, write_report
+from audionet.reports.report import Report, render
 from audionet.reports.sections.model_card import card_of
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
 from audionet.training.similarity_fitting import fit_similarity
@@ -83,8 +83,8 @@ class TrainingRun:
         with whole_folder(folder) as scratch:
             self.classifier.save(scratch, beside={METRICS_NAME: self.metrics, SPLIT_NAME: self.splits})
 
-    def write_report(self, path: Path, *, title: str, chunk_stats: Mapping[str, Sequence[ChunkStats]]) -> None:
-        """Write the HTML report; `chunk_stats` is what was measured of each recording's chunks."""
+    def report(self, *, title: str, chunk_stats: Mapping[str, Sequence[ChunkStats]]) -> str:
+        """Return the report as HTML; `chunk_stats` is what was measured of each recording's chunks."""
         evaluation = self.final.evaluation
         label_of = {recording: Path(recording).parts[0] for recording in chunk_stats}
         report = Report(
@@ -97,10 +97,12 @@ class TrainingRun:
             pictures=pictures_of(self.classifier, self.final.sources),
             card=card_of(self.classifier.about, self.classifier.labels),
         )
-        write_report(path, report)
+        return render(report)
 
-    def record(self, runs_dir: Path, *, options: Mapping[str, Any], watch: Stopwatch, seed: int) -> None:
-        """Add a record of the run to those in `runs_dir`."""
+    def record(
+        self, runs_dir: Path, *, options: Mapping[str, Any], watch: Stopwatch, seed: int, report: str | None = None
+    ) -> None:
+        """Add a record of the run to those in `runs_dir`, with its report as HTML."""
         training, backbone = self.metrics["training"], self.classifier.about["backbone"]
         write_run(
             runs_dir,
@@ -115,6 +117,7 @@ class TrainingRun:
                 "head": training["trainer"],
             },
             scores=scores_of(self.metrics) if self.final.evaluation else {},
+            report=report,
         )
 
 

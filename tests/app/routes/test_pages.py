@@ -4,6 +4,8 @@ import re
 import pytest
 from app_client import another_user, client_of, predict
 
+from audionet.evaluation.runs import Stopwatch, write_run
+
 
 @pytest.mark.parametrize("path", ["/", "/image", "/teach", "/runs", "/api"])
 def test_every_page_asks_nobody_else_for_anything(client, path):
@@ -39,6 +41,23 @@ def test_runs_are_listed_with_their_reports(client, app_settings, tmp_path):
     shown = client.get("/runs/20260101-000002-aaaa/report")
     assert "How good it is" in shown.text and shown.headers["content-security-policy"].startswith("sandbox")
     assert client.get("/runs/20260101-000001-aaaa/report").status_code == 404
+
+
+def test_a_run_shows_the_report_that_it_keeps(client, app_settings):
+    for number in (1, 2):
+        write_run(
+            app_settings.runs_dir,
+            script="retrain.py",
+            options={"report": "/nowhere/report.html"},
+            watch=Stopwatch(),
+            seed=0,
+            data={},
+            classifier={},
+            scores={},
+            report=f"<h1>Report {number}</h1>",
+        )
+    names = re.findall(r'href="/runs/([^/"]+)/report"', client.get("/runs").text)
+    assert {client.get(f"/runs/{name}/report").text for name in names} >= {"<h1>Report 1</h1>", "<h1>Report 2</h1>"}
 
 
 def test_without_a_classifier_the_page_opens_and_says_what_to_do(app_settings, clip, tmp_path):

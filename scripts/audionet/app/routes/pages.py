@@ -33,8 +33,8 @@ class ListedRun:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Its row of the table, as long as `runs.COLUMNS`."""
-        return runs.rows_of([self.record])[0]
+        """Its row of the table, as long as `runs.WIDE_COLUMNS`."""
+        return runs.rows_of([self.record], wide=True)[0]
 
 
 @router.get("/", include_in_schema=False)
@@ -59,7 +59,7 @@ async def teach(request: Request, state: StateDep, user: UserDep) -> HTMLRespons
 @router.get("/runs", include_in_schema=False)
 async def list_runs(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
     """Show the page Runs."""
-    return _page(request, state, user, "runs", columns=runs.COLUMNS, runs=list(runs_of(user, state)))
+    return _page(request, state, user, "runs", columns=runs.WIDE_COLUMNS, runs=list(runs_of(user, state)))
 
 
 @router.get("/runs/{run}/report", include_in_schema=False)
@@ -87,7 +87,8 @@ def runs_of(user: User, state: AppState) -> Iterator[ListedRun]:
             place = str((record.get("arguments") or {}).get("report") or "")
             is_latest = place not in seen  # a later run has overwritten what an earlier one wrote to the same place
             seen.add(place)
-            yield ListedRun(record, Path(place) if place and is_latest and Path(place).is_file() else None)
+            latest = Path(place) if place and is_latest and Path(place).is_file() else None
+            yield ListedRun(record, runs.report_of(runs_dir, record) or latest)
 
 
 def _page(request: Request, state: AppState, user: User, name: str, **more: Any) -> HTMLResponse:
