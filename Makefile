@@ -105,6 +105,10 @@ check: $(VENV)/tested ## Report what is out of order: format, lint, types, impor
 	$(RUN) -m mypy
 	PYTHONPATH=scripts $(VENV)/bin/lint-imports
 
+audit: $(VENV)/tested ## Ask for known vulnerabilities of all dependencies
+	$(INSTALL) -r tests/requirements-audit.txt
+	PYTHONPATH=scripts $(RUN) tests/audit.py
+
 format: $(VENV)/tested ## Mend format and imports
 	$(RUN) -m ruff check --fix-only --quiet scripts tests
 	$(RUN) -m ruff format scripts tests
