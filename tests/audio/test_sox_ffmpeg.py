@@ -3,6 +3,7 @@ import os
 import pytest
 from conftest import needs_sox, run_python, tone, write_sound
 
+from audionet.audio.decoding import read_blocks
 from audionet.audio.sox_ffmpeg import DecoderError, changes_time, check_effects, sox_form
 from audionet.errors import InputError
 
@@ -10,8 +11,30 @@ from audionet.errors import InputError
 @needs_sox
 @pytest.mark.parametrize("effects", ["normm -3", "trim backwards", "silence"])
 def test_effects_that_sox_does_not_know_are_refused_at_the_start(effects):
-    with pytest.raises(InputError, match="--sox_effects: SoX does not accept"):
+    with pytest.raises(InputError, match=r"sox_effects: (SoX does not accept|expected a chain)"):
         check_effects(effects)
+
+
+@pytest.mark.parametrize(
+    "effects",
+    [
+        "'|touch owned' out.wav norm",
+        "owned norm",
+        "-n norm",
+        "spectrogram -o owned",
+        "norm SPECTROGRAM -o owned",
+        "norm noiseprof owned",
+        "norm : newfile : trim 0 1",
+        "norm ladspa ./owned.so",
+    ],
+)
+def test_effects_that_use_files_or_programs_are_refused_wherever_they_come_from(tmp_path, monkeypatch, effects):
+    monkeypatch.chdir(tmp_path)
+    sound = write_sound(tmp_path / "sound" / "a.wav", tone(440))
+    for use in (check_effects, lambda chain: list(read_blocks(sound, sample_rate_hz=16_000, effects=chain))):
+        with pytest.raises(InputError, match="sox_effects: expected"):
+            use(effects)
+    assert [path.name for path in tmp_path.iterdir()] == ["sound"]
 
 
 @needs_sox

@@ -85,6 +85,10 @@ def test_changes_that_are_none_leave_the_recipe():
         ("range_db", -1.0),
         ("jpg_quality", 101),
         ("sox_effects", "norm 'unclosed"),
+        ("sox_effects", "'|touch owned' out.wav norm"),
+        ("sox_effects", "out.wav norm"),
+        ("sox_effects", "norm Spectrogram -o out.png"),
+        ("sox_effects", "ladspa evil.so"),
     ],
 )
 def test_a_setting_outside_its_range_is_named(field, value):

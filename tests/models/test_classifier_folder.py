@@ -183,6 +183,8 @@ WRONG_FIELDS = {
     "a setting of a later version": (["recipe", "colour"], "blue"),
     "a recipe nested in itself": (["recipe"], {"recipe": {"recipe": {}}}),
     "effects that are no text": (["recipe", "sox_effects"], 3),
+    "effects that run a program": (["recipe", "sox_effects"], "'|touch owned' out.wav norm"),
+    "effects that write a file": (["recipe", "sox_effects"], "spectrogram -o owned.png"),
     "no open set at all": (["open_set"], ...),
     "thresholds missing": (["open_set", "thresholds"], ...),
     "thresholds as texts": (["open_set", "thresholds"], ["high"]),

@@ -6,7 +6,6 @@ so that memory does not grow with its length.
 """
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
@@ -21,6 +20,7 @@ from audionet.audio.sox_ffmpeg import (
     SAFE_FFMPEG,
     SOX_16_BITS,
     DecoderError,
+    effect_arguments,
     ffmpeg_form,
     has_ffmpeg,
     has_sox,
@@ -175,7 +175,7 @@ def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.nd
     # of the time.
     rate_hz = _check_form(path, *sox_form(path))
     form = ["-t", "raw", *SOX_16_BITS, "-r", str(rate_hz), "-c", "1"]
-    command = [*sox_command(path), *form, "-", *shlex.split(effects)]
+    command = [*sox_command(path), *form, "-", *effect_arguments(effects)]
     blocks = program_blocks("SoX", command, block_bytes=2 * rate_hz, seconds=patience_seconds(path))
     # 16 bits are exact in float32.
     samples = (np.frombuffer(block[: len(block) // 2 * 2], np.int16) / np.float32(32_768) for block in blocks)

@@ -18,7 +18,7 @@ from types import ModuleType
 import numpy as np
 
 from audionet.errors import InputError
-from audionet.files import printable
+from audionet.files import brief, printable
 
 SOX_16_BITS = ("-e", "signed-integer", "-b", "16")
 
@@ -43,6 +43,96 @@ SOX = ("sh", "-c", 'ulimit -v 2000000 2>/dev/null; exec sox "$@"', "sox")
 
 TIME_CHANGING = frozenset({"silence", "vad", "trim", "pad", "tempo", "speed", "stretch", "repeat", "reverse", "delay"})
 
+EFFECTS = frozenset(
+    [
+        "allpass",
+        "band",
+        "bandpass",
+        "bandreject",
+        "bass",
+        "bend",
+        "biquad",
+        "chorus",
+        "channels",
+        "compand",
+        "contrast",
+        "dcshift",
+        "deemph",
+        "delay",
+        "dither",
+        "divide",
+        "downsample",
+        "earwax",
+        "echo",
+        "echos",
+        "equalizer",
+        "fade",
+        "flanger",
+        "gain",
+        "highpass",
+        "hilbert",
+        "loudness",
+        "lowpass",
+        "mcompand",
+        "norm",
+        "oops",
+        "overdrive",
+        "pad",
+        "phaser",
+        "pitch",
+        "rate",
+        "remix",
+        "repeat",
+        "reverb",
+        "reverse",
+        "riaa",
+        "silence",
+        "sinc",
+        "speed",
+        "splice",
+        "stat",
+        "stats",
+        "stretch",
+        "swap",
+        "synth",
+        "tempo",
+        "treble",
+        "tremolo",
+        "trim",
+        "upsample",
+        "vad",
+        "vol",
+    ]
+)
+
+# They read or write files or load libraries, and a recipe may be a stranger's.
+FILE_EFFECTS = frozenset(
+    {"fir", "firfit", "input", "ladspa", "newfile", "noiseprof", "noisered", "output", "restart", "spectrogram", ":"}
+)
+
+
+def effect_arguments(effects: str) -> list[str]:
+    """Return a SoX effect chain as arguments of the program, which uses no files and starts no program by them.
+
+    Whatever precedes the first effect would be a file to SoX, or with a bar at its start a program to run.
+
+    Raises:
+        InputError: it is no chain of effects, or has one that uses files.
+    """
+    try:
+        arguments = shlex.split(effects)
+    except ValueError as error:
+        raise InputError(f"sox_effects: expected a SoX effect chain, received {brief(effects)!r} ({error}).") from error
+    names = [argument.casefold() for argument in arguments]
+    if names and names[0] not in EFFECTS:
+        raise InputError(
+            f"sox_effects: expected a chain that begins with an effect of SoX that uses no files, such as norm or "
+            f"silence, received {brief(arguments[0])!r}."
+        )
+    if used := FILE_EFFECTS.intersection(names):
+        raise InputError(f"sox_effects: expected effects that use no files, received {min(used)!r}. Leave it out.")
+    return arguments
+
 
 def check_effects(effects: str) -> None:
     """Try a SoX effect chain on a moment of noise, so that a mistake in it is reported once and at the start.
@@ -61,7 +151,9 @@ def check_effects(effects: str) -> None:
     noise = np.random.default_rng(0).normal(0, 3_000, 16_000).astype(np.int16)
     chain = sox.Transformer().set_globals(verbosity=1)
     try:
-        chain.build(input_array=noise, sample_rate_in=16_000, output_filepath="-n", extra_args=shlex.split(effects))
+        chain.build(
+            input_array=noise, sample_rate_in=16_000, output_filepath="-n", extra_args=effect_arguments(effects)
+        )
     except sox.SoxError as error:
         reason = str(error).partition("Stderr: ")[2]
         raise InputError(f"--sox_effects: SoX does not accept {effects!r}: SoX: {last_line(reason)}") from error
@@ -69,7 +161,7 @@ def check_effects(effects: str) -> None:
 
 def changes_time(effects: str) -> bool:
     """Tell whether a SoX effect chain moves sounds, so that offsets are no longer those of the source."""
-    return not TIME_CHANGING.isdisjoint(shlex.split(effects))
+    return not TIME_CHANGING.isdisjoint(effect_arguments(effects))
 
 
 @functools.cache
