@@ -1,6 +1,5 @@
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from audionet.errors import PictureError
 from audionet.files import read_mark, sha256_of
 from audionet.models import bottleneck_cache
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, bottlenecks_of
+from audionet.parallel import CRASHED
 
 
 def key_of(item: int) -> str:
@@ -185,11 +185,41 @@ def test_a_table_larger_than_memory_is_mapped_from_disk(compute, monkeypatch):
     assert np.array_equal(vectors, expected(range(20)))
 
 
-def test_the_caller_may_bring_its_own_workers(compute):
-    with ThreadPoolExecutor(2) as pool:
-        vectors, _ = compute(range(5), executor=pool)
-        assert pool.submit(int).result() == 0  # still open
-    assert np.array_equal(vectors, expected(range(5)))
+def crash_at_five(item: int) -> np.ndarray:
+    if item == 5:
+        os._exit(1)
+    return picture_of(item)
+
+
+def test_a_process_that_crashes_costs_one_picture(compute):
+    vectors, failures = compute(range(20), crash_at_five, in_processes=True)
+    assert failures == {5: CRASHED}
+    good = [item for item in range(20) if item != 5]
+    assert np.array_equal(vectors[good], expected(good))
+
+
+def test_two_trainings_may_share_a_network_and_merge_what_the_other_wrote(tmp_path, backbone):
+    caches = [BottleneckCache(tmp_path, backbone) for _ in range(2)]
+    for step in range(6):
+        for number, cache in enumerate(caches):
+            items = list(range(10 * step, 10 * step + 15 + number))
+            vectors, _ = cache.compute(list(map(key_of, items)), items, picture_of)
+            assert np.array_equal(vectors, expected(items))
+            BottleneckCache(tmp_path, backbone)._merge_small_shards()  # as a third does
+
+
+def test_a_full_disk_is_told_as_such(tiny_disk, backbone):
+    cache = BottleneckCache(tiny_disk, backbone)
+    (tiny_disk / "filler").write_bytes(bytes(256 * 1024 - 6 * 4096))
+    with pytest.raises(OSError, match="No space left on device"):
+        cache.compute(list(map(key_of, range(200))), list(range(200)), picture_of)
+
+
+def test_a_table_that_the_disk_has_no_room_for_is_told_before_it_is_touched(tiny_disk, backbone, monkeypatch):
+    monkeypatch.setattr(bottleneck_cache, "IN_MEMORY_BYTES", 1000)
+    cache = BottleneckCache(tiny_disk, backbone)
+    with pytest.raises(OSError, match="No space left on device"):
+        cache.compute([key_of(1)] * 2000, [1] * 2000, picture_of)
 
 
 def test_the_folders_are_marked_as_ours(tmp_path, compute, folder):

@@ -5,14 +5,19 @@
 
 A key is a hash of content, so nothing is ever stale. A shard appears whole or not at all and is named after the hash of
 its own bytes: one that was cut or altered no longer matches its name, is removed, and its pictures are computed again.
+Several trainings may therefore share the cache and write to it at once, without a lock.
 """
 
 import copy
+import functools
 import hashlib
+import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -23,9 +28,11 @@ from audionet.console import progress_bar
 from audionet.errors import PictureError
 from audionet.files import mark_folder, read_mark, whole_file
 from audionet.models.array_files import DAMAGED_HEADER
+from audionet.parallel import run_groups
 
 BATCH_SIZE = 32
 SHARD_ROWS = 4096
+IN_GROUP = 8  # pictures that a process reads at a time
 KEY_BYTES = 32
 IN_MEMORY_BYTES = 2**26  # larger tables are mapped from a scratch file, so that memory does not grow with them
 
@@ -136,13 +143,13 @@ class BottleneckCache:
         items: Sequence[Item],
         read_picture: Callable[[Item], np.ndarray],
         *,
-        executor: Executor | None = None,
+        in_processes: bool = False,
     ) -> tuple[np.ndarray, dict[int, str]]:
         """Return the bottlenecks of items, computing those that are not cached.
 
         Each item has a key, a SHA-256 in hexadecimal, which stands for the content of its picture: uint8, shape
-        (height, width, 3), which `read_picture` gives, or raises PictureError. The executor, by default threads, reads
-        pictures ahead while the network works.
+        (height, width, 3), which `read_picture` gives, or raises PictureError. Pictures are read ahead while the
+        network works: by threads, or by processes, of which a crash costs one picture.
 
         Returns float16 of shape (n, dimension), where the rows of failures are zero; and the reason by position for
         each item whose picture cannot be read.
@@ -151,7 +158,7 @@ class BottleneckCache:
         for position, key in enumerate(keys):
             positions.setdefault(bytes.fromhex(key), []).append(position)
         missing = {key: where for key, where in positions.items() if key not in self._places}
-        failures = self._fill(missing, items, read_picture, executor) if missing else {}
+        failures = self._fill(missing, items, read_picture, in_processes) if missing else {}
         return self._gather(positions, len(keys)), failures
 
     def _fill(
@@ -159,25 +166,23 @@ class BottleneckCache:
         missing: dict[bytes, list[int]],
         items: Sequence[Item],
         read_picture: Callable[[Item], np.ndarray],
-        executor: Executor | None,
+        in_processes: bool,
     ) -> dict[int, str]:
         failures: dict[int, str] = {}
-        threads = ThreadPoolExecutor()
-        try:
-            keyed_items = ((key, items[where[0]]) for key, where in missing.items())
-            pictures = _read_ahead(executor or threads, read_picture, keyed_items)
-            with progress_bar(total=len(missing), description="Bottlenecks", unit="pictures") as bar:
-                while batch := list(islice(pictures, BATCH_SIZE)):
-                    good = [(key, picture) for key, picture in batch if isinstance(picture, np.ndarray)]
-                    for key, reason in batch:
-                        if isinstance(reason, str):
-                            failures.update(dict.fromkeys(missing[key], reason))
-                    if good:
-                        vectors = bottlenecks_of(self._backbone, np.stack([picture for _, picture in good]))
-                        self._write_shard([key for key, _ in good], vectors)
-                    bar.update(len(batch))
-        finally:
-            threads.shutdown(cancel_futures=True)
+        keyed_items = [(key, items[where[0]]) for key, where in missing.items()]
+        with (
+            closing(_read_ahead(read_picture, keyed_items, in_processes=in_processes)) as pictures,
+            progress_bar(total=len(missing), description="Bottlenecks", unit="pictures") as bar,
+        ):
+            while batch := list(islice(pictures, BATCH_SIZE)):
+                good = [(key, picture) for key, picture in batch if isinstance(picture, np.ndarray)]
+                for key, reason in batch:
+                    if isinstance(reason, str):
+                        failures.update(dict.fromkeys(missing[key], reason))
+                if good:
+                    vectors = bottlenecks_of(self._backbone, np.stack([picture for _, picture in good]))
+                    self._write_shard([key for key, _ in good], vectors)
+                bar.update(len(batch))
         self._merge_small_shards()
         return failures
 
@@ -195,20 +200,23 @@ class BottleneckCache:
         return vectors
 
     def _checked_shard(self, path: Path) -> np.ndarray | None:
-        """Return a shard, or None if its bytes are not those that it was named after."""
+        """Return a shard, or None if its bytes are not those that it was named after, or it cannot be read."""
+        shard: np.ndarray | None = None
         try:
             shard = np.load(path, mmap_mode="r", allow_pickle=False)
-            return shard if shard.dtype == self._row and path.name == _shard_name(shard) else None
-        except (OSError, EOFError, *DAMAGED_HEADER):
+        except OSError:  # merged with others by another training, or of a disk or rights that may be back
             return None
+        except (EOFError, *DAMAGED_HEADER):
+            shard = None
+        if shard is None or shard.dtype != self._row or path.name != _shard_name(shard):
+            path.unlink(missing_ok=True)
+            return None
+        return shard
 
     def _take_in(self, path: Path, shard: np.ndarray | None) -> None:
-        """Take a shard in, or remove it if it is damaged."""
-        if shard is None:
-            path.unlink(missing_ok=True)
-            return
-        self._shards[path] = shard
-        self._places.update((key.tobytes(), (path, row)) for row, key in enumerate(shard["key"]))
+        if shard is not None:
+            self._shards[path] = shard
+            self._places.update((key.tobytes(), (path, row)) for row, key in enumerate(shard["key"]))
 
     def _write_shard(self, keys: list[bytes], vectors: np.ndarray) -> None:
         shard = np.empty(len(keys), self._row)
@@ -218,9 +226,13 @@ class BottleneckCache:
 
     def _save(self, shard: np.ndarray) -> None:
         path = self._folder / _shard_name(shard)
+        content = io.BytesIO()  # written by us, because NumPy does not say that a disk is full
+        np.save(content, shard, allow_pickle=False)
         with whole_file(path) as scratch:
-            np.save(scratch, shard, allow_pickle=False)
-        self._take_in(path, self._checked_shard(path))
+            scratch.write_bytes(content.getbuffer())
+            # Mapped before others know of it: another training of this network may merge it with others at any moment.
+            mapped = np.load(scratch, mmap_mode="r", allow_pickle=False)
+        self._take_in(path, mapped)
 
     def _merge_small_shards(self) -> None:
         """Replace the shards of single batches by larger ones, which open faster."""
@@ -257,22 +269,35 @@ def _table(rows: int, columns: int, folder: Path) -> np.ndarray:
     if rows * columns * np.dtype(np.float16).itemsize <= IN_MEMORY_BYTES:
         return np.zeros((rows, columns), np.float16)
     with tempfile.TemporaryFile(dir=folder) as file:  # where the cache is there is room; /tmp may be in memory
-        os.truncate(file.fileno(), 0)
+        if hasattr(os, "posix_fallocate"):  # a page that the disk has no room for would kill the process
+            os.posix_fallocate(file.fileno(), 0, rows * columns * np.dtype(np.float16).itemsize)
         return np.memmap(file, np.float16, "w+", shape=(rows, columns))
 
 
 def _read_ahead(
-    executor: Executor, read_picture: Callable[[Item], np.ndarray], keyed_items: Iterator[tuple[bytes, Item]]
-) -> Iterator[tuple[bytes, np.ndarray | str]]:
+    read_picture: Callable[[Item], np.ndarray], keyed_items: Sequence[tuple[bytes, Item]], *, in_processes: bool
+) -> Generator[tuple[bytes, np.ndarray | str], None, None]:
     """Yield key and picture, or key and reason, in order, with a few batches always under way."""
-    under_way: list[tuple[bytes, Future[np.ndarray]]] = [
-        (key, executor.submit(read_picture, item)) for key, item in islice(keyed_items, 3 * BATCH_SIZE)
-    ]
-    while under_way:
-        key, future = under_way.pop(0)
-        for next_key, item in islice(keyed_items, 1):
-            under_way.append((next_key, executor.submit(read_picture, item)))
-        try:
+    read = functools.partial(_picture_or_reason, read_picture)
+    if in_processes:
+        groups = (keyed_items[start : start + IN_GROUP] for start in range(0, len(keyed_items), IN_GROUP))
+        for group in run_groups(read, groups, jobs=None, in_order=True):
+            yield from ((key, picture) for (key, _), picture in group)
+        return
+    waiting = iter(keyed_items)
+    threads = ThreadPoolExecutor()
+    try:
+        under_way = deque((item[0], threads.submit(read, item)) for item in islice(waiting, 3 * BATCH_SIZE))
+        while under_way:
+            key, future = under_way.popleft()
+            under_way.extend((item[0], threads.submit(read, item)) for item in islice(waiting, 1))
             yield key, future.result()
-        except PictureError as error:
-            yield key, str(error)
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def _picture_or_reason(read_picture: Callable[[Item], np.ndarray], keyed_item: tuple[bytes, Item]) -> np.ndarray | str:
+    try:
+        return read_picture(keyed_item[1])
+    except PictureError as error:
+        return str(error)

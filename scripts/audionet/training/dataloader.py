@@ -4,7 +4,6 @@ Views are drawn once and kept as png, without loss, in `views_dir`. Samples are 
 """
 
 import io
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,16 +14,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from audionet.console import progress_bar
+from audionet.console import log, progress_bar
 from audionet.data.augmentation import View, draw_view
 from audionet.errors import PictureError
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
-from audionet.parallel import process_pool
+from audionet.parallel import run_groups
 from audionet.training.sample_weights import balanced_weights, picture_weights
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import Samples, TrainingData, planned_views
 
+IN_GROUP = 8  # views that a process draws at a time
 IN_MEMORY_BYTES = 2**28  # pictures that take no more than this are decoded once
 BRIGHTNESS_PICTURES = 2000  # of the training split, for the mean and the variance of brightness
 
@@ -129,13 +129,14 @@ def _drawn(views: Sequence[_AugmentedView], views_dir: Path) -> list[_AugmentedV
         mark_folder(views_dir, "views")
     missing = [view for view in views if not view.path.is_file()]
     if missing:
-        with (
-            process_pool(os.cpu_count() or 1) as pool,
-            progress_bar(total=len(missing), description="Views", unit="pictures") as bar,
-        ):
-            for _ in pool.map(_AugmentedView.draw, missing, chunksize=8):
-                bar.update()
-    return [view for view in views if view.path.is_file()]
+        groups = [missing[start : start + IN_GROUP] for start in range(0, len(missing), IN_GROUP)]
+        with progress_bar(total=len(missing), description="Views", unit="pictures") as bar:
+            for group in run_groups(_AugmentedView.draw, groups, jobs=None, in_order=False):
+                bar.update(len(group))
+    drawn = [view for view in views if view.path.is_file()]
+    if len(drawn) < len(views):
+        log(f"Note: {len(views) - len(drawn)} of {len(views)} augmented views could not be drawn and are left out.")
+    return drawn
 
 
 def _pictures_of(samples: Samples, drawn: Sequence[_AugmentedView]) -> SplitPictures:

@@ -3,7 +3,6 @@
 A sample is a picture as it is or one of its augmented views. Views are made of training and validation recordings only.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +23,6 @@ from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
-from audionet.parallel import process_pool
 from audionet.training.holdout import plan_holdout, splits_without
 from audionet.training.settings import HoldoutSettings
 from audionet.training.split_memory import HoldoutPlan, SplitMemory
@@ -256,13 +254,14 @@ def _add_views(
     pictures: Samples, recipe: Recipe | None, backbone: Backbone, cache: BottleneckCache, holdout: HoldoutSettings
 ) -> Samples:
     views = planned_views(pictures.select("training", "validation"), recipe=recipe, holdout=holdout)
-    with process_pool(os.cpu_count() or 1) as pool:
-        bottlenecks, failures = cache.compute(
-            [view.key for _, view in views],
-            [view for _, view in views],
-            partial(_fitted_view, height=backbone.height, width=backbone.width),
-            executor=pool,
-        )
+    bottlenecks, failures = cache.compute(
+        [view.key for _, view in views],
+        [view for _, view in views],
+        partial(_fitted_view, height=backbone.height, width=backbone.width),
+        in_processes=True,
+    )
+    if failures:
+        log(f"Note: {len(failures)} of {len(views)} augmented views are left out: {next(iter(failures.values()))}")
     good = [row for row in range(len(views)) if row not in failures]
     example_ids = np.array([views[row][0] for row in good], int)
     numbers = np.array([views[row][1].number + 1 for row in good], int)

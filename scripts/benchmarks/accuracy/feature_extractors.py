@@ -53,7 +53,7 @@ class FeatureExtractor:
         Raises:
             InputError: a chunk cannot be read.
         """
-        vectors, failures = self.cache.compute([item.key for item in items], items, self.prepare, executor=self._pool)
+        vectors, failures = self.cache.compute([item.key for item in items], items, self.prepare, in_processes=True)
         if failures:
             raise InputError(f"{next(iter(failures.values()))} Delete the folder of the benchmark and start again.")
         return vectors
