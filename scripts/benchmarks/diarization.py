@@ -2,14 +2,16 @@
 
     recordings held out -> conversation.mp3, conversation.truth.rttm -> timeline -> error rate
 
-Labels may be held out of training: their turns are `unknown` in the truth.
+Labels may be held out of training: their turns are `unknown` in the truth. Which share of their time gets a name, and
+which share of the others' time is refused, is measured on the conversation and on each recording by itself. The rival
+is the verdict on the whole, applied to every part of it.
 """
 
 import importlib.util
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,13 @@ from audionet.files import printable, whole_folder, write_text
 from audionet.inference import timeline_formats
 from audionet.models.answer import UNKNOWN
 from audionet.models.classifier import Classifier
-from audionet.models.timeline import Timeline
+from audionet.models.timeline import Kind, Span, Timeline
 from audionet.parallel import process_pool
+from audionet.tables import print_table
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_run import build_classifier
 from benchmarks.default_training import DefaultTraining, load_network
+from benchmarks.label_holdout import draws_of
 from benchmarks.options import DiarizationOptions
 from benchmarks.recording_holdout import dataset_of, split_by_name
 from benchmarks.synthetic_conversation import write_conversation
@@ -50,7 +54,7 @@ def run(options: DiarizationOptions) -> int:
     dataset, failures = dataset_of(options.audio_dir, folder, group_by=options.group_by)
     split = split_by_name(dataset, options.test)
     label_of = {example.recording: example.label for example in split.tested}
-    unknown = sorted(set(label_of.values()))[: options.held_out]
+    unknown = held_out_labels(dataset.labels, options)
     training = replace(DefaultTraining.of(options), holdout=replace(options.holdout, testing_percentage=0))
     classifier = train_without(split.dataset, unknown, training)
     spoken = write_conversation(
@@ -67,13 +71,22 @@ def run(options: DiarizationOptions) -> int:
     with process_pool(1) as pool:  # so that the memory is its own, and not that of training
         measured = pool.submit(measure, folder / "timeline_model", truth.path, hop_seconds=options.hop).result()
     found = measured.timeline
+    naming = measure_naming(Classifier.load(folder / "timeline_model"), truth, found, label_of, options)
     timeline_formats.write_labels(found, folder / "conversation", timeline_formats.WRITERS, recipe=split.recipe)
     rates = error_rates(truth, found)
     print_result(rates, truth, measured)
+    print_naming(naming)
     took = {"seconds": measured.seconds, "peak_megabytes": measured.peak_megabytes}
-    options.write(folder / "timeline.json", {"rates": rates, **took, "strangers": unknown})
+    options.write(folder / "timeline.json", {"rates": rates, **took, "naming": naming, "strangers": unknown})
     print(f"Conversation, truth, timeline, classifier: {printable(folder)}")
     return EXIT_FAILED if failures else 0
+
+
+def held_out_labels(labels: Sequence[str], options: DiarizationOptions) -> Sequence[str]:
+    """Return the labels that are to be unknown, by the random seed; InputError if too few would be left."""
+    if not options.held_out:
+        return []
+    return draws_of(labels, held_out=options.held_out, count=1, seed=options.random_seed)[0].unknown
 
 
 def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTraining) -> Classifier:
@@ -107,6 +120,72 @@ def measure(model: Path, path: Path, *, hop_seconds: float) -> MeasuredTimeline:
     seconds = time.perf_counter() - begun
     unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
     return MeasuredTimeline(timeline, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
+def measure_naming(
+    classifier: Classifier,
+    truth: Timeline,
+    found: Timeline,
+    label_of: Mapping[str, str],
+    options: DiarizationOptions,
+) -> dict[str, dict[str, Any]]:
+    """Return what `naming_rates` finds in the conversation and in the recordings, `by_part` and `by_the_whole`."""
+    alone = [
+        (single_voice(timeline, label_of[recording], classifier.labels), timeline)
+        for recording in sorted(label_of)
+        for timeline in [classifier.timeline(options.audio_dir / recording, hop_seconds=options.hop)]
+    ]
+    return {
+        where: {
+            "by_part": naming_rates(pairs),
+            "by_the_whole": naming_rates([(of_truth, vetoed(of_found, classifier)) for of_truth, of_found in pairs]),
+        }
+        for where, pairs in (("conversation", [(truth, found)]), ("recordings", alone))
+    }
+
+
+def single_voice(timeline: Timeline, label: str, known: Sequence[str]) -> Timeline:
+    """Return the truth of a recording in which all that sounds is of one label."""
+    kind: Kind = "known" if label in known else "unknown"
+    truth = Span(0.0, timeline.seconds, kind, label if kind == "known" else UNKNOWN)
+    return replace(timeline, spans=(truth,))
+
+
+def vetoed(timeline: Timeline, classifier: Classifier) -> Timeline:
+    """Give all that sounds the label that the recording has as a whole."""
+    answer = classifier.score(timeline.path)
+    kind: Kind = "known" if answer.is_known else "unknown"
+    spans = [replace(span, kind=kind, label=answer.label) for span in timeline.non_silent_spans]
+    return replace(timeline, spans=tuple(spans))
+
+
+def naming_rates(pairs: Iterable[tuple[Timeline, Timeline]]) -> dict[str, float | None]:
+    """Return the shares of time that is named or refused wrongly, given truths and what was found.
+
+    Returns:
+        dict: `unknown_named`, of the time of unknown labels; `known_refused` and `known_misnamed`, of that of known
+        ones; each None where there is no such time; `unknown_seconds` and `known_seconds`. Time that was found silent
+        is left out.
+    """
+    seconds: dict[tuple[str, str], float] = {}
+    for truth, found in pairs:
+        for true in truth.non_silent_spans:
+            for span in found.non_silent_spans:
+                shared = min(true.end_seconds, span.end_seconds) - max(true.start_seconds, span.start_seconds)
+                said = "unknown" if span.kind == "unknown" else "right" if span.label == true.label else "wrong"
+                seconds[true.kind, said] = seconds.get((true.kind, said), 0.0) + max(shared, 0.0)
+    totals = {kind: sum(of for (other, _), of in seconds.items() if other == kind) for kind in ("unknown", "known")}
+
+    def share(kind: str, said: str) -> float | None:
+        return seconds.get((kind, said), 0.0) / totals[kind] if totals[kind] else None
+
+    return {
+        "unknown_named": share("unknown", "wrong"),
+        "known_refused": share("known", "unknown"),
+        "known_misnamed": share("known", "wrong"),
+        "unknown_seconds": totals["unknown"],
+        "known_seconds": totals["known"],
+    }
 
 
 def error_rates(truth: Timeline, found: Timeline) -> dict[str, dict[str, float]]:
@@ -156,3 +235,15 @@ def print_result(rates: Mapping[str, Mapping[str, float]], truth: Timeline, meas
         f"{len(truth.non_silent_spans)} turns, {len(found.non_silent_spans)} spans; {found.seconds:.0f} s in "
         f"{measured.seconds:.0f} s and {measured.peak_megabytes:.0f} MB"
     )
+
+
+def print_naming(naming: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> None:
+    """Print what `measure_naming` found to stdout."""
+    names = ("unknown_named", "known_refused", "known_misnamed")
+    rows = [
+        [where, rule.replace("_", " "), *("-" if rates[name] is None else f"{rates[name]:.1%}" for name in names)]
+        for where, rules in naming.items()
+        for rule, rates in rules.items()
+    ]
+    headings = [name.replace("_", " ") for name in names]
+    print_table(["share of time", "judged", *headings], rows, numbers=headings)

@@ -52,6 +52,18 @@ def test_a_full_chunk_is_decided_upon_as_in_a_recording(classifier, tmp_path):
     assert decision.probability == pytest.approx(of_file.probability, abs=0.02)
 
 
+@pytest.mark.parametrize("speaker", ["alice", "bob"])
+def test_the_verdict_on_one_sound_is_that_of_its_clip(saved, tmp_path, speaker):
+    classifier = Classifier.load(saved / "retrained_model")
+    sound = voice(speaker, seed=5, seconds=12)
+    answer = classifier.score(write_sound(tmp_path / "a.wav", sound))
+    for of_chunk, of_clip in ((-1e3, answer.score + 0.5), (1e3, answer.score - 0.5)):
+        counts, thresholds = np.array([1, 3]), np.array([of_chunk, of_clip])  # chunks say the contrary of the whole
+        classifier.open_set = replace(classifier.open_set, chunk_counts=counts, thresholds=thresholds)
+        last = decide(classifier, blocks_of(sound))[-1]
+        assert last.label == classifier.score(tmp_path / "a.wav").label
+
+
 def test_a_stream_that_ends_within_a_chunk_is_decided_upon_once_more(classifier):
     decisions = decide(classifier, blocks_of(voice("bob", seed=1, seconds=2.75)), hop=1.0)
     assert [one.end_seconds for one in decisions] == pytest.approx([1, 2, 2.75])

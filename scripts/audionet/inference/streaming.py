@@ -5,7 +5,8 @@
 Every source gives the same blocks, so that what is tested on a file is what a microphone meets. Where a source lost
 sound, or its clock jumped, the window starts anew behind the gap and the gap is logged; times stay those of the source.
 Where scoring cannot keep up, predictions are left out, and those that are made are about sound of two seconds ago at
-most. A stream that ends between two hops gets one prediction more, of its last chunk.
+most. What has been alike since the last change is judged as a clip of its own, known or unknown, as in a timeline; the
+first answer therefore rests on little. A stream that ends between two hops gets one prediction more, of its last chunk.
 """
 
 import math
@@ -16,18 +17,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK, Chunk, filled
+from audionet.audio.measurements import chunk_level_dbfs
 from audionet.console import log
 from audionet.errors import RecordingError
 from audionet.features.recipes import Recipe
 from audionet.files import printable
 from audionet.inference.audio_blocks import GAP_SECONDS, AudioBlock
 from audionet.models.answer import UNKNOWN
+from audionet.models.change_points import in_units_of_noise, stretches
 from audionet.models.classifier import Classifier
-from audionet.models.pooling import log_softmax
+from audionet.models.openset import OpenSetDetector
+from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.wording import clock
 
 MOST_BEHIND_SECONDS = 2.0  # what is older is passed over, since an answer about it would come too late
 SWITCH_COST = 1.0  # less than a timeline's, which may look ahead
+REMEMBERED_SECONDS = 60.0  # of sound that is alike; more hardly changes a verdict
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def stream_predictions(
     """
     recipe = classifier.recipe_for("The sound")
     window = _Window(recipe)
-    smoother = _Smoother(classifier, SWITCH_COST / hop_seconds)
+    smoother = _Smoother(classifier, hop_seconds)
     classifier.logits([np.zeros((recipe.picture_height, recipe.picture_width, 3), np.uint8)])  # loads the network
     due = lost = 0.0
     last: AudioBlock | None = None
@@ -133,25 +138,48 @@ class _Window:
 
 
 class _Smoother:
-    """The path of a timeline as far as it is known: each change of state has to be worth its cost."""
+    """The path of a timeline as far as it is known, and a verdict on what has been alike since the last change."""
 
-    def __init__(self, classifier: Classifier, cost: float):
+    def __init__(self, classifier: Classifier, hop_seconds: float):
+        recipe = classifier.recipe_for("The sound")
         self.classifier = classifier
-        self._cost = cost
+        self._cost = SWITCH_COST / hop_seconds
+        self._hops_a_chunk = max(1, round(recipe.chunk_seconds / hop_seconds))
+        self._most_chunks = round(REMEMBERED_SECONDS / hop_seconds)
         self.restart()
 
     def restart(self) -> None:
         self._best = np.zeros(1)  # one for all states
+        self._state = -1
+        self._logits: list[np.ndarray] = []  # of the chunks since the state changed
+        self._levels: list[float] = []
 
-    def step(self, logits: np.ndarray) -> int:
+    def step(self, logits: np.ndarray, level_dbfs: float) -> int:
         """Take a chunk's logits, shape (labels,), and return the state: a label's index; behind the last, unknown."""
+        open_set = self.classifier.open_set
         weights = log_softmax(logits.astype(np.float64))
-        if open_set := self.classifier.open_set:
+        if open_set:
             lacking = open_set.threshold(1) - open_set.chunk_scores(logits[None])[0]
             weights = np.append(weights, weights.max() + lacking)
         stayed = np.maximum(self._best, np.max(self._best) - self._cost)
         self._best = stayed - np.max(stayed) + weights
-        return int(self._best.argmax())
+        state = int(self._best.argmax())
+        if state != self._state:
+            self._state, self._logits, self._levels = state, [], []
+        self._logits = [*self._logits, logits][-self._most_chunks :]
+        self._levels = [*self._levels, level_dbfs][-self._most_chunks :]
+        return self._judged(state, open_set) if open_set else state
+
+    def _judged(self, state: int, open_set: OpenSetDetector) -> int:
+        """Judge what is alike up to now as a clip of its own is, as `ScoredChunks.judge` does in a timeline."""
+        logits, hops = np.stack(self._logits), np.arange(len(self._logits))
+        places = in_units_of_noise(open_set.space.places(logits), hops, hops_a_chunk=self._hops_a_chunk)
+        first, end = stretches(places, hops_a_chunk=self._hops_a_chunk)[-1]
+        rows = hops[first:end][:: -self._hops_a_chunk]  # one behind the other, the last one among them
+        loudness = loudness_weights([self._levels[row] for row in rows])
+        if not open_set.accepts(logits[rows], loudness):
+            return len(self.classifier.labels)
+        return state if state < len(self.classifier.labels) else int(pool(log_softmax(logits[rows]), loudness).argmax())
 
 
 def _predict(
@@ -162,9 +190,10 @@ def _predict(
         smoother.restart()
     else:
         classifier = smoother.classifier
-        ((_, logits),) = classifier.logits_of([window.chunk()])
+        chunk = window.chunk()
+        ((_, logits),) = classifier.logits_of([chunk])
         probabilities = np.exp(log_softmax(logits[0]))
-        state = smoother.step(logits[0])
+        state = smoother.step(logits[0], chunk_level_dbfs(chunk))
         is_known = state < len(classifier.labels)
         label = classifier.labels[state] if is_known else UNKNOWN
         probability = float(probabilities[state] if is_known else probabilities.max())
