@@ -1,6 +1,7 @@
 """Phrases for messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
@@ -17,6 +18,18 @@ def named_list(noun: str, names: Sequence[str], most: int = 10) -> str:
 def counted(count: int, noun: str) -> str:
     """Return `1 label` or `3 labels`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def answers_in_words(recording: Mapping[str, Any], *, noun: str = "recordings") -> str:
+    """Return what became of tested recordings: `2 of 4 recordings named right, 1 wrong, 1 refused as unknown`.
+
+    It takes `recording` of an evaluation that has an accuracy. Those of earlier versions lack what is refused.
+    """
+    count = recording["n"]
+    if "named_right" not in recording:
+        return f"{round(recording['accuracy'] * count)} of {count} {noun} right, without a threshold for unknown ones"
+    right, wrong, refused = (round(recording[name] * count) for name in ("named_right", "named_wrong", "refused"))
+    return f"{right} of {count} {noun} named right, {wrong} wrong, {refused} refused as unknown"
 
 
 def clock(seconds: float, *, tenths: bool = False) -> str:

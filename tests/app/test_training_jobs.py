@@ -42,7 +42,11 @@ def test_an_outcome_is_told_with_its_doubt(tmp_path):
     words = outcome_in_words(tmp_path)
     assert "3 of 4 clips" in words and "between 30% and 95%" in words and "rough figure" in words
     metrics.write_text(json.dumps({"recording": {"accuracy": 0.9, "n": 100, "ci95": None}}))
-    assert outcome_in_words(tmp_path) == "90 of 100 clips that it had never heard were named right."
+    words = "Of clips that it had never heard: 90 of 100 clips right, without a threshold for unknown ones."
+    assert outcome_in_words(tmp_path) == words
+    scores = {"accuracy": 1.0, "n": 100, "ci95": None, "named_right": 0.9, "named_wrong": 0.02, "refused": 0.08}
+    metrics.write_text(json.dumps({"recording": scores}))
+    assert "90 of 100 clips named right, 2 wrong, 8 refused as unknown" in outcome_in_words(tmp_path)
 
 
 def test_a_bar_tells_how_long_its_step_still_takes():

@@ -24,7 +24,7 @@ class TestEvaluateCommand:
         )
         assert outcome.returncode == 0, outcome.stderr
         assert "</html>" in (tmp_path / "report.html").read_text() and "report.html" in outcome.stdout
-        assert "of 6 recordings right" in outcome.stdout and "balanced accuracy" in outcome.stdout
+        assert "of 6 recordings named right" in outcome.stdout and "balanced accuracy" in outcome.stdout
         evaluation = json.loads((tmp_path / "evaluation.json").read_text())
         assert evaluation["recording"]["n"] == 6
         (record,) = read_runs(tmp_path / "runs")[0]

@@ -55,7 +55,10 @@ def test_from_folders_of_recordings_to_a_name(tmp_path, places, train, capsys):
     audio_dir = write_speakers(tmp_path / "audio", recordings=3)
     assert run_audionet("data", "--audio_dir", audio_dir, "--image_dir", tmp_path / "images") == 0
     assert train(tmp_path / "images") == 0
-    assert "On recordings that training never saw: 3 of 3 recordings right" in capsys.readouterr().out
+    assert (
+        "On recordings that training never saw: 3 of 3 recordings named right, 0 wrong, 0 refused as unknown"
+        in capsys.readouterr().out
+    )
     clip = write_sound(tmp_path / "new voice.mp3", voice("carol", seed=77))
     assert run_audionet("label", "--model", places["output_model"], clip) == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("carol")
@@ -200,8 +203,10 @@ def test_the_last_lines_tell_the_score_and_what_to_type_next(trained, tmp_path, 
     comparison = SplitComparison(0.98, 0.84, (0.08, 0.2), draws=5, recordings=15, groups=15)
     run = replace(trained, final=replace(trained.final, comparison=comparison))
     score, claimed, _, refusal, where, command = closing_lines(run, tmp_path / "my model")
-    assert score.startswith("On recordings that training never saw: 3 of 3 recordings right")
-    assert "Guessing would get 33%" in score
+    assert score.startswith(
+        "On recordings that training never saw: 3 of 3 recordings named right, 0 wrong, 0 refused as unknown"
+    )
+    assert "Without a threshold for unknown ones, 100% of recordings" in score and "guessing would get 33%" in score
     assert claimed == comparison.sentence()
     assert "Unknown clips are refused" in refusal
     assert str(tmp_path / "my model") in where

@@ -1,13 +1,14 @@
 """Every documented key is there, and JSON can hold it; what cannot be read or was trained on is told."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import voice, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
-from scored_examples import LABELS, plain, scored_folder
+from scored_examples import LABELS, plain, scored_folder, with_open_set
 
 from audionet.audio.fingerprints import fingerprint_of
 from audionet.errors import InputError
@@ -120,3 +121,21 @@ class TestFolders:
         classifier.training_keys = content_keys(drawn.rglob("*.jpg"))
         with pytest.raises(InputError, match="15 were in training"):
             evaluate_folder(classifier, test_set.find_audio(speakers), exclude_training=True)
+
+
+def test_what_a_user_gets_is_counted_beside_the_accuracy_without_a_threshold(classifier):
+    recordings = scored_folder(unknown=2, wrong=2)
+    plain_scores = evaluate(recordings, LABELS)["recording"]
+    assert (plain_scores["named_right"], plain_scores["refused"]) == (plain_scores["accuracy"], 0)
+    for bound in range(len(recordings)):
+        scores = sorted(classifier.open_set.score(one.logits) for one in recordings)
+        counts, thresholds = np.ones(1, int), np.full(1, scores[bound])
+        strict = replace(classifier.open_set, chunk_counts=counts, thresholds=thresholds)
+        result = evaluate(with_open_set(recordings, strict), LABELS)
+        recording, rows = result["recording"], [row for row in result["recordings"] if row["known"]]
+        assert recording["accuracy"] == plain_scores["accuracy"]
+        assert recording["refused"] == np.mean([not row["accepted"] for row in rows])
+        assert recording["named_right"] == np.mean([row["accepted"] and row["right"] for row in rows])
+        assert recording["named_wrong"] == np.mean([row["accepted"] and not row["right"] for row in rows])
+        low, high = recording["named_right_ci95"]
+        assert low <= recording["named_right"] <= high

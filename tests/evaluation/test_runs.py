@@ -154,7 +154,7 @@ def test_a_row_has_a_dash_for_what_is_not_known():
     assert len(row) == len(runs.COLUMNS)
     assert row[:4] == ("-",) * 4
     (wide,) = runs.rows_of([{"started": "2026-01-01T00:00:00+00:00"}], wide=True)
-    assert len(wide) == len(runs.WIDE_COLUMNS) and wide[6:] == ("-",) * 6
+    assert len(wide) == len(runs.WIDE_COLUMNS) and wide[7:] == ("-",) * 7
 
 
 def test_a_run_keeps_its_report_beside_its_record(tmp_path):

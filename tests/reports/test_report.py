@@ -19,6 +19,7 @@ from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.reports.elements import Clip
 from audionet.reports.report import Report, render, write_report
 from audionet.reports.sections.model_card import card_of
+from audionet.wording import answers_in_words
 
 NASTY = "<script>alert(1)</script>\"&'$x_1$\u202e\x07"
 LABELS = ("alice", NASTY, "carol")
@@ -198,8 +199,8 @@ def test_headings_are_in_order(page):
 
 def test_the_headline_has_the_scores_with_their_intervals(page):
     recording = evaluated()["recording"]
-    right = round(recording["accuracy"] * recording["n"])
-    assert f"{right} of {recording['n']} recordings are named right." in page
+    assert f"{answers_in_words(recording)}." in page
+    assert f"{recording['named_right_ci95'][0]:.1%} to ".replace(".0%", "%") in page
     assert f"{recording['ci95'][0]:.1%} to ".replace(".0%", "%") in page
 
 

@@ -19,6 +19,7 @@ from audionet.cli import package_environment
 from audionet.console import ENDS_WITH_STDIN, WATCHED
 from audionet.errors import AudioNetError
 from audionet.files import UNKNOWN_LABEL
+from audionet.wording import answers_in_words
 
 LONGEST_SECONDS = 3600
 LONGEST_EXPORT_SECONDS = 600
@@ -168,9 +169,9 @@ def outcome_in_words(folder: Path) -> str:
             f"them. Give every label {RECORDINGS_TO_MEASURE} clips or more, and train again."
         )
     tested = recording["n"]
-    words = f"{round(recording['accuracy'] * tested)} of {tested} clips that it had never heard were named right."
-    if interval := recording.get("ci95"):
-        words += f" Of other clips like these it would be between {interval[0]:.0%} and {interval[1]:.0%}."
+    words = f"Of clips that it had never heard: {answers_in_words(recording, noun='clips')}."
+    if interval := recording.get("named_right_ci95", recording.get("ci95")):
+        words += f" Of other clips like these it would name between {interval[0]:.0%} and {interval[1]:.0%} right."
     if tested < WELL_MEASURED:
         words += " That is a rough figure: more clips make it surer."
     return words

@@ -18,6 +18,7 @@ from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.wording import answers_in_words
 
 if TYPE_CHECKING:
     from audionet.training.training_run import TrainingRun
@@ -100,12 +101,12 @@ def _headline(run: "TrainingRun") -> str:
     chunk, recording = run.metrics["chunk"], run.metrics["recording"]
     if not recording["n"]:
         return f"On {run.final.on}: none is of a label that the classifier knows, so there is no accuracy."
-    right = round(recording["accuracy"] * recording["n"])
-    low, high = recording["ci95"] or (0, 1)
+    low, high = recording["named_right_ci95"] or (0, 1)
     return (
-        f"On {run.final.on}: {right} of {recording['n']} recordings right, which means {low:.0%} to {high:.0%} of the "
-        f"next ones with 95 % confidence, {resampled(run.metrics['data'])}; {chunk['accuracy']:.1%} of {chunk['n']} "
-        f"pictures right. Guessing would get {1 / len(run.classifier.labels):.0%}."
+        f"On {run.final.on}: {answers_in_words(recording)}. That means {low:.0%} to {high:.0%} of the next ones named "
+        f"right with 95 % confidence, {resampled(run.metrics['data'])}. Without a threshold for unknown ones, "
+        f"{recording['accuracy']:.0%} of recordings and {chunk['accuracy']:.1%} of {chunk['n']} pictures are right; "
+        f"guessing would get {1 / len(run.classifier.labels):.0%}."
     )
 
 

@@ -57,8 +57,10 @@ def closed_set_scores(
         unit = "recording" if len(known) == 1 else "group"
         not_computed["ci95"] = f"one {unit} tells nothing about how {unit}s vary"
     calibration = _calibration(levels["chunk"]) | {"recording": _calibration(levels["recording"])}
+    scores = {name: _scores(level, weights) for name, level in levels.items()}
+    scores["recording"] |= _named(known, levels["recording"], weights)
     return {
-        **{name: _scores(level, weights) for name, level in levels.items()},
+        **scores,
         "per_label": _per_label(levels, label_ids),
         "confusion": _confusion(levels["recording"], len(label_ids), not_computed),
         "mistakes": _mistakes(levels["recording"], list(label_ids)),
@@ -116,6 +118,19 @@ def _scores(level: _Level, weights: np.ndarray) -> dict[str, Any]:
 def _accuracy(sums: GroupSums, weights: np.ndarray) -> dict[str, Any]:
     accuracy = float(sums.accuracy()[0])
     return {"n": sums.row_count, "accuracy": accuracy, "ci95": sums.share_interval(accuracy, sums.accuracy(weights))}
+
+
+def _named(known: Sequence[ScoredRecording], level: _Level, weights: np.ndarray) -> dict[str, Any]:
+    """Return the shares of recordings that a user gets named right, named wrong, or refused as unknown."""
+    accepted = np.array([one.is_accepted for one in known])
+    is_right = level.answers == level.label_ids
+    right = float(np.mean(accepted & is_right))
+    return {
+        "named_right": right,
+        "named_right_ci95": level.sums.share_interval(right, level.sums.share(accepted & is_right, weights)),
+        "named_wrong": float(np.mean(accepted & ~is_right)),
+        "refused": float(np.mean(~accepted)),
+    }
 
 
 def _per_label(levels: Mapping[str, _Level], label_ids: Mapping[str, int]) -> list[dict[str, Any]]:

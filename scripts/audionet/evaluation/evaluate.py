@@ -10,7 +10,9 @@ cannot be computed, the reason for which is in `not_computed`:
                             unknown_chunks; unknown_labels, the recordings by folder that the classifier has no label
                             for
     chunk, recording        n, accuracy, ci95, balanced_accuracy, balanced_accuracy_ci95, macro_f1, macro_f1_ci95,
-                            log_loss, log_loss_ci95, top_k_accuracy: by k, as text
+                            log_loss, log_loss_ci95, top_k_accuracy: by k, as text; all without a threshold.
+                            Of recordings also the shares of answers as a user gets them: named_right,
+                            named_right_ci95, named_wrong, refused: known, but below the threshold
     per_label               a list: label, recordings, chunks, and for each level precision, recall, f1
     confusion               recordings: true label by row, answer by column; null beyond 200 labels
     mistakes                a list, the most frequent first: label, answer, recordings
@@ -189,7 +191,7 @@ def _row(one: ScoredRecording, labels: Sequence[str]) -> dict[str, Any]:
         "label_probability": None if label_id is None else float(np.exp(log_probabilities[label_id])),
         "right": label_id == answer if label_id is not None else None,
         "score": open_set_score(one),
-        "accepted": one.open_set.accepts(one.logits, one.weights) if one.open_set else None,
+        "accepted": one.is_accepted if one.open_set else None,
         "chunks": len(one.logits),
         "chunks_right": None if label_id is None else int((one.logits.argmax(axis=1) == label_id).sum()),
         "telling_seconds": _telling_seconds(one, answer),

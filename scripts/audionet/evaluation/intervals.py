@@ -54,6 +54,10 @@ class GroupSums:
         """
         return self._mean(self._right, weights)
 
+    def share(self, is_counted: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the share of each resample's rows that are counted, bool, shape (n,); `weights` as for `accuracy`."""
+        return self._mean(is_counted, weights)
+
     def balanced_accuracy(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the mean recall of each resample's labels; `weights` as for `accuracy`."""
         weights = self._weights(weights)

@@ -57,7 +57,9 @@ def _moment(text: str) -> str:
 
 
 class _Level(BaseModel, strict=True):
-    accuracy: float | None = None
+    accuracy: float | None = None  # without a threshold for unknown ones
+    named_right: float | None = None
+    refused: float | None = None
 
 
 class _Scores(BaseModel, strict=True):
@@ -260,9 +262,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-COLUMNS = ("kind", "name", "recordings", "chunks", "when", "run")
-"""Of the table of runs; recordings and chunks are the shares that are right."""
-WIDE_COLUMNS = (*COLUMNS, "architecture", "bottleneck", "head", "labels", "recordings in all", "seconds")
+COLUMNS = ("kind", "name", "right", "refused", "chunks", "when", "run")
+"""Of the table of runs.
+
+Of the recordings the shares that are named right, and that are refused as unknown; of the chunks the share that is
+right without a threshold. Records of earlier versions do not tell what was refused.
+"""
+WIDE_COLUMNS = (
+    *(*COLUMNS, "no threshold", "architecture", "bottleneck", "head"),
+    *("labels", "recordings in all", "seconds"),
+)
 """With all there is to say."""
 KINDS = {"retrain.py": "train", "evaluate.py": "evaluate"}
 LONGEST_NAME = 15  # so that a table of `COLUMNS` fits a terminal of 80
@@ -281,18 +290,22 @@ def _row(record: Mapping[str, Any], wide: bool) -> tuple[str, ...]:
     script = str(record.get("script") or "")
     place = next((arguments[key] for key in ("output_model", "model", "image_dir") if arguments.get(key)), "")
     name = printable(Path(str(place)).name or "-")
+    recording = scores.get("recording") or {}
     return (
         KINDS.get(script) or printable(script.removesuffix(".py")) or "-",
         name if wide or len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
-        *(_percent((scores.get(level) or {}).get("accuracy")) for level in ("recording", "chunk")),
+        _percent(recording.get("named_right", recording.get("accuracy"))),
+        _percent(recording.get("refused")),
+        _percent((scores.get("chunk") or {}).get("accuracy")),
         datetime.fromisoformat(record["started"]).astimezone().strftime("%Y-%m-%d %H:%M"),
         printable(record.get("id", "").rpartition("-")[2] or "-"),
     )
 
 
 def _details(record: Mapping[str, Any]) -> tuple[str, ...]:
-    data, classifier = (record.get(part) or {} for part in ("data", "classifier"))
+    data, classifier, scores = (record.get(part) or {} for part in ("data", "classifier", "scores"))
     return (
+        _percent((scores.get("recording") or {}).get("accuracy")),
         *(printable(classifier.get(name) or "-") for name in ("architecture", "bottleneck", "head")),
         *(printable(data.get(name, "-")) for name in ("labels", "recordings")),
         _whole((record.get("seconds") or {}).get("total")),

@@ -33,6 +33,11 @@ class ScoredRecording:
         return loudness_weights(self.levels_dbfs) if self.levels_dbfs else np.ones(len(self.logits))
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether the recording as a whole is taken as one of the labels, as `Classifier.score` decides it."""
+        return self.open_set is None or self.open_set.accepts(self.logits, self.weights)
+
+    @property
     def pooled(self) -> np.ndarray:
         """Log probabilities of the recording as a whole, shape (labels,), as the classifier pools them."""
         pooled: np.ndarray = np.log(np.maximum(pool(log_softmax(self.logits), self.weights), LEAST_PROBABILITY))

@@ -7,13 +7,13 @@ from audionet.console import log
 from audionet.evaluation.intervals import resampled
 from audionet.files import printable
 from audionet.tables import print_table
-from audionet.wording import listed
+from audionet.wording import answers_in_words, listed
 
 MOST_LABELS = 30
 MOST_SENTENCES = 10
 
 _SCORES = (
-    ("accuracy", "accuracy", "ci95"),
+    ("accuracy, no threshold", "accuracy", "ci95"),
     ("balanced accuracy", "balanced_accuracy", "balanced_accuracy_ci95"),
     ("macro F1", "macro_f1", "macro_f1_ci95"),
     ("log loss", "log_loss", "log_loss_ci95"),
@@ -25,10 +25,11 @@ def headline(evaluation: Mapping[str, Any]) -> str:
     recording, chunk = evaluation["recording"], evaluation["chunk"]
     if recording["accuracy"] is None:
         return "No recording is of a label that the classifier knows, so there is no accuracy to report."
-    right = round(recording["accuracy"] * recording["n"])
+    share, interval = recording.get("named_right", recording["accuracy"]), recording.get("named_right_ci95")
     return (
-        f"{right} of {recording['n']} recordings right ({_share(recording['accuracy'])}{_range(recording['ci95'])}), "
-        f"{_share(chunk['accuracy'])} of {chunk['n']} chunks{_range(chunk['ci95'])}."
+        f"{answers_in_words(recording)} (right {_share(share)}{_range(interval)}). Without a threshold: "
+        f"{_share(recording['accuracy'])} of recordings and {_share(chunk['accuracy'])} of {chunk['n']} chunks right"
+        f"{_range(chunk['ci95'])}."
     )
 
 
@@ -76,6 +77,12 @@ def _print_scores(evaluation: Mapping[str, Any]) -> None:
     rows = [
         (name, *(_with_range(level[score], level[interval], as_share=score != "log_loss") for level in levels))
         for name, score, interval in _SCORES
+    ]
+    named = levels[1]
+    rows[:0] = [
+        ("named right", "", _with_range(named["named_right"], named["named_right_ci95"])),
+        ("named wrong", "", _share(named["named_wrong"])),
+        ("refused as unknown", "", _share(named["refused"])),
     ]
     for k in levels[0]["top_k_accuracy"]:
         rows.append((f"among the first {k}", *(_share(level["top_k_accuracy"][k]) for level in levels)))

@@ -14,6 +14,7 @@ from audionet.models.classifier_folder import read_metrics
 from audionet.models.head import Head
 from audionet.reports.sections.model_card import card_of
 from audionet.scratch import temporary_folder
+from audionet.wording import answers_in_words
 
 _PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 
@@ -67,9 +68,11 @@ def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str,
             ("Windows", f"{', '.join(map(str, recipe.window_samples))} samples"),
         ]
     scores = [
-        (f"Right by {part}", f"{score['accuracy']:.1%} of {score['n']} held out")
+        (f"Right by {part}", f"{score['accuracy']:.1%} of {score['n']} held out, without a threshold")
         for part, score in found["scores"].items()
     ]
+    if (recording := found["scores"].get("recording")) and "named_right" in recording:
+        scores.append(("Answers", answers_in_words(recording)))
     unknown = [("Unknown", classifier.open_set.sentence())] if classifier.open_set else []
     more = [
         *network,

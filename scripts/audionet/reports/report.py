@@ -39,6 +39,7 @@ from audionet.reports.sections.open_set import open_set_section
 from audionet.reports.sections.recordings import map_section, pictures_section, recordings_section
 from audionet.reports.sections.robustness import robustness_section
 from audionet.reports.sections.training import training_section
+from audionet.wording import answers_in_words
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
@@ -161,11 +162,11 @@ def _verdict(report: Report) -> str:
     recording = evaluation.get("recording") or {}
     if recording.get("accuracy") is None:
         return "No recording of a known label was held out, so there is no score to believe."
-    verdict = f"{round(recording['accuracy'] * recording['n'])} of {recording['n']} recordings are named right."
-    if interval := recording.get("ci95"):
+    verdict = f"{answers_in_words(recording)}."
+    if interval := recording.get("named_right_ci95", recording.get("ci95")):
         verdict += (
-            f" Of other recordings like these it would be between {percent(interval[0])} and {percent(interval[1])}, "
-            f"at 95% confidence, {resampled(evaluation['data'])}."
+            f" Of other recordings like these it would name between {percent(interval[0])} and {percent(interval[1])} "
+            f"right, at 95% confidence, {resampled(evaluation['data'])}."
         )
     if learnt := sum(bool(row.get("in_training")) for row in evaluation.get("recordings") or []):
         verdict += f" But {learnt} of those tested were trained on, so the score is too good."
@@ -179,9 +180,15 @@ def _headline(report: Report) -> list[Number]:
     labels = evaluation.get("labels") or []
     found = [
         Number(
-            "Recordings right",
+            "Recordings named right",
+            percent(recording.get("named_right")),
+            _doubt(recording, "named_right_ci95", f"of {recording.get('n')}"),
+        ),
+        Number("Refused as unknown", percent(recording.get("refused")), "of recordings with a known label"),
+        Number(
+            "Right without a threshold",
             percent(recording.get("accuracy")),
-            _doubt(recording, "ci95", f"of {recording.get('n')}"),
+            _doubt(recording, "ci95", f"of {recording.get('n')} recordings"),
         ),
         Number("Chunks right", percent(chunk.get("accuracy")), _doubt(chunk, "ci95", f"of {chunk.get('n')}")),
         Number(
