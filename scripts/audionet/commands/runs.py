@@ -50,9 +50,9 @@ def list_runs(options: RunsOptions) -> int:
             print(json.dumps(record))
     elif records:
         columns = runs.WIDE_COLUMNS if options.wide else runs.COLUMNS
-        numbers = ("right", "refused", "chunks", "no threshold", "labels", "recordings in all", "seconds")
+        numbers = ("right", "refused", "no threshold", "chunks", "labels", "recordings in all", "seconds")
         rows = runs.rows_of(records, wide=options.wide)
-        print_table(columns, rows, title="Recordings named right and refused as unknown, chunks right", numbers=numbers)
+        print_table(columns, rows, title="Recordings named right and refused as unknown, by run", numbers=numbers)
     else:
         log(f"No run is recorded in {printable(options.runs_dir)} yet. Record one: make train.")
     return EXIT_FAILED if failures else 0

@@ -262,17 +262,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-COLUMNS = ("kind", "name", "right", "refused", "chunks", "when", "run")
-"""Of the table of runs.
-
-Of the recordings the shares that are named right, and that are refused as unknown; of the chunks the share that is
-right without a threshold. Records of earlier versions do not tell what was refused.
-"""
+COLUMNS = ("kind", "name", "right", "refused", "when", "run")
+"""Of the table of runs: of the recordings the shares named right, and refused as unknown, where the record tells."""
 WIDE_COLUMNS = (
-    *(*COLUMNS, "no threshold", "architecture", "bottleneck", "head"),
+    *(*COLUMNS, "no threshold", "chunks", "architecture", "bottleneck", "head"),
     *("labels", "recordings in all", "seconds"),
 )
-"""With all there is to say."""
+"""With all there is to say; the shares of recordings and chunks that are right without a threshold are among it."""
 KINDS = {"retrain.py": "train", "evaluate.py": "evaluate"}
 LONGEST_NAME = 15  # so that a table of `COLUMNS` fits a terminal of 80
 
@@ -296,7 +292,6 @@ def _row(record: Mapping[str, Any], wide: bool) -> tuple[str, ...]:
         name if wide or len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
         _percent(recording.get("named_right", recording.get("accuracy"))),
         _percent(recording.get("refused")),
-        _percent((scores.get("chunk") or {}).get("accuracy")),
         datetime.fromisoformat(record["started"]).astimezone().strftime("%Y-%m-%d %H:%M"),
         printable(record.get("id", "").rpartition("-")[2] or "-"),
     )
@@ -305,7 +300,7 @@ def _row(record: Mapping[str, Any], wide: bool) -> tuple[str, ...]:
 def _details(record: Mapping[str, Any]) -> tuple[str, ...]:
     data, classifier, scores = (record.get(part) or {} for part in ("data", "classifier", "scores"))
     return (
-        _percent((scores.get("recording") or {}).get("accuracy")),
+        *(_percent((scores.get(level) or {}).get("accuracy")) for level in ("recording", "chunk")),
         *(printable(classifier.get(name) or "-") for name in ("architecture", "bottleneck", "head")),
         *(printable(data.get(name, "-")) for name in ("labels", "recordings")),
         _whole((record.get("seconds") or {}).get("total")),
