@@ -15,6 +15,7 @@ def test_effects_that_sox_does_not_know_are_refused_at_the_start(effects):
         check_effects(effects)
 
 
+@needs_sox
 @pytest.mark.parametrize(
     "effects",
     [
