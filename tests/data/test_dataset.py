@@ -1,5 +1,6 @@
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,22 @@ def test_pictures_of_several_recipes_do_not_mix(image_dir, read):
         write_picture(image_dir / "cats" / f"drawn{index}.jpg", about=about)
     with pytest.raises(InputError, match="pictures of 2 recipes"):
         read()
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '{"sha256": 7}', "no JSON"])
+def test_an_odd_row_of_the_cache_is_read_again(read, tmp_path, value):
+    first = read()
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as connection:
+        connection.execute("UPDATE files SET value = ?", (value,))
+    connection.close()
+    assert read() == first
+
+
+def test_another_picture_of_the_same_size_and_time_is_read(image_dir, read):
+    path = image_dir / "cats/0.jpg"
+    before, status = read().examples[0].sha256, path.stat()
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert read().examples[0].sha256 != before

@@ -155,6 +155,7 @@ def test_a_recording_may_have_any_name(tmp_path, image_dir, name):
     assert make(tmp_path / "audio", image_dir).failures == {}
     (jpg,) = jpgs(image_dir)
     assert read_about((image_dir / jpg).read_bytes())["recording"] == f"alice/{name}.wav"
+    assert make(tmp_path / "audio", image_dir).recordings_kept == 1
 
 
 def test_recordings_with_one_stem_keep_their_own_pictures(tmp_path, image_dir):

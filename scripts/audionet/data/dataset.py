@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from audionet.data.groups import NO_HASH, group_rule
 from audionet.errors import InputError, PictureError
@@ -181,7 +181,7 @@ def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict[str,
             failures[str(path)] = f"it cannot be read ({error.strerror})"
             continue
         cached_stamp, value = cached.get(absolute, (None, None))
-        if value is not None and cached_stamp == stamp:
+        if cached_stamp == stamp and _is_about(value):
             known[path] = value
         else:
             unread.append((path, stamp))
@@ -195,6 +195,19 @@ def _read_all(paths: list[Path], cache: FileCache) -> tuple[dict[Path, dict[str,
             new.append((os.path.abspath(path), stamp, value))
     cache.put(new)
     return known, failures
+
+
+def _is_about(value: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether a row of the cache is as `_read_or_explain` makes it; others are read again."""
+    if not isinstance(value, dict):
+        return False
+    numbers = [value.get("offset_seconds"), value.get("seconds"), value.get("level_dbfs") or 0.0]
+    return (
+        isinstance(value.get("sha256"), str)
+        and isinstance(value.get("recording", 0), str | None)
+        and isinstance(value.get("recipe", 0), dict | None)
+        and all(isinstance(number, int | float) for number in numbers)
+    )
 
 
 def _read_or_explain(path: Path) -> dict[str, Any] | str:

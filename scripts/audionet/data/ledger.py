@@ -6,7 +6,6 @@ A recording whose stamp is as it was is not read; one whose content is as it was
 forgotten before its pictures are written over, so that whatever a killed run leaves is drawn again.
 """
 
-import functools
 import hashlib
 import os
 from collections import Counter
@@ -15,15 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pydantic import InstanceOf, TypeAdapter
 
 from audionet.audio.measurements import ChunkStats
 from audionet.file_cache import FileCache, FileStamp
 from audionet.json_files import validated
 from audionet.regular_files import open_regular
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 LEDGER_NAME = "ledger.sqlite"
 
@@ -42,7 +39,7 @@ class Task:
 class Made:
     """What was made of a recording, as the cache holds it."""
 
-    target: str
+    target: InstanceOf[str]  # it may hold what is no Unicode, as names of files may
     chunks: list[int]
     seconds: float
     notes: list[ChunkStats]
@@ -52,6 +49,9 @@ class Made:
     def outputs(self) -> list[tuple[str, str]]:
         """Return the names of each chunk's jpg and wav below image_dir."""
         return [output_names(self.target, index) for index in self.chunks]
+
+
+_MADE = TypeAdapter(Made)
 
 
 def output_names(target: str, index: int) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def _read_made(image_dir: Path) -> dict[str, Made]:
         with FileCache(image_dir / LEDGER_NAME) as cache:
             for recording, value in cache.values().items():
                 with suppress(ValueError):
-                    made[recording] = validated(_schema_of_made(), value)
+                    made[recording] = validated(_MADE, value)
     return made
 
 
@@ -91,7 +91,7 @@ def complete_rows(cache: FileCache, on_disk: set[str], keep_wav: bool) -> Rows:
     rows: Rows = {}
     for recording, (stamp, value) in cache.items().items():
         try:
-            made = validated(_schema_of_made(), value)
+            made = validated(_MADE, value)
         except ValueError:
             continue  # nobody knows what it stands for, so that the recording is drawn again
         if all(jpg in on_disk and (wav in on_disk or not keep_wav) for jpg, wav in made.outputs()):
@@ -208,10 +208,3 @@ def forget(cache: FileCache, outdated: set[str], targets: Mapping[str, str]) -> 
     values = cache.values() if outdated else {}
     drawn_as = {recording: value.get("target") for recording, value in values.items() if isinstance(value, dict)}
     cache.remove(name for name in outdated if name not in targets or drawn_as.get(name) != targets[name])
-
-
-@functools.cache
-def _schema_of_made() -> "TypeAdapter[Made]":
-    from pydantic import TypeAdapter  # a tenth of a second, which the processes that draw need not spend
-
-    return TypeAdapter(Made)
