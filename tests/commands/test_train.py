@@ -75,10 +75,12 @@ def test_the_command_that_training_ends_with_can_be_typed(tmp_path, drawn, place
     assert str(places["output_model"]) in command
 
 
-def test_a_folder_of_recordings_may_be_trained_on_at_once(tmp_path, train):
+def test_a_folder_of_recordings_may_be_trained_on_at_once(tmp_path, places, train):
     audio_dir = write_speakers(tmp_path / "data_audio", recordings=3, seconds=2.0)
+    before = sorted(audio_dir.rglob("*"))
     assert train(audio_dir) == 0
-    assert len(list((tmp_path / "data_image").rglob("*.jpg"))) == 9
+    assert sorted(audio_dir.rglob("*")) == before and not (tmp_path / "data_image").exists()
+    assert len(list((places["bottleneck_dir"] / "pictures").rglob("*.jpg"))) == 9
 
 
 def test_ordinary_pictures_may_be_trained_on(tmp_path, places, train, capsys):
@@ -168,13 +170,17 @@ def test_an_unknown_architecture_lists_the_known_before_any_work(audio_dir, tmp_
     assert not (tmp_path / "data_image").exists()
 
 
-def test_one_label_only_and_too_few_recordings_are_refused(tmp_path, train, capsys):
+def test_one_label_only_and_too_few_recordings_are_refused(tmp_path, train, places, capsys):
     audio_dir = write_speakers(tmp_path / "data_audio", speakers=("alice",), recordings=1, seconds=2.0)
     assert train(audio_dir) == 2
     assert "has one label, alice" in capsys.readouterr().err
     write_speakers(audio_dir, speakers=("bob",), recordings=1, seconds=2.0)
     assert train(audio_dir) == 2
     assert "Too few recordings to hold any out" in capsys.readouterr().err
+    (audio_dir / "carol").mkdir()
+    assert train(audio_dir) == 2
+    assert "no recording for label carol" in capsys.readouterr().err
+    assert not list(places["bottleneck_dir"].rglob("*.jpg")), "they are noticed before anything is drawn"
 
 
 def test_a_corrupt_picture_is_named_and_the_status_tells(drawn, tmp_path, train, places, capsys):

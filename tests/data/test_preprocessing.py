@@ -17,7 +17,7 @@ from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, wr
 from audionet import parallel
 from audionet.audio.chunks import read_chunks
 from audionet.data import ledger, preprocessing
-from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_for
+from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_of_recordings, recordings_in
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg, read_about, read_picture
 from audionet.features.recipes import find_recipe
@@ -447,38 +447,54 @@ def test_recordings_are_never_changed(audio_dir, image_dir):
 # Where pictures belong
 
 
-def test_a_folder_of_pictures_stands_for_itself(tmp_path):
+def test_a_folder_of_pictures_or_of_neither_holds_no_recordings(tmp_path, audio_dir):
     write_bytes(tmp_path / "photos" / "cats" / "a.JPG", b"")
-    assert pictures_for(tmp_path / "photos") == (tmp_path / "photos", {})
+    (tmp_path / "others" / "cats").mkdir(parents=True)
+    assert recordings_in(tmp_path / "photos") is None and recordings_in(tmp_path / "others") is None
+    assert {label: list(files) for label, files in recordings_in(audio_dir).items()} == {
+        label: [f"{label}/{number}.wav" for number in range(2)] for label in ("alice", "bob")
+    }
 
 
-def test_a_folder_of_recordings_stands_for_the_pictures_made_of_them(audio_dir, capsys):
-    assert pictures_for(audio_dir) == (audio_dir.parent / "data_image", {})
-    assert jpgs(audio_dir.parent / "data_image")
+def test_recordings_are_drawn_in_the_cache_and_nothing_is_written_beside_them(audio_dir, tmp_path, capsys):
+    before = sorted(audio_dir.parent.rglob("*"))
+    folder, failures = pictures_of_recordings(audio_dir, cache_dir=tmp_path / "cache")
+    assert not failures and folder.parent == tmp_path / "cache" and len(jpgs(folder)) == 4
+    assert [
+        path for path in sorted(audio_dir.parent.rglob("*")) if tmp_path / "cache" not in (path, *path.parents)
+    ] == (before)
+    assert pictures_of_recordings(audio_dir, cache_dir=tmp_path / "cache") == (folder, {})
     assert "holds recordings; their pictures are in" in capsys.readouterr().err
 
 
-def test_pictures_that_are_there_are_kept_with_their_recipe(audio_dir):
+def test_pictures_that_are_there_are_kept_with_their_recipe(audio_dir, tmp_path):
     make(audio_dir, audio_dir.parent / "data_image")
     before = moments(audio_dir.parent / "data_image")
-    pictures_for(audio_dir)
-    assert moments(audio_dir.parent / "data_image") == before
+    folder, _ = pictures_of_recordings(audio_dir, cache_dir=tmp_path / "cache")
+    assert folder == audio_dir.parent / "data_image"
+    assert moments(folder) == before and not (tmp_path / "cache").exists()
 
 
-def test_pictures_of_other_recordings_are_left_alone(audio_dir):
+def test_pictures_of_other_recordings_are_left_alone(audio_dir, tmp_path):
     mark_folder(audio_dir.parent / "data_image", "pictures", audio_dir="/somewhere/else")
-    assert pictures_for(audio_dir)[0] == audio_dir.parent / "audio_image"
+    assert pictures_of_recordings(audio_dir, cache_dir=tmp_path / "cache")[0].parent == tmp_path / "cache"
     assert read_mark(audio_dir.parent / "data_image")["audio_dir"] == "/somewhere/else"
 
 
-def test_pictures_of_another_recipe_are_left_alone_and_found_again(audio_dir):
-    make(audio_dir, audio_dir.parent / "data_image")
-    before = moments(audio_dir.parent / "data_image")
+def test_recordings_of_folders_with_the_same_name_have_pictures_of_their_own(audio_dir, tmp_path):
+    other = shutil.copytree(audio_dir, tmp_path / "elsewhere" / audio_dir.name)
+    folders = {pictures_of_recordings(each, cache_dir=tmp_path / "cache")[0] for each in (audio_dir, other)}
+    assert len(folders) == 2
+
+
+def test_pictures_of_another_recipe_are_left_alone_and_found_again(audio_dir, tmp_path):
+    first, _ = pictures_of_recordings(audio_dir, cache_dir=tmp_path / "cache")
+    before = moments(first)
     other = find_recipe("simple_audio")
-    places = [pictures_for(audio_dir, recipe=other)[0] for _ in range(2)]
-    assert places == [audio_dir.parent / "audio_image"] * 2
+    places = [pictures_of_recordings(audio_dir, recipe=other, cache_dir=tmp_path / "cache")[0] for _ in range(2)]
+    assert places[0] == places[1] != first
     assert read_mark(places[0])["recipe"]["name"] == "simple_audio"
-    assert moments(audio_dir.parent / "data_image") == before
+    assert moments(first) == before
 
 
 # What a row of the ledger stands for

@@ -2,7 +2,7 @@ import pytest
 from conftest import noise, tone, write_sound
 
 from audionet.data.dataset import read_dataset
-from audionet.data.preprocessing import make_pictures, pictures_for
+from audionet.data.preprocessing import make_pictures, pictures_of_recordings
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
 from audionet.data.splits import assign_splits
 from audionet.errors import InputError
@@ -84,8 +84,8 @@ def test_a_file_that_the_table_names_and_that_is_missing_is_set_aside(urban, tmp
     assert result.failures == {"dog_bark/fold3/300-0-0-1.wav": "it cannot be read (No such file or directory)"}
 
 
-def test_a_published_data_set_may_be_trained_on_at_once(esc):
-    image_dir, failures = pictures_for(esc, recipe=RECIPE)
+def test_a_published_data_set_may_be_trained_on_at_once(esc, tmp_path):
+    image_dir, failures = pictures_of_recordings(esc, recipe=RECIPE, cache_dir=tmp_path / "cache")
     assert not failures
     assert {path.name for path in image_dir.iterdir() if path.is_dir()} == {"dog", "rain"}
 

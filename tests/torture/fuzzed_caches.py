@@ -13,7 +13,7 @@ from conftest import FakeBackbone
 from hypothesis import strategies as st
 
 from audionet.data.dataset import read_dataset
-from audionet.data.preprocessing import _place_beside
+from audionet.data.preprocessing import _place_of
 from audionet.files import MARK_NAME, label_folders, mark_folder, read_mark
 from audionet.models.bottleneck_cache import BottleneckCache
 from audionet.training.settings import HoldoutSettings
@@ -180,7 +180,7 @@ def read_marks(folder: Path) -> None:
     assert [one.name for one in label_folders(folder / "data_audio", option="--audio_dir")] == ["alice", "bob"], (
         "labels"
     )
-    _place_beside(folder / "data_audio", None)
+    _place_of(folder / "data_audio", None, folder / "cache")
 
 
 def make_mark() -> Reader:

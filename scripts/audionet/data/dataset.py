@@ -12,7 +12,7 @@ recording, its room and its microphone, and would disappoint with the next one.
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +76,7 @@ def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recordin
     unlisted: dict[Path, str] = {}
     pictures = labelled_files(image_dir, option="--image_dir", wanted=is_picture, failures=unlisted)
     labels = tuple(label for label in pictures if label != UNKNOWN_LABEL)
-    _check_labels(image_dir, labels, {label for label, files in pictures.items() if files})
+    check_labels(image_dir, labels, {label for label, files in pictures.items() if files})
     examples, recipe, failures = _read_examples(pictures, image_dir, cache_path, rule)
     failures |= {str(below): reason for below, reason in unlisted.items()}
     known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
@@ -149,19 +149,20 @@ def _read_examples(
     return examples, Recipe.from_json(next(iter(recipes.values()))) if recipes else None, failures
 
 
-def _check_labels(image_dir: Path, labels: Sequence[str], with_pictures: set[str]) -> None:
-    if not with_pictures - {UNKNOWN_LABEL}:
+def check_labels(image_dir: Path, labels: Sequence[str], filled: Container[str], *, noun: str = "picture") -> None:
+    """Raise InputError where there are fewer than two labels, or one is not `filled`: its folder has no such file."""
+    without = [printable(label) for label in labels if label not in filled]
+    if len(without) == len(labels):
         raise InputError(
-            f"--image_dir: {printable(image_dir)} holds no picture in any label folder. Make some from recordings with "
-            "audionet data, or put pictures there."
+            f"--image_dir: {printable(image_dir)} holds no {noun} in any label folder. Make pictures from recordings "
+            "with audionet data, or put some there."
         )
-    without = [printable(label) for label in labels if label not in with_pictures]
     if without:
         raise InputError(
-            f"--image_dir: no picture for {named_list('label', without)} in {printable(image_dir)}. Add some, or "
+            f"--image_dir: no {noun} for {named_list('label', without)} in {printable(image_dir)}. Add some, or "
             "remove the empty folder."
         )
-    if len(labels) < 2:  # there is one, since there are pictures
+    if len(labels) < 2:  # there is one, since there are files
         raise InputError(
             f"--image_dir: {printable(image_dir)} has one label, {printable(labels[0])}; a classifier needs two or "
             "more to choose between. Add a folder for another label."

@@ -160,13 +160,8 @@ def _bring_up_to_date(
     return made
 
 
-def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path, dict[str, str]]:
-    """Return the folder of pictures that a user means: the folder itself, or, for recordings, what is made of them.
-
-    Without a recipe, recordings are drawn by what their pictures are drawn by already, or by `default`.
-
-    Returns:
-        tuple: the folder, and the reason by recording for each that failed.
+def recordings_in(image_dir: Path) -> dict[str, dict[str, Path]] | None:
+    """Return the recordings of a folder, by label and by name, or None where it holds pictures, or neither.
 
     Raises:
         InputError: the folder has no label folder.
@@ -177,14 +172,31 @@ def pictures_for(image_dir: Path, *, recipe: Recipe | None = None) -> tuple[Path
             walk_files(label, failures={}) for label in label_folders(image_dir, option="--image_dir")
         ):
             if is_picture(path):
-                return image_dir, {}
+                return None
             has_recordings = has_recordings or decoding.is_recording(path)
         if not has_recordings:
-            return image_dir, {}
-    target, drawn_by = _place_beside(image_dir, recipe)
+            return None
+    return _list_recordings(image_dir, None, {})
+
+
+def pictures_of_recordings(
+    audio_dir: Path, *, recipe: Recipe | None = None, cache_dir: Path
+) -> tuple[Path, dict[str, str]]:
+    """Return a folder with the pictures of recordings, which are drawn below `cache_dir` where they are not yet.
+
+    Without a recipe, recordings are drawn by what their pictures are drawn by already, or by `default`. Nothing is
+    written beside the recordings, but pictures that are in `data_image` there are taken.
+
+    Returns:
+        tuple: the folder, and the reason by recording for each that failed.
+
+    Raises:
+        InputError: the folder has no label folder.
+    """
+    target, drawn_by = _place_of(audio_dir, recipe, cache_dir)
     if recipe is None or (drawn_by is not None and drawn_by.name == recipe.name):
         recipe = drawn_by or find_recipe("default")
-    return target, _made_of(image_dir, target, recipe)
+    return target, _made_of(audio_dir, target, recipe)
 
 
 def unknown_pictures_for(folder: Path, recipe: Recipe | None, *, cache_dir: Path) -> tuple[Path, dict[str, str]]:
@@ -212,16 +224,17 @@ def _made_of(audio_dir: Path, target: Path, recipe: Recipe, *, label: Path | Non
     return result.failures
 
 
-def _place_beside(audio_dir: Path, recipe: Recipe | None) -> tuple[Path, Recipe | None]:
+def _place_of(audio_dir: Path, recipe: Recipe | None, cache_dir: Path) -> tuple[Path, Recipe | None]:
     """Return where the pictures of a folder of recordings belong, and the recipe of those that are there already.
 
-    That is where they are; or else the first that is free of `data_image` beside the recordings, `<name>_image` and
-    `<name>_<recipe>_image`, so that pictures of another recipe stay as they are.
+    That is where they are: below `cache_dir`, or beside the recordings, where `make data` and earlier versions put
+    them; or else the first place below `cache_dir` that is free, so that pictures of another recipe stay as they are.
     """
-    name = audio_dir.absolute().name
+    folder, name = audio_dir.absolute().parent, audio_dir.absolute().name
+    cached = f"{name}-{digest_of(str(audio_dir.resolve()))}"
+    places = [cache_dir / cached, *([cache_dir / f"{cached}-{recipe.name}"] if recipe else [])]
     names = ["data_image", f"{name}_image", *([f"{name}_{recipe.name}_image"] if recipe else [])]
-    places = [audio_dir.absolute().parent / each for each in names]
-    for place in places:
+    for place in [*(folder / each for each in names), *places]:
         mark = read_mark(place) or {}
         if mark.get("audio_dir") == str(audio_dir.resolve()) and "recipe" in mark:
             drawn_by = Recipe.from_json(mark["recipe"])

@@ -1,11 +1,13 @@
 """What is held out of training: splits and folds that never move earlier recordings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from audionet.data.dataset import Example
+from audionet.data.dataset import Example, check_labels
+from audionet.data.groups import group_rule
 from audionet.data.splits import assign_folds, assign_splits
 from audionet.errors import InputError
-from audionet.files import printable
+from audionet.files import UNKNOWN_LABEL, printable
 from audionet.training.settings import HoldoutSettings
 from audionet.training.split_memory import HoldoutPlan
 
@@ -42,6 +44,26 @@ def plan_holdout(
         return HoldoutPlan(known=splits, unknown=unknown_splits, folds={example.group: 0 for example in everything})
     folds = assign_folds(everything, folds=holdout.folds, seed=holdout.random_seed, previous=previous.folds)
     return HoldoutPlan(known=splits, unknown=unknown_splits, folds=folds)
+
+
+def check_plan(plan: HoldoutPlan, examples: Sequence[Example], holdout: HoldoutSettings) -> None:
+    """Raise InputError, before the long work, where a label has too few groups outside of a fold."""
+    for fold in range(holdout.folds):
+        splits_without(fold, examples, plan.folds, holdout)
+
+
+def check_enough(recordings: Mapping[str, Iterable[str]], holdout: HoldoutSettings, *, image_dir: Path) -> None:
+    """Raise InputError, before anything is drawn, where recordings, by label, are too few to train on or to hold out.
+
+    Those that cannot be read are found later.
+    """
+    known = {label: list(names) for label, names in recordings.items() if label != UNKNOWN_LABEL}
+    check_labels(image_dir, list(known), {label for label, names in known.items() if names}, noun="recording")
+    rule = group_rule(holdout.group_by)
+    examples = [
+        Example(Path(name), label, name, 0.0, "", group=rule(name)) for label, names in known.items() for name in names
+    ]
+    check_plan(plan_holdout(examples, [], holdout, previous=HoldoutPlan()), examples, holdout)
 
 
 def splits_without(

@@ -15,7 +15,7 @@ from audionet.console import log
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
 from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
 from audionet.data.ledger import read_chunk_stats, read_unreadable
-from audionet.data.preprocessing import pictures_for, unknown_pictures_for
+from audionet.data.preprocessing import pictures_of_recordings, recordings_in, unknown_pictures_for
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures, read_picture
@@ -23,7 +23,7 @@ from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
-from audionet.training.holdout import plan_holdout, splits_without
+from audionet.training.holdout import check_enough, check_plan, plan_holdout, splits_without
 from audionet.training.settings import HoldoutSettings
 from audionet.training.split_memory import HoldoutPlan, SplitMemory
 
@@ -166,7 +166,13 @@ def read_pictures(
     """
     if read_mark(bottleneck_dir) is None:
         mark_folder(bottleneck_dir, "bottlenecks")
-    folder, failures = pictures_for(image_dir, recipe=find_recipe(recipe) if recipe else None)
+    folder = image_dir
+    failures: dict[str, str] = {}
+    recordings = recordings_in(image_dir)
+    if recordings is not None:
+        check_enough(recordings, holdout, image_dir=image_dir)
+        wanted = find_recipe(recipe) if recipe else None
+        folder, failures = pictures_of_recordings(image_dir, recipe=wanted, cache_dir=bottleneck_dir / "pictures")
     dataset = read_dataset(folder, bottleneck_dir / PICTURE_CACHE_NAME, group_by=holdout.group_by)
     if holdout.negatives:
         dataset, failed = with_unknown(dataset, holdout.negatives, bottleneck_dir)
@@ -206,8 +212,7 @@ def gather_training_data(
     memory = SplitMemory.of(dataset.folder, holdout, bottleneck_dir=bottleneck_dir)
     previous = memory.read() if remembered else HoldoutPlan()
     plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous=previous)
-    for fold in range(holdout.folds):  # a label with too few groups outside a fold raises before the long work
-        splits_without(fold, dataset.examples, plan.folds, holdout)
+    check_plan(plan, dataset.examples, holdout)
     cache = BottleneckCache(bottleneck_dir, backbone)
     known = _Pictures.read(dataset.examples, backbone, cache)
     _check_no_label_lost(dataset.labels, known.examples)
