@@ -15,6 +15,8 @@ export PYTHONDONTWRITEBYTECODE = 1
 AUDIO ?= tf_files/data_audio
 MODEL ?= tf_files/retrained_model
 PORT ?= 8000
+# Recipes read them from the environment, since a name of a file may hold quotes
+export AUDIO MODEL PORT CLIP IMAGE TEST RECIPE PICTURE ARCHITECTURE IMAGES
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -48,46 +50,46 @@ demo: setup ## Set up, then data, train and label on the sample speakers
 	@$(AUDIONET) demo
 
 data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
-	$(AUDIONET) data --audio_dir '$(AUDIO)' $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(PICTURE),--picture '$(PICTURE)')
+	$(AUDIONET) data --audio_dir "$$AUDIO" $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PICTURE),--picture "$$PICTURE")
 
 train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 IMAGES=folder
-	$(AUDIONET) train $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)') $(if $(IMAGES),--image_dir '$(IMAGES)')
+	$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(IMAGES),--image_dir "$$IMAGES")
 
 recipes: setup ## List the recipes
 	@$(AUDIONET) recipes
 
 label: setup ## Name a clip: make label CLIP=voice.mp3, or IMAGE=spectrogram.jpg
-	@if [ -z '$(CLIP)$(IMAGE)' ]; then echo 'Expected CLIP=voice.mp3 or IMAGE=spectrogram.jpg' >&2; exit 2; fi
-	@$(AUDIONET) label $(if $(CLIP),'$(CLIP)') $(if $(IMAGE),'$(IMAGE)')
+	@if [ -z "$$CLIP$$IMAGE" ]; then echo 'Expected CLIP=voice.mp3 or IMAGE=spectrogram.jpg' >&2; exit 2; fi
+	@$(AUDIONET) label $(if $(CLIP),"$$CLIP") $(if $(IMAGE),"$$IMAGE")
 
 evaluate: setup ## Score the classifier on other recordings: make evaluate TEST=folder
-	@if [ -z '$(TEST)' ]; then echo 'Expected TEST=folder of recordings, one subfolder a label' >&2; exit 2; fi
-	@$(AUDIONET) evaluate --audio_dir '$(TEST)' --report tf_files/test_report.html
+	@if [ -z "$$TEST" ]; then echo 'Expected TEST=folder of recordings, one subfolder a label' >&2; exit 2; fi
+	@$(AUDIONET) evaluate --audio_dir "$$TEST" --report tf_files/test_report.html
 
 runs: setup ## List all runs
 	@$(AUDIONET) runs
 
 app: setup ## Open the page in the browser: make app MODEL=folder PORT=8000
-	@$(AUDIONET) app --model '$(MODEL)' --port '$(PORT)'
+	@$(AUDIONET) app --model "$$MODEL" --port "$$PORT"
 
 bench: setup $(VENV)/tested ## Measure speed against the classic way: make bench BENCH=--full
-	$(RUN) scripts/bench.py speed $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
+	$(RUN) scripts/bench.py speed $(if $(filter command line environment,$(origin AUDIO)),--audio_dir "$$AUDIO") $(BENCH)
 
 bench-accuracy: setup ## Compare accuracies, in noise too: make bench-accuracy AUDIO=folder
-	$(RUN) scripts/bench.py accuracy --audio_dir '$(AUDIO)' $(BENCH)
+	$(RUN) scripts/bench.py accuracy --audio_dir "$$AUDIO" $(BENCH)
 
 bench-open-set: setup ## Measure how well unknown labels are refused: make bench-open-set AUDIO=folder
-	$(RUN) scripts/bench.py open-set --audio_dir '$(AUDIO)' $(BENCH)
+	$(RUN) scripts/bench.py open-set --audio_dir "$$AUDIO" $(BENCH)
 
 bench-verification: setup ## Measure comparisons of labels not trained on: make bench-verification AUDIO=folder
-	$(RUN) scripts/bench.py verification --audio_dir '$(AUDIO)' $(BENCH)
+	$(RUN) scripts/bench.py verification --audio_dir "$$AUDIO" $(BENCH)
 
 bench-diarization: setup ## Measure the error rate of a long timeline: make bench-diarization AUDIO=folder
 	$(INSTALL) -r tests/requirements-timeline.txt
-	$(RUN) scripts/bench.py diarization --audio_dir '$(AUDIO)' $(BENCH)
+	$(RUN) scripts/bench.py diarization --audio_dir "$$AUDIO" $(BENCH)
 
 bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes AUDIO=folder
-	$(RUN) scripts/bench.py recipes $(if $(filter command line environment,$(origin AUDIO)),--audio_dir '$(AUDIO)') $(BENCH)
+	$(RUN) scripts/bench.py recipes $(if $(filter command line environment,$(origin AUDIO)),--audio_dir "$$AUDIO") $(BENCH)
 
 bench-unknown: bench-open-set
 bench-verify: bench-verification

@@ -2,16 +2,22 @@
 
 import importlib
 import os
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import (
+    CHECKOUT,
     SCRIPTS,
     names_below,
     run_python,
     voice,
     write_sound,
 )
+
+from audionet.cli import typed_command
 
 
 def call(script: str, *arguments: object) -> int:
@@ -94,3 +100,26 @@ def test_files_with_a_leading_dash_are_labelled_where_they_lie(saved, tmp_path):
     done = run_python(script, "--model", saved / "retrained_model", "./-voice.mp3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].endswith("alice")
+
+
+# What is typed
+
+
+def test_a_hint_names_a_python_that_has_the_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / "retrain.py")])
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    hint = shlex.split(typed_command("label"))
+    assert hint[1:] == [str(SCRIPTS / "label_image.py")]
+    assert run_python(*hint[1:], "--help").returncode == 0
+    assert Path.cwd() / hint[0] == Path(sys.executable)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert typed_command("label").startswith("python ") == (Path(sys.executable).with_name("python").exists())
+
+
+@pytest.mark.parametrize("clip", ["it's here.mp3", 'a "b" & c.mp3', "$(HOME).mp3"])
+def test_make_takes_names_with_quotes_in_them(clip):
+    typed = ["make", "-s", "-o", "setup", "label", "AUDIONET=printf '%s\\n'", f"CLIP={clip.replace('$', '$$')}"]
+    done = subprocess.run(typed, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["label", clip]

@@ -3,7 +3,6 @@
 import ast
 import importlib
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -33,11 +32,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _program() -> str:
     """Return how this program can be typed: by its name if it is on the PATH, else by its path."""
-    if shutil.which("audionet"):
+    from audionet.cli import is_on_path, short_path  # and tyro, which the overview should not wait for
+
+    if is_on_path("audionet"):
         return "audionet"
     if Path(sys.argv[0]).name == "__main__.py":
-        return f"{shlex.quote(sys.executable)} -m audionet"
-    return shlex.quote(sys.argv[0])
+        return f"{shlex.quote(short_path(Path(sys.executable)))} -m audionet"
+    return shlex.quote(short_path(Path(sys.argv[0])))
 
 
 def _overview() -> str:

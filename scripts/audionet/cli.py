@@ -8,6 +8,7 @@ import dataclasses
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -33,6 +34,7 @@ __all__ = [
     "package_environment",
     "parse_options",
     "run_command",
+    "short_path",
     "typed_command",
 ]
 
@@ -135,13 +137,30 @@ def _raise_terminated(number: int, frame: object) -> NoReturn:
 
 
 def typed_command(command: str) -> str:
-    """Return how to type a command: `audionet train`, or for who runs the scripts, `python scripts/retrain.py`."""
+    """Return how to type a command: `audionet train`, or for who runs the scripts, `python scripts/retrain.py`.
+
+    Where another `python` or none is on the PATH, the path of this one takes its place.
+    """
     program = sys.argv[0].rpartition(" ")[0]
     if program.endswith("audionet"):  # audionet/__main__.py put it there
         return f"{program} {command}"
     script = Path(sys.argv[0]).with_name(f"{SCRIPT_NAMES.get(command, command)}.py")
     is_script = script.with_name("retrain.py").is_file() and script.is_file()
-    return f"python {shlex.quote(str(script))}" if is_script else f"audionet {command}"
+    if not is_script:
+        return f"audionet {command}"
+    python = "python" if is_on_path("python") else short_path(Path(sys.executable))
+    return f"{shlex.quote(python)} {shlex.quote(str(script))}"
+
+
+def is_on_path(program: str) -> bool:
+    """Tell whether a program that is typed without its folder is the one that belongs to this Python."""
+    found = shutil.which(program)
+    return found is not None and Path(found).parent == Path(sys.executable).parent
+
+
+def short_path(path: Path) -> str:
+    """Return a path as it is best typed: relative to where the user stands, if it is below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def as_typed(text: str) -> str:

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import audionet
 from audionet.errors import InputError
 from audionet.evaluation import runs
+from audionet.files import mark_folder
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,31 @@ def test_control_characters_in_a_record_do_not_reach_the_terminal(tmp_path):
     whole = json.loads(record(tmp_path).read_text())
     (tmp_path / "odd.json").write_text(json.dumps(whole | {"id": "20260101-\x1b[2J", "data": {"labels": "\x07"}}))
     assert all(cell.isprintable() for row in runs.rows_of(runs.read_runs(tmp_path)[0]) for cell in row)
+
+
+class TestWhatAClassifierWasTrainedOn:
+    @pytest.fixture
+    def trained(self, tmp_path):
+        """Two runs, the later one on pictures of recordings."""
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "audio").mkdir()
+        mark_folder(tmp_path / "images", "pictures", audio_dir=str(tmp_path / "audio"))
+        for moment, name in ((1e9, "photos"), (2e9, "images")):
+            path = record(tmp_path / "runs", moment=moment)
+            arguments = {"image_dir": str(tmp_path / name), "output_model": str(tmp_path / "model")}
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"arguments": arguments}))
+        return lambda model: runs.trained_on(tmp_path / model, [tmp_path / "none", tmp_path / "runs"], option="--among")
+
+    def test_is_told_by_the_latest_run_whose_data_are_there(self, trained, tmp_path):
+        assert trained("model") == tmp_path / "audio"
+        (tmp_path / "audio").rmdir()
+        assert trained("model") == tmp_path / "images"
+        shutil.rmtree(tmp_path / "images")
+        assert trained("model") == tmp_path / "photos"
+
+    def test_is_asked_for_where_no_run_tells(self, trained, tmp_path):
+        with pytest.raises(InputError, match=r"other was trained on\. Name a folder by --among"):
+            trained("other")
 
 
 def test_without_a_folder_there_is_no_record(tmp_path):

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audionet.cli import TF_FILES, package_environment, run_command, typed_command
+from audionet.cli import TF_FILES, package_environment, run_command, short_path, typed_command
 from audionet.errors import AudioNetError
 from audionet.outputs import check_outputs
 
@@ -48,26 +48,19 @@ def demonstrate(options: DemoOptions) -> int:
     splits = json.loads((model / "split.json").read_text())
     held_out = next(recording for recording, split in splits.items() if split == "testing")
     _run("label", "--model", model, options.audio_dir / held_out)
-    print(f"\nPictures: {_short(image_dir)}")
-    print(f"Report, with scores and mistakes: {_short(made / 'report.html')}")
+    print(f"\nPictures: {short_path(image_dir)}")
+    print(f"Report, with scores and mistakes: {short_path(made / 'report.html')}")
     print("Next, put folders of your own recordings into tf_files/data_audio and type:\n  make data train")
     return 0
 
 
 def _run(command: str, *arguments: str | Path) -> None:
     """Show a command as a user would type it, and run it."""
-    typed = list(map(_short, arguments))
+    typed = [short_path(one) if isinstance(one, Path) else one for one in arguments]
     print(f"$ {typed_command(command)} {shlex.join(typed)}", flush=True)
     done = subprocess.run([sys.executable, "-m", "audionet", command, *typed], env=package_environment(), check=False)
     if done.returncode != 0:
         raise AudioNetError(f"audionet {command} ended with status {done.returncode}; its messages above say why.")
-
-
-def _short(argument: str | Path) -> str:
-    """Return a path as it is best typed: relative to where the user stands, if it is below."""
-    if isinstance(argument, Path) and argument.is_relative_to(Path.cwd()):
-        return str(argument.relative_to(Path.cwd()))
-    return str(argument)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -27,13 +27,13 @@ class ExportOptions:
     format: Literal["saved_model", "keras", "graph", "tflite", "tflite_int8", "onnx", "openvino"]
     """What to write."""
     output: Path
-    """File to write, or for saved_model and openvino the folder."""
+    """File to write, which gets the format's suffix if it has none; or for saved_model and openvino the folder."""
     model: Path = TF_FILES / "retrained_model"
     """Classifier folder."""
     input: Literal["waveform", "picture"] = "waveform"
     """What it takes: one chunk of sound, mono at the recipe's rate, or its picture, 0 to 1."""
     audio_dir: Path | None = None
-    """Folder of recordings to compare on, one subfolder a label. By default tf_files/data_audio or sample_audio."""
+    """Folder of recordings to compare on, one subfolder a label. By default what the classifier was trained on."""
     image_dir: Path | None = None
     """Folder of pictures instead, for --input picture."""
 
@@ -46,26 +46,27 @@ def export(options: ExportOptions) -> int:
     """Export, compare the export with the classifier, and print the comparison."""
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.evaluation import test_set
-    from audionet.export.export import export_classifier
+    from audionet.evaluation.runs import trained_on
+    from audionet.export.export import export_classifier, with_suffix
     from audionet.export.parity import find_parity_clips
     from audionet.models.classifier import Classifier
     from audionet.models.classifier_folder import read_enrolled
     from audionet.tables import print_table
 
     is_folder = options.format in ("saved_model", "openvino")
-    check_outputs(**{"replaced" if is_folder else "files": {"output": options.output}})
+    output = with_suffix(options.output, options.format)
+    check_outputs(**{"replaced" if is_folder else "files": {"output": output}})
     classifier = Classifier.load(options.model, with_enrolled=False)  # an export holds what was trained
-    shipped = [TF_FILES / name for name in ("data_audio", "sample_audio")]
-    audio_dir = options.audio_dir or next((folder for folder in shipped if folder.is_dir()), shipped[0])
-    sources = test_set.find_sources(
-        audio_dir=None if options.image_dir else audio_dir, image_dir=options.image_dir, negatives=None
-    )
+    sources = test_set.find_sources(audio_dir=options.audio_dir, image_dir=options.image_dir, negatives=None)
+    if not sources:
+        runs_dirs = (TF_FILES / "runs", options.model.parent / "runs")
+        sources = test_set.find_either(trained_on(options.model, runs_dirs, option="--audio_dir"))
     clips = find_parity_clips(classifier, sources)
     if not clips.held_out:
         log("All of these recordings had a part in training, so that accuracies are too good to be true.")
     result = export_classifier(
         classifier,
-        options.output,
+        output,
         format_name=options.format,
         input_kind=options.input,
         clips=clips,
@@ -75,7 +76,7 @@ def export(options: ExportOptions) -> int:
     print(result.sentence())
     if enrolled := read_enrolled(options.model):
         print(f"It leaves out what was enrolled: {', '.join(map(printable, enrolled))}. Train on them to have them in.")
-    print(f"{1000 * result.seconds_a_chunk:.1f} ms a chunk. Export: {printable(options.output)}")
+    print(f"{1000 * result.seconds_a_chunk:.1f} ms a chunk. Export: {printable(output)}")
     return EXIT_FAILED if clips.failed else 0
 
 

@@ -23,8 +23,8 @@ class SimilarOptions:
 
     clips: Positional[tuple[Path, ...]] = ()
     """Recording or picture to compare with, one."""
-    among: tuple[Path, ...] = (TF_FILES / "data_audio",)
-    """Recordings or pictures, or folders of them, to look among."""
+    among: tuple[Path, ...] = ()
+    """Recordings or pictures, or folders of them, to look among. By default what the classifier was trained on."""
     model: Path = TF_FILES / "retrained_model"
     """Classifier folder."""
     top_k: Annotated[int, between(1, 100_000)] = 10
@@ -40,13 +40,16 @@ class SimilarOptions:
 def print_similar(options: SimilarOptions) -> int:
     """Compare and print, the most alike first."""
     # NumPy, OpenVINO and more, which --help should not wait for.
+    from audionet.evaluation.runs import trained_on
     from audionet.inference.clip_similarity import clip_files, find_similar
     from audionet.models.classifier import Classifier
 
     check_outputs(folders={"cache_dir": options.cache_dir})
     (clip,) = options.clips
     classifier = Classifier.load(options.model)
-    found, failed = find_similar(classifier, clip, clip_files(options.among), cache_dir=options.cache_dir)
+    runs_dirs = (TF_FILES / "runs", options.model.parent / "runs")
+    among = options.among or (trained_on(options.model, runs_dirs, option="--among"),)
+    found, failed = find_similar(classifier, clip, clip_files(among), cache_dir=options.cache_dir)
     for neighbour in found[: options.top_k]:
         print(f"{neighbour.probability:6.1%}  {printable(neighbour.path)}")
     return EXIT_FAILED if failed else 0

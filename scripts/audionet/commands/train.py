@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_command, typed_command
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_command, short_path, typed_command
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
@@ -83,13 +83,13 @@ def retrain(options: RetrainOptions) -> int:
 def closing_lines(run: "TrainingRun", folder: Path) -> list[str]:
     """Return the last lines on screen: the score, where the classifier is, and what to type next."""
     classifier = run.classifier
-    clip = shlex.quote(str(run.example_clip or ("CLIP.mp3" if classifier.recipe else "PICTURE.jpg")))
+    clip = shlex.quote(short_path(run.example_clip))
     return [
         _headline(run),
         *(run.final.leak_audit().sentences()[1:] if run.final.evaluation else []),
         *([classifier.open_set.sentence()] if classifier.open_set else []),
         f"Classifier: {printable(folder)}",
-        f"Label a clip: {typed_command('label')} --model {shlex.quote(str(folder))} {clip}",
+        f"Label a clip: {typed_command('label')} --model {shlex.quote(short_path(folder))} {clip}",
     ]
 
 

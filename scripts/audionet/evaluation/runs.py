@@ -183,6 +183,24 @@ def write_evaluation(
     )
 
 
+def trained_on(model: Path, runs_dirs: Iterable[Path], *, option: str) -> Path:
+    """Return the folder that a classifier was trained on last, by records of runs; `option` names one instead.
+
+    It is that of the recordings, where the pictures were made of some that are still there.
+
+    Raises:
+        InputError: no record tells, or the folder is gone.
+    """
+    records = [record for runs_dir in runs_dirs for record in read_runs(runs_dir)[0]]
+    for record in sorted(records, key=lambda record: str(record["started"]), reverse=True):
+        arguments = record.get("arguments") or {}
+        output, image_dir = (str(arguments.get(name) or "") for name in ("output_model", "image_dir"))
+        if output and image_dir and Path(output).resolve() == model.resolve() and Path(image_dir).is_dir():
+            audio_dir = (read_mark(Path(image_dir)) or {}).get("audio_dir")
+            return Path(audio_dir) if isinstance(audio_dir, str) and Path(audio_dir).is_dir() else Path(image_dir)
+    raise InputError(f"No record of a run tells what {printable(model)} was trained on. Name a folder by {option}.")
+
+
 def report_of(runs_dir: Path, record: Mapping[str, Any]) -> Path | None:
     """Return the report that a run keeps, or None if it has none."""
     name: str = record.get("id", "")

@@ -42,6 +42,11 @@ def find_test_sources(test_dir: Path, *, group_by: str = "recording") -> list[So
     return _grouped(_picture_sources(test_dir, option="--test_dir") or find_audio(test_dir), group_by)
 
 
+def find_either(folder: Path) -> list[Source]:
+    """Return the recordings of a folder, or its pictures where it holds those; as `find_sources` raises errors."""
+    return _picture_sources(folder, option="--image_dir") or find_audio(folder)
+
+
 def find_sources(
     *, audio_dir: Path | None, image_dir: Path | None, negatives: Path | None, group_by: str = "recording"
 ) -> list[Source]:

@@ -95,6 +95,14 @@ def export_classifier(
     return parity
 
 
+def with_suffix(output: Path, format_name: str) -> Path:
+    """Return where an export goes: a name without the suffix of its format or of another gets it."""
+    suffix = FORMATS[format_name].suffix
+    if output.suffix.lower() in {export_format.suffix for export_format in FORMATS.values()} - {""}:
+        return output
+    return output.with_name(output.name + suffix)
+
+
 def check_output(output: Path, export_format: ExportFormat, name: str) -> None:
     """Raise unless an export may be written there.
 

@@ -36,7 +36,7 @@ class TrainingRun:
     splits: dict[str, str]  # `training`, `validation` or `testing` by recording
     data: dict[str, Any]  # what it worked on, as JSON: its fingerprint and its sizes
     final: FinalEvaluation
-    example_clip: Path | None  # a file to try it on, which training never saw if there is one
+    example_clip: Path  # a file to try it on, which training never saw if there is one
     failures: dict[str, str]  # reason by recording or picture that could not be read, whether to train on or to test
 
     @classmethod
@@ -169,11 +169,15 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def _example_clip(data: TrainingData, final: FinalEvaluation) -> Path | None:
-    """Return the recording behind the first picture tested, or the picture where there is no recording."""
+def _example_clip(data: TrainingData, final: FinalEvaluation) -> Path:
+    """Return the recording behind the first picture tested, or the picture where there is no recording.
+
+    Where none was held out it is one that was tested otherwise, or one that was trained on.
+    """
     tested = data.select("testing", views=False).pictures()
-    if not tested:
-        return final.sources[0].paths[0] if final.sources else None
+    if not tested and final.sources:
+        return final.sources[0].paths[0]
+    tested = tested or data.select(*SPLITS, views=False).pictures()
     for folder in tested[0].path.parents:
         recording = Path((read_mark(folder) or {}).get("audio_dir", folder)) / tested[0].recording
         if recording.is_file():
