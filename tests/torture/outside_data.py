@@ -27,6 +27,7 @@ READERS: Mapping[str, Callable[[], Reader]] = {
     "jpg_comment": fuzzed_media.make_jpg_comments,
     "classifier_folder": fuzzed_classifiers.make_folder,
     "frozen_graph": fuzzed_classifiers.make_graph,
+    "picture_cache": fuzzed_caches.make_picture_cache,
     "bottleneck_shard": fuzzed_caches.make_shard,
     "mark": fuzzed_caches.make_mark,
     "splits": fuzzed_caches.make_splits,
