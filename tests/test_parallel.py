@@ -1,12 +1,14 @@
 import importlib
 import os
+import signal
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from audionet import parallel
-from audionet.parallel import CRASHED, PRELOADED, run_groups, side_by_side
+from audionet.parallel import CRASHED, PRELOADED, importing_context, run_groups, side_by_side
 
 
 def upper_but_crash_on_three(task: str) -> str:
@@ -88,3 +90,17 @@ def test_groups_are_asked_for_shortly_before_they_are_done():
 def test_no_task_starts_no_process(monkeypatch):
     monkeypatch.setattr(parallel, "process_pool", None)
     assert list(side_by_side(fail_on_two, [], description="Nothing", jobs=None)) == []
+
+
+def test_work_goes_on_when_what_starts_processes_is_killed():
+    context = importing_context()
+    if context.get_start_method() != "forkserver":
+        pytest.skip("here nothing but the parent starts processes")
+
+    def groups():
+        yield [1]
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        yield from ([number] for number in range(2, 6))
+
+    done = [task for group in run_groups(abs, groups(), jobs=2, in_order=True) for task in group]
+    assert done == [(number, number) for number in range(1, 6)]

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +25,8 @@ Task = TypeVar("Task")
 Done = TypeVar("Done")
 
 GROUPS_AHEAD = 4  # for each process, so that none waits and little is held
+MOST_STARTS = 50  # of a process for one task
+RESTART_SECONDS = 0.1
 CRASHED = "a decoder crashed on it, or memory ran out; try again, and if it stays so, remove it or convert it to wav"
 
 PRELOADED = ["audionet.features.spectrogram", "audionet.audio.decoding", "scipy.fft", "scipy.sparse", "scipy.ndimage"]
@@ -45,6 +48,14 @@ class WorkerPool(ProcessPoolExecutor):
         lifeline, self._end = context.Pipe(duplex=False)
         held = [_Inherited(descriptor) for descriptor in held_folders().values()]
         super().__init__(jobs, mp_context=context, initializer=_start, initargs=(lifeline, held))
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a call over, as any executor; raise BrokenProcessPool also if no process can be started for it."""
+        try:
+            return super().submit(*args, **kwargs)
+        except (EOFError, ConnectionError) as error:  # the server that starts processes was killed a moment ago
+            time.sleep(RESTART_SECONDS)  # until that is seen, and another is started
+            raise BrokenProcessPool("no process could be started") from error
 
     def __exit__(self, *exception: object) -> None:
         failed = exception[0] is not None
@@ -175,8 +186,14 @@ def _do_group(work: Callable[[Task], Done], group: Sequence[Task]) -> list[Done]
 
 
 def _done_alone(work: Callable[[Task], Done], task: Task) -> Done | str:
-    with process_pool(1) as pool:
-        try:
-            return pool.submit(work, task).result()
-        except BrokenProcessPool:
-            return CRASHED
+    for _ in range(MOST_STARTS):
+        with process_pool(1) as pool:
+            try:
+                future: Future[Done] = pool.submit(work, task)
+            except BrokenProcessPool:
+                continue  # the task is not to blame
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                return CRASHED
+    return CRASHED

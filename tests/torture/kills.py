@@ -135,7 +135,7 @@ class DoTrial:
         process = self._start_and_kill(folder, kill)
         if kill.target not in ("worker", WRITER):
             process.status(within=LONGEST_SECONDS)  # it dies
-        return folder.fault_of_end(process, statuses=(-kill.number, 0, 1)) or _fault_of_model(folder)
+        return folder.fault_of_end(process, statuses=(-kill.number, 128 + kill.number, 0, 1)) or _fault_of_model(folder)
 
     def _start_and_kill(self, folder: TrialFolder, kill: Kill) -> CommandRun:
         reference = self.prepared.reference(folder.case, kill.state)

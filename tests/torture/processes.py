@@ -85,13 +85,20 @@ class CommandRun:
         if target == "group":
             victims = [process.pid for process in self.processes()]
         elif target == "worker":
-            workers = sorted(process.pid for process in self.processes() if process.pid != self.pid)
+            workers = sorted(process.pid for process in self.processes() if self._is_worker(process))
             victims = [workers[choice % len(workers)]] if workers else []
         for pid in victims:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
+
+    def _is_worker(self, process: psutil.Process) -> bool:
+        """Tell a worker from the main process and from Python's own that removes semaphores, which tells its end."""
+        try:
+            return process.pid != self.pid and not any("resource_tracker" in part for part in process.cmdline())
+        except psutil.Error:
+            return False
 
     def left_after(self, seconds: float) -> list[str]:
         """Wait so long for all its processes to end, end those that did not, and return their command lines."""

@@ -122,9 +122,9 @@ def prepared_for(cases: Sequence[Case], *, jobs: int, keep: bool = False) -> Ite
     try:
         templates = place / "templates"
         _make_templates(templates)
-        wanted = [(case, state) for case in cases for state in case.states]
+        wanted = list(enumerate((case, state) for case in cases for state in case.states))
         made = in_processes(_MakeReference(place, templates), wanted, jobs=jobs)
-        references = {(case.name, state.name): reference for (case, state), reference in made}
+        references = {(case.name, state.name): reference for (_, (case, state)), reference in made}
         yield Prepared(place, templates, references)
     finally:
         if not keep:
@@ -148,9 +148,9 @@ class _MakeReference:
     place: Path
     templates: Path
 
-    def __call__(self, wanted: tuple[Case, State]) -> Reference:
-        case, state = wanted
-        folder = self.place / f"reference of {case.name}, {state.name}"
+    def __call__(self, wanted: tuple[int, tuple[Case, State]]) -> Reference:
+        number, (case, state) = wanted
+        folder = self.place / f"reference{number}"  # a short name, as sockets below it need
         trial = TrialFolder(case, folder, self.templates)
         begun = time.monotonic()
         status = trial.start(state).status(within=LONGEST_SECONDS)
