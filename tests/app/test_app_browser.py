@@ -1,5 +1,7 @@
 """The page in a real browser: Chromium, without a screen, with a microphone that plays a file."""
 
+import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def browser(chromium, address):
     chromium.get("about:blank")
     chromium.get_log("browser"), chromium.get_log("performance")
     yield chromium
-    complaints = [entry for entry in chromium.get_log("browser") if "/predict - Failed to load" not in entry["message"]]
+    complaints = [entry for entry in chromium.get_log("browser") if " - Failed to load" not in entry["message"]]
     assert complaints == []
     assert [url for url in requested(chromium) if not url.startswith((address, "data:", "blob:", "about:"))] == []
 
@@ -76,6 +78,117 @@ def wait_for(browser, selector: str, *, seconds: float = WAIT_SECONDS):
 def first_label(browser) -> str:
     wait_for(browser, "#result")
     return element(browser, "#bars tr:first-child th").text
+
+
+def downloads(browser, folder: Path) -> None:
+    """Let the browser save files to a folder."""
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+
+
+def saved_file(browser, folder: Path, name: str) -> str:
+    """Return what a file holds as soon as it was saved."""
+    WebDriverWait(browser, WAIT_SECONDS).until(lambda _: (folder / name).is_file(), f"{name} was not saved")
+    return (folder / name).read_text()
+
+
+def conversation(speakers, tmp_path) -> Path:
+    """Alice for 8 s, and then bob."""
+    turns = [speakers / name / f"{number}.mp3" for name in ("alice", "bob") for number in (0, 1)]
+    return write_sound(tmp_path / "both.wav", np.concatenate([soundfile.read(turn)[0] for turn in turns]))
+
+
+def test_a_timeline_is_zoomed_filtered_and_saved(browser, address, speakers, tmp_path):
+    downloads(browser, tmp_path)
+    show(browser, address)
+    element(browser, "#file").send_keys(str(conversation(speakers, tmp_path)))
+    wait_for(browser, "#talk")
+    assert not element(browser, "#bars").is_displayed()
+    assert [row.text.split()[0] for row in browser.find_elements("css selector", "#talk tbody tr")][:2] in (
+        ["alice", "bob"],
+        ["bob", "alice"],
+    )
+    element(browser, "#zoom-in").click()
+    width = "return document.querySelector('#wide').clientWidth / document.querySelector('#window').clientWidth"
+    assert browser.execute_script(width) == pytest.approx(2, abs=0.01)
+    marks = [mark.text for mark in browser.find_elements("css selector", "#seconds span, #hertz span")]
+    assert "0 s" in marks and "1 kHz" in marks
+    (alice,) = [each for each in browser.find_elements("css selector", ".filter") if each.text == "alice"]
+    alice.click()
+    assert alice.get_attribute("aria-pressed") == "false"
+    shown = [each.text for each in browser.find_elements("css selector", "#segments li") if each.is_displayed()]
+    assert shown and not any("alice" in text for text in shown)
+    for kind, name, begins in (
+        ("csv", "both.csv", "file,start_seconds"),
+        ("audacity", "both.txt", "0.0"),
+        ("raven", "both.selections.txt", "Selection"),
+        ("rttm", "both.rttm", "SPEAKER both 1"),
+        ("srt", "both.srt", "1\n00:00:0"),
+    ):
+        element(browser, f"#download option[value={kind}]").click()
+        assert saved_file(browser, tmp_path, name).startswith(begins)
+
+
+def test_many_files_become_a_table_that_is_saved(browser, address, speakers, tmp_path):
+    downloads(browser, tmp_path)
+    (tmp_path / 'a, "b".mp3').write_bytes(b"no sound")
+    files = [*(speakers / name / "0.mp3" for name in ("alice", "bob", "carol")), tmp_path / 'a, "b".mp3']
+    show(browser, address, width=360)
+    element(browser, "#file").send_keys("\n".join(map(str, files)))
+    wait_for(browser, "#batch-rows tr:nth-child(4)")
+    assert width_needed(browser) <= 360
+    element(browser, "#batch-save").click()
+    rows = list(csv.DictReader(io.StringIO(saved_file(browser, tmp_path, "labels.csv"))))
+    assert [row["label"] for row in rows] == ["alice", "bob", "carol", ""]
+    assert rows[3]["file"] == 'a, "b".mp3' and "cannot be decoded" in rows[3]["error"]
+
+
+def test_a_microphone_is_answered_while_it_is_open(browser, address):
+    show(browser, address, width=360)
+    button = element(browser, "#listen-live")
+    button.click()
+    WebDriverWait(browser, WAIT_SECONDS).until(lambda _: element(browser, "#live-label").text == "bob")
+    assert float(element(browser, "#level").get_attribute("value")) > -60
+    assert "bob" in element(browser, "#history").text
+    assert width_needed(browser) <= 360
+    button.click()
+    assert button.text == "Listen live"
+
+
+def test_a_long_file_is_cancelled(browser, address, tmp_path):
+    sound = np.tile(voice("bob", seed=3, seconds=20), 15)
+    soundfile.write(tmp_path / "long.mp3", sound, 16_000)
+    show(browser, address)
+    element(browser, "#file").send_keys(str(tmp_path / "long.mp3"))
+    wait_for(browser, "#busy-cancel").click()
+    assert not element(browser, "#busy").is_displayed() and not element(browser, "#error").is_displayed()
+
+
+def test_an_answer_is_corrected_and_the_clip_joins_its_label(browser, address, speakers):
+    show(browser, address)
+    element(browser, "#file").send_keys(str(speakers / "bob" / "1.mp3"))
+    first_label(browser)
+    element(browser, "#right").send_keys("tux\n")
+    wait_for(browser, "#corrected")
+    assert "Kept as a clip of tux. Training needs clips of a second label" in element(browser, "#corrected").text
+    assert not element(browser, "#train-again").is_enabled()
+    show(browser, f"{address}/teach")
+    wait_for(browser, '[aria-label="Remove clip 001.wav of tux"]').click()
+
+
+def test_background_noise_has_a_card_and_a_training_can_be_cancelled(browser, address, speakers):
+    show(browser, f"{address}/teach")
+    wait_for(browser, "#background").click()
+    assert "Background and other voices" in element(browser, "#cards").text
+    for name in ("alice", "bob"):
+        element(browser, "#name").send_keys(f"{name}\n")
+        element(browser, f'[aria-label="Choose files of {name}"]').send_keys(str(speakers / name / "0.mp3"))
+        wait_for(browser, f'[aria-label="Remove clip 001.wav of {name}"]')
+    element(browser, "#train").click()
+    wait_for(browser, "#cancel").click()
+    WebDriverWait(browser, WAIT_SECONDS).until(lambda _: "Cancelled" in element(browser, "#training-words").text)
+    element(browser, "#forget").click()
+    browser.switch_to.alert.accept()
+    wait_for(browser, "#train:disabled")
 
 
 def test_a_file_is_labelled_and_can_be_seen_and_heard(browser, address, speakers):
@@ -112,13 +225,11 @@ def test_an_example_is_one_press_away(browser, address):
 
 
 def test_a_place_in_a_sound_can_be_clicked_and_typed(browser, address, speakers, tmp_path):
-    turns = [speakers / name / f"{number}.mp3" for name in ("alice", "bob") for number in (0, 1)]
-    both = np.concatenate([soundfile.read(turn)[0] for turn in turns])
     show(browser, address)
-    element(browser, "#file").send_keys(str(write_sound(tmp_path / "both.wav", both)))
+    element(browser, "#file").send_keys(str(conversation(speakers, tmp_path)))
     wait_for(browser, "#segments button")
     segments = browser.find_elements("css selector", "#segments button")
-    assert "alice" in segments[0].text and "bob" in segments[-1].text and "0:08" in segments[-1].text
+    assert "alice" in segments[0].text and "bob" in segments[-1].text and "0:16" in segments[-1].text
     segments[-1].click()
     moment = "return document.querySelector('#player').currentTime"
     assert browser.execute_script(moment) == pytest.approx(8.0, abs=1.5)
@@ -202,9 +313,23 @@ def test_a_label_is_added_without_training(browser, address, tmp_path):
     wait_for(browser, "#extend-button:enabled").click()
     wait_for(browser, "#extended a")
     assert "It knows alice, bob, carol, whistle now" in element(browser, "#extended").text
+    in_use = element(browser, "#model option:checked").text
+    assert in_use.startswith("Taught") and in_use in element(browser, "#extend-button").text
     element(browser, "#extended a").click()
+    assert element(browser, "#model option:checked").text == in_use
     element(browser, "#file").send_keys(str(sound))
     assert first_label(browser) == "whistle"
+    show(browser, f"{address}/runs")
+    element(browser, ".rename").click()
+    browser.switch_to.alert.send_keys("With whistle")
+    browser.switch_to.alert.accept()
+    wait_for(browser, '.models li[data-name="With whistle"]')
+    downloads(browser, tmp_path)
+    element(browser, ".download option[value=folder]").click()
+    WebDriverWait(browser, WAIT_SECONDS).until(lambda _: (tmp_path / "With whistle.zip").is_file())
+    element(browser, ".models .remove").click()
+    browser.switch_to.alert.accept()
+    WebDriverWait(browser, WAIT_SECONDS).until(lambda _: not browser.find_elements("css selector", ".rename"))
     show(browser, f"{address}/teach")
     element(browser, "#forget").click()
     browser.switch_to.alert.accept()

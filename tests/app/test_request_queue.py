@@ -1,9 +1,13 @@
 import asyncio
+import contextlib
 import threading
+import time
 
+import pytest
 from app_client import client_of, predict
 
-from audionet.app.request_queue import RequestQueue
+from audionet.app.request_queue import GoneError, RequestQueue
+from audionet.app.sandbox import Limits, SandboxedWorker, report_progress
 
 
 class SlowWorker:
@@ -42,3 +46,35 @@ def test_more_than_may_wait_are_asked_to_come_again(app_settings, clip):
         response = predict(client, clip)
         client.app.state.shared.queue.waiting = 0
     assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
+
+
+class Client:
+    """A client that goes when it is told to."""
+
+    def __init__(self):
+        self.is_gone = False
+
+    async def is_disconnected(self):
+        return self.is_gone
+
+
+def go_half_the_way():
+    report_progress(0.5)
+    time.sleep(600)
+
+
+def test_the_work_of_a_client_that_goes_is_ended_and_the_next_is_served():
+    async def story(worker):
+        queue, client = RequestQueue(worker, most_waiting=5), Client()
+        work = asyncio.create_task(queue.run_watched(client, "ticket", go_half_the_way))
+        while not queue.progress("ticket"):
+            await asyncio.sleep(0.05)
+        assert queue.progress("ticket") == 0.5 and queue.progress("another") is None
+        client.is_gone = True
+        with pytest.raises(GoneError):
+            await work
+        assert queue.progress("ticket") is None and queue.waiting == 0
+        return await queue.run(int, "7")
+
+    with contextlib.closing(SandboxedWorker(Limits(seconds=60))) as worker:
+        assert asyncio.run(story(worker)) == 7

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from audionet.app import worker_tasks
 from audionet.app.access import HEADERS, AccessMiddleware, AccessRules, problem
-from audionet.app.request_queue import BusyError
+from audionet.app.request_queue import BusyError, GoneError
 from audionet.app.routes import classifier, models, pages, teach
 from audionet.app.routes.dependencies import PROBLEMS
 from audionet.app.sandbox import CrashError, OvertimeError
@@ -33,6 +33,7 @@ STATUS_OF = {
     MissingError: 404,
     ClassifierError: 409,
     OvertimeError: 504,
+    GoneError: 499,  # as nginx has it; nobody reads it
 }
 # Whatever the environment says, nothing is sent anywhere; versions without this setting have nothing to stop.
 NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}

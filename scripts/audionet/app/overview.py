@@ -12,6 +12,7 @@ import functools
 
 import numpy as np
 
+from audionet.features.frequency_axis import hertz_to_mel
 from audionet.features.spectrogram import decibels, mel_filters, power_spectra
 
 RATE_HZ = 16_000
@@ -21,6 +22,8 @@ PIECE_SAMPLES = 65_536  # 4 s, so that the seams between pieces are too few to b
 WINDOW_SAMPLES = 1024
 BANDS = 96
 RANGE_DB = 70.0
+LOW_HZ, HIGH_HZ = 50, 7_800
+MARKED_HZ = (200, 500, 1000, 2000, 4000)
 
 
 class Overview:
@@ -74,6 +77,12 @@ class Overview:
         return np.concatenate([self._peaks, peaks]), np.concatenate([self._power, power])
 
 
+def heights_of_hertz() -> dict[int, float]:
+    """Return how high some frequencies are in the spectrogram, 0 at the bottom to 1 at the top."""
+    low, high = hertz_to_mel(LOW_HZ), hertz_to_mel(HIGH_HZ)
+    return {hertz: round(float((hertz_to_mel(hertz) - low) / (high - low)), 4) for hertz in MARKED_HZ}
+
+
 @functools.cache
 def _filters() -> np.ndarray:
-    return mel_filters(sample_rate_hz=RATE_HZ, fft_samples=WINDOW_SAMPLES, bands=BANDS, low_hz=50, high_hz=7_800)
+    return mel_filters(sample_rate_hz=RATE_HZ, fft_samples=WINDOW_SAMPLES, bands=BANDS, low_hz=LOW_HZ, high_hz=HIGH_HZ)

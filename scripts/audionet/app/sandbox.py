@@ -3,6 +3,8 @@
     worker = SandboxedWorker(limits)
     worker.run(worker_tasks.predict, path=path, ...)
 
+A task may `report_progress`, which `progress` tells meanwhile.
+
 The process runs one task at a time, within limits of memory, file size and time. Where a task exceeds them or crashes,
 the caller gets an error and the process is replaced; its children and its temporary files go with it.
 """
@@ -21,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from audionet.errors import AudioNetError
 from audionet.parallel import importing_context
@@ -49,6 +51,15 @@ class Limits:
     file_bytes: int = 1 << 29  # for any one file that it writes
 
 
+_progress: Any = None  # in the worker: a shared number that the parent reads
+
+
+def report_progress(share: float) -> None:
+    """Say, from a task, how much of it is done, 0..1; of no effect outside a worker."""
+    if _progress is not None:
+        _progress.value = min(1.0, max(0.0, share))
+
+
 @dataclass(frozen=True)
 class _Raised:
     error: AudioNetError | RuntimeError
@@ -66,6 +77,7 @@ class SandboxedWorker:
         self._scratch_folder = ScratchFolder(Path(tempfile.gettempdir()), prefix="audionet-sandbox-")
         self.scratch = self._scratch_folder.path
         self._is_closed = False
+        self._progress = importing_context().Value("d", 0.0, lock=False)
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._lifeline, self._lifeline_end = importing_context().Pipe(duplex=False)
@@ -82,6 +94,7 @@ class SandboxedWorker:
         outcome: Result | _Raised
         with self._turn:
             pipe = self._pipe or self._start()
+            self._progress.value = 0.0
             try:
                 pipe.send(functools.partial(task, *args, **kwargs))
                 if not pipe.poll(self._limits.seconds):
@@ -97,10 +110,19 @@ class SandboxedWorker:
             raise outcome.error
         return outcome
 
+    @property
+    def progress(self) -> float:
+        """How much of the present task is done, 0..1, as far as it says."""
+        return float(self._progress.value)
+
+    def interrupt(self) -> None:
+        """End the present task; who waits for it gets a CrashError."""
+        if self._process:
+            self._process.kill()
+
     def close(self) -> None:
         """End the process, busy or idle, and remove its scratch folder."""
-        if self._process:
-            self._process.kill()  # so that the thread that waits for it releases the lock
+        self.interrupt()  # so that the thread that waits for it releases the lock
         with self._turn:
             self._stop()
             if not self._is_closed:
@@ -112,7 +134,9 @@ class SandboxedWorker:
         self.scratch.mkdir(exist_ok=True)
         ours, theirs = context.Pipe()
         process = context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(theirs, self._lifeline, self._limits, str(self.scratch)), daemon=True
+            target=_serve,
+            args=(theirs, self._lifeline, self._limits, str(self.scratch), self._progress),
+            daemon=True,
         )
         process.start()
         theirs.close()
@@ -133,7 +157,9 @@ class SandboxedWorker:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _serve(pipe: Connection, lifeline: Connection, limits: Limits, scratch: str) -> None:
+def _serve(pipe: Connection, lifeline: Connection, limits: Limits, scratch: str, progress: Any) -> None:
+    global _progress
+    _progress = progress
     end_with(os.dup(lifeline.fileno()))  # as a group of its own, which can be ended together with its children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch

@@ -34,6 +34,28 @@ class Prediction(BaseModel):
     spectrogram: str | None = Field(None, description="With `look`: a picture of the sound, as a data URL.")
     picture: str | None = Field(None, description="With `look`: the picture itself, as a data URL.")
     spans: list[SpanOfSound] | None = Field(None, description="With `look`: who or what is heard when.")
+    hertz: dict[int, float] | None = Field(
+        None, description="With `look`: how high some frequencies are in `spectrogram`, 0 at the bottom to 1."
+    )
+    tables: dict[str, str] | None = Field(
+        None, description="With `look`: `spans` as `csv`, `audacity`, `raven`, `rttm` and `srt` files hold them."
+    )
+
+
+class Progress(BaseModel):
+    """How far the work on a request is."""
+
+    share: float | None = Field(description="How much is done, 0 to 1; nothing as long as it waits for its turn.")
+    waiting: int = Field(description="Requests in line or at work.")
+
+
+class LiveAnswer(BaseModel):
+    """What is heard at the end of a stream."""
+
+    label: str = Field(description="The label, `unknown`, or nothing for silence.")
+    nearest: str = Field(description="The likeliest label of this window, known or not; nothing for silence.")
+    probability: float = Field(description="Of the nearest label; 0 for silence.")
+    seconds: float = Field(description="Length of the window that the classifier looks at.")
 
 
 class Reason(BaseModel):

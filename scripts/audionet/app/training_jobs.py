@@ -8,8 +8,9 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -30,6 +31,7 @@ STEP_WORDS = {
     "Drawing": "Drawing pictures of the clips",
     "Bottlenecks": "Looking at the pictures",
     "Views": "Looking at noisy versions of the pictures",
+    "Testing": "Testing on clips that were held back",
 }
 LAST_WORDS = "Training and measuring"
 WELL_MEASURED = 20  # recordings held out, from which on a share of them says something
@@ -44,6 +46,7 @@ class TrainingJob:
     words: str = "Waiting for another training to end"  # what is being done, or what came of it, for a person
     share: float | None = None  # of the present step that is done, 0..1, where that is known
     rest_seconds: float | None = None  # that the present step still takes, where that is known
+    begun_at: float = field(default_factory=time.monotonic)
     model: str | None = None  # key of the classifier that came of it
 
     @property
@@ -56,7 +59,7 @@ class TrainingJob:
         if bar := PROGRESS_BAR.search(line):
             step, percent = bar[1], int(bar[2])
             is_done = percent == 100
-            self.words = LAST_WORDS if is_done and step == "Bottlenecks" else STEP_WORDS.get(step, step)
+            self.words = LAST_WORDS if is_done and step == "Bottlenecks" else STEP_WORDS.get(step, LAST_WORDS)
             self.share = None if is_done else percent / 100
             rest = REST.search(line)
             hours, minutes, seconds = (int(part or 0) for part in rest.groups()) if rest else (0, 0, 0)

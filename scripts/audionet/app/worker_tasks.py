@@ -4,18 +4,20 @@ Tasks are functions of this module's top level; arguments and results are pickle
 """
 
 import base64
+import csv
 import functools
 import io
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from audionet.app.overview import RATE_HZ, Overview
-from audionet.app.schemas import Prediction, Reason, SpanOfSound
+from audionet.app.overview import RATE_HZ, Overview, heights_of_hertz
+from audionet.app.sandbox import report_progress
+from audionet.app.schemas import LiveAnswer, Prediction, Reason, SpanOfSound
 from audionet.audio import decoding
 from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK
 from audionet.audio.writing import write_wav
@@ -23,12 +25,18 @@ from audionet.errors import AudioNetError, RecordingError
 from audionet.features.image_io import encode_jpg, read_picture
 from audionet.files import one_writer, printable, whole_folder
 from audionet.inference.explain import explain, write_explanation
+from audionet.inference.prediction_file import SPAN_COLUMNS, span_rows
+from audionet.inference.streaming import StreamSmoother
+from audionet.inference.timeline_formats import WRITERS
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import ADDING_SECONDS, folder_version
-from audionet.models.timeline import HOP_SECONDS, Span
+from audionet.models.timeline import HOP_SECONDS, Timeline
 
 CLIP_RATE_HZ = 48_000  # of clips that are kept: more than any recipe asks for
 LOADED_CLASSIFIERS = 3
+LIVE_SESSIONS = 32
+LIVE_HOP_SECONDS = 0.5  # between the windows that the page sends
+READ_SHARE = 0.05  # of the work on a recording, to decode it
 MOST_HOPS = 600  # five minutes at the finest
 SHOWN_PIXELS = 640
 
@@ -53,13 +61,35 @@ def predict(*, model: Path, path: Path, name: str, most_seconds: float, look: bo
             prediction.picture = _thumbnail_url(path)
         return prediction
     overview = _overview_of(path, most_seconds)
-    answer = classifier.score_recording(path)
+    progress = _Progress(READ_SHARE, 0.5 if look else 1.0, overview.seconds)
+    answer = classifier.score_recording(path, on_seconds=progress.report)
     prediction = Prediction(**answer.to_json(), kind="recording", seconds=round(overview.seconds, 3), file=name)
     if look:
         prediction.loudness = [round(float(peak), 3) for peak in overview.loudness()]
         prediction.spectrogram = _png_url(overview.spectrogram())
-        prediction.spans = [SpanOfSound(**asdict(span)) for span in _spans(classifier, path, overview)]
+        timeline = _timeline(classifier, path, overview)
+        prediction.spans = [SpanOfSound(**asdict(span)) for span in timeline.spans]
+        prediction.hertz = heights_of_hertz()
+        prediction.tables = _tables(timeline, name, classifier)
     return prediction
+
+
+def live_answer(*, model: Path, path: Path, session: str) -> LiveAnswer:
+    """Return what is heard in a window of a stream, a file as long as a chunk; windows of a session follow each other.
+
+    Raises:
+        AudioNetError: the file cannot be read, or the classifier is one of pictures.
+    """
+    classifier = _classifier(model)
+    recipe = classifier.recipe_for("The sound")
+    blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz)
+    samples = np.concatenate([*blocks, np.empty(0, np.float32)])[-recipe.chunk_samples :]
+    smoother = _smoother(session, model, folder_version(model))
+    if not len(samples) or np.abs(samples).max() < SILENCE_PEAK:
+        smoother.restart()
+        return LiveAnswer(label="", nearest="", probability=0.0, seconds=recipe.chunk_seconds)
+    label, nearest, probability = smoother.answer(samples)
+    return LiveAnswer(label=label, nearest=nearest, probability=probability, seconds=recipe.chunk_seconds)
 
 
 def convert_to_wav(*, path: Path, target: Path, most_seconds: float) -> None:
@@ -122,13 +152,37 @@ def _overview_of(path: Path, most_seconds: float) -> Overview:
     return overview
 
 
-def _spans(classifier: Classifier, path: Path, overview: Overview) -> tuple[Span, ...]:
+@dataclass(frozen=True)
+class _Progress:
+    """Reports a stage of a task, from a share of it to another, by how much of a recording is done."""
+
+    start: float
+    end: float
+    seconds: float
+
+    def report(self, done_seconds: float) -> None:
+        report_progress(self.start + (self.end - self.start) * done_seconds / self.seconds)
+
+
+def _timeline(classifier: Classifier, path: Path, overview: Overview) -> Timeline:
     """Return the timeline, with fewer hops where the recording is long; empty where it is too short for a chunk."""
+    progress = _Progress(0.5, 1.0, overview.seconds)
     try:
         hop_seconds = max(HOP_SECONDS, overview.seconds / MOST_HOPS)
-        return classifier.timeline(path, hop_seconds=hop_seconds).spans
+        return classifier.timeline(path, hop_seconds=hop_seconds, on_seconds=progress.report)
     except RecordingError:
-        return ()
+        return Timeline(path, overview.seconds, ())
+
+
+def _tables(timeline: Timeline, name: str, classifier: Classifier) -> dict[str, str]:
+    """Return a timeline as files for other programs hold it, by format; `name` is the recording's."""
+    named = replace(timeline, path=Path(name))
+    recipe = classifier.recipe_for(name)
+    table = io.StringIO()
+    rows = csv.DictWriter(table, SPAN_COLUMNS, restval="", lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(span_rows(Path(name), timeline.spans, model=classifier.fingerprint))
+    return {"csv": table.getvalue(), **{kind: write(named, recipe) for kind, (_, write) in WRITERS.items()}}
 
 
 def _thumbnail_url(path: Path) -> str:
@@ -156,6 +210,12 @@ def _data_url(media_type: str, content: bytes) -> str:
 def _classifier(folder: Path) -> Classifier:
     """Return the classifier in a folder, loaded again only when another has taken its place or a label was added."""
     return _loaded(folder, folder_version(folder))
+
+
+@functools.lru_cache(maxsize=LIVE_SESSIONS)
+def _smoother(session: str, model: Path, version: tuple[int, ...]) -> StreamSmoother:
+    """Return what the windows of a session have left; a new one where it was long ago or the classifier has changed."""
+    return StreamSmoother(_loaded(model, version), hop_seconds=LIVE_HOP_SECONDS)
 
 
 @functools.lru_cache(maxsize=LOADED_CLASSIFIERS)

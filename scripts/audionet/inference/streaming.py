@@ -81,7 +81,7 @@ def stream_predictions(
     """
     recipe = classifier.recipe_for("The sound")
     window = _Window(recipe)
-    smoother = _Smoother(classifier, hop_seconds)
+    smoother = StreamSmoother(classifier, hop_seconds=hop_seconds)
     classifier.logits([np.zeros((recipe.picture_height, recipe.picture_width, 3), np.uint8)])  # loads the network
     due = lost = 0.0
     last: AudioBlock | None = None
@@ -131,16 +131,11 @@ class _Window:
     def is_silent(self) -> bool:
         return bool(np.abs(self.samples).max() < SILENCE_PEAK)
 
-    def chunk(self) -> Chunk:
-        rate_hz = self._recipe.sample_rate_hz
-        samples = filled(self.samples, self._recipe.chunk_samples, sample_rate_hz=rate_hz, padding=self._recipe.padding)
-        return Chunk(0, self.start_seconds, samples, len(self.samples) / rate_hz, rate_hz)
 
-
-class _Smoother:
+class StreamSmoother:
     """The path of a timeline as far as it is known, and a verdict on what has been alike since the last change."""
 
-    def __init__(self, classifier: Classifier, hop_seconds: float):
+    def __init__(self, classifier: Classifier, *, hop_seconds: float):
         recipe = classifier.recipe_for("The sound")
         self.classifier = classifier
         self._cost = SWITCH_COST / hop_seconds
@@ -149,6 +144,7 @@ class _Smoother:
         self.restart()
 
     def restart(self) -> None:
+        """Forget what came before, as behind a silence or a gap."""
         self._best = np.zeros(1)  # one for all states
         self._state = -1
         self._logits: list[np.ndarray] = []  # of the chunks since the state changed
@@ -170,6 +166,23 @@ class _Smoother:
         self._levels = [*self._levels, level_dbfs][-self._most_chunks :]
         return self._judged(state, open_set) if open_set else state
 
+    def answer(self, samples: np.ndarray) -> tuple[str, str, float]:
+        """Return label, or unknown, nearest label and its probability for the last sound, which is not silent.
+
+        Samples are float32, shape (n,), n at most that of a chunk, at the rate of the classifier's recipe.
+        """
+        recipe = self.classifier.recipe_for("The sound")
+        rate_hz = recipe.sample_rate_hz
+        whole = filled(samples, recipe.chunk_samples, sample_rate_hz=rate_hz, padding=recipe.padding)
+        chunk = Chunk(0, 0.0, whole, len(samples) / rate_hz, rate_hz)
+        ((_, logits),) = self.classifier.logits_of([chunk])
+        probabilities = np.exp(log_softmax(logits[0]))
+        state = self.step(logits[0], chunk_level_dbfs(chunk))
+        is_known = state < len(self.classifier.labels)
+        nearest = state if is_known else int(probabilities.argmax())
+        label = self.classifier.labels[nearest]
+        return label if is_known else UNKNOWN, label, float(probabilities[nearest])
+
     def _judged(self, state: int, open_set: OpenSetDetector) -> int:
         """Judge what is alike up to now as a clip of its own is, as `ScoredChunks.judge` does in a timeline."""
         logits, hops = np.stack(self._logits), np.arange(len(self._logits))
@@ -183,20 +196,13 @@ class _Smoother:
 
 
 def _predict(
-    window: _Window, smoother: _Smoother, block: AudioBlock, now: Callable[[], float], lost: float
+    window: _Window, smoother: StreamSmoother, block: AudioBlock, now: Callable[[], float], lost: float
 ) -> StreamPrediction:
     label, probability = "", 0.0
     if window.is_silent:
         smoother.restart()
     else:
-        classifier = smoother.classifier
-        chunk = window.chunk()
-        ((_, logits),) = classifier.logits_of([chunk])
-        probabilities = np.exp(log_softmax(logits[0]))
-        state = smoother.step(logits[0], chunk_level_dbfs(chunk))
-        is_known = state < len(classifier.labels)
-        label = classifier.labels[state] if is_known else UNKNOWN
-        probability = float(probabilities[state] if is_known else probabilities.max())
+        label, _, probability = smoother.answer(window.samples)
     return StreamPrediction(
         window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.received_at), lost
     )

@@ -189,8 +189,11 @@ class Classifier:
         """Score a picture file, a spectrogram or an ordinary picture; errors as for `score`."""
         return self._answer(self.logits([read_picture(path)]), np.zeros(1), np.ones(1))
 
-    def score_recording(self, path: Path | str) -> Answer:
-        """Score a recording of any length; memory does not grow with it. Errors are as for `score`."""
+    def score_recording(self, path: Path | str, *, on_seconds: Callable[[float], object] | None = None) -> Answer:
+        """Score a recording of any length; memory does not grow with it. Errors are as for `score`.
+
+        `on_seconds` is called now and then with how far it is.
+        """
         recipe = self.recipe_for(path)
         offsets: list[float] = []
         levels: list[float] = []
@@ -200,6 +203,8 @@ class Classifier:
             offsets += [chunk.offset_seconds for chunk in batch]
             levels += [chunk_level_dbfs(chunk) for chunk in batch]
             logits.append(of_batch)
+            if on_seconds:
+                on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
         return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
 
     def logits_of(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], np.ndarray]]:

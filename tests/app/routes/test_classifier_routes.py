@@ -1,13 +1,22 @@
+import base64
+import csv
+import io
 import json
 import os
 import signal
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from app_client import predict, uploads
-from conftest import SCRIPTS, run_python, tone, write_sound
+from conftest import SCRIPTS, run_python, tone, voice, write_sound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+
+from audionet.audio.decoding import read_blocks
+from audionet.inference.streaming import StreamSmoother
+from audionet.models.classifier import Classifier
 
 
 def test_a_recording_is_labelled(client, clip):
@@ -119,3 +128,54 @@ def test_a_file_that_ends_the_process_ends_only_its_own_request(client, clip):
     predict(client, clip)
     os.kill(client.app.state.shared.worker.run(os.getpid), signal.SIGKILL)
     assert [predict(client, clip).status_code for _ in range(2)] == [422, 200]
+
+
+def test_a_look_comes_with_the_timeline_as_other_programs_read_it(client, clip):
+    answer = predict(client, clip, name="my clip.wav", look="true").json()
+    tables = answer["tables"]
+    assert set(tables) == {"csv", "audacity", "raven", "rttm", "srt"}
+    spans = [span for span in answer["spans"] if span["kind"] != "silence"]
+    assert len(tables["audacity"].splitlines()) == len(tables["rttm"].splitlines()) == len(spans)
+    assert tables["rttm"].startswith("SPEAKER my_clip 1 ")
+    rows = list(csv.DictReader(io.StringIO(tables["csv"])))
+    assert [(row["label"], row["file"]) for row in rows if row["label"]] == [
+        (span["label"], "my clip.wav") for span in spans
+    ]
+
+
+def test_frequencies_are_marked_where_they_are_brightest(client, tmp_path):
+    answer = predict(client, write_sound(tmp_path / "tone.wav", tone(1000, 4.0)), look="true").json()
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["spectrogram"].partition(",")[2]))))
+    brightest = picture.astype(int).sum(axis=1).argmax()
+    assert 1 - (brightest + 0.5) / len(picture) == pytest.approx(answer["hertz"]["1000"], abs=0.03)
+
+
+def live(client, path, *, session="one"):
+    """Send the last seconds of a stream."""
+    with path.open("rb") as file:
+        return client.post("/live", files={"file": file}, data={"session": session})
+
+
+def test_a_stream_is_answered_window_by_window_as_in_the_terminal(client, saved, tmp_path):
+    classifier = Classifier.load(saved / "retrained_model")
+    rate_hz, seconds = classifier.recipe.sample_rate_hz, classifier.recipe.chunk_seconds
+    smoother = StreamSmoother(classifier, hop_seconds=0.5)
+    sound = np.concatenate([voice("alice", seed=101), voice("bob", seed=102)])
+    for start in range(0, len(sound) - round(seconds * 16_000), 8_000):
+        path = write_sound(tmp_path / "window.wav", sound[start : start + round(seconds * 16_000)])
+        samples = np.concatenate(list(read_blocks(path, sample_rate_hz=rate_hz)))
+        label, nearest, probability = smoother.answer(samples[-classifier.recipe.chunk_samples :])
+        answer = live(client, path).json()
+        assert (answer["label"], answer["nearest"]) == (label, nearest)
+        assert answer["probability"] == pytest.approx(probability, abs=1e-3)
+        assert answer["seconds"] == seconds
+
+
+def test_silence_in_a_stream_is_no_label(client, tmp_path):
+    path = write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32))
+    assert live(client, path, session="two").json()["label"] == ""
+
+
+def test_how_far_a_request_is_can_be_asked(client, clip):
+    predict(client, clip, ticket="mine")
+    assert client.get("/progress", params={"ticket": "mine"}).json() == {"share": None, "waiting": 0}

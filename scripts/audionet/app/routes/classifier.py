@@ -6,12 +6,12 @@ The docstrings of routes are their descriptions at /api and in /openapi.json.
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, Response
 
 from audionet.app import worker_tasks
 from audionet.app.routes.dependencies import FileField, StateDep, UserDep, health_of
-from audionet.app.schemas import Health, Prediction, Reason
+from audionet.app.schemas import Health, LiveAnswer, Prediction, Progress, Reason
 from audionet.app.uploads import saved_upload
 from audionet.app.users import MissingError
 from audionet.files import printable
@@ -24,22 +24,48 @@ router = APIRouter()
 
 @router.post("/predict", tags=["classifier"], response_model_exclude_unset=True)
 async def predict(
+    request: Request,
     state: StateDep,
     user: UserDep,
     file: FileField,
     model: ModelField = "",
     look: Annotated[bool, Form(description="Whether to say what the file looks like, too.")] = False,
+    ticket: Annotated[str, Form(description="Any text, to ask `GET /progress` about.", max_length=100)] = "",
 ) -> Prediction:
-    """Say what is heard in a recording or seen in a picture."""
+    """Say what is heard in a recording or seen in a picture. The work ends where the client closes the connection."""
     folder = state.model(user, model).folder
     async with saved_upload(file, state.uploads_dir) as path:
-        return await state.queue.run(
+        return await state.queue.run_watched(
+            request,
+            ticket,
             worker_tasks.predict,
             model=folder,
             path=path,
             name=printable(file.filename or ""),
             most_seconds=state.settings.most_seconds,
             look=look,
+        )
+
+
+@router.get("/progress", tags=["classifier"])
+async def progress(state: StateDep, ticket: str) -> Progress:
+    """Say how far the work on a request is, by the ticket that it was sent with."""
+    return Progress(share=state.queue.progress(ticket), waiting=state.queue.waiting)
+
+
+@router.post("/live", tags=["page"])
+async def live(
+    state: StateDep,
+    user: UserDep,
+    file: FileField,
+    session: Annotated[str, Form(description="Any text, the same for all windows of a stream.", max_length=100)],
+    model: ModelField = "",
+) -> LiveAnswer:
+    """Say what is heard in the last seconds of a stream, by the rule of `audionet listen`."""
+    folder = state.model(user, model).folder
+    async with saved_upload(file, state.uploads_dir) as path:
+        return await state.queue.run(
+            worker_tasks.live_answer, model=folder, path=path, session=f"{user.folder.name}/{session}"
         )
 
 

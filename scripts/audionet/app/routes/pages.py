@@ -1,8 +1,12 @@
 """The pages that people look at."""
 
 import asyncio
+import base64
+import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,12 @@ from audionet.app.users import MissingError, User
 from audionet.evaluation import runs
 from audionet.files import UNKNOWN_LABEL, printable
 
-# A report has its style, its pictures and its sounds inside, and no script; shown here it is held to that.
-REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+# A report has its style, its pictures, its sounds and one script inside; shown here it is held to that, and apart from
+# the page: its script can neither see the page's cookies nor send requests.
+REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'sha256-{script}'; style-src 'unsafe-inline'; "
+    "img-src data:; media-src data:"
+)
 TEMPLATES = Jinja2Templates(Path(__file__).parent.parent / "templates")
 TEMPLATES.env.filters["printable"] = printable
 
@@ -67,7 +75,7 @@ async def report(state: StateDep, user: UserDep, run: str) -> HTMLResponse:
     """Show the report of a run."""
     for listed in runs_of(user, state):
         if listed.record.get("id") == run and listed.report:
-            headers = {"content-security-policy": REPORT_POLICY}
+            headers = {"content-security-policy": REPORT_POLICY.format(script=_report_script_digest())}
             return HTMLResponse(await asyncio.to_thread(listed.report.read_text, "utf-8"), headers=headers)
     raise MissingError("There is no report of such a run.")
 
@@ -77,6 +85,13 @@ async def api(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
     """Show the page API."""
     address = str(request.base_url).rstrip("/")
     return _page(request, state, user, "api", schema=request.app.openapi(), address=address)
+
+
+@functools.cache
+def _report_script_digest() -> str:
+    """Return the digest of the only script that reports have, as a policy names it."""
+    script = (resources.files("audionet.reports") / "static" / "report.js").read_bytes()
+    return base64.b64encode(hashlib.sha256(script).digest()).decode()
 
 
 def runs_of(user: User, state: AppState) -> Iterator[ListedRun]:

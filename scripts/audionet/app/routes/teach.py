@@ -5,6 +5,7 @@ Users see and change only what is theirs. The docstrings of routes are their des
 
 import asyncio
 import shutil
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -103,4 +104,7 @@ async def forget(state: StateDep, user: UserDep) -> Taught:
 def taught_by(user: User, state: AppState) -> Taught:
     """Return the user's labels and clips, and the training that runs or was the last to run."""
     job = state.training.job_of(user)
-    return Taught(labels=user.clips_by_label(), lesson=asdict(job) if job else None)
+    lesson = asdict(job) if job else None
+    if lesson:
+        lesson["seconds"] = round(time.monotonic() - lesson.pop("begun_at"), 1)
+    return Taught(labels=user.clips_by_label(), lesson=lesson)

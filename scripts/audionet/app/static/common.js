@@ -17,7 +17,8 @@ export async function request(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer. See whether app.py still runs, then try again.");
   }
   if (response.ok) return response;
@@ -25,15 +26,15 @@ export async function request(path, options = {}) {
   throw new Error(answer.detail || `The server answered ${response.status}. Try again.`);
 }
 
-/** Send a form with a file. */
-export async function sendFile(path, file, fields = {}) {
+/** Send a form with a file; a signal can end it. */
+export async function sendFile(path, file, fields = {}, signal = undefined) {
   if (file.size > mostBytes) {
     throw new Error(`${file.name} is larger than ${Math.round(mostBytes / 1e6)} MB, which is the most. Cut it, or convert it to mp3.`);
   }
   const form = new FormData();
   form.append("file", file, file.name);
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
-  return request(path, { method: "POST", body: form });
+  return request(path, { method: "POST", body: form, signal });
 }
 
 /** Do something that may fail, and show the error if it does. */
@@ -58,8 +59,33 @@ export function acceptDrops(target, zone, take) {
     event.stopPropagation();
     depth = 0;
     zone.classList.remove("over");
-    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    filesOf(event.dataTransfer).then((files) => files.length && take(files));
   });
+}
+
+/** Return the files that were dropped, those in folders included. */
+async function filesOf(dropped) {
+  const entries = [...dropped.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...dropped.files];
+  const files = [];
+  for (const entry of entries) await addFiles(entry, files);
+  return files;
+}
+
+async function addFiles(entry, files) {
+  if (entry.name.startsWith(".")) return;
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    Object.defineProperty(file, "path", { value: entry.fullPath.slice(1) });
+    files.push(file);
+    return;
+  }
+  const reader = entry.createReader();
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
+    if (!some.length) return;
+    for (const one of some) await addFiles(one, files);
+  }
 }
 
 export function formatTime(seconds) {
@@ -132,26 +158,50 @@ find("#explain")?.addEventListener("click", () =>
 
 /** Show what is under way, which screen readers read out, or that it is over. */
 export function showBusy(words) {
-  const place = find("#busy");
-  place.textContent = words || "";
-  place.hidden = !words;
+  find("#busy").hidden = !words;
+  find("#busy-words").textContent = words || "";
+  find("#busy-rest").textContent = "";
+  find("#busy-share").hidden = true;
 }
 
-let latest = 0;
+/** Show how much is done, 0 to 1, and guess from how long it took how long the rest will take. */
+export function showShare(share, seconds) {
+  find("#busy-share").hidden = false;
+  find("#busy-share").value = share;
+  find("#busy-rest").textContent = share > 0.1 ? `about ${formatTime((seconds * (1 - share)) / share + 1)} left` : "";
+}
 
-/** Predict the label of a file and show it, unless another file was given meanwhile. */
+let atWork = null; // what ends the request under way
+find("#busy-cancel")?.addEventListener("click", stopWork);
+
+/** End the request under way, and return what ends the next one. */
+export function stopWork() {
+  atWork?.abort();
+  showBusy();
+  atWork = new AbortController();
+  return atWork;
+}
+
+/** Predict the label of a file and show it, unless it is cancelled or another file is given meanwhile. */
 export async function predict(file, { busy, show }) {
-  const turn = ++latest;
   showError();
+  const work = stopWork();
+  const ticket = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const begun = performance.now();
   find("#result").hidden = true;
   showBusy(busy);
+  const watch = setInterval(async () => {
+    const progress = await json(`/progress?ticket=${ticket}`, { signal: work.signal }).catch(() => null);
+    if (work === atWork && progress?.share) showShare(progress.share, (performance.now() - begun) / 1000);
+  }, 1000);
   try {
-    const answer = await (await sendFile("/predict", file, { look: true })).json();
-    if (turn === latest) show(answer, file);
+    const answer = await (await sendFile("/predict", file, { look: true, ticket }, work.signal)).json();
+    if (work === atWork) show(answer, file);
   } catch (error) {
-    if (turn === latest) showError(error.message);
+    if (work === atWork && error.name !== "AbortError") showError(error.message);
   } finally {
-    if (turn === latest) showBusy();
+    clearInterval(watch);
+    if (work === atWork) showBusy();
   }
 }
 

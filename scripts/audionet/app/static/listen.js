@@ -1,4 +1,5 @@
-import { acceptDrops, attempt, find, formatPercent, formatTime, offerExplanation, predict, request, sendFile, showAnswer, showError } from "./common.js";
+import { acceptDrops, attempt, find, formatPercent, formatTime, json, make, offerExplanation, predict, request, save, sendFile, showAnswer, showError } from "./common.js";
+import { labelAll } from "./batch.js";
 import { recordWith } from "./recorder.js";
 
 const player = find("#player");
@@ -6,8 +7,20 @@ const plots = find("#plots");
 const playhead = find("#playhead");
 let length = 0;
 let loudness = [];
+let given = null; // the file that is shown
+let tables = {};
+let zoom = 1;
+const MOST_PIXELS = 16_000; // that a canvas may be wide
+const SILENT = new Set(); // labels that are filtered out
 
-const listen = (file) => predict(file, { busy: `Listening to ${file.name} …`, show });
+function listen(files) {
+  find("#batch").hidden = files.length < 2;
+  if (files.length > 1) {
+    find("#result").hidden = true;
+    return labelAll(files);
+  }
+  return predict(files[0], { busy: `Listening to ${files[0].name} …`, show });
+}
 
 function show(answer, file) {
   if (answer.kind !== "recording") {
@@ -21,6 +34,13 @@ function show(answer, file) {
   find("#spectrogram").alt = `Spectrogram of ${file.name}: low frequencies at the bottom, time to the right`;
   find("#length").textContent = formatTime(length);
   plots.ariaValueMax = length;
+  given = file;
+  ({ tables } = answer);
+  find("#corrected").hidden = true;
+  find("#correct").reset();
+  SILENT.clear();
+  showHertz(answer.hertz);
+  setZoom(1);
   play(file);
   showSpans(answer.spans);
   offerExplanation(file);
@@ -47,6 +67,7 @@ function showSpans(spans) {
   const audible = spans.filter((span) => span.kind !== "silence");
   const names = [...new Set(audible.filter((span) => span.kind === "known").map((span) => span.label))].sort();
   find("#timeline").hidden = audible.length < 2;
+  find("#downloads").hidden = !audible.length;
   showWhoIsHeard(audible, names);
   const paint = (element, span) => {
     element.classList.toggle("unknown", span.kind === "unknown");
@@ -58,13 +79,15 @@ function showSpans(spans) {
       paint(piece, span);
       piece.style.left = `${(100 * span.start_seconds) / length}%`;
       piece.style.width = `${(100 * (span.end_seconds - span.start_seconds)) / length}%`;
-      piece.textContent = span.label;
+      piece.append(make("b", span.label));
+      piece.dataset.label = span.label;
       return piece;
     }),
   );
   find("#segments").replaceChildren(
     ...audible.map((span) => {
       const item = document.createElement("li");
+      item.dataset.label = span.label;
       const button = document.createElement("button");
       button.type = "button";
       paint(button, span);
@@ -84,19 +107,81 @@ function showSpans(spans) {
   );
 }
 
-/** Where several take turns, one label for the whole says little, and a threshold for one says nothing. */
+/** Where several take turns, one label for the whole says little: show how long each is heard, to filter by. */
 function showWhoIsHeard(audible, names) {
-  if (names.length < 2) return;
-  const seconds = (name) => audible.filter((span) => span.label === name).reduce((sum, span) => sum + span.end_seconds - span.start_seconds, 0);
+  const seconds = new Map();
+  for (const span of audible) seconds.set(span.label, (seconds.get(span.label) || 0) + span.end_seconds - span.start_seconds);
+  const several = seconds.size > 1 && names.length > 0;
+  find("#talk").hidden = !several;
+  find("#bars").parentElement.hidden = several;
+  if (!several) return;
   const heading = find("#label");
-  const most = [...names].sort((one, other) => seconds(other) - seconds(one));
-  if (heading.classList.contains("unknown")) {
+  if (names.length > 1) {
     heading.classList.remove("unknown");
-    heading.textContent = `${names.length} labels`;
+    heading.textContent = `${names.length} labels${seconds.has("unknown") ? " and unknown" : ""}`;
     find("#probability").textContent = "taking turns";
   }
   find("#note").hidden = false;
-  find("#note").textContent = `Heard for: ${most.map((name) => `${name} ${formatTime(seconds(name))}`).join(", ")}. Below is who is heard when.`;
+  find("#note").textContent = "How long each is heard; press one to hide or show it below.";
+  const total = [...seconds.values()].reduce((sum, one) => sum + one, 0);
+  const sorted = [...seconds].sort((one, other) => other[1] - one[1]);
+  find("#talk tbody").replaceChildren(...sorted.map(([label, heard]) => rowOf(label, heard, total)));
+}
+
+function rowOf(label, heard, total) {
+  const row = make("tr");
+  const name = make("th", "", { scope: "row" });
+  const button = make("button", label, { type: "button", className: "filter", ariaPressed: "true" });
+  button.addEventListener("click", () => {
+    if (!SILENT.delete(label)) SILENT.add(label);
+    button.ariaPressed = String(!SILENT.has(label));
+    for (const piece of document.querySelectorAll("#strip > span, #segments > li")) piece.hidden = SILENT.has(piece.dataset.label);
+  });
+  name.append(button);
+  const cell = make("td");
+  const bar = make("span", "", { className: "bar", ariaHidden: "true" });
+  bar.style.setProperty("--share", heard / total);
+  cell.append(bar, make("span", formatTime(heard)));
+  row.append(name, cell);
+  return row;
+}
+
+function showHertz(hertz) {
+  const marks = Object.entries(hertz).map(([frequency, height]) => {
+    const mark = make("span", frequency >= 1000 ? `${frequency / 1000} kHz` : `${frequency} Hz`);
+    mark.style.bottom = `${100 * height}%`;
+    return mark;
+  });
+  find("#hertz").replaceChildren(...marks);
+}
+
+/** Show the sound so many times as wide as the window. */
+function setZoom(times) {
+  const frame = find("#window");
+  const most = Math.max(1, Math.min(64, MOST_PIXELS / Math.max(1, frame.clientWidth), length / 2));
+  const middle = (frame.scrollLeft + frame.clientWidth / 2) / Math.max(1, frame.scrollWidth);
+  zoom = Math.max(1, Math.min(most, times));
+  find("#wide").style.width = `${100 * zoom}%`;
+  frame.scrollLeft = middle * frame.scrollWidth - frame.clientWidth / 2;
+  find("#zoom-out").disabled = zoom <= 1;
+  find("#zoom-in").disabled = zoom >= most;
+  find("#zoom").textContent = zoom > 1 ? `${zoom.toFixed(zoom < 10 ? 1 : 0)} times as wide` : "";
+  drawWaveform();
+  showSeconds();
+}
+
+/** Mark the seconds, at a round step, so that the marks do not touch. */
+function showSeconds() {
+  const marks = Math.max(1, find("#wide").clientWidth / 70);
+  const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800].find((one) => length / one <= marks) || 3600;
+  const count = Math.floor(length / step);
+  const spans = Array.from({ length: count + 1 }, (_, place) => {
+    const seconds = place * step;
+    const mark = make("span", seconds < 60 ? `${+seconds.toFixed(1)} s` : formatTime(seconds));
+    mark.style.left = `${(100 * seconds) / length}%`;
+    return mark;
+  });
+  find("#seconds").replaceChildren(...spans);
 }
 
 function playFrom(seconds) {
@@ -150,23 +235,52 @@ plots.addEventListener("keydown", (event) => {
   }
   event.preventDefault();
 });
-new ResizeObserver(() => loudness.length && drawWaveform()).observe(plots);
+new ResizeObserver(() => {
+  if (!loudness.length) return;
+  drawWaveform();
+  showSeconds();
+}).observe(plots);
+find("#zoom-in").addEventListener("click", () => setZoom(zoom * 2));
+find("#zoom-out").addEventListener("click", () => setZoom(zoom / 2));
+find("#download").addEventListener("change", (event) => {
+  const kind = event.target.value;
+  const ending = { csv: ".csv", audacity: ".txt", raven: ".selections.txt", rttm: ".rttm", srt: ".srt" }[kind];
+  event.target.value = "";
+  if (ending) save(tables[kind], given.name.replace(/\.[^.]*$/, "") + ending, "text/plain");
+});
+find("#correct").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const label = find("#right").value.trim();
+  attempt(async () => {
+    const taught = await (await sendFile("/teach/clips", given, { label })).json();
+    const count = Object.values(taught.labels).filter((clips) => clips.length).length;
+    find("#corrected").hidden = false;
+    find("#corrected [role=status]").textContent = `Kept as a clip of ${label}.${count < 2 ? " Training needs clips of a second label, too." : ""}`;
+    find("#train-again").disabled = count < 2;
+  });
+});
+find("#train-again").addEventListener("click", () =>
+  attempt(async () => {
+    await json("/teach/train", { method: "POST" });
+    location.href = "/teach";
+  }),
+);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => loudness.length && drawWaveform());
 
 find("#file").addEventListener("change", (event) => {
-  const [file] = event.target.files;
-  if (file) listen(file);
+  const files = [...event.target.files];
   event.target.value = "";
+  if (files.length) listen(files);
 });
-acceptDrops(document, find("#drop"), ([file]) => listen(file));
-recordWith(find("#record"), { take: listen, fail: (error) => showError(error.message) });
+acceptDrops(document, find("#drop"), listen);
+recordWith(find("#record"), { take: (file) => listen([file]), fail: (error) => showError(error.message) });
 for (const button of document.querySelectorAll(".example")) {
   button.addEventListener("click", () =>
     attempt(async () => {
       const response = await request(`/examples/${button.dataset.number}`);
       const name = /filename="?([^";]+)/.exec(response.headers.get("content-disposition") || "")?.[1] || "example.mp3";
       const blob = await response.blob();
-      await listen(new File([blob], name, { type: blob.type }));
+      await listen([new File([blob], name, { type: blob.type })]);
     }),
   );
 }

@@ -3,6 +3,28 @@
 const MOST_SECONDS = 120;
 const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
+/** Open the microphone, and return its rate, the blocks of samples that it goes on adding to, and what closes it. */
+export async function openMicrophone() {
+  if (!navigator.mediaDevices) throw new Error("The browser lets this page record only over https or on this machine itself. Choose a file instead.");
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED });
+  } catch (error) {
+    throw new Error(error.name === "NotFoundError" ? "There is no microphone. Connect one, or choose a file." : "The browser may not use the microphone. Allow it beside the address, or choose a file.");
+  }
+  const context = new AudioContext();
+  await context.audioWorklet.addModule("/static/capture_worklet.js");
+  const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+  const blocks = [];
+  capture.port.onmessage = ({ data }) => blocks.push(data);
+  context.createMediaStreamSource(stream).connect(capture);
+  const close = async () => {
+    stream.getTracks().forEach((track) => track.stop());
+    await context.close();
+  };
+  return { blocks, rate: context.sampleRate, close };
+}
+
 /** Turn a button into one that records: pressed once it begins, pressed again it hands over a file. */
 export function recordWith(button, { take, fail }) {
   let recording = null;
@@ -10,42 +32,27 @@ export function recordWith(button, { take, fail }) {
   const idle = words.textContent;
 
   async function begin() {
-    if (!navigator.mediaDevices) throw new Error("The browser lets this page record only over https or on this machine itself. Choose a file instead.");
-    let stream;
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED });
-    } catch (error) {
-      throw new Error(error.name === "NotFoundError" ? "There is no microphone. Connect one, or choose a file." : "The browser may not use the microphone. Allow it beside the address, or choose a file.");
-    }
-    const context = new AudioContext();
-    await context.audioWorklet.addModule("/static/capture_worklet.js");
-    const source = context.createMediaStreamSource(stream);
-    const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
-    const blocks = [];
-    capture.port.onmessage = ({ data }) => blocks.push(data);
-    source.connect(capture);
+    const microphone = await openMicrophone();
     const begun = performance.now();
     const timer = setInterval(() => {
       const seconds = (performance.now() - begun) / 1000;
       words.textContent = `Stop  ${Math.floor(seconds / 60)}:${String(Math.floor(seconds) % 60).padStart(2, "0")}`;
       if (seconds >= MOST_SECONDS) finish();
     }, 200);
-    recording = { context, stream, blocks, timer };
+    recording = { microphone, timer };
     button.classList.add("recording");
     words.textContent = "Stop  0:00";
   }
 
   async function finish() {
-    const { context, stream, blocks, timer } = recording;
+    const { microphone, timer } = recording;
     recording = null;
     clearInterval(timer);
-    stream.getTracks().forEach((track) => track.stop());
-    const rate = context.sampleRate;
-    await context.close();
+    await microphone.close();
     button.classList.remove("recording");
     words.textContent = idle;
     const moment = new Date().toTimeString().slice(0, 8).replaceAll(":", "");
-    await take(new File([wavOf(blocks, rate)], `recording_${moment}.wav`, { type: "audio/wav" }));
+    await take(new File([wavOf(microphone.blocks, microphone.rate)], `recording_${moment}.wav`, { type: "audio/wav" }));
   }
 
   button.addEventListener("click", async () => {
@@ -57,7 +64,8 @@ export function recordWith(button, { take, fail }) {
   });
 }
 
-function wavOf(blocks, rate) {
+/** Return blocks of samples as a wav file of 16 bits. */
+export function wavOf(blocks, rate) {
   const count = blocks.reduce((sum, block) => sum + block.length, 0);
   const view = new DataView(new ArrayBuffer(44 + 2 * count));
   const text = (place, letters) => [...letters].forEach((letter, index) => view.setUint8(place + index, letter.charCodeAt(0)));

@@ -18,7 +18,7 @@ function show(taught) {
   const busy = taught.lesson && ["waiting", "running"].includes(taught.lesson.state);
   find("#train").disabled = ready < 2 || busy;
   find("#forget").disabled = busy;
-  find("#background").hidden = wanted.includes(unknownLabel);
+  find("#offer").hidden = wanted.includes(unknownLabel);
   find("#need").textContent = ready < 2 ? "Two labels with clips are needed." : few ? "With fewer than three clips a label, nobody can say how good it is." : "";
   showTraining(taught.lesson);
   showLabelsToAdd();
@@ -38,8 +38,15 @@ function cardOf(label) {
   if (existing) return existing;
   const card = find("#card").content.firstElementChild.cloneNode(true);
   card.dataset.label = label;
-  find("h3", card).textContent = label === unknownLabel ? "Background and strangers" : label;
+  find("h3", card).textContent = label === unknownLabel ? "Background and other voices" : label;
   find(".about", card).hidden = label !== unknownLabel;
+  const unwanted = find(".unwanted", card);
+  unwanted.ariaLabel = `Remove the card of ${label}`;
+  unwanted.addEventListener("click", () => {
+    typed.delete(label);
+    card.remove();
+    find("#offer").hidden = unknownLabel in labels || typed.has(unknownLabel);
+  });
   const record = find(".record", card);
   record.ariaLabel = `Record a clip of ${label}`;
   const input = find("input", card);
@@ -58,6 +65,7 @@ function cardOf(label) {
 function fill(card, clips) {
   const { label } = card.dataset;
   find(".count", card).textContent = clips.length === 1 ? "1 clip" : `${clips.length || "No"} clips`;
+  find(".unwanted", card).hidden = clips.length > 0;
   const list = find(".clips", card);
   for (const item of [...list.children]) if (!clips.includes(item.dataset.name)) item.remove();
   for (const name of clips) {
@@ -107,7 +115,8 @@ function showTraining(job) {
   else bar.value = job.share;
   const words = find("#training-words");
   if (words.textContent !== job.words) words.textContent = job.words;
-  find("#rest").textContent = job.rest_seconds ? `This step still takes about ${formatTime(job.rest_seconds)}.` : "";
+  const rest = job.rest_seconds ? `; this step still takes about ${formatTime(job.rest_seconds)}` : "";
+  find("#rest").textContent = isOver ? "" : `${formatTime(job.seconds)} so far${rest}.`;
   find("#cancel").hidden = isOver;
   words.classList.toggle("wrong", job.state === "failed");
   find("#after").hidden = job.state !== "done";
@@ -135,7 +144,7 @@ function addCard(label) {
   showError();
   if (!(label in labels)) typed.add(label);
   fill(cardOf(label), labels[label] || []);
-  find("#background").hidden = typed.has(unknownLabel) || unknownLabel in labels;
+  find("#offer").hidden = typed.has(unknownLabel) || unknownLabel in labels;
   find(".record", cardOf(label)).focus();
 }
 
