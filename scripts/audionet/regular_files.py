@@ -53,4 +53,7 @@ def read_regular(path: Path | str, *, most_bytes: int | None = None) -> bytes:
 def _check_regular(mode: int, path: Path | str) -> None:
     if not stat.S_ISREG(mode):
         reason = KINDS.get(stat.S_IFMT(mode), "it is no regular file")
+        effective = os.access in os.supports_effective_ids
+        if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK, effective_ids=effective):
+            reason = "it is a folder that cannot be read"
         raise OSError(errno.EINVAL, reason, str(path))

@@ -21,3 +21,16 @@ class TestFolders:
         assert [source.group for source in found] == ["friday", "monday", "monday"]
         found = test_set.find_test_sources(tmp_path / "audio")
         assert [source.group for source in found] == [source.recording for source in found]
+
+    def test_a_folder_that_may_not_be_read_stands_among_the_recordings(self, tmp_path, as_nobody):
+        for name in ("alice/1.wav", "alice/closed/2.wav", "bob/1.wav"):
+            (tmp_path / "audio" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "audio" / name).write_bytes(b"")
+        (tmp_path / "own").mkdir()
+        with as_nobody(tmp_path / "own", unreadable=tmp_path / "audio" / "alice" / "closed"):
+            found = test_set.find_audio(tmp_path / "audio")
+        assert {source.recording: source.label for source in found} == {
+            "alice/1.wav": "alice",
+            "alice/closed": "alice",
+            "bob/1.wav": "bob",
+        }

@@ -6,7 +6,8 @@ import pytest
 from conftest import tone, write_sound
 
 from audionet.audio import decoding
-from audionet.errors import InputError, RecordingError
+from audionet.errors import InputError, PictureError, RecordingError
+from audionet.features.image_io import read_picture
 from audionet.features.recipes import find_recipe
 from audionet.inference import batch_scoring
 from audionet.inference.batch_scoring import MismatchWarnings, find_clips, score_all
@@ -172,3 +173,11 @@ def test_of_what_is_as_in_training_nothing_is_said(tmp_path, capsys):
     warnings.check(tmp_path / "missing.wav")
     warnings.check(decoding.STDIN)
     assert capsys.readouterr().err == ""
+
+
+def test_a_subfolder_that_may_not_be_read_is_among_the_clips_and_the_rest_go_on(tmp_path, as_nobody):
+    clips = touch(tmp_path / "clips", "a.wav", "closed/b.wav")
+    with as_nobody(touch(tmp_path / "own", "x").resolve(), unreadable=clips / "closed"):
+        assert found(clips) == [clips / "a.wav", clips / "closed"]
+        with pytest.raises(PictureError, match=r"closed cannot be read \(it is a folder that cannot be read\)"):
+            read_picture(clips / "closed")

@@ -5,7 +5,7 @@ audio_dir/_unknown_/radio.mp3   one of no label; so is any folder that the class
 negatives/...                   more of no label, at any depth
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,10 @@ def find_audio(audio_dir: Path) -> list[Source]:
     Raises:
         InputError: there is no label folder, or none holds a recording.
     """
-    sources = [
-        Source(recording, label, (path,))
-        for label, files in labelled_files(audio_dir, option="--audio_dir", wanted=decoding.is_recording).items()
-        for recording, path in files.items()
-    ]
-    return _checked(sources, audio_dir, "--audio_dir", "recording")
+    unreadable: dict[Path, str] = {}
+    found = labelled_files(audio_dir, option="--audio_dir", wanted=decoding.is_recording, failures=unreadable)
+    sources = [Source(recording, label, (path,)) for label, files in found.items() for recording, path in files.items()]
+    return _unreadable_sources(unreadable, audio_dir) + _checked(sources, audio_dir, "--audio_dir", "recording")
 
 
 def find_negatives(negatives: Path) -> list[Source]:
@@ -85,11 +83,12 @@ def find_negatives(negatives: Path) -> list[Source]:
         raise InputError(
             f"--negatives: expected a folder of recordings of no label, but {printable(negatives)} is none."
         )
-    sources = [
-        Source(f"{UNKNOWN_LABEL}/{name}", UNKNOWN_LABEL, (path,))
-        for name, path in files_below(negatives, wanted=decoding.is_recording).items()
-    ]
-    return _checked(sources, negatives, "--negatives", "recording")
+    unreadable: dict[Path, str] = {}
+    found = files_below(negatives, wanted=decoding.is_recording, failures=unreadable)
+    sources = [Source(f"{UNKNOWN_LABEL}/{name}", UNKNOWN_LABEL, (path,)) for name, path in found.items()]
+    return _unreadable_sources(unreadable, negatives, label=UNKNOWN_LABEL) + _checked(
+        sources, negatives, "--negatives", "recording"
+    )
 
 
 def find_pictures(image_dir: Path) -> list[Source]:
@@ -103,7 +102,8 @@ def find_pictures(image_dir: Path) -> list[Source]:
 
 def _picture_sources(image_dir: Path, *, option: str) -> list[Source]:
     found: dict[tuple[str, str], list[tuple[float, Path, float | None]]] = {}
-    for label, files in labelled_files(image_dir, option=option, wanted=is_picture).items():
+    unreadable: dict[Path, str] = {}
+    for label, files in labelled_files(image_dir, option=option, wanted=is_picture, failures=unreadable).items():
         for name, path in files.items():
             about = _about(path)
             recording = about.get("recording") or name.rpartition(NO_HASH)[0] or name
@@ -114,7 +114,15 @@ def _picture_sources(image_dir: Path, *, option: str) -> list[Source]:
     for (recording, label), pictures in found.items():
         offsets, paths, levels = zip(*sorted(pictures), strict=True)
         sources.append(Source(recording, label, paths, offsets, () if None in levels else levels))
-    return sources
+    return sources and _unreadable_sources(unreadable, image_dir) + sources
+
+
+def _unreadable_sources(folders: Iterable[Path], root: Path, *, label: str | None = None) -> list[Source]:
+    """Return folders that cannot be read as recordings that cannot be, so that whoever scores them says why."""
+    return [
+        Source(str(folder.relative_to(root)), label or folder.relative_to(root).parts[0], (folder,), (0.0,))
+        for folder in folders
+    ]
 
 
 def _about(path: Path) -> dict[str, Any]:

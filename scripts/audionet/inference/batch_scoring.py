@@ -44,7 +44,8 @@ def find_clips(paths: Sequence[Path], *, from_file: Path | None = None) -> Itera
 
     A file stands for itself, `-` for wav on stdin, a folder for the recordings and pictures below it, and a name with
     `*`, `?` or `[` that no file has for all that match it. A recording beside a picture of the same name is the chunk
-    that the picture shows, kept for listening, and passed over. A folder that holds no clip is yielded itself.
+    that the picture shows, kept for listening, and passed over. A folder that holds no clip or that cannot be read
+    is yielded itself, so that whoever scores it says why it cannot be.
 
     Args:
         paths: as on a command line.
@@ -89,11 +90,13 @@ def _clips_in(path: Path) -> Iterator[Path]:
         yield path
         return
     found_any = False
-    for file in walk_files(path, at_once=NAMES_AT_ONCE):
+    unreadable: dict[Path, str] = {}
+    for file in walk_files(path, at_once=NAMES_AT_ONCE, failures=unreadable):
         if is_picture(file) or (decoding.is_recording(file) and not file.with_suffix(".jpg").exists()):
             found_any = True
             yield file
-    if not found_any:
+    yield from unreadable
+    if not found_any and not unreadable:
         yield path
 
 
