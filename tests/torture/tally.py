@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from audionet.console import log
 from audionet.tables import print_table
 
+MOST_TOLD = 10  # faults of a case; more would be the same again
+
 
 @dataclass
 class Tally:
@@ -23,7 +25,7 @@ class Tally:
         self.tried += trials
         self.survived += trials - bool(fault)
         self.seconds += seconds
-        if fault:
+        if fault and self.failed <= MOST_TOLD:
             again = f"\n  To repeat it: {repeat}" if repeat else ""
             log(f"{self.part}: {self.case}: {fault}{again}")
 

@@ -8,9 +8,13 @@ from unittest import mock
 
 from conftest import FakeBackbone, tiny_graph, write_speakers
 
+from audionet.__main__ import COMMANDS
 from audionet.console import silence_native_stderr
 
-IMPORTED = ("openvino", "sklearn.discriminant_analysis", "audionet.api", "audionet.app.worker_tasks")
+IMPORTED = (
+    *("openvino", "sklearn.discriminant_analysis", "audionet.api", "audionet.app.worker_tasks", "audionet.__main__"),
+    *(f"audionet.commands.{command}" for command in COMMANDS),
+)
 
 TRAINING_OUTPUTS = {
     "output_model": "retrained_model",
