@@ -116,7 +116,8 @@ function showWhoIsHeard(audible, names) {
   find("#bars").parentElement.hidden = several;
   if (!several) return;
   const heading = find("#label");
-  if (names.length > 1) {
+  const known = names.reduce((sum, name) => sum + seconds.get(name), 0);
+  if (names.length > 1 && known > (seconds.get("unknown") || 0)) {
     heading.classList.remove("unknown");
     heading.textContent = `${names.length} labels${seconds.has("unknown") ? " and unknown" : ""}`;
     find("#probability").textContent = "taking turns";
