@@ -1,12 +1,14 @@
-"""The range of a numeric setting, declared with its field: from it follow the check and what --help says.
+"""The range of a numeric setting, declared with its field.
 
-@dataclass(frozen=True)
-class Settings:
-top_k: Annotated[int, between(1, 1_000)] = 5
-\"\"\"How many labels to show.\"\"\"
+    @dataclass(frozen=True)
+    class Settings:
+        top_k: Annotated[int, between(1, 1_000)] = 5
+        \"\"\"How many labels to show.\"\"\"
 
-def __post_init__(self) -> None:
-check_ranges(self)
+        def __post_init__(self) -> None:
+            check_ranges(self)
+
+From it follow the check and what --help says.
 """
 
 import dataclasses

@@ -1,8 +1,10 @@
 """Test folders: find their recordings.
 
-audio_dir/alice/monday.mp3      a recording of the label alice
-audio_dir/_unknown_/radio.mp3   one of no label; so is any folder that the classifier does not know
-negatives/...                   more of no label, at any depth
+    audio_dir/alice/monday.mp3      a recording of the label alice
+    audio_dir/_unknown_/radio.mp3   one of no label; so is any folder that the classifier does not know
+    negatives/...                   more of no label, at any depth
+
+Folders of pictures are read alike, a recording for the pictures of its chunks.
 """
 
 from collections.abc import Iterable, Sequence
