@@ -16,7 +16,7 @@ from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, wr
 
 from audionet import parallel
 from audionet.audio.chunks import read_chunks
-from audionet.data import ledger, preprocessing
+from audionet.data import drawn_recordings, preprocessing
 from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_of_recordings, recordings_in
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg, read_about, read_picture
@@ -497,7 +497,7 @@ def test_pictures_of_another_recipe_are_left_alone_and_found_again(audio_dir, tm
     assert moments(first) == before
 
 
-# What a row of the ledger stands for
+# What a row of what was drawn stands for
 
 
 OTHER = find_recipe("default", chunk_seconds=1.0, picture_height=64, picture_width=64, picture="pcen")
@@ -620,7 +620,7 @@ def test_a_recording_of_another_time_and_the_same_content_is_not_drawn_again(
     make(audio_dir, image_dir)
     shutil.copytree(audio_dir, tmp_path / "copy")
     assert make(tmp_path / "copy", image_dir).recordings_kept == 4
-    monkeypatch.setattr(ledger, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(drawn_recordings, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
     assert make(tmp_path / "copy", image_dir).recordings_kept == 4
 
 
@@ -653,7 +653,7 @@ def test_an_odd_row_is_drawn_again(audio_dir, image_dir, tmp_path, change):
     with sqlite3.connect(image_dir / "ledger.sqlite") as connection:
         connection.execute(f"UPDATE files SET {change} WHERE path = ?", (b"bob/1.wav",))
     connection.close()
-    assert "bob/1.wav" not in ledger.read_chunk_stats(image_dir) or "chunks" in change
+    assert "bob/1.wav" not in drawn_recordings.read_chunk_stats(image_dir) or "chunks" in change
     result = make(audio_dir, image_dir)
     assert (result.recordings_made, result.recordings_kept) == (1, 3)
     assert pictures(image_dir) == fresh(audio_dir, tmp_path)
@@ -673,11 +673,11 @@ def test_a_recording_that_cannot_be_read_for_a_while_keeps_its_pictures_and_is_n
         assert "it cannot be read" in result.failures["bob/1.wav"]
         assert "its pictures are kept" in result.failures["bob/1.wav"]
         assert pictures(image_dir) == before
-        assert "cannot be read" in ledger.read_unreadable(image_dir)["bob/1.wav"]
+        assert "cannot be read" in drawn_recordings.read_unreadable(image_dir)["bob/1.wav"]
         (audio_dir / "bob" / "1.wav").unlink()
         (tmp_path / "kept.wav").rename(audio_dir / "bob" / "1.wav")
         assert make(audio_dir, image_dir).recordings_kept == 4
-        assert ledger.read_unreadable(image_dir) == {}
+        assert drawn_recordings.read_unreadable(image_dir) == {}
 
 
 def test_an_emptied_label_folder_keeps_its_pictures_until_it_is_removed(audio_dir, image_dir):

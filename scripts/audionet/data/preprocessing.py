@@ -26,7 +26,7 @@ from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure
 from audionet.audio.sox_ffmpeg import check_effects
 from audionet.audio.writing import write_wav
 from audionet.console import log, progress_bar
-from audionet.data.ledger import (
+from audionet.data.drawn_recordings import (
     LEDGER_NAME,
     Made,
     Task,

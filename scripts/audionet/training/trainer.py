@@ -1,8 +1,10 @@
-"""Training a classifier's network and head: a new head, a whole network, or a network that is fine-tuned.
+"""Training a classifier's network and head, in one of three ways.
 
-a new head       backbone, bottlenecks, `model_selection.select_model`
-fine-tuned       the same, then `finetuning.fine_tune`; whichever does better on validation is kept
-a whole network  `finetuning.train_network`; its last layer is the head
+    a new head       backbone, bottlenecks, `model_selection.select_model`
+    fine-tuned       the same, then `finetuning.fine_tune`; whichever does better on validation is kept
+    a whole network  `finetuning.train_network`; its last layer is the head
+
+Each way gives a network and a head, of which a classifier is made.
 """
 
 from dataclasses import dataclass, replace

@@ -14,7 +14,7 @@ from audionet.audio.measurements import ChunkStats
 from audionet.console import log
 from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
 from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
-from audionet.data.ledger import read_chunk_stats, read_unreadable
+from audionet.data.drawn_recordings import read_chunk_stats, read_unreadable
 from audionet.data.preprocessing import pictures_of_recordings, recordings_in, unknown_pictures_for
 from audionet.data.splits import SPLITS
 from audionet.errors import InputError

@@ -1,4 +1,4 @@
-"""The ledger of a folder of pictures: of which content of which recording its pictures are.
+"""What was drawn in a folder of pictures: of which content of which recording its pictures are.
 
     image_dir/ledger.sqlite      alice/monday.mp3 -> stamp of the file, digest of its content, names of its pictures
 
