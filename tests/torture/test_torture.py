@@ -19,13 +19,11 @@ def assert_all_survive(part: str, *arguments: object) -> None:
 
 
 def test_a_killed_command_leaves_nothing_that_the_next_run_does_not_mend():
-    assert_all_survive(
-        "kills", "--cases", "^(saving|labelling to csv|enrolment)$", "--scale", 0.15, "--points", 2, "--jobs", 2
-    )
+    assert_all_survive("kills", "--cases", "^(data|saving|enrolment)$", "--scale", 0.1, "--points", 2, "--jobs", 2)
 
 
 def test_a_command_that_had_no_room_says_where_and_finishes_when_there_is_some():
-    assert_all_survive("disks", "--cases", "^(labelling to csv|enrolment)$", "--every", 256, "--jobs", 2)
+    assert_all_survive("disks", "--cases", "^(data|labelling to csv)$", "--every", 512, "--jobs", 2)
 
 
 def test_readers_get_one_version_or_the_other_while_a_classifier_is_replaced():
