@@ -1,14 +1,17 @@
 import errno
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from conftest import run_python
 
-from audionet.cli import Positional, parse_options, run_command
+from audionet.cli import OmitArgPrefixes, Positional, parse_options, run_command
 from audionet.errors import ClassifierError, InputError, RecordingError, check
+from audionet.ranges import between
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def test_an_interruption_is_acknowledged(capsys):
 
 PRINT_FOR_EVER = """
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from audionet.cli import run_command
 
 @dataclass(frozen=True)
@@ -153,3 +156,68 @@ def test_a_message_comes_out_whatever_the_terminal_can_show():
     done = run_python("-c", program.replace("sys.exit(", "(").replace("print(", "return print(") + "\n")
     assert done.stderr == ""
     assert "\\udcff" in done.stdout
+
+
+# Options that need not be given
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of options."""
+
+    weight: Annotated[float | None, between(0, 1)] = None
+    """How heavy."""
+    height: float | None = None
+    """How high."""
+
+
+@dataclass(frozen=True)
+class Unset:
+    """Options with and without defaults."""
+
+    clips: Positional[tuple[Path, ...]] = ()
+    """Files."""
+    output: Path | None = None
+    """Where to."""
+    compare: tuple[str, str] | None = None
+    """Two things."""
+    layers: int | Literal["all"] | None = None
+    """How many."""
+    top_k: int = 5
+    """How many to show."""
+    group: OmitArgPrefixes[Group] = field(default_factory=Group)
+
+
+def parsed_unset(*argv: str, default: Unset | None = None) -> Unset:
+    return parse_options(Unset, "Does things.", list(argv), default=default)
+
+
+def helped(capsys, **default) -> str:
+    with pytest.raises(SystemExit):
+        parsed_unset("--help", **default)
+    return re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+
+
+def test_help_shows_what_they_take_and_no_default(capsys):
+    shown = helped(capsys)
+    assert "None" not in shown and "default: )" not in shown
+    assert "--output PATH Where to. --compare STR STR Two things. --layers INT|{all} How many." in shown
+    assert "--weight FLOAT How heavy. (0 to 1)" in shown and "--height FLOAT How high." in shown
+    assert "(default: 5)" in shown
+
+
+def test_help_shows_a_default_that_a_recipe_gives(capsys):
+    assert "Where to. (default: there)" in helped(capsys, default=Unset(output=Path("there")))
+
+
+def test_they_are_none_unless_given_and_then_what_was_typed():
+    assert parsed_unset() == Unset()
+    typed = parsed_unset("--output", "None", "--compare", "a", "b", "--layers", "all", "--height", "2")
+    assert typed == Unset(output=Path("None"), compare=("a", "b"), layers="all", group=Group(height=2.0))
+    assert parsed_unset("--layers", "3").layers == 3
+
+
+def test_a_wrong_value_ends_with_status_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        parsed_unset("--layers", "some")
+    assert ended.value.code == 2 and "--layers" in capsys.readouterr().err

@@ -5,6 +5,8 @@ value the default and the string below it the help. Flags work with underscores 
 """
 
 import dataclasses
+import functools
+import operator
 import os
 import re
 import shlex
@@ -12,17 +14,25 @@ import shutil
 import signal
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    UnsupportedTypeAnnotationError,
+)
 
 from audionet.console import ENDS_WITH_STDIN, log
 from audionet.errors import AudioNetError, InputError, check
 from audionet.files import disk_is_full
+from audionet.ranges import default_hint
 
 __all__ = [
     "EXIT_FAILED",
@@ -189,7 +199,9 @@ def parse_options(
         default: what options are that are not among the arguments; by default the defaults of their fields.
     """
     given = tyro.MISSING_NONPROP if default is None else default
-    return tyro.cli(options_class, args=argv, description=description, use_underscores=True, default=given)
+    _hide_absent_defaults(options_class)
+    with _REGISTRY:
+        return tyro.cli(options_class, args=argv, description=description, use_underscores=True, default=given)
 
 
 def changed(options: Options, changes: Mapping[str, object]) -> Options:
@@ -214,3 +226,42 @@ def changed(options: Options, changes: Mapping[str, object]) -> Options:
     if left:
         raise KeyError(", ".join(left))
     return dataclasses.replace(options, **own)
+
+
+_REGISTRY = ConstructorRegistry()
+"""Within it, an option that may be None takes what else it may be; `None` typed is a word, or a file of that name."""
+
+
+@_REGISTRY.primitive_rule
+def _optional_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    kinds = get_args(info.type)
+    if get_origin(info.type) not in (Union, types.UnionType) or type(None) not in kinds:
+        return None
+    others: Any = functools.reduce(operator.or_, (kind for kind in kinds if kind is not type(None)))
+    rest = PrimitiveTypeInfo.make(others, set(info.markers))
+    spec = ConstructorRegistry.get_primitive_spec(rest)
+    if isinstance(spec, UnsupportedTypeAnnotationError):
+        return None
+
+    def is_instance(value: object) -> bool:
+        return value is None or bool(spec.is_instance(value))
+
+    def words_of(value: Any) -> list[str]:
+        return [] if value is None else spec.str_from_instance(value)
+
+    return dataclasses.replace(spec, is_instance=is_instance, str_from_instance=words_of)
+
+
+def _hide_absent_defaults(options_class: type) -> None:
+    """Let --help say nothing of a default that is None or empty; for groups of options within, too."""
+    for field in dataclasses.fields(options_class):
+        kind = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            _hide_absent_defaults(kind)
+        elif (field.default is None or field.default == ()) and not _has_hint(field.type):
+            hint = arg(help_behavior_hint=default_hint)
+            options_class.__annotations__[field.name] = Annotated[field.type, hint]
+
+
+def _has_hint(annotation: Any) -> bool:
+    return any(getattr(one, "help_behavior_hint", None) for one in getattr(annotation, "__metadata__", ()))

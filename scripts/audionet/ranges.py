@@ -35,7 +35,7 @@ class Range:
 
     def __call__(self, default: str) -> str:
         """Return what --help has behind an option's description."""
-        return f"({self}; default: {default})"
+        return default_hint(default, more=str(self))
 
 
 def between(least: float, most: float) -> Any:
@@ -66,3 +66,9 @@ def check_ranges(settings: Any) -> None:
 
 def _plain(number: float) -> str:
     return f"{number:.0f}" if number == int(number) else f"{number:g}"
+
+
+def default_hint(default: str, *, more: str = "") -> str:
+    """Return what --help has behind a description: a default, if there is one, and what else is to be said."""
+    parts = [*([more] if more else []), *([f"default: {default}"] if default else [])]
+    return f"({'; '.join(parts)})" if parts else ""

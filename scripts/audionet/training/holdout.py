@@ -1,15 +1,149 @@
-"""What is held out of training: splits and folds that never move earlier recordings."""
+"""What is held out of training: splits and folds that never move earlier recordings.
 
+They are remembered:
+
+    image_dir/audionet_splits.json       beside the pictures, whatever their folder is called and wherever it goes
+    bottleneck_dir/splits/<digest>.json  for a folder that cannot be written
+
+Both hold one plan for each way to split, by the digest of its shares, folds, groups and seed:
+
+    {"format": 1, "plans": {"0f3c...": {"known": {"alice/1.mp3": "testing", ...}, "unknown": {}, "folds": {}}}}
+"""
+
+import errno
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
+from pydantic import BaseModel, Field, InstanceOf, TypeAdapter
+
+from audionet.console import log
 from audionet.data.dataset import Example, check_labels
 from audionet.data.groups import group_rule
-from audionet.data.splits import assign_folds, assign_splits
+from audionet.data.splits import SPLITS, assign_folds, assign_splits
 from audionet.errors import InputError
-from audionet.files import UNKNOWN_LABEL, printable
+from audionet.files import SPLITS_NAME, UNKNOWN_LABEL, brief, digest_of, one_writer, printable, write_json
+from audionet.json_files import parse_json, validated
+from audionet.regular_files import read_regular
 from audionet.training.settings import HoldoutSettings
-from audionet.training.split_memory import HoldoutPlan
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+_Group = InstanceOf[str]  # it may hold what is no Unicode, as names of files may
+_Splits = dict[_Group, Annotated[str, Field(pattern=rf"^({'|'.join(SPLITS)})$")]]
+_Folds = dict[_Group, Annotated[int, Field(ge=0)]]
+_Schema = TypeVar("_Schema", bound=BaseModel)
+
+
+class HoldoutPlan(BaseModel, frozen=True, strict=True, extra="forbid"):
+    """The split and the fold of each group of recordings, by group."""
+
+    known: _Splits = {}  # of recordings of the labels
+    unknown: _Splits = {}  # of recordings of none of the labels, `training` or `testing`
+    folds: _Folds = {}  # of either kind, all 0 without a cross-validation
+
+    def updated(self, later: "HoldoutPlan") -> "HoldoutPlan":
+        """Return a later plan, with what this one has of groups that are gone: they may come back."""
+        return HoldoutPlan(
+            known=self.known | later.known, unknown=self.unknown | later.unknown, folds=self.folds | later.folds
+        )
+
+
+class _SavedPlans(BaseModel, strict=True, extra="forbid"):
+    format: Literal[1] = 1
+    plans: dict[str, HoldoutPlan]
+
+
+class _EarlierPlan(BaseModel, strict=True):
+    """How earlier versions saved a plan: one a file, in the cache."""
+
+    sides: _Splits
+    impostors: _Splits = {}
+    folds: _Folds = {}
+
+
+@dataclass(frozen=True)
+class SplitMemory:
+    """Where the plan for one way to split a folder of pictures is remembered."""
+
+    beside: Path  # the file in the folder of pictures
+    cached: Path  # the file for a folder that cannot be written
+    earlier: Path  # where earlier versions had it
+    key: str
+
+    @classmethod
+    def of(cls, folder: Path, holdout: HoldoutSettings, *, bottleneck_dir: Path) -> "SplitMemory":
+        """Return the memory of a folder of pictures, which need not exist."""
+        cache, name = bottleneck_dir / "splits", str(folder.resolve())
+        shares = [holdout.testing_share, holdout.validation_percentage]
+        rest = [holdout.folds, holdout.group_by, holdout.random_seed]
+        return cls(
+            beside=folder / SPLITS_NAME,
+            cached=cache / f"{digest_of(name)}.json",
+            earlier=cache / f"{digest_of([name, *shares, *rest])}.json",
+            key=digest_of([*map(float, shares), *rest]),
+        )
+
+    def read(self) -> HoldoutPlan:
+        """Return the plan, or an empty one where there is none.
+
+        Raises:
+            InputError: a file cannot be read or holds something else.
+        """
+        for path in (self.beside, self.cached):
+            plan = _read_plans(path).get(self.key)
+            if plan is not None:
+                return plan
+        earlier = _read(self.earlier, _EarlierPlan)
+        if earlier is None:
+            return HoldoutPlan()
+        return HoldoutPlan(known=earlier.sides, unknown=earlier.impostors, folds=earlier.folds)
+
+    def save(self, plan: HoldoutPlan) -> None:
+        """Remember a plan, with what was remembered of groups that are gone.
+
+        Raises:
+            InputError: as `read` does.
+        """
+        before = self.read()
+        plan = before.updated(plan)
+        if plan == before and not self.earlier.exists():
+            return
+        try:
+            with one_writer(self.beside.parent, option="--image_dir", wait_seconds=60):
+                self._write(self.beside, plan)
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            self._write(self.cached, plan)
+            log(
+                f"{printable(self.beside.parent)} cannot be written, so its split is remembered in "
+                f"{printable(self.cached)}. If that is deleted, recordings may move when others are added."
+            )
+        self.earlier.unlink(missing_ok=True)
+
+    def _write(self, path: Path, plan: HoldoutPlan) -> None:
+        plans = _read_plans(path) | {self.key: plan}
+        write_json(path, _SavedPlans(plans=plans).model_dump())
+
+
+def _read_plans(path: Path) -> dict[str, HoldoutPlan]:
+    saved = _read(path, _SavedPlans)
+    return saved.plans if saved else {}
+
+
+def _read(path: Path, schema: type[_Schema]) -> _Schema | None:
+    """Return what a file of JSON holds, or None where there is no such file."""
+    try:
+        return validated(TypeAdapter(schema), parse_json(read_regular(path)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)} cannot be read as the splits of earlier runs ({brief(error)}). Restore it from a copy, "
+            "or delete it to split the recordings anew."
+        ) from error
 
 
 def plan_holdout(

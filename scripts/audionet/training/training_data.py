@@ -23,9 +23,8 @@ from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
-from audionet.training.holdout import check_enough, check_plan, plan_holdout, splits_without
+from audionet.training.holdout import HoldoutPlan, SplitMemory, check_enough, check_plan, plan_holdout, splits_without
 from audionet.training.settings import HoldoutSettings
-from audionet.training.split_memory import HoldoutPlan, SplitMemory
 
 PICTURE_CACHE_NAME = "pictures.sqlite"
 UNKNOWN_ID = -1  # stands for the label of a sample that is of none of them

@@ -14,9 +14,8 @@ from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.files import SPLITS_NAME, UNKNOWN_LABEL, digest_of, files_below, label_folders, write_json
-from audionet.training.holdout import plan_holdout
+from audionet.training.holdout import HoldoutPlan, SplitMemory, plan_holdout
 from audionet.training.settings import HoldoutSettings
-from audionet.training.split_memory import HoldoutPlan, SplitMemory
 
 ALICE = {f"alice/{number}.mp3": "testing" if number == 3 else "training" for number in range(5)}
 
