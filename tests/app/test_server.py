@@ -1,5 +1,6 @@
 import asyncio
 import http.client
+import ipaddress
 import json
 import os
 import socket
@@ -84,6 +85,14 @@ def test_a_port_that_is_taken_is_explained(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--port", str(taken.getsockname()[1])]) == 2
     assert "this address cannot be had" in capsys.readouterr().err
+
+
+def test_the_address_that_is_printed_for_others_is_a_number_that_reaches_this_machine(saved, tmp_path):
+    options = ("--host", "0.0.0.0", "--model", saved / "retrained_model", "--taught_dir", tmp_path)
+    with served(*options) as (address, _):
+        host = address.removeprefix("http://").partition(":")[0]
+        assert host == socket.gethostname() or ipaddress.ip_address(host)
+        assert httpx.head(address).status_code == 401, "it is reached, and wants its token"
 
 
 def test_opening_the_page_to_others_warns_and_makes_up_a_token(saved, tmp_path):

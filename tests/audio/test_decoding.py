@@ -175,8 +175,22 @@ def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):
     assert loudest_hertz(first) == pytest.approx(loudest_hertz(second), abs=2)
 
 
-def test_a_text_file_named_mp3_is_refused_with_the_reason_of_each_decoder(tmp_path):
-    (tmp_path / "a.mp3").write_text("Dear diary, today I sang.\n" * 20)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"Dear diary, today I sang.\n" * 20, "it holds text"),
+        ("Übung macht den Meister.\n".encode() * 500, "it holds text"),
+        (bytes(900), "it holds nothing but zeros"),
+    ],
+)
+def test_a_file_that_nobody_would_take_for_sound_is_refused_in_plain_words(tmp_path, content, reason):
+    (tmp_path / "a.mp3").write_bytes(content)
+    with pytest.raises(RecordingError, match=rf"a\.mp3 cannot be decoded: {reason}\. Remove it, or put"):
+        read_all(tmp_path / "a.mp3")
+
+
+def test_a_file_that_no_decoder_reads_is_refused_with_the_reason_of_each(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"ID3\xff\x01\x02" * 200)
     with pytest.raises(RecordingError, match=r"a\.mp3 cannot be decoded; expected a sound file\. .*libsndfile: "):
         read_all(tmp_path / "a.mp3")
 

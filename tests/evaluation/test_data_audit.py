@@ -108,11 +108,16 @@ def test_a_channel_that_is_the_same_for_all_labels_gives_nothing_away():
         stats := stats_by_floor({"a": -60, "b": -60, "c": -60}, recordings=8), labels_of(stats)
     )
     assert not shortcut.is_above_chance
-    assert "does not clearly give labels away" in shortcut.sentence()
+    assert "does not give labels away" in shortcut.sentence()
 
 
 def test_a_channel_of_one_recording_only_is_no_proof():
     assert not ChannelShortcut(right=3, recordings=4, chance=0.5).is_above_chance
+
+
+def test_a_channel_that_names_all_of_a_few_is_not_said_to_give_nothing_away():
+    sentence = ChannelShortcut(right=6, recordings=6, chance=0.5).sentence()
+    assert "cannot be told" in sentence and "name 6 of 6 recordings" in sentence and "luck with so few" in sentence
 
 
 @pytest.mark.parametrize("recordings", [{"a": 3}, {"a": 1, "b": 1}, {}])

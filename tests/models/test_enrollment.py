@@ -88,7 +88,7 @@ def test_removing_leaves_nothing_behind(model, hisses):
 
 
 def test_labels_of_any_name_are_kept_to_the_letter(model, hisses):
-    names = ['Ünï, "code"', "a/b", "line\nbreak"]
+    names = ['Ünï, "code"', "a b", "line\nbreak"]
     for name in names:
         Classifier.load(model).enroll(name, hisses[:1])
     assert list(read_enrolled(model)) == names
@@ -99,6 +99,12 @@ def test_labels_of_any_name_are_kept_to_the_letter(model, hisses):
 def test_names_that_mean_something_else_are_refused(model, hisses, label):
     with pytest.raises(InputError, match="expected a name of its own"):
         Classifier.load(model).enroll(label, hisses)
+
+
+@pytest.mark.parametrize("label", ["../x", "a/b", "..", ".hidden", "a\0b"])
+def test_names_that_no_folder_of_a_label_could_have_are_refused(model, hisses, label):
+    with pytest.raises(InputError, match="expected a name that the folder of a label could have"):
+        Classifier.load(model).enroll(label, hisses[:1])
 
 
 def test_a_classifier_that_cannot_compare_says_so(trained, hisses, monkeypatch, tmp_path):

@@ -60,6 +60,17 @@ def _take(host: str, port: int) -> socket.socket:
 
 
 def _address(settings: AppSettings, port: int) -> str:
-    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
+    host = _reachable_host() if settings.host in ("0.0.0.0", "::") else settings.host
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/" + (f"?token={settings.token}" if settings.token else "")
+
+
+def _reachable_host() -> str:
+    """Return this machine's address in its network, which a phone can open, where its name may mean nothing.
+
+    Nothing is sent: to connect a socket of datagrams only chooses the network interface.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # an address of RFC 5737, which no machine has
+        return str(probe.getsockname()[0])
+    return socket.gethostname()

@@ -49,6 +49,7 @@ MOST_CHANNELS = 64  # as many as the largest arrays of microphones
 # Fewer bytes hold no second of sound, not even of digital silence, so that a small file gives little whatever it says.
 LEAST_BYTES_A_SECOND = {".mp3": 500, ".mp2": 500} | dict.fromkeys((".ogg", ".oga", ".opus", ".aac", ".amr", ".gsm"), 20)
 LEAST_BYTES_OF_OTHERS = 5  # FLAC of silence at 2 kHz takes 7
+TEXT_BYTES = 4_096  # that are looked at to tell text
 SPARE_SECONDS = 60.0  # that any file may give, with what effects add
 
 HEADERLESS = {".gsm": {"format": "RAW", "subtype": "GSM610", "samplerate": 8_000, "channels": 1}}
@@ -140,11 +141,32 @@ def _decode(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarra
         found_nothing = True  # the next decoder may make more of a damaged file
     if found_nothing:
         return
+    if what := _no_sound(path):
+        raise RecordingError(
+            f"{printable(path)} cannot be decoded: {what}. Remove it, or put a recording in its place."
+        )
     raise RecordingError(
         f"{printable(path)} cannot be decoded; expected a sound file. "
         + "; ".join(reasons)
         + ". Remove it or convert it to wav."
     )
+
+
+def _no_sound(path: Path) -> str:
+    """Return what a file is that nobody would take for sound, or nothing."""
+    try:
+        with open_regular(path) as file:
+            beginning = file.read(TEXT_BYTES)
+    except OSError:
+        return ""
+    if not beginning.strip(b"\0"):
+        return "it is empty" if not beginning else "it holds nothing but zeros"
+    try:
+        text = beginning[: len(beginning) - 4].decode() if len(beginning) == TEXT_BYTES else beginning.decode()
+    except UnicodeDecodeError:
+        return ""
+    is_text = all(character.isprintable() or character.isspace() for character in text)
+    return "it holds text" if is_text else ""
 
 
 def form_of(path: Path) -> tuple[int, float] | None:

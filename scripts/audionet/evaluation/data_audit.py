@@ -73,22 +73,27 @@ class ChannelShortcut:
         from scipy.special import bdtrc  # the binomial tail alone: all of scipy.stats takes a second
 
         by_luck = bdtrc(self.right - 1, self.recordings, self.chance)
-        return bool(by_luck < UNLIKELY and self.accuracy >= self.chance + SHORTCUT_MARGIN * (1 - self.chance))
+        return bool(by_luck < UNLIKELY and self._is_by_a_margin)
+
+    @property
+    def _is_by_a_margin(self) -> bool:
+        return self.accuracy >= self.chance + SHORTCUT_MARGIN * (1 - self.chance)
 
     def sentence(self) -> str:
         """Return what that means, in words."""
-        score = (
-            f"names {self.right} of {self.recordings} recordings ({self.accuracy:.0%}; guessing gets {self.chance:.0%})"
-        )
+        score = f"{self.right} of {self.recordings} recordings ({self.accuracy:.0%}; guessing gets {self.chance:.0%})"
         if self.is_above_chance:
             return (
                 f"The recording channel alone gives labels away: a tiny classifier that knows nothing but bandwidth, "
-                f"noise floor and level {score}. A good score may be the microphone's, not the label's. Test on "
+                f"noise floor and level names {score}. A good score may be the microphone's, not the label's. Test on "
                 "recordings made elsewhere, or record every label through the same channel."
             )
-        return (
-            f"The recording channel alone does not clearly give labels away: bandwidth, noise floor and level {score}."
-        )
+        if self._is_by_a_margin:
+            return (
+                f"Whether the recording channel alone gives labels away cannot be told: bandwidth, noise floor and "
+                f"level name {score}, which may be luck with so few."
+            )
+        return f"The recording channel alone does not give labels away: bandwidth, noise floor and level name {score}."
 
 
 @dataclass(frozen=True)

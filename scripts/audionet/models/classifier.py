@@ -300,12 +300,17 @@ class Classifier:
         return self.enroll_chunks(label, np.concatenate([self.chunk_bottlenecks(clip)[1] for clip in clips]))
 
     def check_enrollable(self, label: str) -> None:
-        """Raise ClassifierError if the classifier cannot compare clips, InputError if it knows `label` already."""
+        """Raise ClassifierError if the classifier cannot compare clips, InputError if `label` cannot be added."""
         self.comparison_space()
         if label in (*self.trained_labels, UNKNOWN, UNKNOWN_LABEL, ""):
             raise InputError(
                 f"--label: expected a name of its own, received {printable(label)!r}, which the classifier was trained "
                 "on or which means unknown. Choose another."
+            )
+        if label.startswith(".") or "/" in label or "\0" in label:
+            raise InputError(
+                f"--label: expected a name that the folder of a label could have, received {printable(label)!r}. Leave "
+                "slashes and a dot at its beginning out."
             )
 
     def enroll_chunks(self, label: str, chunks: np.ndarray) -> int:

@@ -49,7 +49,7 @@ class TrainingRun:
         failures: Mapping[str, str] | None = None,
     ) -> "TrainingRun":
         """Put together what came of training; `failures` are the reasons by recording that could not be drawn."""
-        data = model.data
+        data, best = model.data, model.selected.best
         splits = split_of_recordings(data)
         pictures = data.select(*SPLITS, views=False).pictures()
         return cls(
@@ -59,7 +59,7 @@ class TrainingRun:
                 "tested_on": final.on if final.evaluation else None,
                 "training": classifier.about["training"],
                 "leak_audit": final.leak_audit().to_json(),
-                "curves": [one.learning_curve() for one in model.selected.candidates if one.has_curve],
+                "curves": [best.learning_curve()] if best.has_curve else [],
             },
             splits=splits,
             data={

@@ -23,7 +23,8 @@ def training_section(training: Json | None) -> Section | LeftOut:
     section = Section("training", "How it was trained")
     for curve in training.get("curves") or []:
         section.figures += _curve_plots(curve)
-    attempts = training.get("attempts") or []
+    about = training.get("training") or training
+    attempts = about.get("attempts") or []
     if attempts:
         columns = ("Top layer", "Read at", "Decay", "Steps", "Validation", "Temperature")
         rows = [
@@ -41,7 +42,7 @@ def training_section(training: Json | None) -> Section | LeftOut:
     if not section.figures and not section.tables:
         return LeftOut(NAME, "the training run left neither curves nor attempts")
     if not section.figures:
-        is_solved = training.get("trainer", "softmax") != "softmax"
+        is_solved = about.get("trainer", "softmax") != "softmax"
         reason = "this top layer is solved in one step" if is_solved else "they were not kept"
         section.lines.append(f"There are no learning curves: {reason}.")
     return section
