@@ -7,14 +7,17 @@ Atheris, where it is installed (pip install atheris), chooses the inputs by what
 """
 
 import dataclasses
+import gc
 import multiprocessing
 import os
+import random
 import resource
 import shutil
 import sys
 import tempfile
 import time
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +43,8 @@ SPARE_BYTES = 6 << 30  # of address space beyond what the libraries take, lest t
 LONGEST_MESSAGE = 3_000  # characters
 PROGRESS_NAME = "inputs.txt"
 LOG_NAME = "stderr.txt"
+CORPUS_FILES = 32
+CORPUS_BYTES = 4096
 
 
 @dataclass
@@ -256,8 +261,9 @@ def run(options: FuzzOptions) -> list[Tally]:
 
 def tally_of(outcome: Outcome) -> Tally:
     """Return the numbers of an outcome."""
-    survived = outcome.inputs - min(outcome.inputs, sum(one.count for one in outcome.findings.values()))
-    return Tally("fuzz", outcome.reader, outcome.inputs, survived, outcome.seconds)
+    failed = sum(one.count for one in outcome.findings.values())
+    tried = max(outcome.inputs, failed)
+    return Tally("fuzz", outcome.reader, tried, tried - failed, outcome.seconds)
 
 
 def _in_processes(name: str, options: FuzzOptions, keep: Path) -> Outcome:
@@ -270,7 +276,7 @@ def _in_processes(name: str, options: FuzzOptions, keep: Path) -> Outcome:
             _add(whole, part)
             if fault:
                 whole.note(fault, fault, read_files(Path(scratch) / "given"), keep)
-            elif not part.inputs:
+            if not part.inputs:  # it cannot even begin
                 break
     log(
         f"fuzz: {name}: {whole.inputs} inputs in {whole.seconds:.0f} s, {whole.refused} refused, the slowest "
@@ -319,7 +325,7 @@ def _in_one_process(name: str, options: FuzzOptions, folder: Path, keep: Path) -
         lines = (folder / LOG_NAME).read_text(errors="replace").splitlines() or [""]
         ended = f"its process ended with {process.exitcode}: {brief(lines[-1])}"
         fault = f"no end within {HANGING_SECONDS:.0f} s" if hangs else ended
-        return Outcome(name, inputs=int(inputs or 0) + 1, seconds=time.monotonic() - begun), fault
+        return Outcome(name, inputs=int(inputs) + 1 if inputs else 0, seconds=time.monotonic() - begun), fault
 
 
 def _work(name: str, options: FuzzOptions, folder: Path, keep: Path, pipe: Connection) -> None:
@@ -346,16 +352,26 @@ def _by_coverage(reader: Reader, options: FuzzOptions, folder: Path, keep: Path)
     test: Any = settings_for(options.inputs)(test_of(reader, outcome, folder, keep=keep, limits=True))
     ours, theirs = multiprocessing.Pipe(duplex=False)
     if os.fork() == 0:
-        atheris.instrument_all()
-        sizes = ["-max_len=65536", f"-runs={options.inputs}", f"-seed={options.seed + 1}", "-rss_limit_mb=0"]
+        for one in gc.get_objects():
+            if isinstance(one, types.FunctionType) and (one.__module__ or "").startswith("audionet."):
+                atheris.instrument_func(one)
+        corpus = folder / "corpus"
+        corpus.mkdir()
+        chance = random.Random(options.seed)
+        for number in range(CORPUS_FILES):  # what hypothesis draws from; with few bytes it draws nothing
+            (corpus / str(number)).write_bytes(chance.randbytes(CORPUS_BYTES))
+        calls = 0
 
         def one_input(content: bytes) -> None:
+            nonlocal calls
             test.hypothesis.fuzz_one_input(content)
-            if outcome.inputs >= options.inputs:
+            calls += 1
+            if calls >= options.inputs:
                 theirs.send(outcome)
                 os._exit(0)
 
-        atheris.Setup([sys.argv[0], *sizes], one_input)
+        switches = [f"-seed={options.seed + 1}", f"-max_len={4 * CORPUS_BYTES}", "-rss_limit_mb=0"]
+        atheris.Setup([sys.argv[0], *switches, str(corpus)], one_input)
         atheris.Fuzz()
     theirs.close()
     outcome = ours.recv()
