@@ -339,6 +339,7 @@ def _work(name: str, options: FuzzOptions, folder: Path, keep: Path, pipe: Conne
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     if options.engine == "atheris":
         pipe.send(_by_coverage(reader, options, folder, keep))
+        os._exit(0)  # what Atheris has registered for the end waits for its own
     else:
         pipe.send(fuzz(reader, inputs=options.inputs, first_seed=options.seed, folder=folder, keep=keep))
 

@@ -16,8 +16,8 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import _place_of
 from audionet.files import MARK_NAME, label_folders, mark_folder, read_mark
 from audionet.models.bottleneck_cache import BottleneckCache
+from audionet.training.holdout import HoldoutPlan, SplitMemory
 from audionet.training.settings import HoldoutSettings
-from audionet.training.split_memory import HoldoutPlan, SplitMemory
 from torture.fuzzed_media import about_picture, picture_folder
 from torture.mutations import (
     altered_array,
