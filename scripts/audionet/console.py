@@ -4,9 +4,12 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tqdm import tqdm
+
+Item = TypeVar("Item")
 
 WATCHED = "AUDIONET_WATCHED"
 ENDS_WITH_STDIN = "AUDIONET_ENDS_WITH_STDIN"  # set to 1 by a program that starts a command and holds its stdin open
@@ -44,6 +47,13 @@ def progress_bar(*, total: int | None, description: str, unit: str) -> tqdm:
         mininterval=0.2,
         dynamic_ncols=True,
     )
+
+
+def ticked(items: Iterable[Item], bar: tqdm) -> Iterator[Item]:
+    """Yield items, and move a progress bar on when the next one is asked for."""
+    for item in items:
+        yield item
+        bar.update()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from conftest import (
 from PIL import Image
 
 from audionet.commands.train import closing_lines
+from audionet.console import WATCHED
 from audionet.evaluation.leakage import SplitComparison
 from audionet.evaluation.runs import read_runs, report_of
 
@@ -203,6 +205,14 @@ def test_a_folder_of_something_else_is_not_replaced_by_a_classifier(drawn, tmp_p
     (tmp_path / "precious" / "thesis.txt").touch()
     assert train(drawn, "--output_model", tmp_path / "precious") == 2
     assert os.listdir(tmp_path / "precious") == ["thesis.txt"]
+
+
+def test_nothing_that_takes_long_is_silent(drawn, train, monkeypatch, capsys):
+    monkeypatch.setenv(WATCHED, "1")
+    assert train(drawn) == 0
+    shown = capsys.readouterr().err
+    for step in ("Choosing", "Thresholds", "Auditing", "Report"):
+        assert re.search(rf"{step}: +\d+%.* \d+/[1-9]", shown), step
 
 
 def test_the_last_lines_tell_the_score_and_what_to_type_next(trained, tmp_path, speakers):

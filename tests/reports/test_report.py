@@ -16,6 +16,7 @@ from audionet.evaluation.data_audit import ChannelShortcut, DataAudit, SoundSumm
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.leakage import LeakAudit, SplitComparison
 from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.reports import report
 from audionet.reports.elements import Clip
 from audionet.reports.report import Report, render, write_report
 from audionet.reports.sections.model_card import card_of
@@ -273,3 +274,7 @@ def test_a_report_appears_whole(tmp_path):
 
 def test_the_same_report_is_the_same_page(page):
     assert render(full_report()) == page
+
+
+def test_the_progress_bar_counts_every_section():
+    assert len(list(report._sections(full_report()))) == report.SECTIONS

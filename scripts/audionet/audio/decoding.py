@@ -160,7 +160,7 @@ def _no_sound(path: Path) -> str:
     except OSError:
         return ""
     if not beginning.strip(b"\0"):
-        return "it is empty" if not beginning else "it holds nothing but zeros"
+        return "it holds nothing but zeros"
     try:
         text = beginning[: len(beginning) - 4].decode() if len(beginning) == TEXT_BYTES else beginning.decode()
     except UnicodeDecodeError:

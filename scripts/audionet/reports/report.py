@@ -12,13 +12,14 @@ What a report lacks is left out of the page, with a line that says why.
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from audionet.console import progress_bar, ticked
 from audionet.errors import ClassifierError
 from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.intervals import resampled
@@ -105,7 +106,8 @@ def render(report: Report) -> str:
     """Return the page as HTML."""
     import jinja2  # for this alone
 
-    sections = _sections(report)
+    with progress_bar(total=SECTIONS, description="Report", unit="sections") as bar:
+        sections = list(ticked(_sections(report), bar))
     script = (STATIC / SCRIPT_NAME).read_text("utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([TEMPLATES, STATIC]),
@@ -128,20 +130,21 @@ def render(report: Report) -> str:
     )
 
 
-def _sections(report: Report) -> list[Section | LeftOut]:
-    return [
-        recordings_section(report.evaluation, report.clips),
-        labels_section(report.evaluation),
-        map_section(report.evaluation),
-        pictures_section(report.pictures),
-        calibration_section(report.evaluation),
-        open_set_section(report.evaluation),
-        robustness_section(report.evaluation),
-        leak_section(_leak_audit(report), report.evaluation),
-        data_section(_data_audit(report)),
-        training_section(report.training),
-        card_section(report.card),
-    ]
+SECTIONS = 11
+
+
+def _sections(report: Report) -> Iterator[Section | LeftOut]:
+    yield recordings_section(report.evaluation, report.clips)
+    yield labels_section(report.evaluation)
+    yield map_section(report.evaluation)
+    yield pictures_section(report.pictures)
+    yield calibration_section(report.evaluation)
+    yield open_set_section(report.evaluation)
+    yield robustness_section(report.evaluation)
+    yield leak_section(_leak_audit(report), report.evaluation)
+    yield data_section(_data_audit(report))
+    yield training_section(report.training)
+    yield card_section(report.card)
 
 
 def _data_audit(report: Report) -> DataAudit | None:

@@ -43,7 +43,7 @@ def compare_splits(samples: Samples, bottleneck: str, *, seed: int = 0) -> Split
         return None
     products = inner_products(samples.bottlenecks(bottleneck))
     right = np.zeros((2, len(samples)))
-    with progress_bar(total=2 * DRAWS, description="Auditing the split", unit="draws") as bar:
+    with progress_bar(total=2 * DRAWS, description="Auditing", unit="draws") as bar:
         for _ in range(DRAWS):
             folds = _folds_of_groups(label_ids, groups, count, rng)
             if any(len(np.unique(label_ids[folds != fold])) <= label_ids.max() for fold in range(count)):

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from audionet.console import progress_bar, ticked
 from audionet.evaluation.metrics import accuracy, log_loss
 from audionet.files import sha256_of
 from audionet.models.head import Head
@@ -109,26 +111,32 @@ def select_model(
     curves for TensorBoard are written to `summaries_dir`.
     """
     first, *others = TRAINERS if settings.head == "auto" else [settings.head]
-    fitters = [fitter for name in bottlenecks for fitter in _fitters(data, name, first, settings, seed)]
-    tried = [_try_on_validation(data, fitter, summaries_dir) for fitter in fitters]
-    bottleneck = _best(tried).bottleneck
-    fitters = [fitter for trainer in others for fitter in _fitters(data, bottleneck, trainer, settings, seed)]
-    tried += [_try_on_validation(data, fitter, summaries_dir) for fitter in fitters]
-    best = _best(tried)
-    fitter = HeadFitter.of(best, settings, seed)
+    ways = [fitter for name in bottlenecks for fitter in _fitters(data, name, first, settings, seed)]
+    more = [fitter for trainer in others for fitter in _fitters(data, bottlenecks[0], trainer, settings, seed)]
     samples = data.select("training", "validation")
-    head = fitter.fit(samples)
+    with progress_bar(total=len(ways) + len(more) + 1, description="Choosing", unit="heads") as bar:
+        tried = [_try_on_validation(data, fitter, summaries_dir) for fitter in ticked(ways, bar)]
+        bottleneck = _best(tried).bottleneck
+        more = [replace(fitter, bottleneck=bottleneck) for fitter in more]
+        tried += [_try_on_validation(data, fitter, summaries_dir) for fitter in ticked(more, bar)]
+        best = _best(tried)
+        fitter = HeadFitter.of(best, settings, seed)
+        head = fitter.fit(samples)
+        bar.update()
     temperature, open_set = 1.0, None
     folds = inner_folds(samples)
     if folds is not None:
-        known = _score_out_of_fold(fitter, samples, folds)
-        clean = known.clean()
-        temperature = best_temperature(clean.logits, clean.label_ids)
         unknown = data.select("training", unknown=True)
+        parts = [] if len(unknown) else parts_to_leave_out(len(np.unique(samples.label_ids)))
+        with progress_bar(total=int(folds.max()) + 1 + len(parts), description="Thresholds", unit="heads") as bar:
+            known = _score_out_of_fold(fitter, samples, folds, bar)
+            clean = known.clean()
+            temperature = best_temperature(clean.logits, clean.label_ids)
+            left_out = [_score_left_out(fitter, samples, folds, temperature, part) for part in ticked(parts, bar)]
         open_set = fit_open_set(
             known.with_temperature(temperature),
             unknown=score_samples(unknown, head, fitter.bottleneck).with_temperature(temperature),
-            left_out=[] if len(unknown) else _score_left_out(fitter, samples, folds, temperature),
+            left_out=left_out,
         )
     return SelectedModel(
         best=best,
@@ -231,11 +239,11 @@ def inner_folds(samples: Samples) -> np.ndarray | None:
     return folds if all(len(labels) == len(groups_of) for labels in others) else None
 
 
-def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray) -> ScoredClips:
+def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray, bar: tqdm) -> ScoredClips:
     """Score samples by heads that were not trained on their fold, fold by fold."""
     logits = [
         fitter.fit(samples.take(folds != fold)).logits(samples.take(folds == fold).bottlenecks(fitter.bottleneck))
-        for fold in np.unique(folds)
+        for fold in ticked(np.unique(folds), bar)
     ]
     scored = samples.take(np.argsort(folds, kind="stable"))
     return ScoredClips(
@@ -243,18 +251,16 @@ def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray) 
     )
 
 
-def _score_left_out(fitter: HeadFitter, samples: Samples, folds: np.ndarray, temperature: float) -> list[LeftOutLabels]:
-    """Score the samples of each part of the labels by a head that was trained on the others, fold by fold."""
-    scored = []
-    for label_ids in parts_to_leave_out(len(np.unique(samples.label_ids))):
-        is_out = np.isin(samples.label_ids, label_ids)
-        head = fitter.fit(samples.take(~is_out))
-        logits = [
-            head.logits(samples.take(is_out & (folds == fold)).bottlenecks(fitter.bottleneck))
-            for fold in np.unique(folds)
-        ]
-        scored.append(LeftOutLabels(label_ids, np.concatenate(logits) / temperature))
-    return scored
+def _score_left_out(
+    fitter: HeadFitter, samples: Samples, folds: np.ndarray, temperature: float, label_ids: np.ndarray
+) -> LeftOutLabels:
+    """Score the samples of some labels by a head that was trained on the others, fold by fold."""
+    is_out = np.isin(samples.label_ids, label_ids)
+    head = fitter.fit(samples.take(~is_out))
+    logits = [
+        head.logits(samples.take(is_out & (folds == fold)).bottlenecks(fitter.bottleneck)) for fold in np.unique(folds)
+    ]
+    return LeftOutLabels(label_ids, np.concatenate(logits) / temperature)
 
 
 class _EarlyStopping:
