@@ -20,6 +20,7 @@ from audionet.models.timeline import (
     likeliest_path,
     over_hops,
     runs,
+    short_between_known,
     silent_steps,
     without_short_runs,
 )
@@ -147,6 +148,22 @@ def test_somebody_unknown_who_is_nearest_to_the_one_who_spoke_before_is_told_fro
     assert [span.label for span in found] == ["a", "unknown", "a"]
     assert [span.start_seconds for span in found[1:]] == pytest.approx([30, 60], abs=8)
     assert found[1].nearest == "a" and found[1].score < found[0].score
+
+
+@pytest.mark.parametrize(
+    ("refused", "spared"),
+    [
+        ([False, True, False], [1]),  # surrounded by known ones
+        ([True, False, True], [0, 2]),  # at either end
+        ([False, True, True], []),  # beside another one that is refused
+        ([True], []),  # all there is
+        ([False, False], []),
+    ],
+)
+def test_short_stretches_are_not_refused_where_known_ones_surround_them(refused, spared):
+    stretches = [(8 * place, 8 * place + 7) for place in range(len(refused))]
+    assert short_between_known(stretches, refused, least_hops=8) == [stretches[place] for place in spared]
+    assert short_between_known(stretches, refused, least_hops=7) == []
 
 
 def test_without_a_detector_nothing_is_unknown():

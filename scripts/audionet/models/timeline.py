@@ -11,6 +11,7 @@ cut out by level, at a finer step than the hop.
 A chunk tells little, so that the path alone calls nearly everything known where labels are few. Each run of one state
 is therefore judged as a clip of its own, by the same detector and the threshold for as much sound as it has. It is
 divided before where the sound changes over within it: somebody unknown may be nearest to the label that speaks before.
+One or two chunks between known voices are too little to refuse anybody by: there the path decides.
 
 Switch cost and silence were chosen on two conversations of half an hour, put together from 12 voices as `bench.py` does
 it, by a classifier that was trained on 80 s of each; the way to judge on conversations of known voices and others, by
@@ -18,7 +19,7 @@ it, by a classifier that was trained on 80 s of each; the way to judge on conver
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -37,6 +38,7 @@ from audionet.models.pooling import log_softmax, loudness_weights, pool
 HOP_SECONDS = 0.5
 MIN_SECONDS = 0.5
 SWITCH_COST = 4.0  # seconds of being e times likelier that a change has to be worth
+FEWEST_CHUNKS = 2  # of a stretch that is refused where known ones surround it; of fewer the path decides
 STEP_SECONDS = 0.05  # at which levels are taken
 PAUSE_SECONDS = 0.5  # shorter silence is part of speaking
 SILENT_DB = 40.0  # below the loud parts of the recording
@@ -210,9 +212,14 @@ class JudgedHops:
         states = likeliest_path(chunks.weights(logits), switch_cost=SWITCH_COST / chunks.hop_seconds)
         scores = None
         if chunks.open_set:
-            scores = np.zeros(chunks.hops)
-            for start, end in chunks.stretches(states, chunks.open_set):
+            path, scores = states.copy(), np.zeros(chunks.hops)
+            stretches = chunks.stretches(path, chunks.open_set)
+            for start, end in stretches:
                 states[start:end], scores[start:end] = chunks.judge(start, end, chunks.open_set)
+            is_refused = [bool(states[start] == len(chunks.labels)) for start, _ in stretches]
+            least_hops = FEWEST_CHUNKS * chunks.hops_a_chunk
+            for start, end in short_between_known(stretches, is_refused, least_hops=least_hops):
+                states[start:end] = path[start:end]
         return cls(chunks.labels, logits, states, scores, chunks.hop_seconds)
 
     def span(self, start_seconds: float, end_seconds: float, state: int) -> Span:
@@ -231,6 +238,18 @@ class JudgedHops:
             probability=float(np.exp(probabilities[nearest])),
             score=None if self.scores is None else float(self.scores[hops].mean()),
         )
+
+
+def short_between_known(
+    stretches: list[tuple[int, int]], is_refused: Sequence[bool], *, least_hops: int
+) -> list[tuple[int, int]]:
+    """Return the refused stretches of less than `least_hops` that have known ones beside them, and no others."""
+    found = []
+    for place, (start, end) in enumerate(stretches):
+        beside = [*is_refused[max(0, place - 1) : place], *is_refused[place + 1 : place + 2]]
+        if is_refused[place] and end - start < least_hops and beside and not any(beside):
+            found.append((start, end))
+    return found
 
 
 def likeliest_path(weights: np.ndarray, *, switch_cost: float) -> np.ndarray:
