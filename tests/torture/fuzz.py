@@ -39,6 +39,7 @@ from torture.tally import Tally
 MOST_SECONDS = 1.0  # of processor time, since others may share the machine
 MOST_BYTES = 500_000_000
 HANGING_SECONDS = 60.0  # without an end of one input
+STARTING_SECONDS = 600.0  # for imports, on a machine that has much else to do
 SPARE_BYTES = 6 << 30  # of address space beyond what the libraries take, lest the machine suffers
 LONGEST_MESSAGE = 3_000  # characters
 PROGRESS_NAME = "inputs.txt"
@@ -312,7 +313,7 @@ def _in_one_process(name: str, options: FuzzOptions, folder: Path, keep: Path) -
         now = (folder / PROGRESS_NAME).read_text() if (folder / PROGRESS_NAME).exists() else ""
         if now != inputs:
             inputs, since = now, time.monotonic()
-        elif time.monotonic() - since > HANGING_SECONDS:
+        elif time.monotonic() - since > (HANGING_SECONDS if inputs else STARTING_SECONDS):
             hangs = True
             process.kill()
             break

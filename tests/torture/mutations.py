@@ -203,7 +203,8 @@ def zip_files(draw: st.DrawFn, members: Mapping[str, bytes]) -> bytes:
     if kind == 0 and members:
         members[draw(st.sampled_from(sorted(members)))] = draw(st.binary(max_size=64))
     elif kind == 1 and members:
-        members[f"../{draw(st.sampled_from(sorted(members)))}"] = members.popitem()[1]
+        name = draw(st.sampled_from(sorted(members)))
+        members[f"../{name}"] = members.pop(name)
     elif kind == 2 and members:
         name = draw(st.sampled_from(sorted(members)))
         members[name] += bytes(draw(st.sampled_from((1, 1 << 16, 1 << 26))))
