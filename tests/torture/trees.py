@@ -1,13 +1,12 @@
 """What a folder holds, in a form in which two runs can be compared, and how two such folders differ.
 
 Everything is compared byte for byte, hidden files included, but for what follows. Paths that begin with the folder's
-own are compared from there on.
+own are compared from there on, without the digest of a path that folders in bottlenecks/pictures have in their names.
 
     *.sqlite                    row by row, since pages depend on history; without times of change and inodes, and
                                 without times of modification of files that the commands themselves wrote
     runs/*.json                 by what is in them, since names and seconds are times; repeated runs count once, and
                                 runs with other settings may be there; likewise runs/*/report.html
-    bottlenecks/splits/*.json   by what is in them, since their names stand for the folder's path
     training_summaries/         not at all: each run adds curves, named by its time
     bottlenecks/<network>/*.npy picture by picture, since shards are as large as a run got; what other settings cached
                                 may stay
@@ -15,6 +14,7 @@ own are compared from there on.
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +25,7 @@ Tree = Mapping[str, str]  # digest or content by path
 
 NOT_COMPARED = ("training_summaries",)
 TIMES_OF_RUNS = ("id", "started", "seconds")
+PATH_DIGEST = re.compile(r"(bottlenecks/pictures/[^/\"]+)-[0-9a-f]{16}")
 WHOLE = (".jpg", ".wav", ".npz", ".pb")
 PART = "part of "  # what entries begin with that may stay from runs with other settings
 
@@ -33,7 +34,7 @@ def snapshot(folder: Path) -> dict[str, str]:
     """Return what a folder holds."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
+        name = _name(path, folder)
         if name.split("/")[0] in NOT_COMPARED:
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -49,8 +50,6 @@ def snapshot(folder: Path) -> dict[str, str]:
             found[f"{PART}{path.parent.relative_to(folder)}: {_run_record(path, folder)}"] = "run"
         elif path.parent.parent.name == "runs":
             found[f"{PART}{path.parent.parent.relative_to(folder)}: {_digest(path.read_bytes(), folder)}"] = "report"
-        elif path.parent.name == "splits":
-            found[f"{PART}{path.parent.relative_to(folder)}: {_digest(path.read_bytes(), folder)}"] = "split"
         else:
             found[name] = _digest(path.read_bytes(), folder)
     return found
@@ -59,7 +58,7 @@ def snapshot(folder: Path) -> dict[str, str]:
 def whole_files(folder: Path) -> dict[str, str]:
     """Return the files that are written whole or not at all, but for hidden ones, as `snapshot` has them."""
     return {
-        str(path.relative_to(folder)): _digest(path.read_bytes(), folder)
+        _name(path, folder): _digest(path.read_bytes(), folder)
         for path in folder.rglob("*")
         if path.suffix in WHOLE and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
@@ -81,14 +80,22 @@ def differences(found: Tree, expected: Tree, *, may_hold: Tree | None = None) ->
     return told
 
 
+def _name(path: Path, folder: Path) -> str:
+    return PATH_DIGEST.sub(r"\1", str(path.relative_to(folder)))
+
+
 def _digest(content: bytes, folder: Path) -> str:
-    return hashlib.sha256(content.replace(str(folder).encode(), b".")).hexdigest()
+    return hashlib.sha256(_without_paths(content.decode("latin-1"), folder).encode("latin-1")).hexdigest()
+
+
+def _without_paths(text: str, folder: Path) -> str:
+    return PATH_DIGEST.sub(r"\1", text.replace(str(folder), "."))
 
 
 def _run_record(path: Path, folder: Path) -> str:
     if path.name == "audionet.json":
         return path.name
-    record = json.loads(path.read_text().replace(str(folder), "."))
+    record = json.loads(_without_paths(path.read_text(), folder))
     return json.dumps({name: value for name, value in record.items() if name not in TIMES_OF_RUNS}, sort_keys=True)
 
 
@@ -104,7 +111,7 @@ def _rows_of_tables(path: Path, name: str, folder: Path) -> dict[str, str]:
                 row = {column: _plain(value, folder) for column, value in zip(columns, values, strict=True)}
                 row.pop("ctime_ns", None)
                 row.pop("inode", None)
-                is_cache = name.startswith("bottlenecks")  # of files that the commands wrote
+                is_cache = path.name == "pictures.sqlite"  # of files that the commands wrote
                 if is_cache:
                     row.pop("mtime_ns", None)
                 found[f"{PART if is_cache else ''}{name}: {json.dumps(row, sort_keys=True)}"] = "row"
@@ -115,7 +122,7 @@ def _rows_of_tables(path: Path, name: str, folder: Path) -> dict[str, str]:
 def _plain(value: object, folder: Path) -> object:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
-    return value.replace(str(folder), ".") if isinstance(value, str) else value
+    return _without_paths(value, folder) if isinstance(value, str) else value
 
 
 def _rows_of_shard(path: Path, folder: Path) -> dict[str, str]:
