@@ -111,7 +111,8 @@ def test_every_link_and_picture_of_a_document_is_there(document):
 
 @by_document
 def test_every_option_of_a_document_exists(document):
-    sources = "".join(path.read_text("utf-8") for path in CHECKOUT.glob("scripts/**/*.py"))
+    declared = [*CHECKOUT.glob("scripts/**/*.py"), CHECKOUT / "tests" / "torture" / "options.py"]
+    sources = "".join(path.read_text("utf-8") for path in declared)
     for snippet in snippets(document):
         ours = "" if snippet.startswith(("curl ", "pip ")) else snippet
         for option in re.findall(r"--(?:no[-_])?([a-z][a-z_-]{2,})", ours):
@@ -144,9 +145,9 @@ def test_every_target_of_make_in_a_document_exists(document):
 
 
 def test_every_request_of_the_page_about_http_exists():
-    from audionet.app.routes import classifier, pages, teach
+    from audionet.app.routes import classifier, models, pages, teach
 
-    routes = [route for module in (classifier, pages, teach) for route in module.router.routes]
+    routes = [route for module in (classifier, models, pages, teach) for route in module.router.routes]
     known = {f"{method} {route.path}" for route in routes for method in route.methods}
     text = (CHECKOUT / "tf_files" / "docs" / "page.md").read_text("utf-8")
     assert set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", text)) <= {"GET /openapi.json", *known}

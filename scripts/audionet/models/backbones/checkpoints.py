@@ -182,7 +182,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only tensors are admitted")
+            raise pickle.UnpicklingError(f"only tensors are admitted, and it asks for {module}.{name}")
         return _ADMITTED[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
