@@ -69,6 +69,15 @@ def test_a_full_disk_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_a_picture_that_is_being_written_is_not_taken_for_one(tmp_path, monkeypatch):
+    seen: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (seen.extend(os.listdir(tmp_path)), replace(*names)))
+    write_bytes(tmp_path / "a.jpg", b"content")
+    assert len(seen) == 1 and Path(seen[0]).suffix == ".part"
+    assert os.listdir(tmp_path) == ["a.jpg"]
+
+
 def test_a_full_disk_is_told_with_the_name_of_the_file_that_had_no_room(tiny_disk):
     with pytest.raises(OSError) as caught:
         write_bytes(tiny_disk / "a.jpg", bytes(400_000))

@@ -42,20 +42,20 @@ def brief(text: object) -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield an empty scratch file beside `path`, and move it into place only when the block ends well.
+    """Yield an empty scratch file beside `path`, of the same suffix, and move it into place if the block ends well.
 
     A reader therefore sees the old file, the new file or none, and never a part of one.
     """
-    with _opened_scratch(Path(path)) as (scratch, _):
+    with _opened_scratch(path, path.suffix) as (scratch, _):
         yield scratch
 
 
 @contextmanager
-def _opened_scratch(path: Path) -> Iterator[tuple[Path, int]]:
+def _opened_scratch(path: Path, suffix: str) -> Iterator[tuple[Path, int]]:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
     failpoint("write a file")
-    scratch, descriptor = make_scratch_file(path)
+    scratch, descriptor = make_scratch_file(path, suffix)
     try:
         yield scratch, descriptor
         failpoint("rename a file")
@@ -174,7 +174,7 @@ def _held_folder(folder: Path, wait_seconds: float) -> int | None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     # Not by its name, which would empty it first: ext4 flushes such a file when it is closed, even if it was empty.
-    with _opened_scratch(Path(path)) as (_, descriptor), open(descriptor, "wb", closefd=False) as file:
+    with _opened_scratch(path, "") as (_, descriptor), open(descriptor, "wb", closefd=False) as file:
         file.write(content)
 
 

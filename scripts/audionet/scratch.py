@@ -1,6 +1,7 @@
 """Scratch files and folders, each held with a lock by its writer, so that what a killed writer left can be removed.
 
-    folder/.name.5f0c2ab1.part.jpg                a file that is being written
+    folder/.name.5f0c2ab1.part                    a file that is being written
+    folder/.name.5f0c2ab1.part.wav                the same, by a library that chooses the format by the suffix
     folder/.audionet-k3_9vqx2/whole/name/         a folder that is being written
     folder/.audionet-k3_9vqx2/replaced/name/      what was there before, for a moment, where two cannot be swapped
 
@@ -66,12 +67,11 @@ def is_at(descriptor: int, path: Path) -> bool:
     return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
 
 
-def make_scratch_file(path: Path) -> tuple[Path, int]:
-    """Make an empty file beside `path` to write to, with the suffix of `path`, and return it with what holds it."""
+def make_scratch_file(path: Path, suffix: str) -> tuple[Path, int]:
+    """Make an empty file beside `path` to write to, whose name ends with `suffix`; return it with what holds it."""
     remove_leftovers_once(path.parent)
     while True:
-        # Writers choose their format by the suffix.
-        scratch = path.parent / f".{path.stem[:40]}.{os.urandom(4).hex()}.part{path.suffix}"
+        scratch = path.parent / f".{path.stem[:40]}.{os.urandom(4).hex()}.part{suffix}"
         descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         take_lock(descriptor, wait=True)
         if is_at(descriptor, scratch):
