@@ -121,7 +121,7 @@ def print_result(result: Mapping[str, Any]) -> None:
     print(
         f"Means over {len(draws)} draws of {len(draws[0]['held_out'])} of {len(result['labels'])} labels held out "
         f"altogether, and the lowest and highest in brackets; {result['n_known']} recordings of known labels and "
-        f"{result['n_unknown']} of unknown ones. The threshold was fitted to let {mean['stated_rate']:.0%} of unknown "
-        f"clips pass. Known ones: {mean['accuracy']['chunk']:.1%} of chunks and {mean['accuracy']['recording']:.1%} of "
-        "recordings right."
+        f"{result['n_unknown']} of unknown ones. The threshold was fitted to let {100 * mean['stated_rate']:g}% of "
+        f"unknown clips pass. Known ones: {mean['accuracy']['chunk']:.1%} of chunks and "
+        f"{mean['accuracy']['recording']:.1%} of recordings right."
     )

@@ -229,7 +229,8 @@ class TestThreshold:
         assert "rests on 8 known recordings, which is few" in few.sentence()
 
     def test_the_sentence_has_the_figures(self, open_set):
-        assert "left-out labels" in open_set.sentence() and "5%" in open_set.sentence()
+        assert "left-out labels" in open_set.sentence() and "let 5% pass" in open_set.sentence()
+        assert "let 0.5% pass" in dataclasses.replace(open_set, stated_rate=0.005).sentence()
 
 
 class TestScoredClips:

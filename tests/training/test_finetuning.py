@@ -16,7 +16,7 @@ from audionet.files import read_mark
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.training import finetuning, trainer
-from audionet.training.settings import HoldoutSettings, NetworkSettings, TrainingSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings, TrainingSettings
 from audionet.training.trainer import TrainedModel, Trainer
 
 LABELS = ("checks", "columns", "rows")
@@ -117,6 +117,13 @@ def test_the_same_run_is_found_again(model, dataset, patterns, monkeypatch):
     monkeypatch.setattr(finetuning._NetworkFit, "_fit", None)
     again = train(dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks")
     assert np.array_equal(again.selected.head.weights, model.selected.head.weights)
+
+
+def test_another_rate_of_false_accepts_takes_no_other_training(model, dataset, patterns, monkeypatch):
+    monkeypatch.setattr(finetuning._NetworkFit, "_fit", None)
+    settings = replace(SETTINGS, head=HeadSettings(false_accept_rate=0.4))
+    again = train(dataset, settings, bottleneck_dir=patterns.parent / "bottlenecks")
+    assert (model.selected.open_set.stated_rate, again.selected.open_set.stated_rate) == (0.05, 0.4)
 
 
 def test_a_killed_run_goes_on_where_it_was(dataset, tmp_path, monkeypatch, capsys):

@@ -52,6 +52,15 @@ def test_auto_tries_every_trainer_and_keeps_the_first_unless_another_is_surely_b
     assert tried[metrics["training"]["trainer"]] >= tried[next(iter(TRAINERS))]
 
 
+def test_the_threshold_is_fitted_at_the_rate_of_false_accepts_that_the_settings_state(gathered):
+    selected = [
+        select_model(gathered, bottlenecks=["rows"], settings=replace(SETTINGS, head="lda", false_accept_rate=rate))
+        for rate in (0.01, 0.4)
+    ]
+    assert [one.open_set.stated_rate for one in selected] == [0.01, 0.4]
+    assert selected[0].open_set.threshold(1) > selected[1].open_set.threshold(1)
+
+
 def tried(*accuracies):
     return model_selection._Tried(Candidate("rows", "lda", 0.0, 1, sum(accuracies), {}), np.array(accuracies))
 

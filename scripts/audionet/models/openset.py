@@ -153,8 +153,8 @@ class OpenSetDetector:
                 f"cannot be told, since there were no impostors, and no labels were left out to stand for some.{few}"
             )
         return (
-            f"Unknown clips are refused by a threshold fitted on {self.fitted_on} to let {self.stated_rate:.0%} pass; "
-            f"of {self.unknown_recordings} recordings it let {self.false_accept_rate:.1%} pass "
+            f"Unknown clips are refused by a threshold fitted on {self.fitted_on} to let {100 * self.stated_rate:g}% "
+            f"pass; of {self.unknown_recordings} recordings it let {self.false_accept_rate:.1%} pass "
             f"({self.chunk_false_accept_rate:.1%} of their chunks), and it refused {known}.{few}"
         )
 

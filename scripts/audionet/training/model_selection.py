@@ -137,6 +137,7 @@ def select_model(
             known.with_temperature(temperature),
             unknown=score_samples(unknown, head, fitter.bottleneck).with_temperature(temperature),
             left_out=left_out,
+            false_accept_rate=settings.false_accept_rate,
         )
     return SelectedModel(
         best=best,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, Space
+from audionet.training.settings import FALSE_ACCEPT_RATE
 
-FALSE_ACCEPT_RATE = 0.05
 FALSE_REJECT_RATE = 0.05  # of the next known clip: where labels are alike, keeping unknown ones out may cost too much
 
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others

@@ -13,10 +13,12 @@ from audionet.features.recipes import find_recipe
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.ranges import between, check_ranges
 
+FALSE_ACCEPT_RATE = 0.05
+
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How the new top layer is trained."""
+    """How the new top layer is trained, and how much unknown sound it may take for known."""
 
     head: Literal["auto", "lda", "ridge", "softmax", "prototypes"] = "auto"
     """How the top layer is trained. auto tries them all and keeps the best on validation."""
@@ -34,6 +36,8 @@ class HeadSettings:
     """Share of those outputs that is left out at each step."""
     mixup: Annotated[float, between(0, 100)] = 0.0
     """How far two examples are mixed into one, for softmax; 0 for not at all."""
+    false_accept_rate: Annotated[float, between(0.0001, 0.5)] = FALSE_ACCEPT_RATE
+    """Share of unknown sound that may be given a label; the lower, the more of the known is refused."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

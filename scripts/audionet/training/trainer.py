@@ -36,7 +36,7 @@ from audionet.training.model_selection import (
     select_model,
 )
 from audionet.training.openset_fitting import fit_open_set
-from audionet.training.settings import TrainingSettings
+from audionet.training.settings import HeadSettings, TrainingSettings
 from audionet.training.training_data import TrainingData, gather_training_data
 
 
@@ -116,7 +116,7 @@ class Trainer:
 
     def _whole_network(self, network: TrainedNetwork, data: TrainingData) -> TrainedModel:
         seen = self._seen_by(network.backbone).with_splits(data.samples.splits)
-        return TrainedModel(seen, selected_network(network, seen), network.backbone)
+        return TrainedModel(seen, selected_network(network, seen, self._settings.head), network.backbone)
 
     def _seen_by(self, backbone: Backbone) -> TrainingData:
         return gather_training_data(
@@ -139,7 +139,7 @@ class Trainer:
         )
 
 
-def selected_network(network: TrainedNetwork, data: TrainingData) -> SelectedModel:
+def selected_network(network: TrainedNetwork, data: TrainingData, settings: HeadSettings) -> SelectedModel:
     """Return a network that was trained whole as the model selected: its last layer is the head.
 
     It was trained on the whole training split, so that only validation recordings show how it does on others: they
@@ -155,6 +155,8 @@ def selected_network(network: TrainedNetwork, data: TrainingData) -> SelectedMod
         temperature = best_temperature(clean.logits, clean.label_ids)
         head = network.head.with_temperature(temperature)
         unknown = score_samples(data.select("training", unknown=True), head, bottleneck)
-        open_set = fit_open_set(known.with_temperature(temperature), unknown=unknown)
+        open_set = fit_open_set(
+            known.with_temperature(temperature), unknown=unknown, false_accept_rate=settings.false_accept_rate
+        )
     best = Candidate(bottleneck, network.name, 0.0, network.best_step, accuracy, network.curve)
     return SelectedModel(best, (best,), head, temperature, open_set)
