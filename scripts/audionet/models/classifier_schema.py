@@ -21,7 +21,7 @@ from audionet.models.similarity import ARRAYS, Similarity
 
 _TEXT = schema.str_schema(strict=True)  # without a constraint, for labels may have undecodable bytes
 _COUNT = schema.int_schema(strict=True, ge=0)
-_SIDE = schema.int_schema(strict=True, ge=1, le=16_384)  # of a picture, in pixels
+_SIDE = schema.int_schema(strict=True, ge=0, le=16_384)  # of a picture, in pixels; 0 for a network that listens
 _NUMBER = schema.float_schema(strict=True, allow_inf_nan=False)
 _PAIR = schema.list_schema(_NUMBER, strict=True, min_length=2, max_length=2)
 _SIMPLE: Mapping[type, CoreSchema] = {
@@ -41,6 +41,7 @@ def check_about(about: object) -> None:
     """
     validated(_ABOUT, about)
     assert isinstance(about, dict)
+    _check_backbone(about["backbone"])
     labels = about["labels"]
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise ValueError(f"labels: expected different ones, received {brief(sorted(twice)[0])} more than once")
@@ -50,6 +51,16 @@ def check_about(about: object) -> None:
             raise ValueError("open_set: expected a threshold for each of chunk_counts, which ascend from 1")
     if about["sha256"].get("classifier.json") not in (None, digest_of_about(about)):
         raise ValueError("it was changed after it was written: its checksum is wrong")
+
+
+def _check_backbone(backbone: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a backbone looks at pictures or listens to sounds."""
+    if "samples" not in backbone:
+        for side in ("height", "width"):
+            if backbone[side] < 1:
+                raise ValueError(f"backbone.{side}: expected 1 or more, received {backbone[side]}")
+    elif backbone["height"] or backbone["width"] or "sample_rate_hz" not in backbone:
+        raise ValueError("backbone: expected height and width, or samples and sample_rate_hz, received some of both")
 
 
 def check_metrics(metrics: object) -> None:
@@ -156,6 +167,8 @@ _ABOUT = SchemaValidator(
             "backbone": _object(
                 {"height": _SIDE, "width": _SIDE, "dimension": schema.int_schema(strict=True, ge=1)},
                 {
+                    "samples": schema.int_schema(strict=True, ge=1, le=2**31),
+                    "sample_rate_hz": schema.int_schema(strict=True, ge=1, le=768_000),
                     "architecture": _TEXT,
                     "bottleneck": _TEXT,
                     "fingerprint": _TEXT,

@@ -58,7 +58,7 @@ class TrainedNetwork:
 
 def check_network(name: str) -> None:
     """Raise InputError unless the name is of a small CNN or of an architecture that can be trained."""
-    trainable = [row.name for row in ARCHITECTURES.values() if row.build]
+    trainable = [row.name for row in ARCHITECTURES.values() if row.is_trainable]
     if name not in SMALL_CNNS and name not in trainable:
         raise InputError(f"--network: expected one of {', '.join([*SMALL_CNNS, *trainable])}, received {name!r}.")
 
@@ -75,7 +75,7 @@ def probe(network: str, image_size: int | None, *, of_sound: bool) -> Backbone:
     with silence_native_stderr():
         import tensorflow as tf  # several seconds
 
-        graph, _ = frozen(lambda pictures: [tf.reduce_mean(pictures, axis=(1, 2))[:, :1]], size, size)
+        graph, _ = frozen(lambda pictures: [tf.reduce_mean(pictures, axis=(1, 2))[:, :1]], (size, size, 3))
     return Backbone(
         architecture="probe",
         bottleneck=PART,
@@ -346,7 +346,9 @@ class _NetworkFit:
         """Freeze everything before the last layer into a backbone, and make the last layer the head."""
         height, width = self._loader.height, self._loader.width
         with silence_native_stderr():
-            graph, (dimension,) = frozen(lambda pictures: [self._features(pictures, training=False)], height, width)
+            graph, (dimension,) = frozen(
+                lambda pictures: [self._features(pictures, training=False)], (height, width, 3)
+            )
         head_weights, biases = self._last.get_weights()
         backbone = Backbone(
             architecture=architecture,

@@ -32,13 +32,13 @@ def small_network():
 
 
 def test_a_network_built_again_freezes_to_the_same_bytes():
-    first, *others = [frozen(small_network(), 16, 16) for _ in range(3)]
+    first, *others = [frozen(small_network(), (16, 16, 3)) for _ in range(3)]
     assert all(other == first for other in others)
 
 
 def test_renamed_nodes_still_compute_what_the_network_does():
     network, pictures = small_network(), np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    graph, dimensions = frozen(network, 16, 16)
+    graph, dimensions = frozen(network, (16, 16, 3))
     (expected,) = network(pictures.astype(np.float32))
     assert dimensions == [2]
     for engine in ("openvino", "tensorflow"):
@@ -48,7 +48,7 @@ def test_renamed_nodes_still_compute_what_the_network_does():
 def test_nodes_bear_the_names_of_the_layers_without_counters():
     import tensorflow as tf
 
-    graph = tf.compat.v1.GraphDef.FromString(frozen(small_network(), 16, 16)[0])
+    graph = tf.compat.v1.GraphDef.FromString(frozen(small_network(), (16, 16, 3))[0])
     names = [node.name for node in graph.node]
     assert names[0] == "pictures"
     assert names[-1] == "bottlenecks"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Literal
 
 from audionet.errors import InputError
 from audionet.models.backbones import network_builders
@@ -19,18 +20,34 @@ class Architecture:
     better, and costs less. `candidate_bottlenecks` are what a choice for sound lies between, the default first. `taps`
     maps a tap's name to the layer of the network, from the shallowest to the deepest. `build` takes the weights and the
     picture's height and width; `tfhub` has none, as its network comes with its weights.
+
+    A network that listens, whose `input` is sound, has a sample rate instead of sizes, and only its output can be read.
+    Its `build` takes the weights and how many samples a sound has, and returns a function from sounds, a float32 tensor
+    [n, samples] in -1..1, to vectors, float32 [n, d].
     """
 
     name: str
     description: str
-    image_size: int
-    sound_size: int
+    input: Literal["picture", "sound"] = "picture"
+    sample_rate_hz: int = 0
+    image_size: int = 0
+    sound_size: int = 0
     taps: Mapping[str, str]
     classic_tap: str
     default_bottleneck: str
     candidate_bottlenecks: tuple[str, ...]
     sources: tuple[Source, ...]
-    build: Callable[..., network_builders.Network] | None
+    build: Callable[..., Any] | None
+
+    @property
+    def listens(self) -> bool:
+        """Whether the input is sound."""
+        return self.input == "sound"
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether it can be trained end to end: it looks, and its layers are known."""
+        return self.build is not None and not self.listens
 
 
 def find_architecture(name: str) -> Architecture:

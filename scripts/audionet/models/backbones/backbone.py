@@ -1,4 +1,4 @@
-"""Frozen pretrained networks: pictures in, bottlenecks out.
+"""Frozen pretrained networks: pictures or sounds in, bottlenecks out.
 
 `ARCHITECTURES` has one row for each network that can be chosen. A *tap* is a layer that it can be read at, a map
 [height, width, channels] whose height is the picture's frequency and whose width is its time. A bottleneck is written
@@ -13,10 +13,13 @@ as a short text:
 Frequencies are kept by default because the average over them throws away what tells voices apart, and the middle of a
 network tells sounds apart better than its end, which knows things and animals.
 
+A network that listens takes the sounds of chunks themselves, of one length and at one sample rate. Its one bottleneck
+is `classic`, its output.
+
 A network with its weights, its way of normalising pictures and its pooling is frozen into one TensorFlow graph, cut off
 behind the deepest tap in use, which is cached:
 
-    <cache folder>/graphs/<architecture>-<digest>.pb      input `pictures`, output `bottlenecks`
+    <cache folder>/graphs/<architecture>-<digest>.pb      input `pictures` or `sounds`, output `bottlenecks`
     <cache folder>/graphs/<architecture>-<digest>.json    its description and sha256
 
 OpenVINO runs such a graph on a CPU, without TensorFlow; TensorFlow runs it where there is a GPU or no OpenVINO.
@@ -45,20 +48,25 @@ from audionet.models.backbones.weights import Weights, cache_folder, find_weight
 
 GRAPH_VERSION = 1  # part of every digest; raise it when the same weights and bottleneck come to give other numbers
 
+SHORTEST_SECONDS = 0.1  # of a sound that a network listens to
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A frozen network, described; calling it turns pictures into bottlenecks.
+    """A frozen network, described; calling it turns pictures, or the sounds that it listens to, into bottlenecks.
 
-    `graph` is a serialised GraphDef with the input `pictures` and the output `bottlenecks`, which `open_graph` runs.
+    One that looks has a height and a width in pixels; one that listens has a number of samples and their rate instead.
+    `graph` is a serialised GraphDef with the input `input_name` and the output `bottlenecks`, which `open_graph` runs.
     `slices` maps each part of the bottleneck, such as "block3", to its first column and the one behind its last.
     Several Python threads may call one backbone; they take turns, as each call uses all cores already.
     """
 
     architecture: str
     bottleneck: str
-    height: int
-    width: int
+    height: int = 0
+    width: int = 0
+    samples: int = 0
+    sample_rate_hz: int = 0
     dimension: int
     digest: str
     slices: Mapping[str, tuple[int, int]]
@@ -66,18 +74,38 @@ class Backbone:
     graph: bytes = field(repr=False)
     engine: Engine = "auto"
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Compute the bottlenecks, float32 [n, dimension], of pictures, uint8 [n, height, width, 3], RGB; n may be 0.
+    @property
+    def listens(self) -> bool:
+        """Whether it takes sounds instead of pictures."""
+        return self.samples > 0
+
+    @property
+    def input_name(self) -> str:
+        """The operation of the graph that pictures or sounds are fed to."""
+        return "sounds" if self.listens else "pictures"
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Compute the bottlenecks, float32 [n, dimension], of n pictures or sounds; n may be 0.
+
+        Args:
+            inputs: pictures, uint8 [n, height, width, 3], RGB; if the backbone listens, sounds, float32 [n, samples] in
+                -1..1 at its sample rate.
 
         Raises:
-            InputError: the pictures have another type or shape.
+            InputError: they have another type or shape.
         """
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != (self.height, self.width, 3):
+        if self.listens:
+            if inputs.dtype != np.float32 or inputs.shape[1:] != (self.samples,):
+                raise InputError(
+                    f"Expected sounds as float32 [n, {self.samples}] at {self.sample_rate_hz} Hz, received "
+                    f"{inputs.dtype} {list(inputs.shape)}; bring them to that rate and length."
+                )
+        elif inputs.dtype != np.uint8 or inputs.shape[1:] != (self.height, self.width, 3):
             raise InputError(
-                f"Expected pictures as uint8 [n, {self.height}, {self.width}, 3], received {pictures.dtype} "
-                f"{list(pictures.shape)}; bring them to size with fit_pictures."
+                f"Expected pictures as uint8 [n, {self.height}, {self.width}, 3], received {inputs.dtype} "
+                f"{list(inputs.shape)}; bring them to size with fit_pictures."
             )
-        return self._runner(pictures)
+        return self._runner(inputs)
 
     def select(self, bottlenecks: np.ndarray, bottleneck: str) -> np.ndarray:
         """Take the columns of some parts, joined by "+", such as "block3", out of bottlenecks [n, dimension].
@@ -95,11 +123,13 @@ class Backbone:
 
     def describe(self) -> dict[str, Any]:
         """Return everything but the graph and the engine, in a form that JSON can hold."""
+        sounds = {"samples": self.samples, "sample_rate_hz": self.sample_rate_hz} if self.listens else {}
         return {
             "architecture": self.architecture,
             "bottleneck": self.bottleneck,
             "height": self.height,
             "width": self.width,
+            **sounds,
             "dimension": self.dimension,
             "fingerprint": self.digest,
             "slices": {part: list(columns) for part, columns in self.slices.items()},
@@ -114,7 +144,7 @@ class Backbone:
 
     @cached_property
     def _runner(self) -> Runner:
-        return open_graph(self.graph, engine=self.engine)
+        return open_graph(self.graph, engine=self.engine, input_name=self.input_name)
 
 
 def load_backbone(
@@ -124,6 +154,7 @@ def load_backbone(
     weights: Path | str | None = None,
     tfhub_module: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    samples: int | None = None,
     engine: Engine = "auto",
 ) -> Backbone:
     """Find an architecture's weights and its frozen graph, freezing it if the cache has none.
@@ -134,6 +165,7 @@ def load_backbone(
         weights: a file of the user's own instead of the known sources.
         tfhub_module: for `tfhub`: a folder, an archive or an address.
         image_size: of the pictures, in pixels: one number, or height and width; the architecture's own if None.
+        samples: how many each sound has, at the architecture's sample rate; for one that listens, and only for it.
         engine: what computes; "auto" is OpenVINO on a CPU, and TensorFlow where it has a GPU or OpenVINO is missing.
 
     Raises:
@@ -143,14 +175,12 @@ def load_backbone(
     row = find_architecture(architecture)
     spec = parse_bottleneck(bottleneck or row.default_bottleneck, row)
     check_engine(engine)
+    size = _input_size(row, image_size, samples)
     if row.build is None:
         found = _find_hub_module(tfhub_module, weights)
-        size = None if image_size is None else pair_of(image_size)
     else:
         _refuse_hub_module(tfhub_module, row)
-        _check_size(image_size)
         found = find_weights(row.name, row.sources, weights_file=weights)
-        size = pair_of(image_size or row.image_size)
     graph_digest = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
     stem = cache_folder() / "graphs" / f"{row.name}-{graph_digest}"
     frozen = read_cached_graph(stem)
@@ -163,8 +193,10 @@ def load_backbone(
     return Backbone(
         architecture=row.name,
         bottleneck=spec.text,
-        height=shape["height"],
-        width=shape["width"],
+        height=shape.get("height", 0),
+        width=shape.get("width", 0),
+        samples=shape.get("samples", 0),
+        sample_rate_hz=shape.get("sample_rate_hz", 0),
         dimension=sum(shape["dimensions"]),
         digest=graph_digest if engine != BFLOAT16 else digest_of([graph_digest, engine]),
         slices=slices_of(spec, shape["dimensions"]),
@@ -174,10 +206,13 @@ def load_backbone(
     )
 
 
-def loader_of(architecture: Architecture, settings: BackboneSettings, *, of_sound: bool) -> Callable[..., Backbone]:
+def loader_of(
+    architecture: Architecture, settings: BackboneSettings, *, of_sound: bool, samples: int | None = None
+) -> Callable[..., Backbone]:
     """Return `load_backbone` with everything given but the bottleneck; the settings name the architecture.
 
-    The size of pictures depends on whether they are of sound, unless the settings decide it.
+    The size of pictures depends on whether they are of sound, unless the settings decide it. A network that listens
+    takes sounds of a number of samples, at its own rate.
     """
     if architecture.build is None and settings.bottleneck not in {"auto", architecture.default_bottleneck}:
         log(
@@ -185,7 +220,7 @@ def loader_of(architecture: Architecture, settings: BackboneSettings, *, of_soun
             f"{settings.bottleneck} is passed over."
         )
     size_for_sound = (
-        architecture.sound_size if of_sound and architecture.build else None
+        architecture.sound_size if of_sound and architecture.build and not architecture.listens else None
     )  # a module's own signature tells its size
     return partial(
         load_backbone,
@@ -193,6 +228,7 @@ def loader_of(architecture: Architecture, settings: BackboneSettings, *, of_soun
         weights=settings.weights,
         tfhub_module=settings.tfhub_module,
         image_size=settings.image_size or size_for_sound,
+        samples=samples,
         engine=settings.engine,
     )
 
@@ -221,14 +257,15 @@ def trainable_network(
     their own, and these are learned. A file of the user's own, `weights`, excludes the known sources.
 
     Raises:
-        InputError: an unknown name, or a module of TF Hub, which is no Keras model.
+        InputError: an unknown name, a network that listens, or a module of TF Hub, which is no Keras model.
         WeightsError: no source delivers the weights.
     """
     row = find_architecture(architecture)
-    if row.build is None:
+    if row.build is None or not row.is_trainable:
+        trainable = ", ".join(name for name, one in ARCHITECTURES.items() if one.is_trainable)
         raise InputError(
-            f"Expected an architecture out of {', '.join(name for name, one in ARCHITECTURES.items() if one.build)} to "
-            f"train end to end, received {architecture}, which can only be read; choose one of them."
+            f"Expected an architecture out of {trainable} to train end to end, received {architecture}, which can only "
+            "be read; choose one of them."
         )
     spec = parse_bottleneck(bottleneck, row)
     found = find_weights(row.name, row.sources, weights_file=weights)
@@ -245,12 +282,43 @@ def trainable_network(
     )
 
 
-def _check_size(image_size: int | tuple[int, int] | None) -> None:
+def _input_size(
+    architecture: Architecture, image_size: int | tuple[int, int] | None, samples: int | None
+) -> tuple[int, ...] | None:
+    """Return height and width of pictures, the number of samples of sounds, or None if a module tells its own."""
+    if architecture.listens:
+        return _sound_size(architecture, image_size, samples)
+    if samples is not None:
+        raise InputError(
+            f"Expected no number of samples for {architecture.name}, which looks at pictures, received {samples}; "
+            "leave it out."
+        )
+    if architecture.build is None:
+        return None if image_size is None else pair_of(image_size)
     if image_size is not None and min(pair_of(image_size)) < SMALLEST_SIDE:
         raise InputError(
             f"Expected pictures of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
             f"received {image_size}; choose a larger image size."
         )
+    return pair_of(image_size or architecture.image_size)
+
+
+def _sound_size(
+    architecture: Architecture, image_size: int | tuple[int, int] | None, samples: int | None
+) -> tuple[int, ...]:
+    if image_size is not None:
+        raise InputError(
+            f"Expected no image size for {architecture.name}, which listens to sound, received {image_size}; "
+            "leave it out."
+        )
+    fewest = round(SHORTEST_SECONDS * architecture.sample_rate_hz)
+    if samples is None or samples < fewest:
+        raise InputError(
+            f"Expected sounds of at least {SHORTEST_SECONDS} s for {architecture.name}, {fewest} samples at "
+            f"{architecture.sample_rate_hz} Hz, received {'none' if samples is None else samples}; "
+            "choose longer chunks of sound."
+        )
+    return (samples,)
 
 
 def _find_hub_module(handle: str | None, weights: Path | str | None) -> Weights:

@@ -30,16 +30,17 @@ def open_graph(
     Args:
         graph: a serialised GraphDef, as `Backbone.graph` holds it.
         engine: as for `load_backbone`.
-        input_name: the operation that pictures are fed to.
+        input_name: the operation that pictures or sounds are fed to.
         output_name: the operation that vectors are read from, the graph's last.
 
     Returns:
-        A function from pictures, uint8 [n, height, width, 3] for a backbone, to vectors, float32 [n, d], its
-        bottlenecks. A picture's vector does not depend on the others in the call. Several threads may call it.
+        A function from pictures, uint8 [n, height, width, 3] for a backbone, or sounds, float32 [n, samples], to
+        vectors, float32 [n, d], its bottlenecks. A vector does not depend on the others in the call. Several threads
+        may call it.
 
     Raises:
         InputError: the engine is unknown or not installed.
-        WeightsError: the graph is damaged; from the function, it does not take such pictures.
+        WeightsError: the graph is damaged; from the function, it does not take such inputs.
     """
     check_engine(engine)
     chosen = _chosen_engine() if engine == "auto" else engine
@@ -109,8 +110,8 @@ class _OpenVinoRunner:
         self._requests = openvino.AsyncInferQueue(compiled)
         self._turn = threading.Lock()
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        bottlenecks = np.empty((len(pictures), self._dimension), np.float32)
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        bottlenecks = np.empty((len(inputs), self._dimension), np.float32)
 
         def keep(request: Any, row: int) -> None:
             bottlenecks[row] = request.get_output_tensor().data[0]
@@ -118,11 +119,11 @@ class _OpenVinoRunner:
         with self._turn:
             self._requests.set_callback(keep)
             try:
-                for row in range(len(pictures)):
-                    self._requests.start_async({0: pictures[row : row + 1]}, row)
+                for row in range(len(inputs)):
+                    self._requests.start_async({0: inputs[row : row + 1]}, row)
                 self._requests.wait_all()
             except (RuntimeError, ValueError) as error:
-                raise _cannot_take(pictures, error) from error
+                raise _cannot_take(inputs, error) from error
         return bottlenecks
 
 
@@ -144,14 +145,14 @@ class _TensorFlowRunner:
         self._constant = tf.constant
         self._faults = (tf.errors.OpError, ValueError, TypeError)
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        bottlenecks = np.empty((len(pictures), self._dimension), np.float32)
-        for start in range(0, len(pictures), TENSORFLOW_BATCH):
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        bottlenecks = np.empty((len(inputs), self._dimension), np.float32)
+        for start in range(0, len(inputs), TENSORFLOW_BATCH):
             batch = slice(start, start + TENSORFLOW_BATCH)
             try:
-                bottlenecks[batch] = self._function(self._constant(pictures[batch])).numpy()
+                bottlenecks[batch] = self._function(self._constant(inputs[batch])).numpy()
             except self._faults as error:
-                raise _cannot_take(pictures, error) from error
+                raise _cannot_take(inputs, error) from error
         return bottlenecks
 
 
@@ -161,10 +162,10 @@ def _cannot_run(engine: str, error: Exception) -> WeightsError:
     )
 
 
-def _cannot_take(pictures: np.ndarray, error: Exception) -> WeightsError:
+def _cannot_take(inputs: np.ndarray, error: Exception) -> WeightsError:
     return WeightsError(
-        f"Expected a graph that makes vectors of pictures of shape {pictures.shape[1:]}, received one that cannot "
-        f"({_on_one_line(error)})."
+        f"Expected a graph that makes vectors of {inputs.dtype} inputs of shape {inputs.shape[1:]}, received one that "
+        f"cannot ({_on_one_line(error)})."
     )
 
 

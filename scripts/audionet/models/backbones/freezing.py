@@ -38,9 +38,14 @@ def write_cached_graph(stem: Path, graph: bytes, shape: Mapping[str, Any]) -> No
 
 
 def freeze(
-    architecture: Architecture, spec: BottleneckSpec, weights: Weights, size: tuple[int, int] | None
+    architecture: Architecture, spec: BottleneckSpec, weights: Weights, size: tuple[int, ...] | None
 ) -> tuple[bytes, dict[str, Any]]:
-    """Build the network and freeze it; return the graph, the pictures' size and the dimension of each part."""
+    """Build a network and freeze it; return the graph, its shape: what it takes, and the dimension of each part.
+
+    The size is height and width of the pictures, or, for a network that listens, the number of samples of the sounds.
+    """
+    if architecture.listens:
+        return _freeze_listening(architecture, weights, size)
     if architecture.build is None:
         module = hub_module(weights)
         height, width = size or (module.height, module.width)
@@ -48,8 +53,18 @@ def freeze(
     else:
         height, width = size or pair_of(architecture.image_size)
         vectors = tap_vectors(architecture.build(weights, height=height, width=width), architecture, spec)
-    graph, dimensions = frozen(vectors, height, width)
+    graph, dimensions = frozen(vectors, (height, width, 3))
     return graph, {"height": height, "width": width, "dimensions": dimensions}
+
+
+def _freeze_listening(
+    architecture: Architecture, weights: Weights, size: tuple[int, ...] | None
+) -> tuple[bytes, dict[str, Any]]:
+    assert architecture.build is not None and size is not None
+    (samples,) = size
+    network = architecture.build(weights, samples=samples)
+    graph, dimensions = frozen(lambda sounds: [network(sounds)], size)
+    return graph, {"samples": samples, "sample_rate_hz": architecture.sample_rate_hz, "dimensions": dimensions}
 
 
 def _hub_vectors(module: HubModule, pictures: Any) -> list[Any]:
@@ -68,8 +83,11 @@ def _hub_vectors(module: HubModule, pictures: Any) -> list[Any]:
     return [vectors]
 
 
-def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> tuple[bytes, list[int]]:
-    """Freeze a function from pictures, float32 [n, height, width, 3] in 0..255, to vectors, float32 [n, d] each.
+def frozen(vectors: Callable[[Any], Sequence[Any]], shape: Sequence[int]) -> tuple[bytes, list[int]]:
+    """Freeze a function from inputs, float32 [n, *shape], to vectors, float32 [n, d] each.
+
+    Inputs are pictures if the shape is [height, width, 3], uint8 in the graph and in 0..255 for the function; and
+    sounds, float32 in -1..1, if it is [samples].
 
     Returns:
         The serialised GraphDef, which `open_graph` runs and whose bottlenecks are the vectors side by side, and the
@@ -81,13 +99,14 @@ def frozen(vectors: Callable[[Any], Sequence[Any]], height: int, width: int) -> 
 
     dimensions: list[int] = []
 
-    def bottlenecks(pictures: Any) -> Any:
-        parts = vectors(tf.cast(pictures, tf.float32))
+    def bottlenecks(inputs: Any) -> Any:
+        parts = vectors(tf.cast(inputs, tf.float32))
         dimensions[:] = [part.shape[1] for part in parts]
         return tf.identity(tf.concat(parts, axis=1), name="bottlenecks")
 
-    pictures = tf.TensorSpec((None, height, width, 3), tf.uint8, name="pictures")
-    function = tf.function(bottlenecks, input_signature=[pictures], autograph=False)
+    name, dtype = ("pictures", tf.uint8) if len(shape) == 3 else ("sounds", tf.float32)
+    inputs = tf.TensorSpec((None, *shape), dtype, name=name)
+    function = tf.function(bottlenecks, input_signature=[inputs], autograph=False)
     constant = convert_variables_to_constants_v2(function.get_concrete_function())
     graph = constant.graph.as_graph_def()
     (returned,) = constant.outputs  # a second identity, which a function puts behind what it returns
@@ -111,7 +130,7 @@ def _with_stable_names(graph: Any) -> Any:
     Keras numbers layers by how many of a kind the process has built. With these numbers, the bytes of a network, and so
     the fingerprint of its classifier, would depend on what was built before.
     """
-    new_names = {"pictures": "pictures", "bottlenecks": "bottlenecks"}
+    new_names = {name: name for name in ("pictures", "sounds", "bottlenecks")}
     uses = Counter(new_names.values())
     for node in graph.node:
         path = new_path = ""
