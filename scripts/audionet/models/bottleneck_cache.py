@@ -54,8 +54,8 @@ class PictureReader(Protocol):
     def dimension(self) -> int:
         """How long a vector is."""
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Map uint8 pictures of shape (n, height, width, 3) to float32 vectors of shape (n, dimension)."""
+    def __call__(self, inputs: np.ndarray, /) -> np.ndarray:
+        """Map uint8 pictures (n, height, width, 3), or float32 sounds (n, samples), to float32 (n, dimension)."""
 
 
 def bottlenecks_of(backbone: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
