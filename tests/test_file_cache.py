@@ -114,6 +114,13 @@ def test_a_file_that_is_not_there_has_no_stamp(tmp_path):
         file_stamp(tmp_path / "nowhere")
 
 
+def test_what_is_no_regular_file_has_no_stamp_and_is_called_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "a.mp3")
+    for path, kind in ((tmp_path / "a.mp3", "it is a pipe"), (tmp_path, "it is a folder")):
+        with pytest.raises(OSError, match=kind):
+            file_stamp(path)
+
+
 def test_a_cache_of_an_earlier_version_keeps_its_values_which_are_out_of_date(path):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import sqlite3
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from audionet.errors import InputError
 from audionet.failpoints import failpoint
 from audionet.files import printable
+from audionet.regular_files import check_regular
 
 # Size in bytes, times of modification and of change in nanoseconds, and inode. The time of change is set by the system
 # alone: whoever replaces a file and gives the new one the old time of modification does not get past it.
@@ -31,11 +31,10 @@ def file_stamp(path: Path) -> FileStamp:
     """Return what changes whenever a file's content does, without reading it.
 
     Raises:
-        OSError: the file is not there, or is a pipe or a device, which reading could wait on for ever.
+        OSError: the file is not there, or is a folder, a pipe, a socket or a device; `strerror` says which.
     """
     status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    check_regular(status.st_mode, path)
     # SQLite's integers have a sign; the inodes of some network file systems need all 64 bits.
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & 2**63 - 1
 

@@ -25,11 +25,11 @@ def open_regular(path: Path | str) -> BinaryIO:
     Raises:
         OSError: it is not there, must not be read, or is a folder, a pipe, a socket or a device.
     """
-    _check_regular(os.stat(path).st_mode, path)  # to open a device may do something by itself
+    check_regular(os.stat(path).st_mode, path)  # to open a device may do something by itself
     # Another may have taken its place since; a pipe that nobody writes to would then keep `open` waiting.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     try:
-        _check_regular(os.fstat(descriptor).st_mode, path)
+        check_regular(os.fstat(descriptor).st_mode, path)
         return os.fdopen(descriptor, "rb")
     except OSError:
         os.close(descriptor)
@@ -50,7 +50,8 @@ def read_regular(path: Path | str, *, most_bytes: int | None = None) -> bytes:
         return file.read() if most_bytes is None else file.read(most_bytes)
 
 
-def _check_regular(mode: int, path: Path | str) -> None:
+def check_regular(mode: int, path: Path | str) -> None:
+    """Raise OSError unless the mode of a file, which `os.stat` gave, is that of a regular file."""
     if not stat.S_ISREG(mode):
         reason = KINDS.get(stat.S_IFMT(mode), "it is no regular file")
         effective = os.access in os.supports_effective_ids

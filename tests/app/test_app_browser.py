@@ -346,7 +346,20 @@ def test_two_voices_are_taught_and_told_apart(browser, address, taught_dir, tmp_
         wait_for(browser, f'[aria-label="Remove clip 002.wav of {label}"]')
     assert "fewer than three clips" in element(browser, "#need").text
     element(browser, "#train").click()
+    wait_for(browser, "#curve", seconds=300)  # before the training is over
+    assert element(browser, "#cancel").is_displayed() and not element(browser, "#after").is_displayed()
     wait_for(browser, "#after, #training-words.wrong", seconds=300)
+    for measure in ("accuracy", "loss"):
+        paths = browser.find_elements("css selector", f"#curve-{measure} path")
+        drawn = [path.get_attribute("class") for path in paths]
+        assert {"point", "line", "rule"} == set(drawn)
+    element(browser, "#curve summary").send_keys("\n")
+    heads = browser.find_elements("css selector", "#curve-heads tr")
+    assert any(row.text.startswith("lda on") for row in heads) and all("%" in row.text for row in heads)
+    assert len(heads) == drawn.count("point") + drawn.count("line")
+    show(browser, f"{address}/teach", width=360)
+    wait_for(browser, "#curve")
+    assert width_needed(browser) <= 360
     assert "nobody knows how good it is" in element(browser, "#training-words").text
     assert element(browser, "#model option:checked").text.startswith("Taught")
     show(browser, address)

@@ -28,9 +28,13 @@ class TestFolders:
             (tmp_path / "audio" / name).write_bytes(b"")
         (tmp_path / "own").mkdir()
         with as_nobody(tmp_path / "own", unreadable=tmp_path / "audio" / "alice" / "closed"):
-            found = test_set.find_audio(tmp_path / "audio")
+            found = test_set.find_test_sources(tmp_path / "audio", group_by="^[0-9]+")
         assert {source.recording: source.label for source in found} == {
             "alice/1.wav": "alice",
             "alice/closed": "alice",
             "bob/1.wav": "bob",
+        }
+        assert {source.recording: source.group for source in found if not source.is_closed} == {
+            "alice/1.wav": "1",
+            "bob/1.wav": "1",
         }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, names_below, training_run_of
 
+from audionet.console import WATCHED
 from audionet.evaluation.metrics import balanced_accuracy
 from audionet.files import read_mark
 from audionet.models.bottleneck_cache import Rows
@@ -13,6 +14,7 @@ from audionet.training import model_selection
 from audionet.training.final_evaluation import score_held_out
 from audionet.training.head_trainers import TRAINERS
 from audionet.training.model_selection import Candidate, select_model
+from audionet.training.progress import ValidationScore
 from audionet.training.settings import HeadSettings
 from audionet.training.trainer import TrainedModel
 
@@ -127,3 +129,15 @@ def test_learning_curves_are_written_for_tensorboard(gathered, tmp_path):
     events = [name for name in names_below(tmp_path / "summaries") if "tfevents" in name]
     assert {name.split("/")[-2] for name in events} == {"training", "validation"}
     assert read_mark(tmp_path / "summaries")["kind"] == "summaries"
+
+
+def test_a_program_that_watches_is_told_how_each_head_does_on_validation(gathered, monkeypatch, capsys):
+    monkeypatch.setenv(WATCHED, "1")
+    selected = select_model(gathered, bottlenecks=["rows"], settings=replace(SETTINGS, l2=0.01))
+    said = [score for line in capsys.readouterr().err.split("\r") if (score := ValidationScore.of_bar(line))]
+    for candidate in selected.candidates:
+        name = candidate.learning_curve()["name"]
+        steps = {score.step: (score.accuracy, score.log_loss) for score in said if score.name == name}
+        assert list(steps) == candidate.curve["steps"] == ([10, 20] if candidate.trainer == "softmax" else [1])
+        expected = zip(candidate.curve["accuracy"], candidate.curve["log_loss"], strict=True)
+        assert list(steps.values()) == [pytest.approx(pair, abs=0.0006) for pair in expected]

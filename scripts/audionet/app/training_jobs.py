@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -20,6 +20,8 @@ from audionet.cli import package_environment
 from audionet.console import ENDS_WITH_STDIN, WATCHED
 from audionet.errors import AudioNetError
 from audionet.files import UNKNOWN_LABEL
+from audionet.models.classifier_folder import read_metrics
+from audionet.training.progress import ValidationScore
 from audionet.wording import answers_in_words
 
 LONGEST_SECONDS = 3600
@@ -31,7 +33,11 @@ STEP_WORDS = {
     "Drawing": "Drawing pictures of the clips",
     "Bottlenecks": "Looking at the pictures",
     "Views": "Looking at noisy versions of the pictures",
-    "Testing": "Testing on clips that were held back",
+    "Choosing": "Trying ways to tell the labels apart",
+    "Thresholds": "Deciding from when on a sound is unknown",
+    "Auditing": "Testing on clips that were held back",
+    "Clips": "Writing the report",
+    "Report": "Writing the report",
 }
 LAST_WORDS = "Training and measuring"
 WELL_MEASURED = 20  # recordings held out, from which on a share of them says something
@@ -46,6 +52,7 @@ class TrainingJob:
     words: str = "Waiting for another training to end"  # what is being done, or what came of it, for a person
     share: float | None = None  # of the present step that is done, 0..1, where that is known
     rest_seconds: float | None = None  # that the present step still takes, where that is known
+    curve: list[ValidationScore] = field(default_factory=list)  # of the heads tried so far, in the order of training
     begun_at: float = field(default_factory=time.monotonic)
     model: str | None = None  # key of the classifier that came of it
 
@@ -55,15 +62,19 @@ class TrainingJob:
         return self.state in ("done", "failed", "cancelled")
 
     def read_line(self, line: str) -> None:
-        """Update words and share by a line that the training wrote, if it is a progress bar."""
-        if bar := PROGRESS_BAR.search(line):
-            step, percent = bar[1], int(bar[2])
-            is_done = percent == 100
-            self.words = LAST_WORDS if is_done and step == "Bottlenecks" else STEP_WORDS.get(step, LAST_WORDS)
-            self.share = None if is_done else percent / 100
+        """Update what is shown by a line that the training wrote, if it is of a progress bar; blanks wipe one out."""
+        if line.isspace():
+            self.share = self.rest_seconds = None
+        elif bar := PROGRESS_BAR.search(line):
+            self.words = STEP_WORDS.get(bar[1], LAST_WORDS)
+            is_done = bar[2] == "100"
+            self.share = None if is_done else int(bar[2]) / 100
             rest = REST.search(line)
             hours, minutes, seconds = (int(part or 0) for part in rest.groups()) if rest else (0, 0, 0)
             self.rest_seconds = 3600.0 * hours + 60 * minutes + seconds if rest and not is_done else None
+            score = ValidationScore.of_bar(line)
+            if score and score not in self.curve[-1:]:
+                self.curve.append(score)
 
     def end(self, state: str, words: str) -> None:
         """Say how it has ended."""
@@ -131,6 +142,9 @@ class TrainingQueue:
             try:
                 with anyio.fail_after(LONGEST_SECONDS):
                     fault = await _train(user, place, job)
+                outcome = "" if fault else outcome_in_words(read_metrics(place / "retrained_model"))
+            except AudioNetError as error:
+                fault = str(error)
             except TimeoutError:
                 fault = f"Training took longer than {LONGEST_SECONDS // 60} minutes and was ended."
             except asyncio.CancelledError:
@@ -142,7 +156,7 @@ class TrainingQueue:
                 return
             job.model = f"{MINE}{place.name}"
             user.choose_model(job.model)
-            job.end("done", outcome_in_words(place / "retrained_model"))
+            job.end("done", outcome)
 
 
 def check_trainable(clips_by_label: Mapping[str, Sequence[str]]) -> None:
@@ -162,9 +176,8 @@ def split_arguments(clips_by_label: Mapping[str, Sequence[str]]) -> list[str]:
     return [part for split in empty_splits for part in (f"--{split}_percentage", "0")]
 
 
-def outcome_in_words(folder: Path) -> str:
-    """Return in plain words how good the classifier in a folder is, and how sure that is."""
-    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+def outcome_in_words(metrics: Mapping[str, Any]) -> str:
+    """Return in plain words how good a classifier with these scores is, and how sure that is."""
     recording = metrics.get("recording") or {}
     if recording.get("accuracy") is None:
         return (
@@ -221,7 +234,7 @@ async def _run_command(command: str, arguments: Sequence[str], job: TrainingJob)
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PGRP, process.pid, NICENESS)
         assert process.stderr is not None  # it is a pipe
-        return await _follow(process.stderr, job), await process.wait()
+        return await follow(process.stderr, job), await process.wait()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -242,12 +255,16 @@ def _arguments(user: User, place: Path) -> list[str]:
     return arguments + split_arguments(user.clips_by_label())
 
 
-async def _follow(stderr: asyncio.StreamReader, job: TrainingJob) -> str:
-    """Read what a training writes to its end, keep the job up to date, and return the last line but for bars."""
+async def follow(stderr: asyncio.StreamReader, job: TrainingJob) -> str:
+    """Read what a training writes to its end, keep the job up to date, and return the last line but for bars.
+
+    A bar begins where its line does, and stands there until it is written anew.
+    """
     last_line = rest = ""
     while block := await stderr.read(4096):
         *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
-        for line in filter(str.strip, lines):
+        for line in lines:
             job.read_line(line)
-            last_line = last_line if PROGRESS_BAR.search(line) else line
+            last_line = last_line if PROGRESS_BAR.search(line) or not line.strip() else line
+        job.read_line(rest)
     return last_line

@@ -29,6 +29,7 @@ class Source:
     offsets_seconds: tuple[float, ...] = ()  # where in the recording each picture begins; empty for a file of sound
     levels_dbfs: tuple[float, ...] = ()  # how loud each picture's chunk is; empty for sound or where not known
     group: str = ""  # what intervals take it together with, by default the recording alone
+    is_closed: bool = False  # a folder that cannot be read, of which nobody knows what it holds
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -122,8 +123,8 @@ def _picture_sources(image_dir: Path, *, option: str) -> list[Source]:
 def _unreadable_sources(folders: Iterable[Path], root: Path, *, label: str | None = None) -> list[Source]:
     """Return folders that cannot be read as recordings that cannot be, so that whoever scores them says why."""
     return [
-        Source(str(folder.relative_to(root)), label or folder.relative_to(root).parts[0], (folder,), (0.0,))
-        for folder in folders
+        Source(str(name), label or name.parts[0], (root / name,), (0.0,), is_closed=True)
+        for name in (folder.relative_to(root) for folder in folders)
     ]
 
 
@@ -136,7 +137,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _grouped(sources: Sequence[Source], group_by: str) -> list[Source]:
     rule = group_rule(group_by)
-    return [replace(source, group=rule(source.recording)) for source in sources]
+    return [source if source.is_closed else replace(source, group=rule(source.recording)) for source in sources]
 
 
 def _checked(sources: list[Source], folder: Path, option: str, noun: str) -> list[Source]:

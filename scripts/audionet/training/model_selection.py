@@ -24,9 +24,10 @@ from audionet.models.pooling import log_softmax
 from audionet.training.calibration import best_temperature
 from audionet.training.head_trainers import TRAINERS, OnStep, TrainingSet
 from audionet.training.openset_fitting import LeftOutLabels, ScoredClips, fit_open_set, parts_to_leave_out
+from audionet.training.progress import ValidationScore
 from audionet.training.sample_weights import picture_weights
 from audionet.training.settings import HeadSettings
-from audionet.training.tensorboard import LearningCurves
+from audionet.training.tensorboard import LearningCurves, load_tensorboard
 from audionet.training.training_data import Samples, TrainingData
 
 L2_CANDIDATES = (0.0, 1e-3, 1e-2)
@@ -57,7 +58,7 @@ class Candidate:
         validation = {name: self.curve[name] for name in ("accuracy", "log_loss") if name in self.curve}
         splits = {"training": self.curve.get("training"), "validation": validation}
         return {
-            "name": f"{self.trainer}{f', L2 {self.l2:g},' if self.l2 else ''} on {self.bottleneck}",
+            "name": _name_of(self.trainer, self.l2, self.bottleneck),
             "steps": self.curve["steps"],
             **{split: values for split, values in splits.items() if values},
         }
@@ -115,10 +116,13 @@ def select_model(
     more = [fitter for trainer in others for fitter in _fitters(data, bottlenecks[0], trainer, settings, seed)]
     samples = data.select("training", "validation")
     with progress_bar(total=len(ways) + len(more) + 1, description="Choosing", unit="heads") as bar:
-        tried = [_try_on_validation(data, fitter, summaries_dir) for fitter in ticked(ways, bar)]
+        if summaries_dir:
+            load_tensorboard()
+            bar.unpause()  # no head takes that long
+        tried = [_try_on_validation(data, fitter, summaries_dir, bar) for fitter in ticked(ways, bar)]
         bottleneck = _best(tried).bottleneck
         more = [replace(fitter, bottleneck=bottleneck) for fitter in more]
-        tried += [_try_on_validation(data, fitter, summaries_dir) for fitter in ticked(more, bar)]
+        tried += [_try_on_validation(data, fitter, summaries_dir, bar) for fitter in ticked(more, bar)]
         best = _best(tried)
         fitter = HeadFitter.of(best, settings, seed)
         head = fitter.fit(samples)
@@ -174,6 +178,10 @@ class _Tried:
         return bool(gains.sum() > np.sqrt(np.square(gains).sum()))
 
 
+def _name_of(trainer: str, l2: float, bottleneck: str) -> str:
+    return f"{trainer}{f', L2 {l2:g},' if l2 else ''} on {bottleneck}"
+
+
 def _fitters(data: TrainingData, bottleneck: str, trainer: str, settings: HeadSettings, seed: int) -> list[HeadFitter]:
     """Return the ways to train by one trainer: softmax with several weight decays, if validation is to choose one."""
     is_open = trainer == "softmax" and settings.l2 is None and len(data.select("validation", views=False))
@@ -181,15 +189,16 @@ def _fitters(data: TrainingData, bottleneck: str, trainer: str, settings: HeadSe
     return [HeadFitter(bottleneck, trainer, replace(settings, l2=l2), seed) for l2 in decays]
 
 
-def _try_on_validation(data: TrainingData, fitter: HeadFitter, summaries_dir: Path | None) -> _Tried:
-    """Train on the training split, and return how that does on validation."""
+def _try_on_validation(data: TrainingData, fitter: HeadFitter, summaries_dir: Path | None, bar: tqdm) -> _Tried:
+    """Train on the training split, and return how that does on validation, which the bar shows meanwhile."""
     bottleneck, trainer, l2 = fitter.bottleneck, fitter.trainer, fitter.settings.l2 or 0.0
     validation = data.select("validation")
     with LearningCurves(summaries_dir, data, bottleneck, f"{trainer} {l2}") as curves:
         if not len(validation):
             steps = fitter.settings.how_many_training_steps
             return _Tried(Candidate(bottleneck, trainer, l2, steps, None, {}), np.empty(0))
-        stopping = _EarlyStopping(validation.clean(), bottleneck, curves)
+        name = _name_of(trainer, l2, bottleneck)
+        stopping = _EarlyStopping(validation.clean(), bottleneck, curves, name=name, bar=bar)
         fitter.fit(data.select("training"), on_step=stopping.note)
     group_accuracies = _group_accuracies(validation, stopping.best_head, bottleneck)
     accuracy_of_all = float(group_accuracies.sum())
@@ -267,10 +276,12 @@ def _score_left_out(
 class _EarlyStopping:
     """The best head so far, by its loss on validation, and whether it is time to stop."""
 
-    def __init__(self, validation: Samples, bottleneck: str, curves: LearningCurves):
+    def __init__(self, validation: Samples, bottleneck: str, curves: LearningCurves, *, name: str, bar: tqdm):
         self._bottlenecks = validation.bottlenecks(bottleneck)
         self._label_ids = validation.label_ids
         self._curves = curves
+        self._name = name
+        self._bar = bar
         self._best_loss = np.inf
         self.best_step = 1
         self.best_head: Head
@@ -281,9 +292,11 @@ class _EarlyStopping:
         self._curves.write(step, head)
         log_probabilities = log_softmax(head.logits(self._bottlenecks))
         loss = log_loss(self._label_ids, log_probabilities)
+        share = accuracy(self._label_ids, log_probabilities.argmax(axis=1))
         self.curve["steps"].append(step)
         self.curve["log_loss"].append(loss)
-        self.curve["accuracy"].append(accuracy(self._label_ids, log_probabilities.argmax(axis=1)))
+        self.curve["accuracy"].append(share)
+        ValidationScore(self._name, step, share, loss).show(self._bar)
         if loss < self._best_loss:
             self._best_loss, self.best_step, self.best_head = loss, step, head
         return step - self.best_step >= PATIENCE_STEPS

@@ -15,6 +15,14 @@ from audionet.training.training_data import Samples, TrainingData
 CURVE_ROWS = 1000  # of the training split
 
 
+def load_tensorboard() -> Any:
+    """Return TensorBoard's class of writers, which takes several seconds the first time."""
+    with silence_native_stderr():
+        import tensorflow  # noqa: F401 (TensorBoard's writer would import it later, and aloud)
+        from tensorboard.summary import Writer
+    return Writer
+
+
 class LearningCurves:
     """Writes the accuracy and the log loss of a head on training and validation pictures while it is trained.
 
@@ -26,17 +34,14 @@ class LearningCurves:
         self._curves: list[tuple[Any, Samples]] = []
         if summaries_dir is None:
             return
-        with silence_native_stderr():
-            import tensorflow  # noqa: F401 (several seconds; TensorBoard's writer would import it later, and aloud)
-            from tensorboard.summary import Writer
-
+        new_writer = load_tensorboard()
         if read_mark(summaries_dir) is None:
             mark_folder(summaries_dir, "summaries")
         for split in ("training", "validation"):
             samples = data.select(split, views=False)
             if len(samples):
                 some = np.random.default_rng(0).permutation(len(samples))[:CURVE_ROWS]
-                writer = Writer(str(summaries_dir / f"{name} on {bottleneck}" / split))
+                writer = new_writer(str(summaries_dir / f"{name} on {bottleneck}" / split))
                 self._curves.append((writer, samples.take(some)))
 
     def write(self, step: int, head: Head) -> None:

@@ -1,4 +1,5 @@
 import { acceptDrops, attempt, find, formatTime, json, sendFile, showError, showModels } from "./common.js";
+import { showCurve } from "./curve.js";
 import { recordWith } from "./recorder.js";
 
 const WATCH_MILLISECONDS = 700;
@@ -118,6 +119,7 @@ function showTraining(job) {
   const rest = job.rest_seconds ? `; this step still takes about ${formatTime(job.rest_seconds)}` : "";
   find("#rest").textContent = isOver ? "" : `${formatTime(job.seconds)} so far${rest}.`;
   find("#cancel").hidden = isOver;
+  showCurve(job.curve);
   words.classList.toggle("wrong", job.state === "failed");
   find("#after").hidden = job.state !== "done";
   if (!isOver) setTimeout(watch, WATCH_MILLISECONDS);
