@@ -8,11 +8,11 @@ import glob
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
@@ -26,6 +26,8 @@ NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the
 CLIPS_AHEAD = 2  # under way for each thread, so that none waits for the slowest
 LIST_BYTES = 1 << 16
 GLOB_CHARACTERS = frozenset("*?[")
+
+Result = TypeVar("Result")
 
 
 class Scorer(Protocol):
@@ -150,22 +152,44 @@ class MismatchWarnings:
 def score_all(
     scorer: Scorer, clips: Iterable[Path], *, jobs: int | None = None
 ) -> Iterator[tuple[Path, Answer | AudioNetError]]:
-    """Yield each clip with its answer, or with the reason why there is none; one bad clip stops no other.
+    """Yield each clip with its answer, or with the reason why there is none, as `side_by_side` does.
 
     Args:
         scorer: a classifier.
         clips: what `find_clips` gives.
         jobs: how many to score side by side, by default one for each core.
     """
-    mismatches = MismatchWarnings(scorer.recipe)
+    return side_by_side(scorer.score, clips, recipe=scorer.recipe, description="Labelling", jobs=jobs)
+
+
+def side_by_side(
+    work: Callable[[Path], Result],
+    clips: Iterable[Path],
+    *,
+    recipe: Recipe | None,
+    description: str,
+    total: int | None = None,
+    jobs: int | None = None,
+) -> Iterator[tuple[Path, Result | AudioNetError]]:
+    """Yield each clip, in order, with what work makes of it or with the reason why it cannot; none stops another.
+
+    Args:
+        work: a classifier's method that takes a file.
+        clips: files, looked up as they are needed.
+        recipe: of the classifier, which clips that do not fit are warned about.
+        description: what is done, for the progress bar.
+        total: how many clips there are, if that is known.
+        jobs: how many to work on side by side, by default one for each core.
+    """
+    mismatches = MismatchWarnings(recipe)
     jobs = jobs or os.cpu_count() or 1
     waiting = iter(clips)
-    under_way: deque[tuple[Path, Future[Answer | AudioNetError]]] = deque()
-    with progress_bar(total=None, description="Labelling", unit="files") as bar, ThreadPoolExecutor(jobs) as pool:
+    under_way: deque[tuple[Path, Future[Result | AudioNetError]]] = deque()
+    with progress_bar(total=total, description=description, unit="files") as bar, ThreadPoolExecutor(jobs) as pool:
         try:
             while True:
                 for clip in islice(waiting, CLIPS_AHEAD * jobs - len(under_way)):
-                    under_way.append((clip, pool.submit(_score, scorer, clip, mismatches)))
+                    under_way.append((clip, pool.submit(_try, work, clip, mismatches)))
                 if not under_way:
                     return
                 clip, future = under_way.popleft()
@@ -175,11 +199,11 @@ def score_all(
             pool.shutdown(cancel_futures=True)
 
 
-def _score(scorer: Scorer, clip: Path, mismatches: MismatchWarnings) -> Answer | AudioNetError:
+def _try(work: Callable[[Path], Result], clip: Path, mismatches: MismatchWarnings) -> Result | AudioNetError:
     try:
         if os.path.isdir(clip):  # noqa: PTH112 - as above
             return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
         mismatches.check(clip)
-        return scorer.score(clip)
+        return work(clip)
     except AudioNetError as error:
         return error

@@ -9,7 +9,7 @@ import numpy as np
 
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
-from audionet.errors import AudioNetError, InputError, PictureError, RecordingError
+from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import printable
@@ -31,28 +31,6 @@ def clip_files(paths: Iterable[Path]) -> list[Path]:
             raise InputError(f"{printable(path)}: expected a recording, a picture or a folder of them.")
         files += inside
     return files
-
-
-def enroll_clips(classifier: Classifier, label: str, clips: Sequence[Path]) -> tuple[int, int]:
-    """Add a label to a classifier by those of some clips that can be read; the others are named.
-
-    Returns:
-        tuple: how many chunks the label rests on, and how many clips cannot be read.
-
-    Raises:
-        ClassifierError: the classifier cannot compare clips.
-        InputError: the label was trained, its name means something else, or no clip can be read.
-    """
-    classifier.check_enrollable(label)
-    chunks = []
-    for clip in clips:
-        try:
-            chunks.append(classifier.chunk_bottlenecks(clip)[1])
-        except (RecordingError, PictureError) as error:
-            log(f"Set aside: {error}")
-    if not chunks:
-        raise InputError(f"--label: no clip of {printable(label)} can be read. Name others.")
-    return classifier.enroll_chunks(label, np.concatenate(chunks)), len(clips) - len(chunks)
 
 
 def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:

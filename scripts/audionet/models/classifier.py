@@ -297,32 +297,35 @@ class Classifier:
             RecordingError, PictureError: a clip cannot be read.
         """
         self.check_enrollable(label)
-        return self.enroll_chunks(label, np.concatenate([self.chunk_bottlenecks(clip)[1] for clip in clips]))
+        chunks = np.concatenate([self.chunk_bottlenecks(clip)[1] for clip in clips])
+        self.enroll_prototypes({label: self.comparison_space().prototype(chunks)})
+        return len(chunks)
 
-    def check_enrollable(self, label: str) -> None:
-        """Raise ClassifierError if the classifier cannot compare clips, InputError if `label` cannot be added."""
+    def check_enrollable(self, label: str, *, named_by: str = "--label") -> None:
+        """Raise ClassifierError if the classifier cannot compare clips, InputError if `label` cannot be added.
+
+        `named_by` is the option or the folder that has the name, for the message.
+        """
         self.comparison_space()
         if label in (*self.trained_labels, UNKNOWN, UNKNOWN_LABEL, ""):
             raise InputError(
-                f"--label: expected a name of its own, received {printable(label)!r}, which the classifier was trained "
-                "on or which means unknown. Choose another."
+                f"{named_by}: expected a name of its own, received {printable(label)!r}, which the classifier was "
+                "trained on or which means unknown. Choose another."
             )
         if label.startswith(".") or "/" in label or "\0" in label:
             raise InputError(
-                f"--label: expected a name that the folder of a label could have, received {printable(label)!r}. Leave "
-                "slashes and a dot at its beginning out."
+                f"{named_by}: expected a name that the folder of a label could have, received {printable(label)!r}. "
+                "Leave slashes and a dot at its beginning out."
             )
 
-    def enroll_chunks(self, label: str, chunks: np.ndarray) -> int:
-        """Add a label as `enroll` does, by the bottlenecks of its clips, float16, shape (chunks, dimension)."""
-        prototype = self.comparison_space().prototype(chunks)
+    def enroll_prototypes(self, prototypes: Mapping[str, np.ndarray]) -> None:
+        """Add labels as `enroll` does, by their prototypes in the comparison space, which `check_enrollable` admits."""
         if self._folder:
             with changing_enrolled(self._folder, head_digest=self.about["sha256"][HEAD_NAME]) as enrolled:
-                enrolled[label] = prototype
-        self.enrolled[label] = prototype
+                enrolled.update(prototypes)
+        self.enrolled.update(prototypes)
         self.labels = (*self.trained_labels, *self.enrolled)
         self.__dict__.pop("fingerprint", None)  # it stands for the labels too
-        return len(chunks)
 
     def recipe_for(self, path: Path | str) -> Recipe:
         """Return how a recording becomes pictures; raise InputError if the classifier was trained on ordinary ones."""
