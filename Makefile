@@ -50,10 +50,10 @@ demo: setup ## Set up, then data, train and label on the sample speakers
 	@$(AUDIONET) demo
 
 data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
-	$(AUDIONET) data --audio_dir "$$AUDIO" $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PICTURE),--picture "$$PICTURE")
+	@$(AUDIONET) data --audio_dir "$$AUDIO" $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PICTURE),--picture "$$PICTURE")
 
 train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 IMAGES=folder
-	$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(IMAGES),--image_dir "$$IMAGES")
+	@$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(IMAGES),--image_dir "$$IMAGES")
 
 recipes: setup ## List the recipes
 	@$(AUDIONET) recipes

@@ -66,7 +66,7 @@ def test_the_old_options_for_live_sound_go_on_working(saved_trusting, tmp_path, 
     if option == "--live":
         assert status == 0 and out.splitlines()[-1].startswith("0:02.0  bob")
     else:
-        assert status == 2 and "needs sounddevice" in err
+        assert status == 2 and "needs the package sounddevice" in err
 
 
 def test_an_old_option_with_a_frozen_graph_is_refused(capsys):

@@ -65,11 +65,13 @@ def test_a_name_of_another_format_is_refused(trained, tmp_path):
 
 
 def test_a_missing_package_is_named_with_what_to_type(export, monkeypatch):
-    monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], packages=("no_such_package",)))
-    with pytest.raises(
-        InputError, match=r"needs no_such_package, which is not installed\. Type: pip install '\./scripts\[export\]'"
+    for packages, words in (
+        (("no_such_package",), "needs no_such_package, which is not"),
+        (("one_such", "no_such_package"), "needs one_such and no_such_package, which are not"),
     ):
-        export("onnx")
+        monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], packages=packages))
+        with pytest.raises(InputError, match=rf"{words} installed\. Type: pip install '\./scripts\[export\]'"):
+            export("onnx")
 
 
 def test_eight_bits_need_something_to_calibrate_on(export):

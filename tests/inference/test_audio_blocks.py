@@ -93,7 +93,8 @@ def test_without_sounddevice_a_microphone_is_refused_in_a_sentence(saved_trustin
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     assert importlib.import_module("listen").main(["--model", str(saved_trusting)]) == 2
     said = capsys.readouterr().err
-    assert "A microphone needs sounddevice: pip install sounddevice" in said and "decision" not in said
+    assert "needs the package sounddevice, which is not installed: pip install './scripts[microphone]'" in said
+    assert "Listening" not in said and "decision" not in said
 
 
 def test_without_portaudio_a_microphone_is_refused_in_a_sentence(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, run_command, short_path
 from audionet.console import log
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable
@@ -87,7 +87,7 @@ def make_data(options: DataMakerOptions) -> int:
     print(
         f"{result.recordings_made} recordings drawn, {result.recordings_kept} unchanged, "
         f"{len(result.failures)} failed, {result.pictures_removed} old pictures removed. "
-        f"Pictures: {printable(options.image_dir)}"
+        f"Pictures: {printable(short_path(options.image_dir))}"
     )
     return EXIT_FAILED if result.failures else 0
 

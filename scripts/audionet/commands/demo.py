@@ -48,8 +48,8 @@ def demonstrate(options: DemoOptions) -> int:
     splits = json.loads((model / "split.json").read_text())
     held_out = next(recording for recording, split in splits.items() if split == "testing")
     _run("label", "--model", model, options.audio_dir / held_out)
-    print(f"\nPictures: {short_path(image_dir)}")
-    print(f"Report, with scores and mistakes: {short_path(made / 'report.html')}")
+    print(f"\nThe report shows scores and mistakes. Open it in a browser: {short_path(made / 'report.html')}")
+    print(f"To try the classifier in a browser, type:\n  {typed_command('app')} --model {short_path(model)}")
     print("Next, put folders of your own recordings into tf_files/data_audio and type:\n  make data train")
     return 0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, run_command, short_path
 from audionet.errors import check
 from audionet.files import printable
 from audionet.outputs import check_outputs
@@ -86,7 +86,7 @@ def evaluate(options: EvaluateOptions) -> int:
     )
     evaluation_tables.print_evaluation(evaluation)
     if options.report:
-        print(f"Report: {printable(options.report)}")
+        print(f"Report: {printable(short_path(options.report))}")
     return EXIT_FAILED if evaluation["failures"] else 0
 
 

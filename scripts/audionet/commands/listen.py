@@ -48,6 +48,7 @@ class ListenOptions:
 def listen(options: ListenOptions) -> int:
     """Print predictions while the sound comes in, and return 1 if a source could not be read."""
     # NumPy and more, which --help should not wait for.
+    from audionet.audio.decoding import STDIN
     from audionet.inference.audio_blocks import file_blocks, microphone_blocks
     from audionet.inference.batch_scoring import find_clips
     from audionet.inference.streaming import print_stream
@@ -63,7 +64,8 @@ def listen(options: ListenOptions) -> int:
     failed = 0
     for clip in find_clips(options.clips.paths, from_file=options.clips.from_file):
         blocks = file_blocks(clip, sample_rate_hz=recipe.sample_rate_hz)
-        failed += not print_stream(classifier, blocks, name=printable(clip), hop_seconds=options.hop)
+        name = "standard input" if clip == STDIN else printable(clip)
+        failed += not print_stream(classifier, blocks, name=name, hop_seconds=options.hop)
     return EXIT_FAILED if failed else 0
 
 

@@ -75,7 +75,7 @@ def retrain(options: RetrainOptions) -> int:
         runs_dir=options.runs_dir,
     )
     evaluation_tables.warn(run.final.evaluation)
-    for line in [*closing_lines(run, options.output_model), f"Report: {printable(options.report)}"]:
+    for line in [*closing_lines(run, options.output_model), f"Report: {printable(short_path(options.report))}"]:
         print(line)
     return EXIT_FAILED if run.failures else 0
 
@@ -88,7 +88,7 @@ def closing_lines(run: "TrainingRun", folder: Path) -> list[str]:
         _headline(run),
         *(run.final.leak_audit().sentences()[1:] if run.final.evaluation else []),
         *([classifier.open_set.sentence()] if classifier.open_set else []),
-        f"Classifier: {printable(folder)}",
+        f"Classifier: {printable(short_path(folder))}",
         f"Label a clip: {typed_command('label')} --model {shlex.quote(short_path(folder))} {clip}",
     ]
 

@@ -83,8 +83,8 @@ def check_packages(name: str) -> None:
     missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
     if missing:
         raise InputError(
-            f"--format {name} needs {' and '.join(missing)}, which is not installed. Type: pip install "
-            "'./scripts[export]'."
+            f"--format {name} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+            "installed. Type: pip install './scripts[export]'."
         )
 
 

@@ -72,7 +72,10 @@ def microphone_blocks(*, sample_rate_hz: int, device: str | None = None) -> Iter
         InputError: sounddevice or PortAudio is not installed, or there is no such device.
         RecordingError: the device stopped.
     """
-    sounddevice = _sounddevice()
+    return _recorded(_sounddevice(), sample_rate_hz, device)
+
+
+def _recorded(sounddevice: Any, sample_rate_hz: int, device: str | None) -> Iterator[AudioBlock]:
     microphone = _Microphone(sample_rate_hz)
     chosen = int(device) if device is not None and device.isdecimal() else device
     try:
@@ -124,7 +127,9 @@ def _sounddevice() -> Any:
     try:
         import sounddevice  # an optional library
     except ModuleNotFoundError as error:
-        raise InputError("A microphone needs sounddevice: pip install sounddevice.") from error
+        raise InputError(
+            "A microphone needs the package sounddevice, which is not installed: pip install './scripts[microphone]'."
+        ) from error
     except OSError as error:  # the library is there, what it stands on is not
         raise InputError(
             "A microphone needs PortAudio, which is not installed: apt-get install libportaudio2, or brew install "

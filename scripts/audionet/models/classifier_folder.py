@@ -158,9 +158,11 @@ def _opened_folder(folder: Path) -> Iterator[int]:
     try:
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
+        demo = folder.parent / "demo" / folder.name
+        such_as = f", such as that of the demonstration, {printable(demo)}" if demo.is_dir() else ""
         raise ClassifierError(
             f"--model: there is no classifier at {printable(folder)}. Train one first: make train, or name another "
-            "folder."
+            f"folder{such_as}."
         ) from error
     except OSError as error:
         raise _unreadable(folder, error) from error

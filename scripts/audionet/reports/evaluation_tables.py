@@ -55,11 +55,11 @@ def warn(evaluation: Mapping[str, Any]) -> None:
     trained_on = [row["recording"] for row in evaluation["recordings"] if row["in_training"]]
     if trained_on:
         log(
-            f"Warning: {_printable_list(trained_on)} had a part in training, so that the scores flatter. Leave such "
-            "recordings out by --exclude_training."
+            f"Warning: {len(trained_on)} of {len(evaluation['recordings'])} recordings had a part in training, so that "
+            "the scores flatter. Leave them out by --exclude_training."
         )
-        for sentence in evaluation.get("shared_with_training", ())[:MOST_SENTENCES]:
-            log(f"  {sentence}")
+        for line in [*(evaluation.get("shared_with_training") or map(printable, trained_on))][:MOST_SENTENCES]:
+            log(f"  {line}")
     if evaluation.get("excluded"):
         log(f"Left out, since they had a part in training: {_printable_list(evaluation['excluded'])}.")
     for warning in (evaluation.get("data_audit") or {}).get("warnings", ()):
