@@ -185,9 +185,85 @@ class FakeBackbone:
     def sentence(self) -> str:
         return "Backbone fake: made for tests."
 
+    listens = False
+
     def describe(self) -> dict:
         names = ("architecture", "bottleneck", "height", "width", "dimension")
         return {**{name: getattr(self, name) for name in names}, "fingerprint": self.digest}
+
+
+@functools.cache
+def tiny_listening_graph(samples: int, bands: int) -> bytes:
+    """Return a frozen graph that does what FakeListener does."""
+    import tensorflow as tf  # seconds, which only some tests need
+
+    with tf.Graph().as_default() as graph:
+        sounds = tf.compat.v1.placeholder(tf.float32, [None, samples], name="sounds")
+        powers = tf.matmul(sounds, tf.constant(_tones(samples, bands)))
+        tf.abs(powers, name="bottlenecks")
+    return graph.as_graph_def().SerializeToString()
+
+
+@functools.cache
+def _tones(samples: int, bands: int) -> np.ndarray:
+    times = np.arange(samples) / RATE_HZ
+    hertz = np.geomspace(100, 6000, bands)
+    return (np.cos(2 * np.pi * times[:, None] * hertz) / np.sqrt(samples)).astype(np.float32)
+
+
+@dataclass
+class FakeListener:
+    """A backbone without weights that listens: how much of some tones there is in a sound."""
+
+    samples: int = 32_000
+    sample_rate_hz: int = RATE_HZ
+    dimension: int = 24
+    architecture: str = "fake_listener"
+    bottleneck: str = "classic"
+    digest: str = "fedcba9876543210"
+    height: int = 0
+    width: int = 0
+    sounds_heard: int = field(default=0, compare=False)
+
+    listens = True
+
+    @property
+    def slices(self) -> dict[str, tuple[int, int]]:
+        return {"classic": (0, self.dimension)}
+
+    @property
+    def graph(self) -> bytes:
+        return tiny_listening_graph(self.samples, self.dimension)
+
+    def __call__(self, sounds: np.ndarray) -> np.ndarray:
+        assert sounds.dtype == np.float32 and sounds.shape[1:] == (self.samples,)
+        self.sounds_heard += len(sounds)
+        return np.abs(sounds @ _tones(self.samples, self.dimension))
+
+    def sentence(self) -> str:
+        return "Backbone fake_listener: made for tests."
+
+    def describe(self) -> dict:
+        names = ("architecture", "bottleneck", "height", "width", "samples", "sample_rate_hz", "dimension")
+        return {**{name: getattr(self, name) for name in names}, "fingerprint": self.digest}
+
+
+def load_fake(architecture: str, **_: object) -> FakeBackbone:
+    """Stand for `load_backbone` where a test is about networks that look: no other can be had."""
+    from audionet.errors import WeightsError
+    from audionet.models.backbones.architectures import find_architecture
+
+    if find_architecture(architecture).listens:
+        raise WeightsError(f"There are no weights of {architecture} in a test.")
+    return FakeBackbone()
+
+
+def member_of(backbone, head, *, recipe=None, **more):
+    """Return a member of a classifier."""
+    from audionet.models.member import Member
+
+    described = {"name": backbone.architecture, "backbone": backbone.describe(), "graph": backbone.graph}
+    return Member(**{**described, "head": head, "recipe": recipe, **more})
 
 
 def training_run_of(model, *, final=None):
@@ -267,7 +343,7 @@ def trained(gathered, selected):
     """A training run on `speakers`; nothing of it is saved."""
     from audionet.training.trainer import TrainedModel
 
-    return training_run_of(TrainedModel(gathered, selected, FakeBackbone()))
+    return training_run_of(TrainedModel(gathered, selected, (FakeBackbone(),)))
 
 
 @pytest.fixture(scope="session")
@@ -289,9 +365,7 @@ def saved_trusting(trained, tmp_path_factory) -> Path:
 
     known = trained.classifier
     folder = tmp_path_factory.mktemp("trusting")
-    Classifier(labels=known.labels, recipe=known.recipe, head=known.head, graph=known.graph, about=known.about).save(
-        folder
-    )
+    Classifier(labels=known.labels, members=known.members, about=known.about).save(folder)
     return folder
 
 

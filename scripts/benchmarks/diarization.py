@@ -96,7 +96,7 @@ def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTra
     training_data = training.gather(replace(dataset, examples=examples, labels=labels))
     selected = training.select(training_data)
     network = load_network(training.backbone.architecture, selected.best.bottleneck)
-    return build_classifier(TrainedModel(training_data, selected, network), {})
+    return build_classifier(TrainedModel(training_data, selected, (network,)), {})
 
 
 def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]]:

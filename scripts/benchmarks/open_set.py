@@ -65,7 +65,7 @@ def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) 
 def _measured(draw: Draw, training_data: TrainingData, selected: SelectedModel) -> dict[str, Any]:
     scored = score_held_out(selected, training_data)
     evaluation = evaluate(scored, training_data.labels)
-    before = [replace(one, logits=one.logits * selected.temperature) for one in scored]
+    before = [replace(one, logits=one.logits * selected.members[0].temperature) for one in scored]
     uncalibrated = evaluate(before, training_data.labels)
     is_known = np.array([one.label != UNKNOWN_LABEL for one in scored])
     return {
@@ -73,7 +73,7 @@ def _measured(draw: Draw, training_data: TrainingData, selected: SelectedModel) 
         "n_known": int(is_known.sum()),
         "n_unknown": int((~is_known).sum()),
         "stated_rate": evaluation["open_set"]["stated_rate"],
-        "temperature": selected.temperature,
+        "temperature": selected.members[0].temperature,
         "accuracy": {level: evaluation[level]["accuracy"] for level in LEVELS},
         "ece": {"before": uncalibrated["calibration"]["ece"], "after": evaluation["calibration"]["ece"]},
         "log_loss": {"before": uncalibrated["chunk"]["log_loss"], "after": evaluation["chunk"]["log_loss"]},

@@ -25,6 +25,7 @@ from audionet.models.classifier import Classifier
 from audionet.tables import Table
 from audionet.training.settings import TrainingSettings
 from audionet.training.trainer import TrainedModel, Trainer
+from audionet.training.training_run import members_of
 from benchmarks import synthetic_speech
 from benchmarks.options import RecipesOptions
 from benchmarks.recording_holdout import dataset_of, groups_by_name
@@ -118,12 +119,7 @@ def _row(
 ) -> dict[str, Any]:
     training_data, best = trained.data, trained.selected.best
     classifier = Classifier(
-        labels=training_data.labels,
-        recipe=recipe,
-        head=trained.selected.head,
-        graph=trained.backbone.graph,
-        about={"backbone": trained.backbone.describe()},
-        open_set=trained.selected.open_set,
+        labels=training_data.labels, members=members_of(trained), about={}, open_set=trained.selected.open_set
     )
     chunks: dict[str, list[Example]] = defaultdict(list)
     for example in dataset.examples:
@@ -146,7 +142,7 @@ def _row(
         "training_seconds": seconds,
         "size_bytes": _size(classifier),
         "seconds_per_recording": float(np.median(times)),
-        "chosen": f"{best.trainer} on {trained.backbone.architecture} {trained.backbone.bottleneck}",
+        "chosen": f"{best.trainer} on {trained.backbones[0].architecture} {trained.backbones[0].bottleneck}",
     }
 
 

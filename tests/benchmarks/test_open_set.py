@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import FakeBackbone
+from conftest import FakeBackbone, load_fake
 
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
@@ -54,7 +54,7 @@ def test_means_are_those_of_the_draws_and_json_can_hold_all(result):
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
     import bench
 
-    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", load_fake)
     monkeypatch.setattr("benchmarks.default_training.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")

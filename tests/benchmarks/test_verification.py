@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import FakeBackbone
+from conftest import FakeBackbone, load_fake
 
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
@@ -92,7 +92,7 @@ def test_one_label_alone_has_nothing_to_be_compared_with(measure):
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
     import bench
 
-    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", load_fake)
     monkeypatch.setattr("benchmarks.default_training.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = five_speakers(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import (
     SPEAKERS,
-    FakeBackbone,
+    load_fake,
     noise,
     run_audionet,
     voice,
@@ -26,7 +26,7 @@ from audionet.evaluation.runs import read_runs, report_of
 @pytest.fixture
 def fake_network(monkeypatch):
     """Let training find a network without weights."""
-    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone())
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", load_fake)
     monkeypatch.setattr("audionet.training.trainer.candidate_bottlenecks", lambda *_, **__: ("rows",))
     monkeypatch.setenv("AUDIONET_CACHE", "")  # and put it back, since --model_dir sets it
 

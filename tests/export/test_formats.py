@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import SAMPLE_AUDIO
+from conftest import SAMPLE_AUDIO, member_of
 from exported import place, skip_without
 
 from audionet.evaluation.test_set import find_audio
@@ -68,10 +68,8 @@ def real():
     weights = np.random.default_rng(0).normal(0, 0.02, (backbone.dimension, len(labels))).astype(np.float32)
     classifier = Classifier(
         labels=labels,
-        recipe=find_recipe("default"),
-        head=Head(weights, np.zeros(len(labels), np.float32)),
-        graph=backbone.graph,
-        about={"backbone": backbone.describe()},
+        members=(member_of(backbone, Head(weights, np.zeros(len(labels), np.float32)), recipe=find_recipe("default")),),
+        about={},
     )
     held_out = find_parity_clips(classifier, find_audio(SAMPLE_AUDIO)).held_out[::10]
     return classifier, ParityClips(held_out, held_out)

@@ -29,7 +29,7 @@ def pictures() -> np.ndarray:
 
 
 def test_the_graph_gives_the_probabilities_of_the_classifier(graph, trained, pictures):
-    expected = trained.classifier.head.probabilities(bottlenecks_of(FakeBackbone(), pictures))
+    expected = trained.classifier.members[0].head.probabilities(bottlenecks_of(FakeBackbone(), pictures))
     assert run(graph, {"input:0": pictures / np.float32(255)}) == pytest.approx(expected, abs=1e-5)
 
 

@@ -10,6 +10,8 @@ from audionet.features.recipes import DRAWINGS, RECIPES, Recipe, find_recipe
 from audionet.features.spectrogram import draw
 from audionet.inference.explain import Explanation, evidence_of, explain, write_explanation
 from audionet.models.classifier import Classifier
+from audionet.models.head import Head
+from audionet.models.member import Member
 
 
 @pytest.fixture(scope="module")
@@ -17,29 +19,36 @@ def classifier(saved) -> Classifier:
     return Classifier.load(saved / "retrained_model")
 
 
-class Bright:
-    """A classifier to which one corner alone matters: the brighter it is, the surer the second label."""
+class Corner(Member):
+    """A member to which one corner alone matters: the brighter it is, the surer the second label."""
 
-    labels = ("dark", "bright")
-    recipe = find_recipe("default")
+    def bottlenecks(self, inputs):
+        return np.array([[picture[:40, :40].mean()] for picture in inputs])
 
-    def logits(self, pictures):
-        corner = np.array([picture[:40, :40].mean() for picture in pictures])
-        return np.stack([np.zeros_like(corner), corner / 20], axis=1)
+
+def bright() -> Classifier:
+    member = Corner(
+        name="corner",
+        recipe=find_recipe("default"),
+        backbone={"height": 224, "width": 224, "dimension": 1},
+        graph=b"",
+        head=Head(np.array([[0, 1 / 20]]), np.zeros(2)),
+    )
+    return Classifier(labels=("dark", "bright"), members=(member,), about={})
 
 
 def test_what_alone_matters_has_all_the_evidence():
     picture = np.full((224, 224, 3), 100, np.uint8)
-    evidence, probability = evidence_of(Bright(), picture, 1)
+    evidence, probability = evidence_of(bright(), picture, 1)
     assert evidence[:30, :30].min() > 0.1 and np.abs(evidence[80:, 80:]).max() < 1e-5
     assert probability == pytest.approx(1 / (1 + np.exp(-5)))
-    against, _ = evidence_of(Bright(), picture, 0)
+    against, _ = evidence_of(bright(), picture, 0)
     assert against == pytest.approx(-evidence, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [(224, 224), (50, 99), (9, 8), (3, 5)])
 def test_every_point_of_any_picture_is_looked_at(size):
-    evidence, _ = evidence_of(Bright(), np.full((*size, 3), 100, np.uint8), 1)
+    evidence, _ = evidence_of(bright(), np.full((*size, 3), 100, np.uint8), 1)
     assert evidence.shape == size and np.all(np.isfinite(evidence))
 
 

@@ -205,7 +205,7 @@ def test_two_trainings_may_share_a_network_and_merge_what_the_other_wrote(tmp_pa
             items = list(range(10 * step, 10 * step + 15 + number))
             vectors, _ = cache.compute(list(map(key_of, items)), items, picture_of)
             assert np.array_equal(vectors, expected(items))
-            BottleneckCache(tmp_path, backbone)._merge_small_shards()  # as a third does
+            BottleneckCache(tmp_path, backbone).finish()  # as a third does
 
 
 def test_a_full_disk_is_told_as_such(tiny_disk, backbone):

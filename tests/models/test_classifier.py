@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_a_recording_scores_as_its_pictures_did_in_training(classifier, trained,
     recordings = sorted({example.recording for example in gathered.samples.examples})
     for recording in recordings[:6]:
         rows = [row for row, example in enumerate(gathered.samples.pictures()) if example.recording == recording]
-        in_training = trained.classifier.head.probabilities(gathered.samples.table[np.array(rows)])
+        in_training = trained.classifier.members[0].head.probabilities(gathered.samples.table[np.array(rows)])
         weights = loudness_weights(levels_of([gathered.samples.examples[row] for row in rows]))
         served = classifier.score(speakers / recording)
         assert served.chunk_probabilities == pytest.approx(in_training, rel=1e-5)
@@ -168,7 +169,8 @@ def test_bad_pictures_are_refused_by_name(classifier, tmp_path):
 
 def test_a_classifier_of_ordinary_pictures_refuses_a_recording(trained, speakers):
     known = trained.classifier
-    of_pictures = Classifier(labels=known.labels, recipe=None, head=known.head, graph=known.graph, about=known.about)
+    members = (replace(known.members[0], recipe=None),)
+    of_pictures = Classifier(labels=known.labels, members=members, about=known.about)
     with pytest.raises(InputError, match="trained on ordinary pictures"):
         of_pictures.score(speakers / "alice" / "0.mp3")
 
@@ -193,9 +195,7 @@ def test_a_folder_holds_no_pickle(saved):
 @pytest.mark.parametrize("labels", [("a_b", "a b", "Ünïcode"), ("line\nbreak", os.fsdecode(b"\xff"), "-x")])
 def test_labels_survive_saving_to_the_letter(trained, tmp_path, labels):
     known = trained.classifier
-    Classifier(
-        labels=labels, recipe=known.recipe, head=known.head, graph=known.graph, about=known.about
-    ).save(tmp_path)  # fmt: skip
+    Classifier(labels=labels, members=known.members, about=known.about).save(tmp_path)
     assert Classifier.load(tmp_path).labels == labels
 
 

@@ -440,12 +440,11 @@ def other(saved, tmp_path):
     from dataclasses import replace
 
     known = Classifier.load(saved / "retrained_model")
-    head = replace(known.head, weights=-known.head.weights)
+    (member,) = known.members
+    head = replace(member.head, weights=-member.head.weights)
     classifier = Classifier(
         labels=("x", "y", "z"),
-        recipe=known.recipe,
-        head=head,
-        graph=known.graph + b"",
+        members=(replace(member, head=head),),
         about=known.about,
         fingerprints={},
     )

@@ -198,7 +198,8 @@ def test_what_makes_no_timeline_is_named(classifier, trained, tmp_path):
     with pytest.raises(RecordingError, match="nothing longer than 2 s; lower --min_seconds"):
         classifier.timeline(short, min_seconds=2)
     known = trained.classifier
-    of_pictures = Classifier(labels=known.labels, recipe=None, head=known.head, graph=known.graph, about=known.about)
+    members = (dataclasses.replace(known.members[0], recipe=None),)
+    of_pictures = Classifier(labels=known.labels, members=members, about=known.about)
     with pytest.raises(InputError, match="trained on ordinary pictures"):
         of_pictures.timeline(short)
 
@@ -321,7 +322,7 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
         holdout=HoldoutSettings(views=0, testing_percentage=0),
     )
     choice = select_model(gathered, bottlenecks=["block3"], settings=HeadSettings(head="lda"))
-    classifier = build_classifier(TrainedModel(gathered, choice, backbone), {})
+    classifier = build_classifier(TrainedModel(gathered, choice, (backbone,)), {})
     held_out = {label: [SAMPLE_AUDIO / label / "03.mp3"] for label in labels}
     truth = write_conversation(tmp_path / "talk.mp3", held_out, seconds=120, seed=0, recipe=classifier.recipe)
     rates = error_rates(truth, classifier.timeline(truth.path))

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import FakeBackbone
+from conftest import FakeBackbone, member_of
 
 from audionet.models.classifier import Classifier
 from audionet.models.head import Head
@@ -27,12 +27,11 @@ def convolving_graph() -> bytes:
 
 def test_parameters_and_multiply_adds_are_counted(tmp_path):
     pytest.importorskip("openvino", reason="OpenVINO counts")
+    head = Head(np.zeros((4, 2), np.float32), np.zeros(2, np.float32), Head(np.zeros((10, 4)), np.zeros(4)))
     classifier = Classifier(
         labels=("a", "b"),
-        recipe=None,
-        head=Head(np.zeros((4, 2), np.float32), np.zeros(2, np.float32), Head(np.zeros((10, 4)), np.zeros(4))),
-        graph=convolving_graph(),
-        about={"backbone": FakeBackbone().describe()},
+        members=(member_of(FakeBackbone(), head, graph=convolving_graph()),),
+        about={},
     )
     found = model_summary.inspect(classifier, tmp_path)
     assert found["backbone"]["parameters"] == 3 * 3 * 3 * 8 + 5 * 5 * 8 + 8 * 10
@@ -60,7 +59,7 @@ def test_all_of_it_comes_as_json(saved, trained, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["labels"] == ["alice", "bob", "carol"]
     assert found["open_set"]["thresholds"] == trained.classifier.open_set.thresholds.tolist()
-    assert found["bytes"]["backbone.pb"] == len(trained.classifier.graph)
+    assert found["bytes"]["backbone.pb"] == len(trained.classifier.members[0].graph)
     assert found["scores"]["recording"]["n"] == 3
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import FakeBackbone
+from conftest import FakeBackbone, member_of
 from hypothesis import strategies as st
 
 from audionet.audio.fingerprints import Fingerprint
@@ -54,11 +54,10 @@ def valid_files() -> Files:
     similarity = Similarity(
         np.zeros(size, np.float32), np.ones(size, np.float32), directions, np.ones(2, np.float32), 5.0, -1.0, 20
     )
+    head = Head(rng.normal(size=(size, 3)).astype(np.float32), np.zeros(3, np.float32))
     classifier = Classifier(
         labels=LABELS,
-        recipe=find_recipe("default"),
-        head=Head(rng.normal(size=(size, 3)).astype(np.float32), np.zeros(3, np.float32)),
-        graph=backbone.graph,
+        members=(member_of(backbone, head, recipe=find_recipe("default")),),
         about={"backbone": backbone.describe(), "training": {"trainer": "lda"}},
         open_set=open_set,
         training_keys=np.arange(5, dtype=np.uint64),
@@ -116,9 +115,8 @@ def load_and_score(folder: Path) -> None:
     assert isinstance(classifier.fingerprint, str) and isinstance(dict(classifier.fingerprints), dict), "no fingerprint"
     height, width = classifier.about["backbone"]["height"], classifier.about["backbone"]["width"]
     assert height * width <= 1 << 28, "a picture beyond all sizes"
-    classifier.graph  # noqa: B018 - whether it runs is asked elsewhere: here it is the head that answers
     bottlenecks = np.asarray(FakeBackbone()(PICTURE[None, :, :32]), np.float16)
-    logits = classifier.head.logits(bottlenecks)
+    logits = classifier.member_logits(bottlenecks)[0]  # whether the network runs is asked elsewhere
     assert logits.shape == (1, len(classifier.trained_labels)), "other outputs than labels"
     assert np.isfinite(logits).all(), "logits that are no numbers"
     if classifier.open_set:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from conftest import FakeBackbone, tiny_graph, write_speakers
+from conftest import FakeBackbone, load_fake, tiny_graph, write_speakers
 
 from audionet.__main__ import COMMANDS
 from audionet.console import silence_native_stderr
@@ -40,7 +40,7 @@ def import_everything() -> None:
 def tiny_network() -> Iterator[None]:
     """Let training find a network without weights, which is exact however it is computed."""
     with (
-        mock.patch("audionet.models.backbones.backbone.load_backbone", lambda *_, **__: FakeBackbone()),
+        mock.patch("audionet.models.backbones.backbone.load_backbone", load_fake),
         mock.patch("audionet.training.trainer.candidate_bottlenecks", lambda *_, **__: ("rows",)),
     ):
         yield

@@ -28,7 +28,7 @@ def select_lda(data: TrainingData) -> SelectedModel:
 
 
 def train_lda(data: TrainingData) -> TrainedModel:
-    return TrainedModel(data, select_lda(data), FakeBackbone())
+    return TrainedModel(data, select_lda(data), (FakeBackbone(),))
 
 
 class LdaTrainer:
@@ -106,7 +106,7 @@ def test_nothing_of_a_fold_takes_part_in_the_heads_that_score_it(collect):
     table[data.samples.folds == 2] = 1000
     spoilt = replace(data, samples=replace(data.samples, table=Rows(table)))
     first, second = (select_lda(one.without_fold(2, holdout=settings)) for one in (data, spoilt))
-    assert np.array_equal(first.head.weights, second.head.weights)
+    assert np.array_equal(first.members[0].head.weights, second.members[0].head.weights)
 
 
 def test_views_mix_only_what_is_in_the_same_fold(collect, monkeypatch):

@@ -78,7 +78,7 @@ def test_a_network_learns_from_scratch_what_it_is_shown(model):
     run = training_run_of(model)
     assert run.metrics["chunk"]["accuracy"] >= 0.75
     assert model.selected.best.trainer == "cnvrg from scratch"
-    assert model.selected.temperature > 0
+    assert model.selected.members[0].temperature > 0
 
 
 def test_it_is_saved_as_a_classifier_that_needs_no_tensorflow(saved_model, patterns):
@@ -96,9 +96,9 @@ def test_backbone_and_head_give_what_the_network_gave(model, dataset):
     pixels = np.stack(
         [np.asarray(Image.open(one.path).resize((16, 16), Image.Resampling.BILINEAR)) for one in dataset.examples]
     )
-    features = open_graph(model.backbone.graph, engine="tensorflow")(pixels)
-    whole = model.selected.head.logits(features)
-    assert np.abs(whole - model.selected.head.logits(model.data.samples.table)).max() < 0.02
+    features = open_graph(model.backbones[0].graph, engine="tensorflow")(pixels)
+    whole = model.selected.members[0].head.logits(features)
+    assert np.abs(whole - model.selected.members[0].head.logits(model.data.samples.table)).max() < 0.02
 
 
 def test_learning_curves_of_both_splits_are_kept_and_drawn(model, patterns):
@@ -116,7 +116,7 @@ def test_the_weights_that_did_best_on_validation_are_kept(model):
 def test_the_same_run_is_found_again(model, dataset, patterns, monkeypatch):
     monkeypatch.setattr(finetuning._NetworkFit, "_fit", None)
     again = train(dataset, SETTINGS, bottleneck_dir=patterns.parent / "bottlenecks")
-    assert np.array_equal(again.selected.head.weights, model.selected.head.weights)
+    assert np.array_equal(again.selected.members[0].head.weights, model.selected.members[0].head.weights)
 
 
 def test_another_rate_of_false_accepts_takes_no_other_training(model, dataset, patterns, monkeypatch):
@@ -154,7 +154,7 @@ def test_a_run_without_validation_keeps_the_last_weights(dataset, tmp_path):
         holdout=replace(SETTINGS.holdout, validation_percentage=0),
     )
     selected = train(dataset, settings, bottleneck_dir=tmp_path).selected
-    assert (selected.best.validation_accuracy, selected.temperature, selected.open_set) == (None, 1.0, None)
+    assert (selected.best.validation_accuracy, selected.members[0].temperature, selected.open_set) == (None, 1.0, None)
     assert selected.best.steps == selected.best.curve["steps"][-1]
 
 

@@ -23,7 +23,7 @@ SETTINGS = HeadSettings(how_many_training_steps=20)
 
 def train(data, *, trainer="lda", **options):
     selected = select_model(data, bottlenecks=["rows"], settings=replace(SETTINGS, head=trainer), **options)
-    return training_run_of(TrainedModel(data, selected, FakeBackbone()))
+    return training_run_of(TrainedModel(data, selected, (FakeBackbone(),)))
 
 
 def with_columns(data, **columns):
@@ -35,7 +35,7 @@ def test_what_was_held_out_takes_no_part_in_training(gathered):
     spoilt = gathered.samples.table[:]
     spoilt[gathered.samples.splits == "testing"] = 1000
     first, second = train(gathered), train(with_columns(gathered, table=Rows(spoilt)))
-    assert np.array_equal(first.classifier.head.weights, second.classifier.head.weights)
+    assert np.array_equal(first.classifier.members[0].head.weights, second.classifier.members[0].head.weights)
     assert first.metrics["chunk"] != second.metrics["chunk"]
 
 
@@ -82,7 +82,7 @@ def test_another_way_is_chosen_where_groups_of_recordings_agree_on_it(first, sec
 
 
 def test_the_accuracy_on_validation_is_the_mean_over_clean_pictures_and_views(gathered):
-    head = train(gathered).classifier.head
+    head = train(gathered).classifier.members[0].head
     samples = gathered.samples
     views = np.random.default_rng(0).permutation(samples.table[:])
     validation = samples.with_views(samples.example_ids, np.ones(len(samples), int), views).select("validation")

@@ -135,7 +135,7 @@ def add_label(*, model: Path, target: Path, label: str, clips: Sequence[Path]) -
 
 def warm_up(*, model: Path) -> None:
     """Load a classifier, so that the first file need not wait for that; raise AudioNetError if there is none."""
-    _classifier(model).logits([np.zeros((224, 224, 3), np.uint8)])
+    _classifier(model).warm_up()
 
 
 def _overview_of(path: Path, most_seconds: float) -> Overview:

@@ -38,8 +38,13 @@ def write_wav(path: Path, samples: np.ndarray, *, sample_rate_hz: int) -> None:
         wav.setnchannels(1)
         wav.setsampwidth(2)
         wav.setframerate(sample_rate_hz)
-        wav.writeframes(np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype("<i2").tobytes())
+        wav.writeframes(pcm16(samples).tobytes())
     write_bytes(path, content.getvalue())
+
+
+def pcm16(samples: np.ndarray) -> np.ndarray:
+    """Return float samples in -1..1 in 16 bits, little-endian int16, same shape."""
+    return np.asarray(np.clip(np.rint(samples * 32_768), -32_768, 32_767), "<i2")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from audionet.audio.chunks import Chunk, filled
 from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.audio.decoding import read_wav
 from audionet.errors import PictureError, RecordingError
-from audionet.features.extraction import served_picture
+from audionet.features.extraction import NetworkInput, served_picture
 from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
 
@@ -115,7 +115,24 @@ def draw_view(view: View) -> np.ndarray:
     Raises:
         PictureError: a chunk's wav cannot be read.
     """
-    picture = served_picture(sound_of(view), view.recipe)
+    return _drawn(view, sound_of(view), view.recipe)
+
+
+def view_for(view: View, inputs: Sequence[NetworkInput]) -> list[np.ndarray]:
+    """Return a view as several networks are given it, an array for each; its sound is made once.
+
+    Raises:
+        PictureError: a chunk's wav cannot be read.
+    """
+    sound = sound_of(view)
+    return [
+        one.of_chunk(sound) if one.is_sound else one.of_picture(_drawn(view, sound, one.recipe or view.recipe))
+        for one in inputs
+    ]
+
+
+def _drawn(view: View, sound: np.ndarray, recipe: Recipe) -> np.ndarray:
+    picture = served_picture(sound, recipe)
     return mask(picture, rng=np.random.default_rng(int(view.key[16:32], 16))) if view.kind.is_masked else picture
 
 

@@ -15,8 +15,7 @@ from audionet.errors import InputError, RecordingError
 from audionet.evaluation.closed_set import accuracies
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.test_set import Source
-from audionet.features.extraction import chunks_by_recipe, drawn_jpg
-from audionet.features.image_io import decode_picture
+from audionet.features.extraction import NetworkInput, chunks_by_recipe, inputs_of
 from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
 from audionet.models.classifier import Classifier
@@ -123,6 +122,7 @@ BABBLE_CLIPS = 12
 class _Swept:
     source: Source
     recipe: Recipe
+    inputs: tuple[NetworkInput, ...]  # of the members
     conditions: tuple[Condition, ...]
     babble: tuple[np.ndarray, ...]
 
@@ -155,14 +155,14 @@ def sweep(
     conditions = tuple(condition for condition in SWEEP if condition.name not in skipped)
     babble = _babble_clips(known, classifier.recipe)
     tasks = [
-        _Swept(source, classifier.recipe, conditions, tuple(clip for label, clip in babble if label != source.label))
+        _Swept(source, classifier.recipe, classifier.inputs, conditions, _of_others(babble, source.label))
         for source in known
     ]
     scored: dict[str, list[ScoredRecording]] = {condition.name: [] for condition in conditions}
     for task, drawn in side_by_side(_draw_swept, tasks, description="Sweeping", jobs=jobs):
         if isinstance(drawn, str):
             continue  # it was named when it was scored as it is
-        logits = classifier.logits([decode_picture(content) for clips in drawn.values() for content, _ in clips])
+        logits = classifier.logits([given for clips in drawn.values() for given, _ in clips])
         parts = np.split(logits, np.cumsum([len(clips) for clips in drawn.values()])[:-1])
         for (name, clips), rows in zip(drawn.items(), parts, strict=True):
             if len(rows):
@@ -186,6 +186,10 @@ def _summary(
     }
 
 
+def _of_others(babble: Sequence[tuple[str, np.ndarray]], label: str) -> tuple[np.ndarray, ...]:
+    return tuple(clip for of, clip in babble if of != label)
+
+
 def _babble_clips(sources: Sequence[Source], recipe: Recipe) -> list[tuple[str, np.ndarray]]:
     """Return a chunk of a recording of each label, a dozen at most, spread over the labels."""
     first = {source.label: source for source in reversed(sources)}
@@ -201,8 +205,8 @@ def _babble_clips(sources: Sequence[Source], recipe: Recipe) -> list[tuple[str, 
     return clips
 
 
-def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
-    """Return the pictures of a recording under each condition with their levels, or the reason why there are none."""
+def _draw_swept(task: _Swept) -> dict[str, list[tuple[list[np.ndarray], float]]] | str:
+    """Return what members are given of a recording under each condition, with levels, or why there is none."""
     recipe = task.recipe
     try:
         sounds = [chunk.sound for chunk in islice(chunks_by_recipe(task.source.paths[0], recipe), SWEPT_CHUNKS)]
@@ -215,7 +219,7 @@ def _draw_swept(task: _Swept) -> dict[str, list[tuple[bytes, float]]] | str:
         clips = altered_clips(sounds, condition, context, chunk_samples=recipe.chunk_samples)
         drawn[condition.name] = [
             (
-                drawn_jpg(np.resize(clip, recipe.chunk_samples), recipe),
+                inputs_of(np.resize(clip, recipe.chunk_samples), task.inputs),
                 level_dbfs(clip, sample_rate_hz=recipe.sample_rate_hz),
             )
             for clip in clips

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from audionet.audio import decoding
 from audionet.audio.fingerprints import Fingerprint, SharedSound, fingerprint_of, shared_across
 from audionet.audio.measurements import ChunkStats, measure_chunk
@@ -14,7 +16,7 @@ from audionet.errors import InputError, PictureError, RecordingError
 from audionet.evaluation.leakage import content_key, training_keys
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.test_set import Source
-from audionet.features.extraction import chunks_by_recipe, drawn_jpg
+from audionet.features.extraction import NetworkInput, chunks_by_recipe, drawn_jpg, inputs_of
 from audionet.features.image_io import decode_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe
 from audionet.files import printable
@@ -61,10 +63,12 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
         )
     trained_on = training_keys(classifier)
     found = ScoredFolder()
-    tasks = [(source, recipe) for source in sources]
+    if not all(decoding.is_recording(source.paths[0]) for source in sources):
+        classifier = classifier.for_pictures()
+    tasks = [_Task(source, classifier.inputs) for source in sources]
     drawn = side_by_side(_draw_source, tasks, description="Scoring", jobs=jobs)
     for batch in _batches(drawn, found.failures):
-        logits = classifier.logits([decode_picture(content) for _, one in batch for content in one.pictures])
+        logits = classifier.logits([of_chunk for _, one in batch for of_chunk in one.inputs])
         start = 0
         for source, one in batch:
             rows = logits[start : start + len(one.pictures)]
@@ -89,25 +93,34 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
 
 
 @dataclass(frozen=True)
+class _Task:
+    """A recording that is to be drawn."""
+
+    source: Source
+    inputs: tuple[NetworkInput, ...]  # of the classifier's members
+
+
+@dataclass(frozen=True)
 class _Drawn:
     """A recording's pictures as jpg, how loud each is, and for sound the statistics of its chunks."""
 
     pictures: list[bytes]
+    inputs: list[list[np.ndarray]]  # what the members are given of each
     offsets_seconds: tuple[float, ...]
     levels_dbfs: tuple[float, ...]
     chunk_stats: list[ChunkStats]
 
 
 def _batches(
-    drawn: Iterable[tuple[tuple[Source, Recipe | None], _Drawn | str]], failures: dict[str, str]
+    drawn: Iterable[tuple[_Task, _Drawn | str]], failures: dict[str, str]
 ) -> Iterator[list[tuple[Source, _Drawn]]]:
     """Yield recordings with their pictures, several at a time, so that the network has enough to do."""
     batch: list[tuple[Source, _Drawn]] = []
-    for (source, _), one in drawn:
+    for task, one in drawn:
         if isinstance(one, str):
-            failures[source.recording] = one
+            failures[task.source.recording] = one
             continue
-        batch.append((source, one))
+        batch.append((task.source, one))
         if sum(len(one.pictures) for _, one in batch) >= BATCH_SIZE:
             yield batch
             batch = []
@@ -115,29 +128,31 @@ def _batches(
         yield batch
 
 
-def _draw_source(task: tuple[Source, Recipe | None]) -> _Drawn | str:
+def _draw_source(task: _Task) -> _Drawn | str:
     """Return the pictures of a recording, or the reason why there are none."""
-    source, recipe = task
+    source, recipe = task.source, task.inputs[0].recipe
     try:
         if recipe and decoding.is_recording(source.paths[0]):
-            return _draw_recording(source, recipe)
+            return _draw_recording(source, recipe, task.inputs)
         pictures = [_checked_picture(path, recipe) for path in source.paths]
-        return _Drawn(pictures, source.offsets_seconds, source.levels_dbfs, [])
+        given = [[task.inputs[0].of_picture(decode_picture(content))] for content in pictures]
+        return _Drawn(pictures, given, source.offsets_seconds, source.levels_dbfs, [])
     except (RecordingError, PictureError) as error:
         return str(error)
     except OSError as error:
         return f"{printable(error.filename or source.recording)}: {error.strerror}"
 
 
-def _draw_recording(source: Source, recipe: Recipe) -> _Drawn:
-    pictures, offsets, levels, stats = [], [], [], []
+def _draw_recording(source: Source, recipe: Recipe, inputs: Sequence[NetworkInput]) -> _Drawn:
+    pictures, given, offsets, levels, stats = [], [], [], [], []
     for chunk in chunks_by_recipe(source.paths[0], recipe):
         pictures.append(drawn_jpg(chunk.samples, recipe))
+        given.append(inputs_of(chunk.samples, inputs, drawn={recipe: decode_picture(pictures[-1])}))
         offsets.append(chunk.offset_seconds)
         of_chunk, level_dbfs = measure_chunk(chunk)
         stats.append(of_chunk)
         levels.append(level_dbfs)
-    return _Drawn(pictures, tuple(offsets), tuple(levels), stats)
+    return _Drawn(pictures, given, tuple(offsets), tuple(levels), stats)
 
 
 def _checked_picture(path: Path, recipe: Recipe | None) -> bytes:

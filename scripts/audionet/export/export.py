@@ -30,7 +30,7 @@ def describe(classifier: Classifier, *, input_kind: InputKind) -> dict[str, Any]
         `labels`, in the order of the outputs; `recipe`; `backbone` with its weights and their licence; `fingerprint`,
         which stands for the classifier; `temperature`, which is in the probabilities already.
     """
-    recipe, backbone = classifier.recipe, classifier.about["backbone"]
+    recipe, backbone = classifier.recipe, classifier.members[0].backbone
     height, width = picture_size(classifier)
     sound = {"sample_rate_hz": recipe.sample_rate_hz, "chunk_samples": recipe.chunk_samples} if recipe else {}
     about = {

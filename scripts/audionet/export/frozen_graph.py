@@ -87,7 +87,7 @@ def _completed(graph: Any, classifier: Classifier, levels: Any) -> Any:
     """
     import tensorflow as tf  # imported by now
 
-    backbone_graph = tf.compat.v1.GraphDef.FromString(classifier.graph)
+    backbone_graph = tf.compat.v1.GraphDef.FromString(classifier.members[0].graph)
     # The network begins by casting bytes to floats, which they are already.
     (cast,) = (node.name for node in backbone_graph.node if "pictures" in node.input)
     (bottlenecks,) = tf.graph_util.import_graph_def(
@@ -96,7 +96,7 @@ def _completed(graph: Any, classifier: Classifier, levels: Any) -> Any:
     # The precision that the cache keeps, as in training and in scoring.
     largest = np.finfo(np.float16).max
     rounded = tf.cast(tf.cast(tf.clip_by_value(bottlenecks, -largest, largest), tf.float16), tf.float32)
-    tf.nn.softmax(_logits(classifier.head, rounded), name="final_result")
+    tf.nn.softmax(_logits(classifier.members[0].head, rounded), name="final_result")
     definition = graph.as_graph_def()
     # Nothing feeds the network's own input any more, but OpenVINO would take it for a second one.
     kept = [node for node in definition.node if node.name not in ("backbone/pictures", f"backbone/{cast}")]
@@ -107,7 +107,7 @@ def _completed(graph: Any, classifier: Classifier, levels: Any) -> Any:
 
 def _size(classifier: Classifier) -> tuple[int, int]:
     """Return the height and width of the pictures that the network takes."""
-    backbone = classifier.about["backbone"]
+    backbone = classifier.members[0].backbone
     return backbone["height"], backbone["width"]
 
 

@@ -50,6 +50,12 @@ class Clip:
         assert self.path is not None
         return read_picture(self.path)
 
+    def inputs(self, classifier: Classifier) -> list[np.ndarray]:
+        """Return what a classifier's members are given of it."""
+        if self.samples is not None and classifier.recipe is not None:
+            return classifier.inputs_of(self.samples)
+        return [classifier.members[0].input.of_picture(self.picture(classifier.recipe))]
+
 
 @dataclass(frozen=True)
 class ParityClips:
@@ -181,7 +187,7 @@ def compare(
     classifier: Classifier, clips: Sequence[Clip], inputs: Sequence[np.ndarray], run: Runner, tolerance: Tolerance
 ) -> Parity:
     """Score clips, at least one, of labels that it knows, by a classifier, and their inputs by an export of it."""
-    expected = log_softmax(classifier.logits([clip.picture(classifier.recipe) for clip in clips]))
+    expected = log_softmax(classifier.logits([clip.inputs(classifier) for clip in clips]))
     run(inputs[0])  # the first call may prepare much
     start = time.perf_counter()
     given = np.concatenate([run(chunk) for chunk in inputs])

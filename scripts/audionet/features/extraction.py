@@ -1,14 +1,17 @@
-"""From a recording to its chunks, and from a chunk to the picture that training and scoring see."""
+"""From a recording to its chunks, and from a chunk to what networks are given, in training and in scoring alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 
 from audionet.audio.chunks import Chunk, read_chunks
-from audionet.features.image_io import decode_picture, encode_jpg
+from audionet.audio.writing import pcm16
+from audionet.features.image_io import decode_picture, encode_jpg, fit_pictures
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw
 
@@ -40,3 +43,62 @@ def served_picture(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     Samples and picture are as `spectrogram.draw` has them.
     """
     return decode_picture(drawn_jpg(samples, recipe))
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What a network is given of a chunk: its picture by a recipe, or its sound; of ordinary pictures, these."""
+
+    recipe: Recipe | None  # how sound is drawn, or the rate and the length of what is heard; None for ordinary pictures
+    height: int = 0  # of pictures, in pixels; 0 for sound
+    width: int = 0
+    samples: int = 0  # of sound; 0 for pictures
+    sample_rate_hz: int = 0  # of sound, the network's own
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is the sound itself."""
+        return self.samples > 0
+
+    def of_picture(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture, uint8, shape (h, w, 3), at the network's size: uint8, shape (height, width, 3)."""
+        return np.asarray(fit_pictures([picture], height=self.height, width=self.width)[0])
+
+    def of_chunk(self, samples: np.ndarray) -> np.ndarray:
+        """Return what the network is given of a chunk, float32 samples of shape (chunk_samples,), -1..1, by its recipe.
+
+        That is its picture, jpg coding included, as `of_picture` gives it; or, as the chunk's wav holds it and at the
+        network's rate, its sound: float32, shape (samples,).
+        """
+        assert self.recipe is not None  # there is sound
+        if not self.is_sound:
+            return self.of_picture(served_picture(samples, self.recipe))
+        heard = pcm16(samples).astype(np.float32) / 32_768
+        if self.recipe.sample_rate_hz != self.sample_rate_hz:
+            heard = soxr.resample(heard, self.recipe.sample_rate_hz, self.sample_rate_hz)
+        return np.asarray(np.resize(heard, self.samples), np.float32)
+
+    def blank(self) -> np.ndarray:
+        """Return an input of the right shape and type, of nothing."""
+        if self.is_sound:
+            return np.zeros(self.samples, np.float32)
+        return np.zeros((self.height, self.width, 3), np.uint8)
+
+
+def inputs_of(
+    samples: np.ndarray, inputs: Sequence[NetworkInput], *, drawn: Mapping[Recipe, np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """Return what several networks are given of a chunk, an array for each; it is drawn once by each recipe.
+
+    Pictures that were `drawn` before, by recipe, are not drawn again.
+    """
+    drawn = dict(drawn or {})
+    found = []
+    for one in inputs:
+        if one.is_sound or one.recipe is None:
+            found.append(one.of_chunk(samples))
+            continue
+        if one.recipe not in drawn:
+            drawn[one.recipe] = served_picture(samples, one.recipe)
+        found.append(one.of_picture(drawn[one.recipe]))
+    return found

@@ -328,10 +328,15 @@ def find_recipe(name: str, *, picture: str | None = None, **changes: Any) -> Rec
     if name not in RECIPES:
         raise InputError(f"--recipe: expected one of {', '.join(RECIPES)}, received {name!r}.")
     changed = {field: value for field, value in changes.items() if value is not None}
-    return dataclasses.replace(_redrawn(RECIPES[name], picture), **changed)
+    return dataclasses.replace(redrawn(RECIPES[name], picture), **changed)
 
 
-def _redrawn(recipe: Recipe, picture: str | None) -> Recipe:
+def redrawn(recipe: Recipe, picture: str | None) -> Recipe:
+    """Return a recipe that draws as `picture` of DRAWINGS does, with the settings that suit it; None for no change.
+
+    Raises:
+        InputError: no drawing has that name.
+    """
     if picture is None or picture == recipe.drawing:
         return recipe
     if picture not in DRAWINGS:

@@ -82,17 +82,29 @@ def explain(classifier: Classifier, path: Path) -> Explanation:
     answer = classifier.score(path)
     number = answer.labels.index(answer.nearest_label)
     if not decoding.is_recording(path):
-        picture, offset = read_picture(path), 0.0 if classifier.recipe else None
+        picture, offset, samples = read_picture(path), 0.0 if classifier.recipe else None, None
     else:
-        best = float(answer.chunk_offsets_seconds[answer.chunk_probabilities[:, number].argmax()])
-        picture, offset = _picture_at(path, best, classifier.recipe_for(path)), best
-    evidence, probability = evidence_of(classifier, picture, number)
+        recipe = classifier.recipe_for(path)
+        offset = float(answer.chunk_offsets_seconds[answer.chunk_probabilities[:, number].argmax()])
+        samples = _samples_at(path, offset, recipe)
+        picture = served_picture(samples, recipe)
+    evidence, probability = evidence_of(classifier, picture, number, samples=samples)
     return Explanation(answer.nearest_label, probability, picture, evidence, offset, classifier.recipe)
 
 
-def evidence_of(classifier: Classifier, picture: np.ndarray, number: int) -> tuple[np.ndarray, float]:
-    """Return what each point of a picture speaks for a label, float32, (height, width), and the label's probability."""
-    whole = float(_log_odds(classifier, [picture], number)[0])
+def evidence_of(
+    classifier: Classifier, picture: np.ndarray, number: int, *, samples: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """Return what each point of a picture speaks for a label, float32, (height, width), and the label's probability.
+
+    Of several members, the one that looks at such pictures is shown what is left; the others are given the chunk that
+    it is a picture of, float32 `samples` of shape (chunk_samples,), as it is. Without samples it answers alone.
+
+    Raises:
+        InputError: no member looks at pictures.
+    """
+    answers = _PictureAnswers(classifier, samples)
+    whole = float(answers.log_odds([picture], number)[0])
     lost = np.zeros(picture.shape[:2])
     covered = np.zeros(picture.shape[:2])
     squares = list(_squares(*picture.shape[:2]))
@@ -102,7 +114,7 @@ def evidence_of(classifier: Classifier, picture: np.ndarray, number: int) -> tup
         hidden = np.repeat(picture[None], len(some), axis=0)
         for one, square in zip(hidden, some, strict=True):
             one[square] = fill
-        for square, left in zip(some, _log_odds(classifier, list(hidden), number), strict=True):
+        for square, left in zip(some, answers.log_odds(list(hidden), number), strict=True):
             lost[square] += whole - left
             covered[square] += 1
     return (lost / covered).astype(np.float32), float(1 / (1 + np.exp(-whole)))
@@ -159,18 +171,34 @@ def _starts(length: int, size: int) -> list[int]:
     return sorted({*range(0, length - size, step), length - size})
 
 
-def _log_odds(classifier: Classifier, pictures: list[np.ndarray], number: int) -> np.ndarray:
-    log_probabilities = log_softmax(classifier.logits(pictures).astype(np.float64))
-    others: np.ndarray = np.exp(np.delete(log_probabilities, number, axis=1)).sum(axis=1)
-    log_odds: np.ndarray = log_probabilities[:, number] - np.log(others + np.finfo(float).tiny)
-    return log_odds
+class _PictureAnswers:
+    """What a classifier answers when one of its members is shown other pictures, and the others are given the same."""
+
+    def __init__(self, classifier: Classifier, samples: np.ndarray | None):
+        if samples is None or len(classifier.members) == 1:
+            classifier = classifier.for_pictures()
+        self._classifier = classifier
+        number = classifier.members.index(classifier.looking_member())
+        self._member = classifier.members[number]
+        start = sum(member.dimension for member in classifier.members[:number])
+        self._columns = slice(start, start + self._member.dimension)
+        self._chunk = None if samples is None else classifier.bottlenecks_of([classifier.inputs_of(samples)])
+
+    def log_odds(self, pictures: list[np.ndarray], number: int) -> np.ndarray:
+        """Return the logarithm of the odds of a label, by number, for each picture."""
+        bottlenecks = self._member.bottlenecks([self._member.input.of_picture(picture) for picture in pictures])
+        if self._chunk is not None:
+            of_pictures, bottlenecks = bottlenecks, np.repeat(self._chunk, len(pictures), axis=0)
+            bottlenecks[:, self._columns] = of_pictures
+        log_probabilities = log_softmax(self._classifier.logits_of_bottlenecks(bottlenecks).astype(np.float64))
+        others: np.ndarray = np.exp(np.delete(log_probabilities, number, axis=1)).sum(axis=1)
+        log_odds: np.ndarray = log_probabilities[:, number] - np.log(others + np.finfo(float).tiny)
+        return log_odds
 
 
-def _picture_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray:
+def _samples_at(path: Path, offset_seconds: float, recipe: Recipe) -> np.ndarray:
     if path == decoding.STDIN:
         raise InputError("-: what came by stdin is gone when it is to be explained; name a file.")
     return next(
-        served_picture(chunk.samples, recipe)
-        for chunk in chunks_by_recipe(path, recipe)
-        if np.isclose(chunk.offset_seconds, offset_seconds)
+        chunk.samples for chunk in chunks_by_recipe(path, recipe) if np.isclose(chunk.offset_seconds, offset_seconds)
     )

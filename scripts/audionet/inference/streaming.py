@@ -82,7 +82,7 @@ def stream_predictions(
     recipe = classifier.recipe_for("The sound")
     window = _Window(recipe)
     smoother = StreamSmoother(classifier, hop_seconds=hop_seconds)
-    classifier.logits([np.zeros((recipe.picture_height, recipe.picture_width, 3), np.uint8)])  # loads the network
+    classifier.warm_up()
     due = lost = 0.0
     last: AudioBlock | None = None
     is_new = False

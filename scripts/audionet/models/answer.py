@@ -18,6 +18,7 @@ class Answer:
     chunk_probabilities: np.ndarray  # float32, shape (chunks, labels)
     score: float | None = None  # the log likelihood ratio of the nearest label; None without an open-set detector
     threshold: float | None = None  # what the score must reach for the file to be taken as one of the labels
+    left_out: tuple[str, ...] = ()  # names of the classifier's members that could not take the file
 
     @property
     def is_known(self) -> bool:
@@ -46,7 +47,10 @@ class Answer:
         return f": unknown (its score, {self.score:.1f}, is below {self.threshold:.1f}); nearest are"
 
     def to_json(self, top_k: int | None = None) -> dict[str, Any]:
-        """Return the answer as JSON: `label`, `nearest`, `probability`, `labels`, `known`, `score` and `threshold`."""
+        """Return the answer as JSON: `label`, `nearest`, `probability`, `labels`, `known`, `score` and `threshold`.
+
+        If members of the classifier could not take the file, `left_out` has their names.
+        """
         return {
             "label": self.label,
             "nearest": self.nearest_label,
@@ -55,6 +59,7 @@ class Answer:
             "known": self.is_known,
             "score": self.score,
             "threshold": self.threshold,
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
 
     def ranked(self, top_k: int | None = None) -> dict[str, float]:

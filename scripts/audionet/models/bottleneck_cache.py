@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -145,56 +146,28 @@ class BottleneckCache:
         *,
         in_processes: bool = False,
     ) -> tuple[np.ndarray, dict[int, str]]:
-        """Return the bottlenecks of items, computing those that are not cached.
+        """Return the bottlenecks of items by this backbone alone; see `compute_all`."""
+        (vectors,), failures = compute_all([self], [keys], items, _Single(read_picture), in_processes=in_processes)
+        return vectors, failures
 
-        Each item has a key, a SHA-256 in hexadecimal, which stands for the content of its picture: uint8, shape
-        (height, width, 3), which `read_picture` gives, or raises PictureError. Pictures are read ahead while the
-        network works: by threads, or by processes, of which a crash costs one picture.
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._places
 
-        Returns float16 of shape (n, dimension), where the rows of failures are zero; and the reason by position for
-        each item whose picture cannot be read.
-        """
-        positions: dict[bytes, list[int]] = {}
-        for position, key in enumerate(keys):
-            positions.setdefault(bytes.fromhex(key), []).append(position)
-        missing = {key: where for key, where in positions.items() if key not in self._places}
-        failures = self._fill(missing, items, read_picture, in_processes) if missing else {}
-        return self._gather(positions, len(keys)), failures
+    def add(self, keys: Sequence[bytes], inputs: Sequence[np.ndarray]) -> None:
+        """Compute and keep the bottlenecks of some inputs; `finish` is to be called at the end."""
+        if keys:
+            self._write_shard(keys, bottlenecks_of(self._backbone, np.stack(inputs)))
 
-    def _fill(
-        self,
-        missing: dict[bytes, list[int]],
-        items: Sequence[Item],
-        read_picture: Callable[[Item], np.ndarray],
-        in_processes: bool,
-    ) -> dict[int, str]:
-        failures: dict[int, str] = {}
-        keyed_items = [(key, items[where[0]]) for key, where in missing.items()]
-        with (
-            closing(_read_ahead(read_picture, keyed_items, in_processes=in_processes)) as pictures,
-            progress_bar(total=len(missing), description="Bottlenecks", unit="pictures") as bar,
-        ):
-            while batch := list(islice(pictures, BATCH_SIZE)):
-                good = [(key, picture) for key, picture in batch if isinstance(picture, np.ndarray)]
-                for key, reason in batch:
-                    if isinstance(reason, str):
-                        failures.update(dict.fromkeys(missing[key], reason))
-                if good:
-                    vectors = bottlenecks_of(self._backbone, np.stack([picture for _, picture in good]))
-                    self._write_shard([key for key, _ in good], vectors)
-                bar.update(len(batch))
-        self._merge_small_shards()
-        return failures
-
-    def _gather(self, positions: dict[bytes, list[int]], count: int) -> np.ndarray:
-        vectors = _table(count, self._backbone.dimension, self._folder)
+    def gather(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Return bottlenecks by key: float16, shape (n, dimension), zero where there are none."""
+        vectors = _table(len(keys), self._backbone.dimension, self._folder)
         by_shard: dict[Path, tuple[list[int], list[int]]] = {}
-        for key, where in positions.items():
+        for position, key in enumerate(keys):
             if key in self._places:
                 path, row = self._places[key]
                 targets, rows = by_shard.setdefault(path, ([], []))
-                targets.extend(where)
-                rows.extend([row] * len(where))
+                targets.append(position)
+                rows.append(row)
         for path, (targets, rows) in by_shard.items():
             vectors[targets] = self._shards[path]["vector"][rows]
         return vectors
@@ -218,7 +191,7 @@ class BottleneckCache:
             self._shards[path] = shard
             self._places.update((key.tobytes(), (path, row)) for row, key in enumerate(shard["key"]))
 
-    def _write_shard(self, keys: list[bytes], vectors: np.ndarray) -> None:
+    def _write_shard(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         shard = np.empty(len(keys), self._row)
         shard["key"] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
         shard["vector"] = vectors
@@ -234,7 +207,7 @@ class BottleneckCache:
             mapped = np.load(scratch, mmap_mode="r", allow_pickle=False)
         self._take_in(path, mapped)
 
-    def _merge_small_shards(self) -> None:
+    def finish(self) -> None:
         """Replace the shards of single batches by larger ones, which open faster."""
         small = [path for path, shard in self._shards.items() if len(shard) < SHARD_ROWS]
         while len(small) > 1:
@@ -274,30 +247,114 @@ def _table(rows: int, columns: int, folder: Path) -> np.ndarray:
         return np.memmap(file, np.float16, "w+", shape=(rows, columns))
 
 
+def compute_all(
+    caches: Sequence[BottleneckCache],
+    keys: Sequence[Sequence[str]],
+    items: Sequence[Item],
+    read: Callable[[Item, tuple[int, ...]], Sequence[np.ndarray]],
+    *,
+    in_processes: bool = False,
+) -> tuple[list[np.ndarray], dict[int, str]]:
+    """Return the bottlenecks of items by several backbones, computing those that their caches lack.
+
+    Each item has for each cache a key, a SHA-256 in hexadecimal, which stands for the content of what that backbone is
+    given of it. `read` takes an item and which backbones, by number, are to be given it, and returns an array for each:
+    pictures, uint8, shape (height, width, 3), or sounds; or raises PictureError. Items are read ahead while the
+    networks work: by threads, or by processes, of which a crash costs one item.
+
+    Returns for each cache float16 of shape (n, dimension), where the rows of failures are zero; and the reason by
+    position for each item that cannot be read.
+    """
+    known_as = [[bytes.fromhex(key) for key in of_cache] for of_cache in keys]
+    positions: dict[tuple[bytes, ...], list[int]] = {}
+    for position, of_item in enumerate(zip(*known_as, strict=True)):
+        positions.setdefault(of_item, []).append(position)
+    lacking = {of_item: _lacking(caches, of_item) for of_item in positions}
+    tasks = [_Task(of_item, wanted, items[positions[of_item][0]]) for of_item, wanted in lacking.items() if wanted]
+    failures: dict[int, str] = {}
+    if tasks:
+        _fill(caches, tasks, read, positions, failures, in_processes=in_processes)
+    return [cache.gather(of_cache) for cache, of_cache in zip(caches, known_as, strict=True)], failures
+
+
+@dataclass(frozen=True)
+class _Task:
+    """An item that some caches lack."""
+
+    keys: tuple[bytes, ...]  # one for each cache
+    wanted: tuple[int, ...]  # the numbers of the caches that lack it
+    item: Any
+
+
+@dataclass(frozen=True)
+class _Single:
+    """Reads items for one backbone."""
+
+    read: Callable[[Any], np.ndarray]
+
+    def __call__(self, item: Any, _: tuple[int, ...]) -> list[np.ndarray]:
+        return [self.read(item)]
+
+
+def _lacking(caches: Sequence[BottleneckCache], keys: Sequence[bytes]) -> tuple[int, ...]:
+    return tuple(number for number, key in enumerate(keys) if key not in caches[number])
+
+
+def _fill(
+    caches: Sequence[BottleneckCache],
+    tasks: Sequence[_Task],
+    read: Callable[[Item, tuple[int, ...]], Sequence[np.ndarray]],
+    positions: dict[tuple[bytes, ...], list[int]],
+    failures: dict[int, str],
+    *,
+    in_processes: bool,
+) -> None:
+    with (
+        closing(_read_ahead(read, tasks, in_processes=in_processes)) as found,
+        progress_bar(total=len(tasks), description="Bottlenecks", unit="pictures") as bar,
+    ):
+        while batch := list(islice(found, BATCH_SIZE)):
+            inputs: list[tuple[list[bytes], list[np.ndarray]]] = [([], []) for _ in caches]
+            for task, of_item in batch:
+                if isinstance(of_item, str):
+                    failures.update(dict.fromkeys(positions[task.keys], of_item))
+                    continue
+                for number, one in zip(task.wanted, of_item, strict=True):
+                    inputs[number][0].append(task.keys[number])
+                    inputs[number][1].append(one)
+            for cache, (of_cache, arrays) in zip(caches, inputs, strict=True):
+                cache.add(of_cache, arrays)
+            bar.update(len(batch))
+    for cache in caches:
+        cache.finish()
+
+
 def _read_ahead(
-    read_picture: Callable[[Item], np.ndarray], keyed_items: Sequence[tuple[bytes, Item]], *, in_processes: bool
-) -> Generator[tuple[bytes, np.ndarray | str], None, None]:
-    """Yield key and picture, or key and reason, in order, with a few batches always under way."""
-    read = functools.partial(_picture_or_reason, read_picture)
+    read: Callable[[Item, tuple[int, ...]], Sequence[np.ndarray]], tasks: Sequence[_Task], *, in_processes: bool
+) -> Generator[tuple[_Task, Sequence[np.ndarray] | str], None, None]:
+    """Yield each task with its inputs or with a reason, in order, with a few batches always under way."""
+    read_or_explain = functools.partial(_inputs_or_reason, read)
     if in_processes:
-        groups = (keyed_items[start : start + IN_GROUP] for start in range(0, len(keyed_items), IN_GROUP))
-        for group in run_groups(read, groups, jobs=None, in_order=True):
-            yield from ((key, picture) for (key, _), picture in group)
+        groups = (tasks[start : start + IN_GROUP] for start in range(0, len(tasks), IN_GROUP))
+        for group in run_groups(read_or_explain, groups, jobs=None, in_order=True):
+            yield from group
         return
-    waiting = iter(keyed_items)
+    waiting = iter(tasks)
     threads = ThreadPoolExecutor()
     try:
-        under_way = deque((item[0], threads.submit(read, item)) for item in islice(waiting, 3 * BATCH_SIZE))
+        under_way = deque((task, threads.submit(read_or_explain, task)) for task in islice(waiting, 3 * BATCH_SIZE))
         while under_way:
-            key, future = under_way.popleft()
-            under_way.extend((item[0], threads.submit(read, item)) for item in islice(waiting, 1))
-            yield key, future.result()
+            task, future = under_way.popleft()
+            under_way.extend((task, threads.submit(read_or_explain, task)) for task in islice(waiting, 1))
+            yield task, future.result()
     finally:
         threads.shutdown(cancel_futures=True)
 
 
-def _picture_or_reason(read_picture: Callable[[Item], np.ndarray], keyed_item: tuple[bytes, Item]) -> np.ndarray | str:
+def _inputs_or_reason(
+    read: Callable[[Item, tuple[int, ...]], Sequence[np.ndarray]], task: _Task
+) -> Sequence[np.ndarray] | str:
     try:
-        return read_picture(keyed_item[1])
+        return read(task.item, task.wanted)
     except PictureError as error:
         return str(error)

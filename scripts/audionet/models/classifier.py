@@ -1,9 +1,10 @@
-"""The classifier: backbone, tap, head, labels and recipe. Load, score, divide into a timeline, enroll a label, save.
+"""The classifier: members, labels and recipe. Load, score, divide into a timeline, enroll a label, save.
 
 Scoring sends a sound through the very functions that made the training pictures, jpg coding included, so what was
 measured is what is served. TensorFlow is not imported where OpenVINO can run the network.
 """
 
+import dataclasses
 import functools
 import io
 import json
@@ -22,64 +23,65 @@ from audionet.audio.chunks import Chunk, chunks_of
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
 from audionet.errors import ClassifierError, InputError, WeightsError
-from audionet.features.extraction import chunks_by_recipe, served_picture
-from audionet.features.image_io import fit_pictures, read_picture
+from audionet.features.extraction import NetworkInput, chunks_by_recipe, inputs_of
+from audionet.features.image_io import decode_picture, read_about, read_picture, read_picture_file
 from audionet.features.recipes import Recipe
 from audionet.files import UNKNOWN_LABEL, digest_of, mark_folder, printable, sha256_of, write_bytes, write_json
 from audionet.models.answer import UNKNOWN, Answer
 from audionet.models.array_files import read_arrays
-from audionet.models.backbones.engines import Runner, open_graph
 from audionet.models.backbones.settings import Engine
-from audionet.models.bottleneck_cache import BATCH_SIZE, bottlenecks_of
+from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier_folder import (
     ABOUT_NAME,
     FINGERPRINTS_NAME,
     FORMAT,
-    GRAPH_NAME,
+    FORMAT_OF_SEVERAL,
     HEAD_NAME,
     KIND,
     TRAIN_AGAIN,
     changing_enrolled,
     check_checksum,
+    graph_names,
     named_faults,
     pack_head,
     read_files,
     unpack_head,
 )
-from audionet.models.classifier_schema import digest_of_about
-from audionet.models.head import Head
+from audionet.models.classifier_schema import DescribedMember, described_members, digest_of_about, member_prefixes
+from audionet.models.fused_similarity import FusedSimilarity
+from audionet.models.member import Member
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
 from audionet.models.timeline import HOP_SECONDS, MIN_SECONDS, LevelMeter, ScoredChunks, Timeline, make_timeline
+from audionet.wording import named_list
 
 
 class Classifier:
-    """A trained classifier, ready to score."""
+    """A trained classifier, ready to score.
+
+    It has one member or more, each with a network and a head, which answer together. A chunk's bottleneck is those of
+    all members side by side.
+    """
 
     def __init__(
         self,
         *,
-        labels: tuple[str, ...],  # in the order of the head's outputs
-        recipe: Recipe | None,  # how sound becomes pictures, or None for a classifier of ordinary pictures
-        head: Head,
-        graph: bytes,  # the frozen backbone, uint8 pictures in, bottlenecks out
-        about: dict[str, Any],  # what else is known, as JSON: `backbone` (with `height` and `width`) and `training`
-        open_set: OpenSetDetector | None = None,  # None, as for `similarity`, if none could be fitted
+        labels: tuple[str, ...],  # in the order of the heads' outputs
+        members: tuple[Member, ...],  # at least one; the first looks at pictures as they were trained on, if any does
+        about: dict[str, Any],  # what else is known, as JSON, such as `training`
+        open_set: OpenSetDetector | None = None,  # of all members; None, as for `similarity`, if none could be fitted
         training_keys: np.ndarray | None = None,  # uint64, shape (n,), of the pictures that it was trained on
         fingerprints: Mapping[str, Fingerprint] | None = None,  # of the sound that it was trained on, by recording
-        similarity: Similarity | None = None,  # the space in which clips of any label are compared
+        similarity: Similarity | FusedSimilarity | None = None,  # the space in which clips of any label are compared
         enrolled: Mapping[str, np.ndarray] | None = None,  # prototypes, by label that was added without training
         folder: Path | None = None,  # where it was loaded from
-        engine: Engine = "auto",
     ):
         self.trained_labels = labels
+        self.members = members
         self.similarity = similarity
         self.enrolled = dict(enrolled or {})
         self.labels = (*labels, *self.enrolled)
-        self.recipe = recipe
-        self.head = head
-        self.graph = graph
         self.about = about
         self.open_set = open_set
         self.training_keys = np.empty(0, np.uint64) if training_keys is None else training_keys
@@ -87,7 +89,11 @@ class Classifier:
         self._packed_fingerprints: bytes | mmap.mmap | None = None
         if fingerprints is not None:
             self.fingerprints = fingerprints
-        self._engine = engine
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How sound becomes pictures, or None for a classifier of ordinary pictures."""
+        return self.members[0].recipe
 
     @classmethod
     def load(cls, folder: Path | str, *, engine: Engine = "auto", with_enrolled: bool = True) -> "Classifier":
@@ -98,23 +104,23 @@ class Classifier:
         folder = Path(folder)
         files = read_files(folder)
         about, arrays = files.about, files.arrays
-        similarity = Similarity.from_json(about["similarity"], arrays) if about.get("similarity") else None
         try:
-            recipe = Recipe.from_json(about["recipe"]) if about["recipe"] else None
+            members = tuple(
+                _unpacked_member(described, arrays, graph, engine=engine)
+                for described, graph in zip(described_members(about), files.graphs, strict=True)
+            )
         except InputError as error:
             raise ClassifierError(f"{printable(folder / ABOUT_NAME)} is damaged: {error} {TRAIN_AGAIN}") from error
+        similarity = _unpacked_similarity(about, members)
         classifier = cls(
             labels=tuple(about["labels"]),
-            recipe=recipe,
-            head=unpack_head(arrays),
-            graph=files.graph,
+            members=members,
             about=about,
             open_set=OpenSetDetector.from_json(about["open_set"], arrays) if about["open_set"] else None,
             training_keys=arrays["training_keys"],
             similarity=similarity,
             enrolled=files.enrolled if similarity and with_enrolled else None,
             folder=folder,
-            engine=engine,
         )
         classifier._packed_fingerprints = files.fingerprints
         return classifier
@@ -122,16 +128,27 @@ class Classifier:
     @functools.cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that stand for everything that its answers depend on."""
-        arrays = pack_head(self.head) | (self.open_set.arrays() if self.open_set else {}) | self.enrolled
+        arrays = self._member_arrays() | (self.open_set.arrays() if self.open_set else {}) | self.enrolled
+        first, *others = self.members
         return digest_of(
             [
                 self.labels,
                 self.recipe.to_json() if self.recipe else None,
                 self.open_set.to_json() if self.open_set else None,
-                sha256_of(self.graph),
+                sha256_of(first.graph),
                 {name: sha256_of(np.ascontiguousarray(array).tobytes()) for name, array in arrays.items()},
+                *([first.weight] if others else []),
+                *([one.weight, one.recipe and one.recipe.to_json(), sha256_of(one.graph)] for one in others),
             ]
         )
+
+    def _member_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of the members' heads, by their names in the file."""
+        return {
+            f"{prefix}{name}": array
+            for prefix, member in zip(member_prefixes(len(self.members)), self.members, strict=True)
+            for name, array in pack_head(member.head).items()
+        }
 
     @functools.cached_property
     def fingerprints(self) -> Mapping[str, Fingerprint]:
@@ -149,12 +166,16 @@ class Classifier:
         `beside` are JSON files to be kept with it, by name.
         """
         arrays = io.BytesIO()
-        named: dict[str, Any] = {**pack_head(self.head), "training_keys": self.training_keys}
+        named: dict[str, Any] = {**self._member_arrays(), "training_keys": self.training_keys}
         named |= self.open_set.arrays() if self.open_set else {}
-        named |= self.similarity.arrays() if self.similarity else {}
+        named |= self.similarity.arrays() if isinstance(self.similarity, Similarity) else {}
+        if len(self.members) > 1:
+            for prefix, member in zip(member_prefixes(len(self.members)), self.members, strict=True):
+                for one in (member.open_set, member.similarity):
+                    named |= {f"{prefix}{name}": array for name, array in (one.arrays() if one else {}).items()}
         np.savez(arrays, **named)
         contents = {
-            GRAPH_NAME: self.graph,
+            **{name: member.graph for name, member in zip(graph_names(len(self.members)), self.members, strict=True)},
             HEAD_NAME: arrays.getvalue(),
             FINGERPRINTS_NAME: pack_fingerprints(self.fingerprints),
             **{name: f"{json.dumps(value, indent=2)}\n".encode() for name, value in (beside or {}).items()},
@@ -164,11 +185,13 @@ class Classifier:
             write_bytes(folder / name, content)
         about = {
             **self.about,
-            "format": FORMAT,
+            "format": FORMAT if len(self.members) == 1 else FORMAT_OF_SEVERAL,
             "labels": list(self.trained_labels),
             "recipe": self.recipe.to_json() if self.recipe else None,
             "open_set": self.open_set.to_json() if self.open_set else None,
-            "similarity": self.similarity.to_json() if self.similarity else None,
+            "similarity": self.similarity.to_json() if isinstance(self.similarity, Similarity) else None,
+            "backbone": self.members[0].backbone,
+            **(_described_members(self) if len(self.members) > 1 else {}),
             "sha256": {name: sha256_of(content) for name, content in contents.items()},
         }
         about["sha256"][ABOUT_NAME] = digest_of_about(about)
@@ -186,8 +209,60 @@ class Classifier:
         return self.score_recording(path) if decoding.is_recording(path) else self.score_picture(path)
 
     def score_picture(self, path: Path | str) -> Answer:
-        """Score a picture file, a spectrogram or an ordinary picture; errors as for `score`."""
-        return self._answer(self.logits([read_picture(path)]), np.zeros(1), np.ones(1))
+        """Score a picture file, a spectrogram or an ordinary picture; errors as for `score`.
+
+        Of several members, the one that was trained on such pictures answers alone.
+        """
+        content = read_picture_file(Path(path))
+        name = printable(path)
+        picture, drawn_by = decode_picture(content, name=name), read_about(content, name=name).get("recipe")
+        alone = self.for_pictures(Recipe.from_json(drawn_by).digest if drawn_by else None)
+        logits = alone.logits([[alone.members[0].input.of_picture(picture)]])
+        answer = alone._answer(logits, np.zeros(1), np.ones(1))
+        unheard = tuple(member.name for member in self.members if member.name != alone.members[0].name)
+        return dataclasses.replace(answer, left_out=unheard)
+
+    def for_pictures(self, recipe_digest: str | None = None) -> "Classifier":
+        """Return the classifier that answers for pictures: of several members, the one that looks at such, alone.
+
+        Without the digest of the recipe that drew them, they are those that the first looking member was trained on.
+
+        Raises:
+            InputError: no member looks at pictures.
+        """
+        member = self.looking_member(recipe_digest)
+        return self if len(self.members) == 1 else self._alone(self.members.index(member))
+
+    def looking_member(self, recipe_digest: str | None = None) -> Member:
+        """Return the member that looks at pictures of a recipe, by its digest, or else the first one that looks at any.
+
+        Raises:
+            InputError: no member looks at pictures.
+        """
+        looking = [member for member in self.members if not member.input.is_sound]
+        if not looking:
+            raise InputError("This classifier listens to sound and cannot look at pictures. Give it a recording.")
+        drawn = [member for member in looking if member.recipe and member.recipe.digest == recipe_digest]
+        return (drawn or looking)[0]
+
+    def _alone(self, number: int) -> "Classifier":
+        """Return a classifier of one of the members."""
+        member = self.members[number]
+        start = sum(one.dimension for one in self.members[:number])
+        enrolled = {
+            label: _of_length_one(prototype[start : start + member.dimension])
+            for label, prototype in self.enrolled.items()
+        }
+        return Classifier(
+            labels=self.trained_labels,
+            members=(dataclasses.replace(member, weight=1.0),),
+            about=self.about,
+            open_set=member.open_set,
+            training_keys=self.training_keys,
+            similarity=member.similarity,
+            enrolled=enrolled if member.similarity else None,
+            folder=self._folder,
+        )
 
     def score_recording(self, path: Path | str, *, on_seconds: Callable[[float], object] | None = None) -> Answer:
         """Score a recording of any length; memory does not grow with it. Errors are as for `score`.
@@ -212,13 +287,13 @@ class Classifier:
 
         The next batch is decoded and drawn while the network looks at the one before.
         """
-        recipe = self.recipe_for("The sound")
+        self.recipe_for("The sound")
         waiting = iter(chunks)
         with ThreadPoolExecutor(1) as network:
             before: tuple[list[Chunk], Future[np.ndarray]] | None = None
             while batch := list(islice(waiting, BATCH_SIZE)):
-                pictures = [served_picture(chunk.samples, recipe) for chunk in batch]
-                under_way = batch, network.submit(self.logits, pictures)
+                inputs = [self.inputs_of(chunk.samples) for chunk in batch]
+                under_way = batch, network.submit(self.logits, inputs)
                 if before:
                     yield before[0], before[1].result()
                 before = under_way
@@ -276,7 +351,7 @@ class Classifier:
         )
         return make_timeline(path, scored, level_meter, min_seconds=min_seconds)
 
-    def comparison_space(self) -> Similarity:
+    def comparison_space(self) -> Similarity | FusedSimilarity:
         """Return the space in which clips of any label are compared, or raise ClassifierError where there is none."""
         if self.similarity is None:
             raise ClassifierError(
@@ -336,13 +411,25 @@ class Classifier:
             )
         return self.recipe
 
-    @functools.cached_property
-    def _network(self) -> Runner:
-        return open_graph(self.graph, engine=self._engine)
+    @property
+    def inputs(self) -> tuple[NetworkInput, ...]:
+        """What each member is given of a chunk."""
+        return tuple(member.input for member in self.members)
 
-    def logits(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Map pictures, each uint8 of shape (height, width, 3), to float32 logits, shape (pictures, labels)."""
-        return self.logits_of_bottlenecks(self._bottlenecks(pictures))
+    def inputs_of(self, samples: np.ndarray) -> list[np.ndarray]:
+        """Return what the members are given of a chunk, float32 samples of shape (chunk_samples,), an array for each.
+
+        Members that look at the same pictures share them, so that each is drawn once.
+        """
+        return inputs_of(samples, self.inputs)
+
+    def warm_up(self) -> None:
+        """Load the networks, so that the first file need not wait for that."""
+        self.logits([[one.blank() for one in self.inputs]])
+
+    def logits(self, inputs: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+        """Map what the members are given of each chunk, as `inputs_of` has it, to float32 logits, (chunks, labels)."""
+        return self.logits_of_bottlenecks(self.bottlenecks_of(inputs))
 
     def logits_of_bottlenecks(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Map bottlenecks, shape (n, dimension), to float32 logits, shape (n, labels).
@@ -350,12 +437,22 @@ class Classifier:
         A label that was enrolled competes with all trained ones together, by the odds that the clip is its own; how
         these are to each other stays as it was.
         """
-        logits = self.head.logits(bottlenecks)
+        logits = np.asarray(self.member_logits(bottlenecks).sum(axis=0))
         if not self.enrolled or self.similarity is None:
             return logits
         together = np.logaddexp.reduce(logits, axis=1, keepdims=True)
         odds = self.similarity.log_odds(bottlenecks, np.stack(list(self.enrolled.values())))
         return np.concatenate([logits, together + odds], axis=1)
+
+    def member_logits(self, bottlenecks: np.ndarray) -> np.ndarray:
+        """Map bottlenecks, shape (n, dimension), to what each member adds: float32, (members, n, trained labels)."""
+        ends = np.cumsum([member.dimension for member in self.members])[:-1]
+        parts = np.split(bottlenecks, ends, axis=1)
+        logits = [member.head.logits(part) for member, part in zip(self.members, parts, strict=True)]
+        if len(self.members) == 1:
+            return np.stack(logits)
+        weights = np.array([member.weight for member in self.members], np.float32)
+        return np.stack(logits) * weights[:, None, None]
 
     def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
         """Return for each recording or picture, to train other models on, the mean bottleneck of its chunks.
@@ -363,7 +460,7 @@ class Classifier:
         That is float32, shape (files, dimension); errors as for `score`.
         """
         means = [self.chunk_bottlenecks(path)[1].mean(axis=0, dtype=np.float32) for path in paths]
-        return np.stack(means) if means else np.empty((0, self.about["backbone"]["dimension"]), np.float32)
+        return np.stack(means) if means else np.empty((0, sum(member.dimension for member in self.members)), np.float32)
 
     def chunk_bottlenecks(self, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         """Return where each chunk of a file starts, in seconds, and its bottleneck; a picture has one chunk at 0.
@@ -372,31 +469,36 @@ class Classifier:
         """
         path = Path(path)
         if not decoding.is_recording(path):
-            return np.zeros(1, np.float32), self._bottlenecks([read_picture(path)])
-        recipe = self.recipe_for(path)
-        chunks = chunks_by_recipe(path, recipe)
+            return np.zeros(1, np.float32), self.bottlenecks_of([[self._picture_for_all(path)]])
+        chunks = chunks_by_recipe(path, self.recipe_for(path))
         offsets: list[float] = []
         vectors = []
         while batch := list(islice(chunks, BATCH_SIZE)):
             offsets += [chunk.offset_seconds for chunk in batch]
-            vectors.append(self._bottlenecks([served_picture(chunk.samples, recipe) for chunk in batch]))
+            vectors.append(self.bottlenecks_of([self.inputs_of(chunk.samples) for chunk in batch]))
         return np.array(offsets, np.float32), np.concatenate(vectors)
 
-    def _bottlenecks(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Map pictures to float16 bottlenecks, shape (pictures, dimension)."""
-        backbone = self.about["backbone"]
-        fitted = fit_pictures(pictures, height=backbone["height"], width=backbone["width"])
-        name = printable((self._folder or Path()) / GRAPH_NAME)
-        try:
-            found = bottlenecks_of(self._network, fitted)
-        except WeightsError as error:
-            raise ClassifierError(f"{name} is damaged. {error} {TRAIN_AGAIN}") from error
-        if found.shape[1] != backbone["dimension"] or not np.isfinite(found).all():
-            raise ClassifierError(
-                f"{name} is damaged: expected {backbone['dimension']} finite numbers a picture, received "
-                f"{found.shape[1]}, or others. {TRAIN_AGAIN}"
+    def _picture_for_all(self, path: Path) -> np.ndarray:
+        """Return a picture for a classifier of which every member can look at it."""
+        if len(self.members) > 1 or self.members[0].input.is_sound:
+            raise InputError(
+                f"{printable(path)} is a picture, and of the members of this classifier "
+                f"({named_list('member', [member.name for member in self.members])}) not all look at it. Give it a "
+                "recording."
             )
-        return found
+        return self.members[0].input.of_picture(read_picture(path))
+
+    def bottlenecks_of(self, inputs: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+        """Map what the members are given of each chunk to float16 bottlenecks, shape (chunks, dimension)."""
+        found = []
+        by_member = zip(*inputs, strict=True)
+        for name, member, of_member in zip(graph_names(len(self.members)), self.members, by_member, strict=True):
+            try:
+                found.append(member.bottlenecks(of_member))
+            except WeightsError as error:
+                path = printable((self._folder or Path()) / name)
+                raise ClassifierError(f"{path} is damaged. {error} {TRAIN_AGAIN}") from error
+        return np.concatenate(found, axis=1) if len(found) > 1 else found[0]
 
     def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)
@@ -409,3 +511,54 @@ class Classifier:
             score=open_set.score(logits, weights) if open_set else None,
             threshold=open_set.threshold(weights.sum()) if open_set else None,
         )
+
+
+def _described_members(classifier: Classifier) -> dict[str, Any]:
+    """Return what `classifier.json` holds of several members, and of the space that they have together."""
+    fused = classifier.similarity
+    return {
+        "members": [_described_member(member) for member in classifier.members],
+        "fused_similarity": fused.to_json() if isinstance(fused, FusedSimilarity) else None,
+    }
+
+
+def _unpacked_similarity(about: Mapping[str, Any], members: Sequence[Member]) -> Similarity | FusedSimilarity | None:
+    parts = [member.similarity for member in members if member.similarity]
+    if len(members) == 1:
+        return parts[0] if parts else None
+    fused = about.get("fused_similarity")
+    return FusedSimilarity.from_json(fused, parts) if fused else None
+
+
+def _described_member(member: Member) -> dict[str, Any]:
+    """Return what `classifier.json` holds of a member of several."""
+    return {
+        "name": member.name,
+        "recipe": member.recipe.to_json() if member.recipe else None,
+        "backbone": member.backbone,
+        "weight": member.weight,
+        "open_set": member.open_set.to_json() if member.open_set else None,
+        "similarity": member.similarity.to_json() if member.similarity else None,
+    }
+
+
+def _unpacked_member(
+    described: DescribedMember, arrays: Mapping[str, np.ndarray], graph: bytes, *, engine: Engine
+) -> Member:
+    about, prefix = described.about, described.prefix
+    of_member = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return Member(
+        name=described.name,
+        recipe=Recipe.from_json(about["recipe"]) if about["recipe"] else None,
+        backbone=about["backbone"],
+        graph=graph,
+        head=unpack_head(of_member),
+        weight=about.get("weight", 1.0),
+        open_set=OpenSetDetector.from_json(about["open_set"], of_member) if about["open_set"] else None,
+        similarity=Similarity.from_json(about["similarity"], of_member) if about.get("similarity") else None,
+        engine=engine,
+    )
+
+
+def _of_length_one(vector: np.ndarray) -> np.ndarray:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), vector.dtype)

@@ -3,7 +3,8 @@
     retrained_model/
         classifier.json    labels, recipe, backbone and weights with their origin, how the head was trained
         backbone.pb        the network up to its tap, frozen; uint8 pictures in, bottlenecks out
-        head.npz           head, open-set detector, comparison space, and keys of what was trained on
+        backbone_2.pb      the same of the second member, if there are several, and so on
+        head.npz           heads, open-set detector, comparison space, and keys of what was trained on
         fingerprints.npz   of the sound that it was trained on, so that a test can tell that it is another
         metrics.json       the scores of the training run
         split.json         which recordings were trained on and tested on
@@ -32,11 +33,12 @@ from audionet.errors import ClassifierError, InputError
 from audionet.files import brief, one_writer, printable, read_mark, write_bytes
 from audionet.json_files import parse_json
 from audionet.models.array_files import check_shapes, read_arrays
-from audionet.models.classifier_schema import check_about, check_head_arrays, check_metrics
+from audionet.models.classifier_schema import check_about, check_head_arrays, check_metrics, described_members
 from audionet.models.head import Head
 from audionet.scratch import is_at, recover_folder
 
-FORMAT = 1  # goes up by one when a folder's meaning changes
+FORMAT = 1  # goes up when a folder's meaning changes
+FORMAT_OF_SEVERAL = 2  # of a classifier with several members, which earlier versions would misread
 KIND = "classifier"
 ABOUT_NAME = "classifier.json"
 GRAPH_NAME = "backbone.pb"
@@ -47,6 +49,7 @@ SPLIT_NAME = "split.json"
 ENROLLED_NAME = "enrolled.npz"
 TRAIN_AGAIN = "Train it again: make train."
 ENROLL_AGAIN = "Remove it, and enroll its labels again."
+MOST_MEMBERS = 8  # of a classifier
 ADDING_SECONDS = 60.0  # how long to wait for another who adds a label: it takes a moment
 
 Content = TypeVar("Content")
@@ -57,7 +60,7 @@ class ClassifierFiles:
     """What the files of one version of a classifier folder hold, checked."""
 
     about: dict[str, Any]  # classifier.json
-    graph: bytes  # backbone.pb
+    graphs: tuple[bytes, ...]  # backbone.pb, and of the other members
     arrays: dict[str, np.ndarray]  # head.npz
     enrolled: dict[str, np.ndarray]  # prototypes by label, of enrolled.npz if there is one
     fingerprints: bytes | mmap.mmap | None  # fingerprints.npz, not checked yet; it stays as it is if it is replaced
@@ -121,6 +124,11 @@ def folder_version(folder: Path) -> tuple[int, ...]:
             found = os.stat(path)
             numbers += [found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
     return tuple(numbers)
+
+
+def graph_names(members: int) -> list[str]:
+    """Return the names of the frozen networks of so many members."""
+    return [GRAPH_NAME, *(f"backbone_{number}.pb" for number in range(2, members + 1))]
 
 
 def pack_head(head: Head) -> dict[str, np.ndarray]:
@@ -189,15 +197,16 @@ def _read_all(directory: int, folder: Path) -> ClassifierFiles:
         # All at once: what is open stays as it is, even when the folder is removed.
         files = {
             name: _open(directory, folder, name, opened)
-            for name in (ABOUT_NAME, GRAPH_NAME, HEAD_NAME, FINGERPRINTS_NAME, ENROLLED_NAME)
+            for name in (ABOUT_NAME, *graph_names(MOST_MEMBERS), HEAD_NAME, FINGERPRINTS_NAME, ENROLLED_NAME)
         }
         about = _checked_about(folder, files[ABOUT_NAME])
-        graph, head = (_checked_content(folder, name, files[name], about) for name in (GRAPH_NAME, HEAD_NAME))
+        names = [*graph_names(len(described_members(about))), HEAD_NAME]
+        *graphs, head = (_checked_content(folder, name, files[name], about) for name in names)
         with named_faults(folder / HEAD_NAME, TRAIN_AGAIN):
             arrays = read_arrays(head)
             check_head_arrays(arrays, about)
         enrolled = _checked_enrolled(folder / ENROLLED_NAME, files[ENROLLED_NAME], about)
-        return ClassifierFiles(about, graph, arrays, enrolled, _mapped(files[FINGERPRINTS_NAME]))
+        return ClassifierFiles(about, tuple(graphs), arrays, enrolled, _mapped(files[FINGERPRINTS_NAME]))
 
 
 def _read_labels(directory: int, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -247,7 +256,7 @@ def _checked_about(folder: Path, file: BinaryIO | None) -> dict[str, Any]:
         )
     with named_faults(path, TRAIN_AGAIN):
         about = parse_json(_content(path, file))
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    if not isinstance(about, dict) or about.get("format") != (FORMAT_OF_SEVERAL if "members" in about else FORMAT):
         found = about.get("format") if isinstance(about, dict) else None
         raise ClassifierError(
             f"{printable(folder)} is a classifier of format {brief(repr(found))}; this version reads format "
@@ -288,7 +297,8 @@ def _checked_enrolled(path: Path, file: BinaryIO | None, about: Mapping[str, Any
     with named_faults(path, ENROLL_AGAIN):
         arrays = read_arrays(_content(path, file))
         expected = {"labels": ("u", ("bytes",)), "prototypes": ("f", ("enrolled labels", "bottleneck"))}
-        check_shapes(arrays, expected, {"bottleneck": about["backbone"]["dimension"]})
+        dimension = sum(member.about["backbone"]["dimension"] for member in described_members(about))
+        check_shapes(arrays, expected, {"bottleneck": dimension})
         names, prototypes = parse_json(arrays["labels"].tobytes()), arrays["prototypes"]
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise ValueError("labels: expected a list of names")

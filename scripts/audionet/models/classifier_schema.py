@@ -4,6 +4,7 @@ import dataclasses
 import json
 import types
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 import numpy as np
@@ -16,6 +17,7 @@ from audionet.features.recipes import NOT_IN_PICTURES, Recipe
 from audionet.files import brief, sha256_of
 from audionet.json_files import validated
 from audionet.models.array_files import check_shapes
+from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.openset import OpenSetDetector
 from audionet.models.similarity import ARRAYS, Similarity
 
@@ -41,7 +43,8 @@ def check_about(about: object) -> None:
     """
     validated(_ABOUT, about)
     assert isinstance(about, dict)
-    _check_backbone(about["backbone"])
+    for backbone in (about["backbone"], *(member["backbone"] for member in about.get("members", ()))):
+        _check_backbone(backbone)
     labels = about["labels"]
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise ValueError(f"labels: expected different ones, received {brief(sorted(twice)[0])} more than once")
@@ -49,6 +52,10 @@ def check_about(about: object) -> None:
         counts, thresholds = open_set["chunk_counts"], open_set["thresholds"]
         if not counts or counts[0] < 1 or sorted(set(counts)) != counts or len(counts) != len(thresholds):
             raise ValueError("open_set: expected a threshold for each of chunk_counts, which ascend from 1")
+    members = about.get("members", ())
+    if fused := about.get("fused_similarity"):
+        if len(fused["weights"]) != len(members) or not all(member["similarity"] for member in members):
+            raise ValueError("fused_similarity: expected a weight for each member, all of which have a space")
     if about["sha256"].get("classifier.json") not in (None, digest_of_about(about)):
         raise ValueError("it was changed after it was written: its checksum is wrong")
 
@@ -78,15 +85,57 @@ def check_head_arrays(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
     Raises:
         ValueError: one is missing or does not fit; the text names it.
     """
-    sizes = {"labels": len(about["labels"]), "bottleneck": about["backbone"]["dimension"]}
-    expected = {"training_keys": ("u", ("pictures",)), **_HEAD["hidden_weights" in arrays]}
-    expected |= _OPEN_SET if about["open_set"] else {}
-    expected |= _SIMILARITY if about.get("similarity") else {}
+    members = described_members(about)
+    labels, dimension = len(about["labels"]), sum(member.about["backbone"]["dimension"] for member in members)
+    sizes = {"labels": labels, "bottleneck": dimension}
+    expected: dict[str, tuple[str, tuple[str, ...]]] = {"training_keys": ("u", ("pictures",))}
+    _check_parts(arrays, expected | _parts(about), sizes, "")
+    for member in members:
+        of_member = {**_HEAD[f"{member.prefix}hidden_weights" in arrays], **_parts(member.about)}
+        named = {f"{member.prefix}{name}": shape for name, shape in of_member.items()}
+        _check_parts(
+            arrays, named, {"labels": labels, "bottleneck": member.about["backbone"]["dimension"]}, member.prefix
+        )
+
+
+def _parts(about: Mapping[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the arrays of the open-set detector and the comparison space, where there are such."""
+    return {**(_OPEN_SET if about["open_set"] else {}), **(_SIMILARITY if about.get("similarity") else {})}
+
+
+def _check_parts(
+    arrays: Mapping[str, np.ndarray],
+    expected: Mapping[str, tuple[str, tuple[str, ...]]],
+    sizes: Mapping[str, int],
+    prefix: str,
+) -> None:
     check_shapes(arrays, expected, sizes)
-    if about["open_set"] and (arrays["open_set_variances"] < 0).any():
-        raise ValueError("open_set_variances: expected 0 or more, received less")
-    if about.get("similarity") and not (arrays["similarity_scale"] > 0).all():
-        raise ValueError("similarity_scale: expected more than 0, received less")
+    if f"{prefix}open_set_variances" in expected and (arrays[f"{prefix}open_set_variances"] < 0).any():
+        raise ValueError(f"{prefix}open_set_variances: expected 0 or more, received less")
+    if f"{prefix}similarity_scale" in expected and not (arrays[f"{prefix}similarity_scale"] > 0).all():
+        raise ValueError(f"{prefix}similarity_scale: expected more than 0, received less")
+
+
+@dataclass(frozen=True)
+class DescribedMember:
+    """What a checked `classifier.json` says of a member."""
+
+    name: str
+    prefix: str  # of its arrays in `head.npz`
+    about: Mapping[str, Any]  # `recipe`, `backbone`, `open_set` and `similarity`, and of several the `weight`
+
+
+def described_members(about: Mapping[str, Any]) -> list[DescribedMember]:
+    """Return the members that a checked `classifier.json` describes; one alone is described by the whole."""
+    if "members" not in about:
+        return [DescribedMember(str(about["backbone"].get("architecture", "")), "", about)]
+    prefixes = member_prefixes(len(about["members"]))
+    return [DescribedMember(one["name"], prefix, one) for prefix, one in zip(prefixes, about["members"], strict=True)]
+
+
+def member_prefixes(count: int) -> list[str]:
+    """Return with what the names of each member's arrays in `head.npz` begin: nothing where it is alone."""
+    return [""] if count == 1 else [f"member_{number}_" for number in range(1, count + 1)]
 
 
 def digest_of_about(about: Mapping[str, Any]) -> str:
@@ -157,28 +206,47 @@ _SIMILARITY: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 _SIZES = _object({"chunks": _COUNT, "recordings": _COUNT})
 
+_RECIPE = schema.nullable_schema(_of_dataclass(Recipe, without=NOT_IN_PICTURES))
+_OPEN_SET_NUMBERS = schema.nullable_schema(_of_dataclass(OpenSetDetector, without=("space",)))
+_SIMILARITY_NUMBERS = schema.nullable_schema(_of_dataclass(Similarity, without=ARRAYS))
+
+_BACKBONE = _object(
+    {"height": _SIDE, "width": _SIDE, "dimension": schema.int_schema(strict=True, ge=1)},
+    {
+        "samples": schema.int_schema(strict=True, ge=1, le=2**31),
+        "sample_rate_hz": schema.int_schema(strict=True, ge=1, le=768_000),
+        "architecture": _TEXT,
+        "bottleneck": _TEXT,
+        "fingerprint": _TEXT,
+        "weights": schema.dict_schema(_TEXT, schema.nullable_schema(_TEXT), strict=True),
+    },
+)
+
+_MEMBER = _object(
+    {
+        "name": _TEXT,
+        "recipe": _RECIPE,
+        "backbone": _BACKBONE,
+        "weight": _NUMBER,
+        "open_set": _OPEN_SET_NUMBERS,
+        "similarity": _SIMILARITY_NUMBERS,
+    }
+)
+
 _ABOUT = SchemaValidator(
     _object(
         {
             "labels": schema.list_schema(_TEXT, strict=True, min_length=1),
-            "recipe": schema.nullable_schema(_of_dataclass(Recipe, without=NOT_IN_PICTURES)),
-            "open_set": schema.nullable_schema(_of_dataclass(OpenSetDetector, without=("space",))),
+            "recipe": _RECIPE,
+            "open_set": _OPEN_SET_NUMBERS,
             "sha256": _object({"backbone.pb": _TEXT, "head.npz": _TEXT}),
-            "backbone": _object(
-                {"height": _SIDE, "width": _SIDE, "dimension": schema.int_schema(strict=True, ge=1)},
-                {
-                    "samples": schema.int_schema(strict=True, ge=1, le=2**31),
-                    "sample_rate_hz": schema.int_schema(strict=True, ge=1, le=768_000),
-                    "architecture": _TEXT,
-                    "bottleneck": _TEXT,
-                    "fingerprint": _TEXT,
-                    "weights": schema.dict_schema(_TEXT, schema.nullable_schema(_TEXT), strict=True),
-                },
-            ),
+            "backbone": _BACKBONE,
         },
         {
             "audionet_version": _TEXT,
-            "similarity": schema.nullable_schema(_of_dataclass(Similarity, without=ARRAYS)),
+            "similarity": _SIMILARITY_NUMBERS,
+            "fused_similarity": schema.nullable_schema(_of_dataclass(FusedSimilarity, without=("parts",))),
+            "members": schema.list_schema(_MEMBER, strict=True, min_length=2, max_length=8),
             "training": _object(
                 {},
                 {

@@ -10,7 +10,7 @@ from audionet.console import progress_bar
 from audionet.errors import PictureError, RecordingError
 from audionet.evaluation.test_set import Source
 from audionet.features.extraction import chunks_by_recipe, served_picture
-from audionet.features.image_io import fit_pictures, read_picture
+from audionet.features.image_io import read_picture
 from audionet.models.classifier import Classifier
 from audionet.reports.elements import Clip
 from audionet.reports.sections.recordings import worst_first
@@ -52,8 +52,7 @@ def _clip(source: Source, classifier: Classifier, offset_seconds: float) -> Clip
         if recipe is None or not decoding.is_recording(source.paths[0]):
             nearest = np.argmin(np.abs(np.array(source.offsets_seconds) - offset_seconds))
             path = source.paths[int(nearest)]
-            backbone = classifier.about["backbone"]
-            (picture,) = fit_pictures([read_picture(path)], height=backbone["height"], width=backbone["width"])
+            picture = classifier.for_pictures().members[0].input.of_picture(read_picture(path))
             wav = path.with_suffix(".wav")
             samples = decoding.read_wav(wav) if recipe and wav.is_file() else None
         else:

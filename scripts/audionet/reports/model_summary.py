@@ -12,6 +12,7 @@ from audionet.files import mark_folder, printable, read_mark
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
 from audionet.models.head import Head
+from audionet.models.member import Member
 from audionet.reports.sections.model_card import card_of
 from audionet.scratch import temporary_folder
 from audionet.wording import answers_in_words
@@ -24,27 +25,37 @@ def inspect(classifier: Classifier, folder: Path) -> dict[str, Any]:
 
     Returns:
         `fingerprint`, `labels`, `recipe`; `backbone` as `Backbone.describe` gives it, with `parameters` and, for
-        one picture, `multiply_adds`; `head` with `trainer`, `temperature`, `parameters` and `multiply_adds`;
+        one picture, `multiply_adds`; of several `members` the `name`, the `weight` and the same; `head` with
+        `trainer`, `temperature`, `parameters` and `multiply_adds`;
         `open_set`, or None; `training` as it was noted; `scores` of the recordings held out: `chunk` and `recording`;
         `bytes` by file. Numbers of the network are None where OpenVINO, which counts them, is not installed.
     """
-    head, training = classifier.head, dict(classifier.about.get("training", {}))
+    first, training = classifier.members[0], dict(classifier.about.get("training", {}))
     metrics = read_metrics(folder)
     return {
         "fingerprint": classifier.fingerprint,
         "labels": list(classifier.labels),
         "recipe": classifier.recipe.to_json() if classifier.recipe else None,
-        "backbone": {**classifier.about["backbone"], **_cost_of_graph(classifier.graph)},
+        "backbone": {**first.backbone, **_cost_of_graph(first.graph)},
         "head": {
             "trainer": training.pop("trainer", None),
             "temperature": training.pop("temperature", None),
-            "parameters": _parameters(head),
-            "multiply_adds": _parameters(head) - _biases(head),
+            "parameters": _parameters(first.head),
+            "multiply_adds": _parameters(first.head) - _biases(first.head),
         },
+        **({"members": [_member(member) for member in classifier.members]} if len(classifier.members) > 1 else {}),
         "open_set": classifier.open_set.to_json() if classifier.open_set else None,
         "training": training,
         "scores": {part: metrics[part] for part in ("chunk", "recording") if part in metrics},
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()},
+    }
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "name": member.name,
+        "weight": member.weight,
+        "backbone": {**member.backbone, **_cost_of_graph(member.graph)},
     }
 
 

@@ -1,8 +1,17 @@
-"""Calibration: the temperature under which probabilities are those of being right."""
+"""Calibration and fusion: the temperature of a head's logits, and how much each of several heads counts in their sum.
+
+Source: N. Brümmer et al., "Fusion of Heterogeneous Speaker Recognition Systems in the STBU Submission", IEEE TASLP
+2007, for late fusion by weights that are fitted on other clips than the heads were trained on.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from audionet.models.pooling import log_softmax
+from audionet.training.openset_fitting import ScoredClips
+
+STEPS = (0.5, 2.0)  # by which the weight of a member may differ from that of the others, once spreads are equal
 
 
 def best_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
@@ -24,3 +33,79 @@ def best_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
         return float(-(targets * log_softmax(logits / np.exp(log_temperature))).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(50)), method="bounded").x))
+
+
+def spread(logits: np.ndarray) -> float:
+    """Return by how much the logits of a chunk, shape (n, labels), differ from their mean: a standard deviation."""
+    return max(float((logits - logits.mean(axis=1, keepdims=True)).std()), 1e-6)
+
+
+def even_weights(members: Sequence[ScoredClips]) -> np.ndarray:
+    """Return the weights under which the logits of all heads have the same spread: float64, shape (members,)."""
+    return np.array([1 / spread(clips.logits) for clips in members])
+
+
+def fused(members: Sequence[ScoredClips], weights: np.ndarray) -> ScoredClips:
+    """Return the same clips with the sum of several heads' logits; a head of weight 0 takes no part."""
+    logits = sum(weight * clips.logits for clips, weight in zip(members, weights, strict=True) if weight)
+    return members[0].with_logits(np.asarray(logits, np.float32))
+
+
+def fusion_weights(members: Sequence[ScoredClips]) -> np.ndarray:
+    """Return how much the logits of each head count in their sum: float64, shape (members,), 0 or more.
+
+    Logits are over their spread, so that none speaks louder than another by nature. The first head is there; of the
+    others the one that helps most is taken in, and again, as long as the log loss becomes less by more than a standard
+    error over recordings. Half and double weights are chosen by the same rule.
+
+    Args:
+        members: the same clips as each head scores them, of the labels, by heads that were not trained on their folds.
+    """
+    even = even_weights(members)
+    weights = even * (np.arange(len(members)) == 0)
+    losses = recording_losses(fused(members, weights))
+    while trials := [number for number in range(len(members)) if not weights[number]]:
+        tried = [weights + even * (np.arange(len(members)) == number) for number in trials]
+        outcomes = [recording_losses(fused(members, one)) for one in tried]
+        best = int(np.argmin([one.sum() for one in outcomes]))
+        if not is_surely_less(outcomes[best], losses):
+            return weights if np.count_nonzero(weights) == 1 else _tuned(members, weights, losses)
+        weights, losses = tried[best], outcomes[best]
+    return _tuned(members, weights, losses) if len(members) > 1 else weights
+
+
+def _tuned(members: Sequence[ScoredClips], weights: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Return the weights with half or double of one where that is surely better."""
+    for number in np.flatnonzero(weights):
+        for step in STEPS:
+            tried = np.where(np.arange(len(weights)) == number, weights * step, weights)
+            outcome = recording_losses(fused(members, tried))
+            if is_surely_less(outcome, losses):
+                weights, losses = tried, outcome
+    return weights
+
+
+def is_surely_less(losses: np.ndarray, than: np.ndarray) -> bool:
+    """Whether losses, shape (recordings,), sum up to less than others by more than a standard error."""
+    gains = than - losses
+    return bool(gains.sum() > np.sqrt(np.square(gains).sum()))
+
+
+def recording_losses(clips: ScoredClips) -> np.ndarray:
+    """Return what each recording adds to the log loss at the best temperature, float64, shape (recordings,).
+
+    Labels count alike, and clips as they are as much as all of their augmented views together.
+    """
+    log_probabilities = log_softmax(clips.logits / best_temperature(clips.logits, clips.label_ids))
+    losses = -log_probabilities[np.arange(len(clips.label_ids)), clips.label_ids]
+    _, recordings = np.unique(clips.recording_ids, return_inverse=True)
+    return np.bincount(recordings, clips.balanced_weights() * losses)
+
+
+def scores_in_short(clips: ScoredClips) -> dict[str, float]:
+    """Return as JSON the share of chunks that are answered right, views included, and the log loss; see above."""
+    right = clips.logits.argmax(axis=1) == clips.label_ids
+    return {
+        "accuracy": float(clips.balanced_weights() @ right),
+        "log_loss": float(recording_losses(clips).sum()),
+    }

@@ -152,13 +152,17 @@ def _shared_between(place_of: Mapping[str, str], fingerprints: Mapping[str, Fing
 
 def score_held_out(selected: SelectedModel, data: TrainingData) -> list[ScoredRecording]:
     """Score the recordings of the testing split, those of none of the labels included."""
-    known, unknown = data.select("testing", views=False), data.select("testing", unknown=True)
-    return [*_score_recordings(selected, known), *_score_recordings(selected, unknown)]
+    return [
+        *_score_recordings(selected, data, views=False, unknown=False),
+        *_score_recordings(selected, data, views=True, unknown=True),
+    ]
 
 
-def _score_recordings(selected: SelectedModel, samples: Samples) -> list[ScoredRecording]:
-    logits = selected.head.logits(samples.bottlenecks(selected.best.bottleneck))
-    examples = samples.pictures()
+def _score_recordings(
+    selected: SelectedModel, data: TrainingData, *, views: bool, unknown: bool
+) -> list[ScoredRecording]:
+    logits = selected.logits(data, "testing", views=views, unknown=unknown)
+    examples = data.select("testing", views=views, unknown=unknown).pictures()
     return [
         ScoredRecording(
             recording=recording,

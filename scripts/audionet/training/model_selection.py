@@ -21,11 +21,18 @@ from audionet.files import sha256_of
 from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
-from audionet.training.calibration import best_temperature
+from audionet.training.calibration import (
+    best_temperature,
+    even_weights,
+    fused,
+    fusion_weights,
+    scores_in_short,
+    spread,
+)
 from audionet.training.head_trainers import TRAINERS, OnStep, TrainingSet
 from audionet.training.openset_fitting import LeftOutLabels, ScoredClips, fit_open_set, parts_to_leave_out
 from audionet.training.progress import ValidationScore
-from audionet.training.sample_weights import picture_weights
+from audionet.training.sample_weights import evened_out, picture_weights
 from audionet.training.settings import HeadSettings
 from audionet.training.tensorboard import LearningCurves, load_tensorboard
 from audionet.training.training_data import Samples, TrainingData
@@ -47,6 +54,11 @@ class Candidate:
     # By `steps`, the `accuracy` and the `log_loss` on validation, of equal lengths; of a whole network also those in
     # `training`.
     curve: dict[str, Any]
+    network: str = ""  # the network's name, where there are several
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON; `network` only where there are several."""
+        return {name: value for name, value in vars(self).items() if name != "network" or value}
 
     @property
     def has_curve(self) -> bool:
@@ -58,21 +70,45 @@ class Candidate:
         validation = {name: self.curve[name] for name in ("accuracy", "log_loss") if name in self.curve}
         splits = {"training": self.curve.get("training"), "validation": validation}
         return {
-            "name": _name_of(self.trainer, self.l2, self.bottleneck),
+            "name": _way(self.trainer, self.l2, self.bottleneck, self.network),
             "steps": self.curve["steps"],
             **{split: values for split, values in splits.items() if values},
         }
 
 
 @dataclass(frozen=True)
-class SelectedModel:
-    """The head of a training run, and what else was tried."""
+class SelectedMember:
+    """The head that was selected for one network, calibrated to answer alone."""
 
+    number: int  # of the network, as the data has them
     best: Candidate
-    candidates: tuple[Candidate, ...]  # all ways tried, in order
     head: Head  # trained on training and validation recordings, its logits divided by the temperature
     temperature: float  # what calibrates probabilities on recordings that a head was not trained on
     open_set: OpenSetDetector | None  # None where a label has but one recording to train on
+    weight: float = 1.0  # of its logits in the sum of all members' logits
+
+
+@dataclass(frozen=True)
+class SelectedModel:
+    """The heads of a training run, and what else was tried."""
+
+    members: tuple[SelectedMember, ...]  # of the first network, and of those that help it
+    candidates: tuple[Candidate, ...]  # all ways tried, in order
+    open_set: OpenSetDetector | None  # of the members' sum
+    worth: tuple[dict[str, Any], ...] = ()  # of several networks: what each is worth, as `_worth` gives it
+
+    @property
+    def best(self) -> Candidate:
+        """The way that the head of the first network was trained in."""
+        return self.members[0].best
+
+    def logits(self, data: TrainingData, *splits: str, views: bool = True, unknown: bool = False) -> np.ndarray:
+        """Score the samples of some splits, as `TrainingData.select` does: float32, shape (n, labels)."""
+        logits = []
+        for member in self.members:
+            samples = data.seen_by(member.number).select(*splits, views=views, unknown=unknown)
+            logits.append(member.head.logits(samples.bottlenecks(member.best.bottleneck)) * np.float32(member.weight))
+        return np.asarray(np.sum(logits, axis=0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -106,56 +142,174 @@ def select_model(
     seed: int = 0,
     summaries_dir: Path | None = None,
 ) -> SelectedModel:
-    """Choose a bottleneck and a trainer on validation, and train on training and validation recordings.
+    """Choose bottlenecks, trainers and members on validation, and train on training and validation recordings.
 
-    `bottlenecks` are the names of those to choose from, the preferred one first; all are parts of the data's. Learning
-    curves for TensorBoard are written to `summaries_dir`.
+    `bottlenecks` are the names of the first network's to choose from, the preferred one first; all are parts of the
+    data's. Learning curves for TensorBoard are written to `summaries_dir`.
     """
+    networks = [data.seen_by(number) for number in range(1 + len(data.others))]
+    names = [bottlenecks, *(network.bottlenecks for network in data.networks[1:])]
+    chosen = [
+        _choose(network, of_network, settings, seed, summaries_dir, name=_name_of(data, number))
+        for number, (network, of_network) in enumerate(zip(networks, names, strict=True))
+    ]
+    fitters = [HeadFitter.of(choice.best, settings, seed) for choice in chosen]
+    samples = [network.select("training", "validation") for network in networks]
+    heads = [fitter.fit(of_network) for fitter, of_network in zip(fitters, samples, strict=True)]
+    candidates = tuple(one for choice in chosen for one in choice.candidates)
+    folds = inner_folds(samples[0])
+    if folds is None:
+        scored = [
+            score_samples(of_network, head, fitter.bottleneck)
+            for of_network, head, fitter in zip(samples, heads, fitters, strict=True)
+        ]
+        weights = even_weights(scored)
+        members = [
+            SelectedMember(number, choice.best, head, 1.0, None, float(weight / weights[0]))
+            for number, (choice, head, weight) in enumerate(zip(chosen, heads, weights, strict=True))
+        ]
+        return SelectedModel(tuple(members), candidates, None)
+    unknown = [network.select("training", unknown=True) for network in networks]
+    parts = [] if len(unknown[0]) else parts_to_leave_out(len(np.unique(samples[0].label_ids)))
+    total = len(networks) * (int(folds.max()) + 1 + len(parts))
+    with progress_bar(total=total, description="Thresholds", unit="heads") as bar:
+        judged = [
+            _Judged(
+                known=_score_out_of_fold(fitter, of_network, folds, bar),
+                unknown=score_samples(of_none, head, fitter.bottleneck),
+                left_out=tuple(_score_left_out(fitter, of_network, folds, part) for part in ticked(parts, bar)),
+            )
+            for fitter, of_network, of_none, head in zip(fitters, samples, unknown, heads, strict=True)
+        ]
+    weights = fusion_weights([one.known for one in judged])
+    kept = np.flatnonzero(weights)
+    alone = [one.calibrated(settings.false_accept_rate) for one in judged]
+    together = alone[0] if len(kept) == 1 else _summed(judged, weights).calibrated(settings.false_accept_rate)
+    members = [
+        SelectedMember(
+            number=int(number),
+            best=chosen[number].best,
+            head=heads[number].with_temperature(alone[number].temperature),
+            temperature=alone[number].temperature,
+            open_set=alone[number].open_set,
+            weight=1.0 if len(kept) == 1 else float(weights[number] * alone[number].temperature / together.temperature),
+        )
+        for number in kept
+    ]
+    return SelectedModel(
+        members=tuple(members),
+        candidates=candidates,
+        open_set=together.open_set,
+        worth=_worth(data, judged, weights) if len(networks) > 1 else (),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """How heads of one way to train, or the sum of several, score what they were not trained on."""
+
+    known: ScoredClips  # of the labels, fold by fold
+    unknown: ScoredClips  # of none of them
+    left_out: tuple[LeftOutLabels, ...]  # by heads that were not trained on these labels
+
+    def calibrated(self, false_accept_rate: float) -> "_Calibrated":
+        """Find the temperature, and the detector of unknown clips at that temperature."""
+        clean = self.known.clean()
+        temperature = best_temperature(clean.logits, clean.label_ids)
+        open_set = fit_open_set(
+            self.known.with_temperature(temperature),
+            unknown=self.unknown.with_temperature(temperature),
+            left_out=[LeftOutLabels(part.label_ids, part.logits / temperature) for part in self.left_out],
+            false_accept_rate=false_accept_rate,
+        )
+        return _Calibrated(temperature, open_set)
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    temperature: float
+    open_set: OpenSetDetector | None
+
+
+def _summed(judged: Sequence[_Judged], weights: np.ndarray) -> _Judged:
+    """Return how the weighted sum of several heads scores."""
+    left_out = [
+        LeftOutLabels(
+            parts[0].label_ids,
+            np.asarray(sum(weight * part.logits for weight, part in zip(weights, parts, strict=True)), np.float32),
+        )
+        for parts in zip(*(one.left_out for one in judged), strict=True)
+    ]
+    return _Judged(
+        known=fused([one.known for one in judged], weights),
+        unknown=fused([one.unknown for one in judged], weights),
+        left_out=tuple(left_out),
+    )
+
+
+def _worth(data: TrainingData, judged: Sequence[_Judged], weights: np.ndarray) -> tuple[dict[str, Any], ...]:
+    """Return for each network its name, its weight, and how chunks are answered by it alone and by all but it.
+
+    Answers are those of heads that were not trained on the recording; a network of weight 0 is left out.
+    """
+    known = [one.known for one in judged]
+    rows = []
+    for number, network in enumerate(data.networks):
+        others = np.where(np.arange(len(weights)) == number, 0.0, weights)
+        without = fused(known, others) if others.any() else None
+        rows.append(
+            {
+                "name": network.name,
+                "weight": float(weights[number] * spread(known[number].logits)),
+                "alone": scores_in_short(known[number]),
+                "without": scores_in_short(without) if without else None,
+                "with": scores_in_short(fused(known, weights)),
+            }
+        )
+    return tuple(rows)
+
+
+def _name_of(data: TrainingData, number: int) -> str:
+    """Return the name of a network where there are several, for what is shown."""
+    return data.networks[number].name if data.others else ""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The best way to train a head on one network's bottlenecks, and all that were tried."""
+
+    best: Candidate
+    candidates: tuple[Candidate, ...]
+
+
+def _choose(
+    data: TrainingData,
+    bottlenecks: Sequence[str],
+    settings: HeadSettings,
+    seed: int,
+    summaries_dir: Path | None,
+    *,
+    name: str,
+) -> _Choice:
+    """Choose a bottleneck and a trainer for one network on validation; `name` is its own, if there are several."""
     first, *others = TRAINERS if settings.head == "auto" else [settings.head]
-    ways = [fitter for name in bottlenecks for fitter in _fitters(data, name, first, settings, seed)]
+    ways = [fitter for bottleneck in bottlenecks for fitter in _fitters(data, bottleneck, first, settings, seed)]
     more = [fitter for trainer in others for fitter in _fitters(data, bottlenecks[0], trainer, settings, seed)]
-    samples = data.select("training", "validation")
-    with progress_bar(total=len(ways) + len(more) + 1, description="Choosing", unit="heads") as bar:
+    with progress_bar(total=len(ways) + len(more), description="Choosing", unit="heads") as bar:
         if summaries_dir:
             load_tensorboard()
             bar.unpause()  # no head takes that long
-        tried = [_try_on_validation(data, fitter, summaries_dir, bar) for fitter in ticked(ways, bar)]
+        tried = [_try_on_validation(data, fitter, summaries_dir, bar, name) for fitter in ticked(ways, bar)]
         bottleneck = _best(tried).bottleneck
         more = [replace(fitter, bottleneck=bottleneck) for fitter in more]
-        tried += [_try_on_validation(data, fitter, summaries_dir, bar) for fitter in ticked(more, bar)]
-        best = _best(tried)
-        fitter = HeadFitter.of(best, settings, seed)
-        head = fitter.fit(samples)
-        bar.update()
-    temperature, open_set = 1.0, None
-    folds = inner_folds(samples)
-    if folds is not None:
-        unknown = data.select("training", unknown=True)
-        parts = [] if len(unknown) else parts_to_leave_out(len(np.unique(samples.label_ids)))
-        with progress_bar(total=int(folds.max()) + 1 + len(parts), description="Thresholds", unit="heads") as bar:
-            known = _score_out_of_fold(fitter, samples, folds, bar)
-            clean = known.clean()
-            temperature = best_temperature(clean.logits, clean.label_ids)
-            left_out = [_score_left_out(fitter, samples, folds, temperature, part) for part in ticked(parts, bar)]
-        open_set = fit_open_set(
-            known.with_temperature(temperature),
-            unknown=score_samples(unknown, head, fitter.bottleneck).with_temperature(temperature),
-            left_out=left_out,
-            false_accept_rate=settings.false_accept_rate,
-        )
-    return SelectedModel(
-        best=best,
-        candidates=tuple(one.candidate for one in tried),
-        head=head.with_temperature(temperature),
-        temperature=temperature,
-        open_set=open_set,
-    )
+        tried += [_try_on_validation(data, fitter, summaries_dir, bar, name) for fitter in ticked(more, bar)]
+    return _Choice(_best(tried), tuple(one.candidate for one in tried))
 
 
 def head_before_fine_tuning(data: TrainingData, selected: SelectedModel, settings: HeadSettings, seed: int = 0) -> Head:
     """Return the selected head, but trained on the training split alone, to train on from."""
     head = HeadFitter.of(selected.best, settings, seed).fit(data.select("training"))
-    return head.with_temperature(selected.temperature)
+    return head.with_temperature(selected.members[0].temperature)
 
 
 def score_samples(samples: Samples, head: Head, bottleneck: str, *, folds: np.ndarray | None = None) -> ScoredClips:
@@ -178,8 +332,8 @@ class _Tried:
         return bool(gains.sum() > np.sqrt(np.square(gains).sum()))
 
 
-def _name_of(trainer: str, l2: float, bottleneck: str) -> str:
-    return f"{trainer}{f', L2 {l2:g},' if l2 else ''} on {bottleneck}"
+def _way(trainer: str, l2: float, bottleneck: str, network: str) -> str:
+    return f"{trainer}{f', L2 {l2:g},' if l2 else ''} on {f'{network} {bottleneck}'.strip()}"
 
 
 def _fitters(data: TrainingData, bottleneck: str, trainer: str, settings: HeadSettings, seed: int) -> list[HeadFitter]:
@@ -189,21 +343,24 @@ def _fitters(data: TrainingData, bottleneck: str, trainer: str, settings: HeadSe
     return [HeadFitter(bottleneck, trainer, replace(settings, l2=l2), seed) for l2 in decays]
 
 
-def _try_on_validation(data: TrainingData, fitter: HeadFitter, summaries_dir: Path | None, bar: tqdm) -> _Tried:
+def _try_on_validation(
+    data: TrainingData, fitter: HeadFitter, summaries_dir: Path | None, bar: tqdm, network: str
+) -> _Tried:
     """Train on the training split, and return how that does on validation, which the bar shows meanwhile."""
     bottleneck, trainer, l2 = fitter.bottleneck, fitter.trainer, fitter.settings.l2 or 0.0
     validation = data.select("validation")
-    with LearningCurves(summaries_dir, data, bottleneck, f"{trainer} {l2}") as curves:
+    with LearningCurves(summaries_dir, data, bottleneck, f"{network} {trainer} {l2}".strip()) as curves:
         if not len(validation):
             steps = fitter.settings.how_many_training_steps
-            return _Tried(Candidate(bottleneck, trainer, l2, steps, None, {}), np.empty(0))
-        name = _name_of(trainer, l2, bottleneck)
-        stopping = _EarlyStopping(validation.clean(), bottleneck, curves, name=name, bar=bar)
+            return _Tried(Candidate(bottleneck, trainer, l2, steps, None, {}, network), np.empty(0))
+        way = _way(trainer, l2, bottleneck, network)
+        stopping = _EarlyStopping(validation.clean(), bottleneck, curves, name=way, bar=bar)
         fitter.fit(data.select("training"), on_step=stopping.note)
     group_accuracies = _group_accuracies(validation, stopping.best_head, bottleneck)
     accuracy_of_all = float(group_accuracies.sum())
     return _Tried(
-        Candidate(bottleneck, trainer, l2, stopping.best_step, accuracy_of_all, stopping.curve), group_accuracies
+        Candidate(bottleneck, trainer, l2, stopping.best_step, accuracy_of_all, stopping.curve, network),
+        group_accuracies,
     )
 
 
@@ -212,12 +369,7 @@ def _group_accuracies(samples: Samples, head: Head, bottleneck: str) -> np.ndarr
 
     Their sum is the accuracy, balanced over labels, the mean over clean pictures and views.
     """
-    is_view = samples.views > 0
-    kinds = [kind for kind in (~is_view, is_view) if kind.any()]
-    weights = np.zeros(len(samples))
-    for kind in kinds:
-        labels, places, counts = np.unique(samples.label_ids[kind], return_inverse=True, return_counts=True)
-        weights[kind] = 1 / (len(kinds) * len(labels) * counts[places])
+    weights = evened_out(samples.label_ids, samples.views)
     answers = head.logits(samples.bottlenecks(bottleneck)).argmax(axis=1)
     return np.bincount(samples.group_ids(), weights * (answers == samples.label_ids))
 
@@ -261,16 +413,14 @@ def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray, 
     )
 
 
-def _score_left_out(
-    fitter: HeadFitter, samples: Samples, folds: np.ndarray, temperature: float, label_ids: np.ndarray
-) -> LeftOutLabels:
+def _score_left_out(fitter: HeadFitter, samples: Samples, folds: np.ndarray, label_ids: np.ndarray) -> LeftOutLabels:
     """Score the samples of some labels by a head that was trained on the others, fold by fold."""
     is_out = np.isin(samples.label_ids, label_ids)
     head = fitter.fit(samples.take(~is_out))
     logits = [
         head.logits(samples.take(is_out & (folds == fold)).bottlenecks(fitter.bottleneck)) for fold in np.unique(folds)
     ]
-    return LeftOutLabels(label_ids, np.concatenate(logits) / temperature)
+    return LeftOutLabels(label_ids, np.concatenate(logits))
 
 
 class _EarlyStopping:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, Space
+from audionet.training.sample_weights import evened_out
 from audionet.training.settings import FALSE_ACCEPT_RATE
 
 FALSE_REJECT_RATE = 0.05  # of the next known clip: where labels are alike, keeping unknown ones out may cost too much
@@ -50,7 +51,15 @@ class ScoredClips:
 
     def with_temperature(self, temperature: float) -> "ScoredClips":
         """Return the same with logits divided by a temperature."""
-        return dataclasses.replace(self, logits=self.logits / temperature)
+        return self.with_logits(self.logits / temperature)
+
+    def with_logits(self, logits: np.ndarray) -> "ScoredClips":
+        """Return the same chunks as another head scores them."""
+        return dataclasses.replace(self, logits=logits)
+
+    def balanced_weights(self) -> np.ndarray:
+        """Return how much each chunk counts, float64, shape (n,), as `evened_out` has it."""
+        return evened_out(self.label_ids, self.views)
 
     def take(self, rows: np.ndarray) -> "ScoredClips":
         """Return some of the chunks, by their row numbers or by a mask."""

@@ -20,3 +20,17 @@ def balanced_weights(weights: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
     labels, label_ids = np.unique(label_ids, return_inverse=True)
     of_labels = np.bincount(label_ids, weights, len(labels))
     return weights * (len(weights) / max(1, len(labels)) / of_labels)[label_ids]
+
+
+def evened_out(label_ids: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Return weights with a sum of 1 by which labels count alike, and pictures as much as all of their views together.
+
+    Both are int, shape (n,), as the result is float64; `views` is 0 for a picture as it is.
+    """
+    is_view = views > 0
+    kinds = [kind for kind in (~is_view, is_view) if kind.any()]
+    weights = np.zeros(len(views))
+    for kind in kinds:
+        labels, places, counts = np.unique(label_ids[kind], return_inverse=True, return_counts=True)
+        weights[kind] = 1 / (len(kinds) * len(labels) * counts[places])
+    return weights

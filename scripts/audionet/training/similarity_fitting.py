@@ -1,6 +1,7 @@
 """Fit the space in which clips are compared, and the curve from its cosines to probabilities."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from audionet.evaluation.detection_metrics import detection_curve, equal_error_rate
 from audionet.evaluation.metrics import rows_by_group
 from audionet.models.bottleneck_cache import Rows
+from audionet.models.fused_similarity import FusedSimilarity, side_by_side
 from audionet.models.similarity import Similarity
 from audionet.training.head_trainers import mean_and_deviation
 
@@ -56,11 +58,9 @@ def fit_similarity(
     labels = np.unique(label_ids)
     if len(labels) < FEWEST_LABELS:
         return None
-    chunks = np.flatnonzero(views == 0)
-    whole = rows_by_group([str(name) for name in recordings[chunks]])
-    compared = chunks[np.sort(np.concatenate([of_it[:CHUNKS_COMPARED] for of_it in whole.values()])[:MOST_COMPARED])]
+    compared, parts = _comparisons(label_ids, recordings, views)
     trials = Trials()
-    for left_out in np.array_split(np.random.default_rng(0).permutation(labels), min(MOST_PARTS, len(labels) // 2 + 1)):
+    for left_out in parts:
         space = fit_space(bottlenecks, label_ids, np.flatnonzero(~np.isin(label_ids, left_out)))
         rows = compared[np.isin(label_ids[compared], left_out)]
         trials.add(space.places(np.asarray(bottlenecks[rows])), label_ids[rows], recordings[rows])
@@ -68,6 +68,54 @@ def fit_similarity(
         return None
     space = fit_space(bottlenecks, label_ids, np.arange(len(label_ids)))
     return dataclasses.replace(space, **_meaning(trials))  # type: ignore[arg-type]
+
+
+def fit_fused_similarity(
+    tables: Sequence[np.ndarray | Rows],
+    parts: Sequence[Similarity | None],
+    label_ids: np.ndarray,
+    *,
+    recordings: np.ndarray,
+    views: np.ndarray,
+) -> FusedSimilarity | None:
+    """Fit what the sum of several members' cosines means, over labels left out, as `fit_similarity` does for one.
+
+    Each cosine counts by the reciprocal of its spread. `tables` are the members' bottlenecks of the same samples, and
+    `parts` their spaces; None where one has none.
+    """
+    whole = [part for part in parts if part is not None]
+    if len(whole) < len(tables):
+        return None
+    compared, left_out = _comparisons(label_ids, recordings, views)
+    alone = [Trials() for _ in tables]
+    places: list[tuple[np.ndarray, list[np.ndarray]]] = []
+    for labels in left_out:
+        rows = compared[np.isin(label_ids[compared], labels)]
+        others = np.flatnonzero(~np.isin(label_ids, labels))
+        of_members = [
+            fit_space(table, label_ids, others).places(np.asarray(table[rows], np.float32)) for table in tables
+        ]
+        for trials, of_member in zip(alone, of_members, strict=True):
+            trials.add(of_member, label_ids[rows], recordings[rows])
+        places.append((rows, of_members))
+    steepness = np.array([1 / max(float(np.std(one.by_chunk[True] + one.by_chunk[False])), 1e-6) for one in alone])
+    weights = tuple((steepness / steepness.sum()).tolist())
+    together = Trials()
+    for rows, of_members in places:
+        together.add(side_by_side(of_members, weights), label_ids[rows], recordings[rows])
+    return FusedSimilarity(tuple(whole), weights, **_meaning(together))  # type: ignore[arg-type]
+
+
+def _comparisons(
+    label_ids: np.ndarray, recordings: np.ndarray, views: np.ndarray
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the rows that are compared with each other, and the labels that are left out at a time."""
+    labels = np.unique(label_ids)
+    chunks = np.flatnonzero(views == 0)
+    whole = rows_by_group([str(name) for name in recordings[chunks]])
+    compared = chunks[np.sort(np.concatenate([of_it[:CHUNKS_COMPARED] for of_it in whole.values()])[:MOST_COMPARED])]
+    parts = min(MOST_PARTS, len(labels) // 2 + 1)
+    return compared, np.array_split(np.random.default_rng(0).permutation(labels), parts)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,20 @@
 Each way gives a network and a head, of which a classifier is made.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audionet.console import log
 from audionet.data.dataset import Dataset
+from audionet.errors import InputError, WeightsError
 from audionet.evaluation.test_set import find_test_sources
+from audionet.features.recipes import redrawn
+from audionet.files import printable
 from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
+from audionet.models.backbones.member_names import AUTO, MemberName, parse_members
+from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.training.calibration import best_temperature
 from audionet.training.dataloader import DataLoader
@@ -29,6 +35,7 @@ from audionet.training.finetuning import (
 )
 from audionet.training.model_selection import (
     Candidate,
+    SelectedMember,
     SelectedModel,
     head_before_fine_tuning,
     inner_folds,
@@ -37,25 +44,94 @@ from audionet.training.model_selection import (
 )
 from audionet.training.openset_fitting import fit_open_set
 from audionet.training.settings import HeadSettings, TrainingSettings
-from audionet.training.training_data import TrainingData, gather_training_data
+from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network and a head."""
+    """Networks, and a head for each."""
 
-    data: TrainingData  # what they were trained on and are tested with, as the network sees it
-    selected: SelectedModel  # the head, and how it was chosen
-    backbone: Backbone  # read at the chosen bottleneck and nowhere else
+    data: TrainingData  # what they were trained on and are tested with, as the networks see it
+    selected: SelectedModel  # the heads, and how they were chosen
+    backbones: tuple[Backbone, ...]  # one for each member, read at the chosen bottleneck and nowhere else
 
 
 def check_settings(settings: TrainingSettings) -> None:
     """Raise InputError before the long work, where there is no such network, architecture, bottleneck or test."""
     candidate_bottlenecks(find_architecture(settings.backbone.architecture), settings.backbone.bottleneck)
+    parse_members(settings.backbone)
     if settings.whole.network:
         check_network(settings.whole.network)
     if settings.holdout.test_dir:
         find_test_sources(settings.holdout.test_dir, group_by=settings.holdout.group_by)
+
+
+@dataclass(frozen=True)
+class CandidateMember:
+    """A network that may become a member of the classifier."""
+
+    network: MemberNetwork
+    load: Callable[..., Backbone]  # reads the network at the bottleneck given
+
+
+def candidate_members(dataset: Dataset, settings: TrainingSettings) -> tuple[CandidateMember, ...]:
+    """Load the networks that settings name, read at all candidates; first one that looks at the pictures as they are.
+
+    Where nobody named the members, those that cannot be had or cannot take the data are left out, and this is said.
+
+    Raises:
+        InputError: a member that was named cannot take the data.
+        WeightsError: no source delivers the weights of a member that was named, or of the only one.
+    """
+    wanted, recipe = settings.backbone, dataset.recipe
+    is_default = wanted.architecture == BackboneSettings().architecture
+    is_open = wanted.members == AUTO
+    names = parse_members(wanted)
+    if is_open and (not is_default or recipe is None or settings.whole.fine_tune is not None):
+        names = names[:1]
+    found = []
+    for number, name in enumerate(names):
+        try:
+            found.append(_candidate(name, dataset, wanted))
+        except (InputError, WeightsError) as error:
+            if not is_open or not number:
+                raise
+            log(f"Note: {name} is left out. {error}")
+    found.sort(key=lambda one: one.network.input.is_sound or one.network.input.recipe != recipe)  # it is stable
+    if settings.whole.fine_tune is not None and len(found) > 1:
+        raise InputError("--fine_tune trains one network on; name one by --members, or leave --members away.")
+    for one in found:
+        log(one.network.backbone.sentence())
+    return tuple(found)
+
+
+def _candidate(name: MemberName, dataset: Dataset, settings: BackboneSettings) -> CandidateMember:
+    row, recipe = find_architecture(name.architecture), dataset.recipe
+    drawn = redrawn(recipe, name.drawing) if recipe else None
+    samples = None
+    if row.listens or (drawn and recipe and drawn != recipe):
+        _check_wavs(name, dataset)
+    if row.listens and recipe:
+        samples = round(recipe.chunk_seconds * row.sample_rate_hz)
+    own = settings if name.architecture == settings.architecture else BackboneSettings(engine=settings.engine)
+    load = loader_of(row, own, of_sound=recipe is not None, samples=samples)
+    bottlenecks = candidate_bottlenecks(row, own.bottleneck, of_sound=recipe is not None)
+    shown = f"{row.name}:{drawn.drawing}" if drawn and not row.listens else row.name
+    network = MemberNetwork.of(shown, load(bottleneck=union_of(bottlenecks)), drawn, bottlenecks)
+    return CandidateMember(network, load)
+
+
+def _check_wavs(name: MemberName, dataset: Dataset) -> None:
+    """Raise InputError unless there is the sound behind each picture."""
+    if dataset.recipe is None:
+        raise InputError(f"--members: {name} needs sound, and these are ordinary pictures. Leave it away.")
+    examples = (*dataset.examples, *dataset.unknown)
+    lacking = [example for example in examples if not wav_of(example).exists()]
+    if lacking:
+        raise InputError(
+            f"--members: {name} needs the wav beside each picture, and {len(lacking)} of {len(examples)} have none, "
+            f"such as {printable(lacking[0].path)}. Draw them again: audionet data."
+        )
 
 
 class Trainer:
@@ -71,14 +147,14 @@ class Trainer:
         wanted, of_sound = settings.backbone, dataset.recipe is not None
         if settings.whole.network:
             first = probe(settings.whole.network, wanted.image_size, of_sound=of_sound)
+            self._members: tuple[CandidateMember, ...] = ()
         else:
-            architecture = find_architecture(wanted.architecture)
-            self._bottlenecks = candidate_bottlenecks(architecture, wanted.bottleneck, of_sound=of_sound)
-            self._load = loader_of(architecture, wanted, of_sound=of_sound)
-            first = self._load(bottleneck=union_of(self._bottlenecks))
-            log(first.sentence())
+            self._members = candidate_members(dataset, settings)
+            first = self._members[0].network.backbone
         self._height, self._width = first.height, first.width
-        self.data = self._seen_by(first)
+        self.data = (
+            self._seen_by(*(member.network for member in self._members)) if self._members else self._seen_by(first)
+        )
         """What can be trained on, and how it is split."""
 
     def train(self, data: TrainingData, *, summaries_dir: Path | None = None) -> TrainedModel:
@@ -89,19 +165,20 @@ class Trainer:
             return self._whole_network(network, data)
         selected = select_model(
             data,
-            bottlenecks=self._bottlenecks,
+            bottlenecks=self._members[0].network.bottlenecks,
             settings=self._settings.head,
             seed=self._settings.holdout.random_seed,
             summaries_dir=summaries_dir,
         )
-        trained = TrainedModel(data, selected, self._load(bottleneck=selected.best.bottleneck))
+        backbones = [self._members[one.number].load(bottleneck=one.best.bottleneck) for one in selected.members]
+        trained = TrainedModel(data, selected, tuple(backbones))
         return trained if whole.fine_tune is None else self._fine_tuned(trained, summaries_dir)
 
     def _fine_tuned(self, trained: TrainedModel, summaries_dir: Path | None) -> TrainedModel:
         """Train the network beneath the head on too, and return whichever does better on validation."""
         data, selected = trained.data, trained.selected
         head = head_before_fine_tuning(data, selected, self._settings.head, self._settings.holdout.random_seed)
-        network = fine_tune(self._network_training(data, summaries_dir), head, backbone=trained.backbone)
+        network = fine_tune(self._network_training(data, summaries_dir), head, backbone=trained.backbones[0])
         tuned = self._whole_network(network, data)
         before = validation_scores(data, head, selected.best.bottleneck)
         after = validation_scores(tuned.data, network.head, tuned.selected.best.bottleneck)
@@ -116,11 +193,11 @@ class Trainer:
 
     def _whole_network(self, network: TrainedNetwork, data: TrainingData) -> TrainedModel:
         seen = self._seen_by(network.backbone).with_splits(data.samples.splits)
-        return TrainedModel(seen, selected_network(network, seen, self._settings.head), network.backbone)
+        return TrainedModel(seen, selected_network(network, seen, self._settings.head), (network.backbone,))
 
-    def _seen_by(self, backbone: Backbone) -> TrainingData:
+    def _seen_by(self, *networks: Backbone | MemberNetwork) -> TrainingData:
         return gather_training_data(
-            self._dataset, backbone, bottleneck_dir=self._bottleneck_dir, holdout=self._settings.holdout
+            self._dataset, *networks, bottleneck_dir=self._bottleneck_dir, holdout=self._settings.holdout
         )
 
     def _network_training(self, data: TrainingData, summaries_dir: Path | None) -> NetworkTraining:
@@ -159,4 +236,4 @@ def selected_network(network: TrainedNetwork, data: TrainingData, settings: Head
             known.with_temperature(temperature), unknown=unknown, false_accept_rate=settings.false_accept_rate
         )
     best = Candidate(bottleneck, network.name, 0.0, network.best_step, accuracy, network.curve)
-    return SelectedModel(best, (best,), head, temperature, open_set)
+    return SelectedModel((SelectedMember(0, best, head, temperature, open_set),), (best,), open_set)

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
+from audionet.audio.decoding import read_wav
 from audionet.audio.measurements import ChunkStats
 from audionet.console import log
-from audionet.data.augmentation import ChunkFile, View, draw_view, plan_views
+from audionet.data.augmentation import ChunkFile, View, plan_views, view_for
 from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
 from audionet.data.drawn_recordings import read_chunk_stats, read_unreadable
 from audionet.data.preprocessing import pictures_of_recordings, recordings_in, unknown_pictures_for
 from audionet.data.splits import SPLITS
-from audionet.errors import InputError
-from audionet.features.image_io import fit_pictures, read_picture
+from audionet.errors import InputError, PictureError, RecordingError
+from audionet.features.extraction import NetworkInput
+from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
-from audionet.files import mark_folder, printable, read_mark
+from audionet.files import mark_folder, printable, read_mark, sha256_of
 from audionet.models.backbones.backbone import Backbone
-from audionet.models.bottleneck_cache import BottleneckCache, Rows, kept_rows
+from audionet.models.bottleneck_cache import BottleneckCache, Rows, compute_all, kept_rows
 from audionet.training.holdout import HoldoutPlan, SplitMemory, check_enough, check_plan, plan_holdout, splits_without
 from audionet.training.settings import HoldoutSettings
 
@@ -117,13 +119,45 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
+class MemberNetwork:
+    """A network that a member of a classifier may have, and what it is given."""
+
+    name: str  # such as `efficientnet_lite0:log_mel`
+    backbone: Backbone  # read at every candidate
+    input: NetworkInput
+    bottlenecks: tuple[str, ...] = ("classic",)  # to choose from, the preferred one first
+
+    @classmethod
+    def of(cls, name: str, backbone: Backbone, recipe: Recipe | None, bottlenecks: tuple[str, ...]) -> "MemberNetwork":
+        """Return a network with the input that its backbone takes, drawn by a recipe where it is a picture."""
+        return cls(name, backbone, network_input(backbone, recipe), bottlenecks)
+
+
+def network_input(backbone: Backbone, recipe: Recipe | None) -> NetworkInput:
+    """Return what a backbone is given: pictures drawn by a recipe, None for ordinary ones, or sound."""
+    if backbone.listens:
+        return NetworkInput(recipe, samples=backbone.samples, sample_rate_hz=backbone.sample_rate_hz)
+    return NetworkInput(recipe, height=backbone.height, width=backbone.width)
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingData:
     """Everything that heads are trained on and scored with."""
 
     labels: tuple[str, ...]
     recipe: Recipe | None  # None for ordinary pictures
-    samples: Samples
+    samples: Samples  # with the bottlenecks of the first network
     failures: dict[str, str]  # reason by picture that could not be read
+    networks: tuple[MemberNetwork, ...] = ()  # all of them; empty where there is but one and it needs no name
+    others: tuple[Rows, ...] = ()  # bottlenecks of the same samples by the second network, the third and so on
+
+    def seen_by(self, number: int) -> "TrainingData":
+        """Return the same samples with the bottlenecks of one of the networks, and without the others."""
+        if not number:
+            return replace(self, others=())
+        network = self.networks[number]
+        samples = replace(self.samples, table=self.others[number - 1], slices=dict(network.backbone.slices))
+        return replace(self, samples=samples, others=())
 
     def select(self, *splits: str, views: bool = True, unknown: bool = False) -> Samples:
         """Return the samples of some splits; as `Samples.select`."""
@@ -199,11 +233,16 @@ def with_unknown(dataset: Dataset, negatives: Path, bottleneck_dir: Path) -> tup
 
 
 def gather_training_data(
-    dataset: Dataset, backbone: Backbone, *, bottleneck_dir: Path, holdout: HoldoutSettings, remembered: bool = True
+    dataset: Dataset,
+    *networks: Backbone | MemberNetwork,
+    bottleneck_dir: Path,
+    holdout: HoldoutSettings,
+    remembered: bool = True,
 ) -> TrainingData:
     """Split a data set and bring its bottlenecks together, from the cache where they are there.
 
-    The backbone is read at every tap that may be chosen. The split is `remembered` beside the pictures.
+    Backbones are read at every tap that may be chosen. Networks that do not look at the pictures as they were drawn are
+    given the wavs that lie beside them. The split is `remembered` beside the pictures.
 
     Raises:
         InputError: a label has too few readable recordings to be in every split, or the memory is damaged.
@@ -212,29 +251,66 @@ def gather_training_data(
     previous = memory.read() if remembered else HoldoutPlan()
     plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous=previous)
     check_plan(plan, dataset.examples, holdout)
-    cache = BottleneckCache(bottleneck_dir, backbone)
-    known = _Pictures.read(dataset.examples, backbone, cache)
+    named = tuple(
+        one if isinstance(one, MemberNetwork) else MemberNetwork.of(one.architecture, one, dataset.recipe, ())
+        for one in networks
+    )
+    caches = _Networks(named, dataset.recipe, bottleneck_dir)
+    known = _Pictures.read(dataset.examples, caches)
     _check_no_label_lost(dataset.labels, known.examples)
-    unknown = _Pictures.read(dataset.unknown, backbone, cache)
+    unknown = _Pictures.read(dataset.unknown, caches)
     plan = plan_holdout(known.examples, unknown.examples, holdout, previous=previous)
     if remembered:
         memory.save(plan)
     examples = (*known.examples, *unknown.examples)
+    tables = [Rows(*both) for both in zip(known.bottlenecks, unknown.bottlenecks, strict=True)]
     pictures = Samples.of_pictures(
         examples,
         labels=dataset.labels,
         splits=[plan.known[one.group] for one in known.examples]
         + [plan.unknown[one.group] for one in unknown.examples],
         folds=[plan.folds[example.group] for example in examples],
-        table=Rows(known.bottlenecks, unknown.bottlenecks),
-        slices=dict(backbone.slices),
+        table=tables[0],
+        slices=dict(named[0].backbone.slices),
     )
+    samples, other_tables = _add_views(pictures, tables[1:], dataset.recipe, caches, holdout)
     return TrainingData(
         labels=dataset.labels,
         recipe=dataset.recipe,
-        samples=_add_views(pictures, dataset.recipe, backbone, cache, holdout),
+        samples=samples,
         failures=dataset.failures | known.failures | unknown.failures,
+        networks=named,
+        others=other_tables,
     )
+
+
+class _Networks:
+    """Networks with their caches, and what is computed of pictures and of views."""
+
+    def __init__(self, networks: Sequence[MemberNetwork], recipe: Recipe | None, bottleneck_dir: Path):
+        self._caches = [BottleneckCache(bottleneck_dir, network.backbone) for network in networks]
+        self._inputs = tuple(network.input for network in networks)
+        self._takes_files = tuple(not one.is_sound and one.recipe == recipe for one in self._inputs)
+
+    def of_pictures(self, examples: Sequence[Example]) -> tuple[list[np.ndarray], dict[int, str]]:
+        """Return the bottlenecks of pictures, or of what they are pictures of; as `compute_all` does."""
+        # A picture stands for the wav beside it too, as both are written at once.
+        keys = self._keys([example.sha256 for example in examples])
+        read = partial(_inputs_of_example, self._inputs, self._takes_files)
+        return compute_all(self._caches, keys, examples, read)
+
+    def of_views(self, views: Sequence[View]) -> tuple[list[np.ndarray], dict[int, str]]:
+        """Return the bottlenecks of augmented views, as `compute_all` does."""
+        keys = self._keys([view.key for view in views])
+        return compute_all(self._caches, keys, views, partial(_inputs_of_view, self._inputs), in_processes=True)
+
+    def _keys(self, of_files: list[str]) -> list[list[str]]:
+        """Return for each network what stands for its inputs, by what stands for the pictures as they were drawn."""
+        keys = []
+        for one, takes_files in zip(self._inputs, self._takes_files, strict=True):
+            drawn = "sound" if one.is_sound or one.recipe is None else one.recipe.digest
+            keys.append(of_files if takes_files else [sha256_of(f"{drawn}/{key}".encode()) for key in of_files])
+        return keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,34 +318,30 @@ class _Pictures:
     """Pictures that could be read, their bottlenecks, and the reason by path of each that could not."""
 
     examples: tuple[Example, ...]
-    bottlenecks: np.ndarray
+    bottlenecks: list[np.ndarray]  # one table for each network
     failures: dict[str, str]
 
     @classmethod
-    def read(cls, examples: Sequence[Example], backbone: Backbone, cache: BottleneckCache) -> "_Pictures":
-        fitted = partial(_fitted_picture, height=backbone.height, width=backbone.width)
-        bottlenecks, unreadable = cache.compute([example.sha256 for example in examples], examples, fitted)
+    def read(cls, examples: Sequence[Example], networks: _Networks) -> "_Pictures":
+        bottlenecks, unreadable = networks.of_pictures(examples)
         good = [row for row in range(len(examples)) if row not in unreadable]
         failures = {str(examples[row].path): reason for row, reason in unreadable.items()}
-        return cls(tuple(examples[row] for row in good), kept_rows(bottlenecks, good), failures)
+        return cls(tuple(examples[row] for row in good), [kept_rows(table, good) for table in bottlenecks], failures)
 
 
 def _add_views(
-    pictures: Samples, recipe: Recipe | None, backbone: Backbone, cache: BottleneckCache, holdout: HoldoutSettings
-) -> Samples:
+    pictures: Samples, others: Sequence[Rows], recipe: Recipe | None, networks: _Networks, holdout: HoldoutSettings
+) -> tuple[Samples, tuple[Rows, ...]]:
+    """Add augmented views to a table of pictures, and to the tables of other networks."""
     views = planned_views(pictures.select("training", "validation"), recipe=recipe, holdout=holdout)
-    bottlenecks, failures = cache.compute(
-        [view.key for _, view in views],
-        [view for _, view in views],
-        partial(_fitted_view, height=backbone.height, width=backbone.width),
-        in_processes=True,
-    )
+    (first, *rest), failures = networks.of_views([view for _, view in views])
     if failures:
         log(f"Note: {len(failures)} of {len(views)} augmented views are left out: {next(iter(failures.values()))}")
     good = [row for row in range(len(views)) if row not in failures]
     example_ids = np.array([views[row][0] for row in good], int)
     numbers = np.array([views[row][1].number + 1 for row in good], int)
-    return pictures.with_views(example_ids, numbers, kept_rows(bottlenecks, good))
+    samples = pictures.with_views(example_ids, numbers, kept_rows(first, good))
+    return samples, tuple(table.append(kept_rows(more, good)) for table, more in zip(others, rest, strict=True))
 
 
 def planned_views(pictures: Samples, *, recipe: Recipe | None, holdout: HoldoutSettings) -> list[tuple[int, View]]:
@@ -280,11 +352,11 @@ def planned_views(pictures: Samples, *, recipe: Recipe | None, holdout: HoldoutS
     if recipe is None or not holdout.views:
         return []
     views: list[tuple[int, View]] = []
-    of_sound = pictures.take(np.array([_wav(example).exists() for example in pictures.pictures()], bool))
+    of_sound = pictures.take(np.array([wav_of(example).exists() for example in pictures.pictures()], bool))
     for fold in range(max(1, holdout.folds)):
         of_fold = of_sound.take(of_sound.folds == fold)
         chunks = [
-            ChunkFile(_wav(example), example.seconds, example.sha256, example.label) for example in of_fold.pictures()
+            ChunkFile(wav_of(example), example.seconds, example.sha256, example.label) for example in of_fold.pictures()
         ]
         planned = plan_views(chunks, count=holdout.views, seed=holdout.random_seed, recipe=recipe)
         views += [
@@ -295,16 +367,35 @@ def planned_views(pictures: Samples, *, recipe: Recipe | None, holdout: HoldoutS
     return views
 
 
-def _wav(example: Example) -> Path:
+def wav_of(example: Example) -> Path:
+    """Return where the sound of a picture lies, if it was kept."""
     return example.path.with_suffix(".wav")
 
 
-def _fitted_picture(example: Example, *, height: int, width: int) -> np.ndarray:
-    return np.asarray(fit_pictures([read_picture(example.path)], height=height, width=width)[0])
+def _inputs_of_example(
+    inputs: Sequence[NetworkInput], takes_files: Sequence[bool], example: Example, wanted: Sequence[int]
+) -> list[np.ndarray]:
+    """Return what some networks, by number, are given of a picture: the picture itself, or the wav beside it."""
+    found = []
+    sound: np.ndarray | None = None
+    for number in wanted:
+        if takes_files[number]:
+            found.append(inputs[number].of_picture(read_picture(example.path)))
+            continue
+        sound = _sound(example) if sound is None else sound
+        found.append(inputs[number].of_chunk(sound))
+    return found
 
 
-def _fitted_view(view: View, *, height: int, width: int) -> np.ndarray:
-    return np.asarray(fit_pictures([draw_view(view)], height=height, width=width)[0])
+def _inputs_of_view(inputs: Sequence[NetworkInput], view: View, wanted: Sequence[int]) -> list[np.ndarray]:
+    return view_for(view, [inputs[number] for number in wanted])
+
+
+def _sound(example: Example) -> np.ndarray:
+    try:
+        return read_wav(wav_of(example))
+    except RecordingError as error:
+        raise PictureError(str(error)) from error
 
 
 def _ids(names: Sequence[str]) -> np.ndarray:

@@ -18,11 +18,14 @@ from audionet.evaluation.runs import Stopwatch, data_digest, scores_of, write_ru
 from audionet.files import printable, read_mark, whole_folder
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND, METRICS_NAME, SPLIT_NAME
+from audionet.models.fused_similarity import FusedSimilarity
+from audionet.models.member import Member
+from audionet.models.similarity import Similarity
 from audionet.reports.clips import clips_of, pictures_of
 from audionet.reports.report import Report, render
 from audionet.reports.sections.model_card import card_of
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
-from audionet.training.similarity_fitting import fit_similarity
+from audionet.training.similarity_fitting import fit_fused_similarity, fit_similarity
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_data import TrainingData
 
@@ -103,7 +106,7 @@ class TrainingRun:
         self, runs_dir: Path, *, options: Mapping[str, Any], watch: Stopwatch, seed: int, report: str | None = None
     ) -> None:
         """Add a record of the run to those in `runs_dir`, with its report as HTML."""
-        training, backbone = self.metrics["training"], self.classifier.about["backbone"]
+        training, members = self.metrics["training"], self.classifier.members
         write_run(
             runs_dir,
             script="retrain.py",
@@ -112,8 +115,8 @@ class TrainingRun:
             seed=seed,
             data=self.data,
             classifier={
-                "architecture": backbone["architecture"],
-                "bottleneck": backbone["bottleneck"],
+                "architecture": " + ".join(member.backbone["architecture"] for member in members),
+                "bottleneck": members[0].backbone["bottleneck"],
                 "head": training["trainer"],
             },
             scores=scores_of(self.metrics) if self.final.evaluation else {},
@@ -133,29 +136,67 @@ def build_classifier(model: TrainedModel, fingerprints: Mapping[str, Fingerprint
     training = {
         "trainer": selected.best.trainer,
         "bottleneck": selected.best.bottleneck,
-        "temperature": selected.temperature,
-        "attempts": [vars(candidate) for candidate in selected.candidates],
+        "temperature": selected.members[0].temperature,
+        "attempts": [candidate.to_json() for candidate in selected.candidates],
+        **({"members": list(selected.worth)} if selected.worth else {}),
         "views_per_picture": len(np.unique(data.samples.views)) - 1,
         "sides": {split: _sizes(data, split) for split in SPLITS},
     }
     samples = data.select("training", "validation")
     trained_on = samples.clean().pictures() + data.select("training", unknown=True).pictures()
     splits = split_of_recordings(data)
+    members = members_of(model)
     return Classifier(
         labels=data.labels,
-        recipe=data.recipe,
-        head=selected.head,
-        graph=model.backbone.graph,
-        about={"audionet_version": __version__, "backbone": model.backbone.describe(), "training": training},
+        members=members,
+        about={"audionet_version": __version__, "backbone": members[0].backbone, "training": training},
         open_set=selected.open_set,
-        similarity=fit_similarity(
-            samples.bottlenecks(selected.best.bottleneck),
-            samples.label_ids,
-            recordings=samples.recording_ids(),
-            views=samples.views,
-        ),
+        similarity=_similarity_of(model, members),
         training_keys=content_keys(example.path for example in trained_on),
         fingerprints={recording: one for recording, one in fingerprints.items() if splits[recording] != "testing"},
+    )
+
+
+def members_of(model: TrainedModel) -> tuple[Member, ...]:
+    """Return the members of a classifier: each a network, its head, and the space in which its bottlenecks compare."""
+    members = []
+    for backbone, selected in zip(model.backbones, model.selected.members, strict=True):
+        data = model.data.seen_by(selected.number)
+        samples = data.select("training", "validation")
+        members.append(
+            Member(
+                name=model.data.networks[selected.number].name,
+                recipe=model.data.networks[selected.number].input.recipe,
+                backbone=backbone.describe(),
+                graph=backbone.graph,
+                head=selected.head,
+                weight=selected.weight,
+                open_set=selected.open_set,
+                similarity=fit_similarity(
+                    samples.bottlenecks(selected.best.bottleneck),
+                    samples.label_ids,
+                    recordings=samples.recording_ids(),
+                    views=samples.views,
+                ),
+            )
+        )
+    return tuple(members)
+
+
+def _similarity_of(model: TrainedModel, members: Sequence[Member]) -> Similarity | FusedSimilarity | None:
+    """Return the space in which clips are compared, by all members together."""
+    if len(members) == 1:
+        return members[0].similarity
+    samples = [model.data.seen_by(one.number).select("training", "validation") for one in model.selected.members]
+    return fit_fused_similarity(
+        [
+            of_member.bottlenecks(one.best.bottleneck)
+            for of_member, one in zip(samples, model.selected.members, strict=True)
+        ],
+        [member.similarity for member in members],
+        samples[0].label_ids,
+        recordings=samples[0].recording_ids(),
+        views=samples[0].views,
     )
 
 

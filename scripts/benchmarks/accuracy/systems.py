@@ -85,7 +85,7 @@ class NetworkSystem(System):
         """Choose the bottleneck and train a head."""
         selected = select_model(training_data, bottlenecks=self.candidates, settings=self.settings)
         attempts = [asdict(attempt) for attempt in selected.candidates]
-        return selected.head, {**asdict(selected.best), "attempts": attempts}
+        return selected.members[0].head, {**asdict(selected.best), "attempts": attempts}
 
     def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
         """Return the network, cut off behind the bottleneck."""

@@ -20,6 +20,9 @@ class BackboneSettings:
 
     architecture: str = "efficientnet_lite0"
     """Pretrained network: efficientnet_lite0, efficientnet_b0 to b7, inception_v3 or tfhub."""
+    members: str = "auto"
+    """Networks that answer together: single, pair, trio, or names such as efficientnet_lite0:log_mel + voice_encoder.
+    auto lets a network that listens join the default one where this helps on validation."""
     tfhub_module: str | None = None
     """TF2 image feature vector to use as the network: a URL, a SavedModel folder or a .tar.gz."""
     weights: Path | None = None

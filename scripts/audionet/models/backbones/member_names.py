@@ -1,0 +1,63 @@
+"""Names for the members of a classifier, as `--members` has them: `efficientnet_lite0:log_mel + voice_encoder`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audionet.errors import InputError
+from audionet.features.recipes import DRAWINGS
+from audionet.models.backbones.architectures import find_architecture
+from audionet.models.backbones.settings import BackboneSettings
+
+COMMITTEES: Mapping[str, tuple[str, ...]] = {
+    "single": (),
+    "pair": (),
+    "trio": ("efficientnet_lite0:log_mel_3", "voice_encoder"),
+}
+"""Names for members that serve well beside the network of --architecture."""
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class MemberName:
+    """A network, and how the pictures that it looks at are drawn."""
+
+    architecture: str
+    drawing: str | None = None  # one of `DRAWINGS`; None for that of the pictures at hand, and for one that listens
+
+    def __str__(self) -> str:
+        return f"{self.architecture}:{self.drawing}" if self.drawing else self.architecture
+
+
+def parse_members(settings: BackboneSettings) -> tuple[MemberName, ...]:
+    """Return the members that settings name, that of `--architecture` first; for `auto`, those of `pair`.
+
+    Raises:
+        InputError: there is no such network or drawing, one is named twice, or `--architecture` is not among them.
+    """
+    text = COMMITTEES["pair"] if settings.members == AUTO else COMMITTEES.get(settings.members)
+    if text is not None:
+        names = (MemberName(settings.architecture), *map(_parse, text))
+    else:
+        names = tuple(_parse(one.strip()) for one in settings.members.replace(",", "+").split("+"))
+        is_default = settings.architecture == BackboneSettings().architecture
+        if not is_default and settings.architecture not in [name.architecture for name in names]:
+            raise InputError(
+                f"--members: expected {settings.architecture} among them, as --architecture names it, received "
+                f"{settings.members!r}. Name it, or leave --architecture away."
+            )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"--members: expected each member once, received {twice[0]} twice. Remove one.")
+    return names
+
+
+def _parse(text: str) -> MemberName:
+    architecture, colon, drawing = text.partition(":")
+    try:
+        row = find_architecture(architecture)
+    except InputError as error:
+        raise InputError(f"--members: {error} Or name one of auto, {', '.join(COMMITTEES)}.") from error
+    if colon and (row.listens or drawing not in DRAWINGS):
+        expected = "no drawing, as it listens" if row.listens else f"a drawing out of {', '.join(DRAWINGS)}"
+        raise InputError(f"--members: expected for {architecture} {expected}, received {drawing!r}.")
+    return MemberName(architecture, drawing or None)
