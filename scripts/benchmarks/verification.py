@@ -20,7 +20,7 @@ from audionet.errors import InputError
 from audionet.evaluation.detection_metrics import auroc, detection_curve, equal_error_rate
 from audionet.parallel import process_pool
 from audionet.tables import print_table
-from audionet.training.similarity_fitting import Trials, fit_space
+from audionet.training.fitting.similarity_fitting import Trials, fit_space
 from audionet.training.training_data import TrainingData
 from benchmarks.accuracy.feature_extractors import speaker_encoders
 from benchmarks.default_training import DefaultTraining

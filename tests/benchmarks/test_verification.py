@@ -11,8 +11,8 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
+from audionet.training.fitting.similarity_fitting import Trials
 from audionet.training.settings import HeadSettings, HoldoutSettings
-from audionet.training.similarity_fitting import Trials
 from benchmarks import verification
 from benchmarks.default_training import DefaultTraining
 from benchmarks.label_holdout import Draw

@@ -20,7 +20,7 @@ from audionet.evaluation.detection_metrics import (
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.reports import evaluation_tables
-from audionet.training.openset_fitting import ScoredClips, fit_open_set
+from audionet.training.fitting.openset_fitting import ScoredClips, fit_open_set
 
 scores = st.lists(st.integers(-5, 5), min_size=1, max_size=30).map(lambda values: np.array(values, float))
 

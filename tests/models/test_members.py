@@ -140,7 +140,7 @@ def test_timelines_explanations_and_streams_are_of_the_sum(classifier, spoken, t
 
 
 def test_pictures_cannot_be_compared_where_a_member_listens(classifier, drawn):
-    with pytest.raises(InputError, match="fake_listener.*not all look at it"):
+    with pytest.raises(InputError, match=r"fake_listener.*not all look at it"):
         classifier.chunk_bottlenecks(next(drawn.rglob("*.jpg")))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from audionet.evaluation.detection_metrics import auroc, detection_curve
 from audionet.models.openset import OpenSetDetector, Space
-from audionet.training.openset_fitting import (
+from audionet.training.fitting.openset_fitting import (
     FALSE_ACCEPT_RATE,
     FALSE_REJECT_RATE,
     LeftOutLabels,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audionet.models.similarity import Similarity
-from audionet.training.similarity_fitting import fit_similarity, fit_space
+from audionet.training.fitting.similarity_fitting import fit_similarity, fit_space
 
 
 def labelled(labels: int, *, rng: np.random.Generator, recordings: int = 3, chunks: int = 6, nuisance: float = 4.0):

@@ -24,7 +24,7 @@ from audionet.models.timeline import (
     silent_steps,
     without_short_runs,
 )
-from audionet.training.openset_fitting import ScoredClips, fit_open_set
+from audionet.training.fitting.openset_fitting import ScoredClips, fit_open_set
 
 PAUSE = np.zeros(RATE_HZ, np.float32)
 

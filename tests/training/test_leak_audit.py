@@ -9,7 +9,7 @@ from audionet.data.dataset import Example
 from audionet.evaluation.leakage import SplitComparison
 from audionet.models.bottleneck_cache import Rows
 from audionet.training import leak_audit
-from audionet.training.head_trainers import TrainingSet, train_lda
+from audionet.training.fitting.head_trainers import TrainingSet, train_lda
 from audionet.training.leak_audit import compare_splits, inner_products, lda_answers
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Samples

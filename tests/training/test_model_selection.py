@@ -12,7 +12,7 @@ from audionet.files import read_mark
 from audionet.models.bottleneck_cache import Rows
 from audionet.training import model_selection
 from audionet.training.final_evaluation import score_held_out
-from audionet.training.head_trainers import TRAINERS
+from audionet.training.fitting.head_trainers import TRAINERS
 from audionet.training.model_selection import Candidate, select_model
 from audionet.training.progress import ValidationScore
 from audionet.training.settings import HeadSettings

@@ -53,9 +53,9 @@ def check_about(about: object) -> None:
         if not counts or counts[0] < 1 or sorted(set(counts)) != counts or len(counts) != len(thresholds):
             raise ValueError("open_set: expected a threshold for each of chunk_counts, which ascend from 1")
     members = about.get("members", ())
-    if fused := about.get("fused_similarity"):
-        if len(fused["weights"]) != len(members) or not all(member["similarity"] for member in members):
-            raise ValueError("fused_similarity: expected a weight for each member, all of which have a space")
+    fused = about.get("fused_similarity")
+    if fused and (len(fused["weights"]) != len(members) or not all(member["similarity"] for member in members)):
+        raise ValueError("fused_similarity: expected a weight for each member, all of which have a space")
     if about["sha256"].get("classifier.json") not in (None, digest_of_about(about)):
         raise ValueError("it was changed after it was written: its checksum is wrong")
 

@@ -20,7 +20,7 @@ from audionet.errors import PictureError
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import run_groups
-from audionet.training.sample_weights import balanced_weights, picture_weights
+from audionet.training.fitting.sample_weights import balanced_weights, picture_weights
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import Samples, TrainingData, planned_views
 

@@ -21,7 +21,7 @@ from audionet.evaluation.scoring import score_sources
 from audionet.evaluation.test_set import Source, find_test_sources
 from audionet.files import printable
 from audionet.models.classifier import Classifier
-from audionet.training.head_trainers import TRAINERS
+from audionet.training.fitting.head_trainers import TRAINERS
 from audionet.training.leak_audit import compare_splits
 from audionet.training.model_selection import SelectedModel
 from audionet.training.settings import HoldoutSettings

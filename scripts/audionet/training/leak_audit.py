@@ -14,7 +14,7 @@ from audionet.evaluation.intervals import group_weights, interval, labels_of_gro
 from audionet.evaluation.leakage import SplitComparison
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import row_blocks
-from audionet.training.head_trainers import LDA_SHRINKAGE, mean_and_deviation
+from audionet.training.fitting.head_trainers import LDA_SHRINKAGE, mean_and_deviation
 from audionet.training.training_data import Samples
 
 DRAWS = 5  # of folds, each of which tests every chunk once

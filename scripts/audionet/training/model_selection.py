@@ -21,7 +21,7 @@ from audionet.files import sha256_of
 from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
-from audionet.training.calibration import (
+from audionet.training.fitting.calibration import (
     best_temperature,
     even_weights,
     fused,
@@ -29,10 +29,10 @@ from audionet.training.calibration import (
     scores_in_short,
     spread,
 )
-from audionet.training.head_trainers import TRAINERS, OnStep, TrainingSet
-from audionet.training.openset_fitting import LeftOutLabels, ScoredClips, fit_open_set, parts_to_leave_out
+from audionet.training.fitting.head_trainers import TRAINERS, OnStep, TrainingSet
+from audionet.training.fitting.openset_fitting import LeftOutLabels, ScoredClips, fit_open_set, parts_to_leave_out
+from audionet.training.fitting.sample_weights import evened_out, picture_weights
 from audionet.training.progress import ValidationScore
-from audionet.training.sample_weights import evened_out, picture_weights
 from audionet.training.settings import HeadSettings
 from audionet.training.tensorboard import LearningCurves, load_tensorboard
 from audionet.training.training_data import Samples, TrainingData

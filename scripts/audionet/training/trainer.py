@@ -22,7 +22,6 @@ from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.member_names import AUTO, MemberName, parse_members
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
-from audionet.training.calibration import best_temperature
 from audionet.training.dataloader import DataLoader
 from audionet.training.finetuning import (
     NetworkTraining,
@@ -33,6 +32,8 @@ from audionet.training.finetuning import (
     train_network,
     validation_scores,
 )
+from audionet.training.fitting.calibration import best_temperature
+from audionet.training.fitting.openset_fitting import fit_open_set
 from audionet.training.model_selection import (
     Candidate,
     SelectedMember,
@@ -42,7 +43,6 @@ from audionet.training.model_selection import (
     score_samples,
     select_model,
 )
-from audionet.training.openset_fitting import fit_open_set
 from audionet.training.settings import HeadSettings, TrainingSettings
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
 

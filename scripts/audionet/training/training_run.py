@@ -25,7 +25,7 @@ from audionet.reports.clips import clips_of, pictures_of
 from audionet.reports.report import Report, render
 from audionet.reports.sections.model_card import card_of
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
-from audionet.training.similarity_fitting import fit_fused_similarity, fit_similarity
+from audionet.training.fitting.similarity_fitting import fit_fused_similarity, fit_similarity
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_data import TrainingData
 

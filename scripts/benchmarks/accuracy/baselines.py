@@ -16,7 +16,7 @@ import scipy.fft
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
 from audionet.models.head import Head
-from audionet.training.head_trainers import mean_and_deviation
+from audionet.training.fitting.head_trainers import mean_and_deviation
 from audionet.training.training_data import TrainingData
 
 SPEAKER_ENCODER = "Resemblyzer"

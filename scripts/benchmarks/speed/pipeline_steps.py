@@ -13,7 +13,7 @@ from audionet.features.image_io import fit_pictures, is_picture, read_picture
 from audionet.files import walk_files
 from audionet.models.backbones.backbone import load_backbone
 from audionet.parallel import PACKAGE_PARENT
-from audionet.training.head_trainers import TRAINERS, TrainingSet
+from audionet.training.fitting.head_trainers import TRAINERS, TrainingSet
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import PICTURE_CACHE_NAME, TrainingData, gather_training_data
 from benchmarks.speed.synthetic_data import MadeBackbone

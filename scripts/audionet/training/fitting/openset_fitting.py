@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, Space
-from audionet.training.sample_weights import evened_out
+from audionet.training.fitting.sample_weights import evened_out
 from audionet.training.settings import FALSE_ACCEPT_RATE
 
 FALSE_REJECT_RATE = 0.05  # of the next known clip: where labels are alike, keeping unknown ones out may cost too much

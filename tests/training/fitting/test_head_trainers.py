@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import Ridge
 
-from audionet.training.head_trainers import (
+from audionet.training.fitting.head_trainers import (
     RIDGE_SHARPNESS,
     RIDGE_SHRINKAGE,
     TRAINERS,

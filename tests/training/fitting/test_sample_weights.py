@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from audionet.training.sample_weights import balanced_weights, picture_weights
+from audionet.training.fitting.sample_weights import balanced_weights, picture_weights
 
 
 def test_a_picture_counts_as_much_as_all_of_its_views_together():

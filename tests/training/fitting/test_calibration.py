@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from audionet.models.pooling import log_softmax
-from audionet.training.calibration import best_temperature
+from audionet.training.fitting.calibration import best_temperature
 
 
 def test_answers_that_are_too_sure_get_a_temperature_above_one():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from audionet.models.pooling import log_softmax
-from audionet.training.openset_fitting import ScoredClips
+from audionet.training.fitting.openset_fitting import ScoredClips
 
 STEPS = (0.5, 2.0)  # by which the weight of a member may differ from that of the others, once spreads are equal
 

@@ -11,7 +11,7 @@ from audionet.evaluation.metrics import rows_by_group
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.fused_similarity import FusedSimilarity, side_by_side
 from audionet.models.similarity import Similarity
-from audionet.training.head_trainers import mean_and_deviation
+from audionet.training.fitting.head_trainers import mean_and_deviation
 
 SHRINKAGE = 0.1  # of the scatter within labels, towards a sphere
 MOST_ROWS = 800  # to fit the scatter on

@@ -9,7 +9,7 @@ import numpy as np
 from audionet.console import silence_native_stderr
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import Head, row_blocks
-from audionet.training.sample_weights import balanced_weights
+from audionet.training.fitting.sample_weights import balanced_weights
 from audionet.training.settings import HeadSettings
 
 LDA_SHRINKAGE = 0.5
