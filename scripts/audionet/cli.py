@@ -37,6 +37,7 @@ from audionet.ranges import default_hint
 __all__ = [
     "EXIT_FAILED",
     "TF_FILES",
+    "FlagOrPath",
     "OmitArgPrefixes",
     "Positional",
     "changed",
@@ -49,6 +50,19 @@ __all__ = [
 ]
 
 Options = TypeVar("Options")
+
+FlagOrPath = Annotated[
+    bool | Path,
+    PrimitiveConstructorSpec(
+        nargs=(0, 1),
+        metavar="[PATH]",
+        instance_from_str=lambda words: Path(words[0]) if words else True,
+        is_instance=lambda value: isinstance(value, bool | Path),
+        str_from_instance=lambda value: [str(value)] if isinstance(value, Path) else [],
+    ),
+    arg(help_behavior_hint=default_hint),
+]
+"""The type of an option that is given alone, which is True, or with a file."""
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 TF_FILES = _CHECKOUT / "tf_files" if (_CHECKOUT / "scripts" / "retrain.py").is_file() else Path("tf_files")

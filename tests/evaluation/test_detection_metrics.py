@@ -45,6 +45,12 @@ class TestDetection:
         # The threshold 6 takes no unknown clip and misses half of the known: 0.01 * 0.5 / 0.01.
         assert least_cost(curve) == pytest.approx(0.5)
 
+    def test_the_cost_of_rarer_true_claims_counts_false_ones_for_more(self):
+        curve = detection_curve(np.array([2.0, 4, 6, 8]), np.r_[np.zeros(1000), 7.0])
+        # A threshold above 7 misses three of four; one at 2 accepts one of 1001 false claims.
+        assert least_cost(curve, target_prior=0.01) == pytest.approx(99 / 1001)
+        assert least_cost(curve, target_prior=0.001) == pytest.approx(0.75)
+
     @given(scores, scores)
     def test_area_agrees_with_scikit_learn(self, known, unknown):
         truth = np.r_[np.ones(len(known)), np.zeros(len(unknown))]

@@ -13,8 +13,9 @@ from audionet.evaluation.scored_recording import ScoredRecording, group_ids
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
 
-# NIST's costs for speaker recognition since 2010: true claims are rare, and either mistake costs 1.
+# NIST's costs for speaker recognition since 2010: true claims are rare, or very rare, and either mistake costs 1.
 TARGET_PRIOR = 0.01
+RARE_TARGET_PRIOR = 0.001
 CURVE_POINTS = 200
 CURVE_RESAMPLES = 500  # each of which goes through all clips again
 MOST_FALSE_CLAIMS = 1_000_000  # a thousand labels make thousands of claims a recording
@@ -47,21 +48,34 @@ def detection_curve(
     Raises:
         InputError: a score is NaN.
     """
-    known, unknown = np.asarray(known, np.float64), np.asarray(unknown, np.float64)
-    check_scores(known, name="known scores")
-    check_scores(unknown, name="unknown scores")
-    if not (_has_any(known, known_weights) and _has_any(unknown, unknown_weights)):
-        return None
-    thresholds, places = np.unique(np.concatenate([known, unknown]), return_inverse=True)
-    rejected = [
-        np.concatenate([[0], np.bincount(where, weights, len(thresholds)).cumsum()])
-        for where, weights in ((places[: len(known)], known_weights), (places[len(known) :], unknown_weights))
-    ]
-    return DetectionCurve(
-        thresholds=np.append(thresholds, np.inf),
-        false_accepts=1 - rejected[1] / rejected[1][-1],
-        false_rejects=rejected[0] / rejected[0][-1],
-    )
+    return RankedScores(known, unknown).curve(known_weights, unknown_weights)
+
+
+class RankedScores:
+    """Scores that are sorted once, for the curves of many weights; arguments and errors as for `detection_curve`."""
+
+    def __init__(self, known: np.ndarray, unknown: np.ndarray):
+        known, unknown = np.asarray(known, np.float64), np.asarray(unknown, np.float64)
+        check_scores(known, name="known scores")
+        check_scores(unknown, name="unknown scores")
+        self._thresholds, places = np.unique(np.concatenate([known, unknown]), return_inverse=True)
+        self._known, self._unknown = np.split(places, [len(known)])
+
+    def curve(
+        self, known_weights: np.ndarray | None = None, unknown_weights: np.ndarray | None = None
+    ) -> DetectionCurve | None:
+        """Return the curve where scores count as often as their weights say, by default once each."""
+        if not (_has_any(self._known, known_weights) and _has_any(self._unknown, unknown_weights)):
+            return None
+        rejected = [
+            np.concatenate([[0], np.bincount(where, weights, len(self._thresholds)).cumsum()])
+            for where, weights in ((self._known, known_weights), (self._unknown, unknown_weights))
+        ]
+        return DetectionCurve(
+            thresholds=np.append(self._thresholds, np.inf),
+            false_accepts=1 - rejected[1] / rejected[1][-1],
+            false_rejects=rejected[0] / rejected[0][-1],
+        )
 
 
 def auroc(curve: DetectionCurve) -> float:
@@ -79,13 +93,15 @@ def equal_error_rate(curve: DetectionCurve) -> float:
     return float(before_rate + share * (after_rate - before_rate))
 
 
-def least_cost(curve: DetectionCurve) -> float:
+def least_cost(curve: DetectionCurve, *, target_prior: float = TARGET_PRIOR) -> float:
     """Return minDCF: the cost of mistakes at the best threshold, where 1 is that of accepting or rejecting everything.
 
-    Source: NIST, "The 2010 NIST Speaker Recognition Evaluation Plan".
+    The share `target_prior` of claims, half at most, is taken to be true.
+
+    Source: NIST, "The 2010 NIST Speaker Recognition Evaluation Plan", and that of 2012 for both shares.
     """
-    costs = TARGET_PRIOR * curve.false_rejects + (1 - TARGET_PRIOR) * curve.false_accepts
-    return float(costs.min() / TARGET_PRIOR)
+    costs = target_prior * curve.false_rejects + (1 - target_prior) * curve.false_accepts
+    return float(costs.min() / target_prior)
 
 
 def verification_trials(label_ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -237,16 +253,10 @@ def _open_set_level(
     """Return how well known and unknown clips are told apart; at either level intervals are by group."""
     known, unknown = (_Detected.of(each, by_chunk=by_chunk) for each in (known_recordings, unknown_recordings))
     known_draws, unknown_draws = known.draws(seed), unknown.draws(seed)
-    result = _curve_scores(
-        detection_curve(known.scores, unknown.scores), n_known=len(known.scores), n_unknown=len(unknown.scores)
-    )
+    ranked = RankedScores(known.scores, unknown.scores)
+    result = _curve_scores(ranked.curve(), n_known=len(known.scores), n_unknown=len(unknown.scores))
     resampled = [
-        detection_curve(
-            known.scores,
-            unknown.scores,
-            known_weights=known_draw[known.owners],
-            unknown_weights=unknown_draw[unknown.owners],
-        )
+        ranked.curve(known_draw[known.owners], unknown_draw[unknown.owners])
         for known_draw, unknown_draw in zip(known_draws[:CURVE_RESAMPLES], unknown_draws[:CURVE_RESAMPLES], strict=True)
     ]
     rows = min(len(known.scores), len(unknown.scores))
@@ -277,11 +287,11 @@ def _curve_scores(curve: DetectionCurve | None, **sizes: int) -> dict[str, Any]:
         "min_dcf": least_cost(curve),
         "p_target": TARGET_PRIOR,
         **sizes,
-        "det": _thinned(curve),
+        "det": curve_points(curve),
     }
 
 
-def _thinned(curve: DetectionCurve) -> dict[str, list[float]]:
+def curve_points(curve: DetectionCurve) -> dict[str, list[float]]:
     """Return points of a curve for a plot: those nearest to an even spread over both rates; without infinity."""
     thresholds = np.minimum(curve.thresholds, np.nextafter(curve.thresholds[-2], np.inf))
     progress = curve.false_rejects - curve.false_accepts  # rises from -1 to 1

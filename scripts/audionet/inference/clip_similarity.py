@@ -1,7 +1,7 @@
 """How alike clips are, of whatever labels: verify a clip by another, or find the clips most similar to one."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
 from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import printable
+from audionet.inference.batch_scoring import side_by_side
 from audionet.models.classifier import Classifier
 
 
@@ -58,6 +59,29 @@ def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
         )
     bottlenecks = (classifier.chunk_bottlenecks(path)[1] for path in (clip, Path(claimed)))
     return similarity.probability(*map(similarity.mean_place, bottlenecks))
+
+
+def mean_places(
+    classifier: Classifier, paths: Sequence[Path], *, description: str, jobs: int | None = None
+) -> Iterator[np.ndarray | AudioNetError]:
+    """Yield the mean place of each file's chunks, in order, or the reason why it cannot be read, which is logged too.
+
+    Files are read side by side, as by `side_by_side`, under a progress bar that has the `description`.
+    """
+    space = classifier.comparison_space()
+    for _, found in side_by_side(
+        classifier.chunk_bottlenecks,
+        paths,
+        recipe=classifier.recipe,
+        description=description,
+        total=len(paths),
+        jobs=jobs,
+    ):
+        if isinstance(found, AudioNetError):
+            log(f"Set aside: {found}")
+            yield found
+        else:
+            yield space.mean_place(found[1])
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,16 @@ class Similarity:
         Neither comes first: the chunks of each are compared with the prototype of the other, and a mean of both is
         taken.
         """
-        cosine = float(first @ second) * (1 / _length(first) + 1 / _length(second)) / 2
-        return float(1 / (1 + np.exp(-(self.slope * cosine + self.offset))))
+        return float(1 / (1 + np.exp(-self.clip_log_odds(first[None], second[None])[0, 0])))
+
+    def clip_log_odds(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the odds of `probability` for clips of two sets, float64, shape (n, m).
+
+        The mean places of their chunks are of shape (n, dimension) and (m, dimension).
+        """
+        lengths = [np.maximum(np.linalg.norm(places, axis=1), 1e-9).astype(np.float64) for places in (first, second)]
+        cosines = (first @ second.T).astype(np.float64) * (1 / lengths[0][:, None] + 1 / lengths[1]) / 2
+        return np.asarray(self.slope * cosines + self.offset)
 
     def sentence(self) -> str:
         """Return one sentence for the screen: how often a verdict is wrong, and how that is known."""
