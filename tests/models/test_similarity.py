@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.similarity import Similarity
 from audionet.training.fitting.similarity_fitting import fit_similarity, fit_space
 
@@ -51,6 +52,29 @@ def test_probabilities_tell_clips_of_labels_outside_of_the_space_apart(space):
     one, other, stranger = (space.mean_place(rows[names == name]) for name in ("0/0", "0/1", "5/0"))
     assert space.probability(one, other) > 0.5 > space.probability(one, stranger)
     assert space.probability(one, other) == pytest.approx(space.probability(other, one))
+
+
+def test_the_odds_of_many_pairs_are_those_of_each(space):
+    rows, _, names = labelled(8, rng=np.random.default_rng(0))
+    first, second = (
+        np.stack([space.mean_place(rows[names == name]) for name in some])
+        for some in (("0/0", "1/0"), ("0/1", "2/0", "1/2"))
+    )
+    odds = space.clip_log_odds(first, second)
+    assert odds.shape == (2, 3)
+    for row, column in np.ndindex(2, 3):
+        assert 1 / (1 + np.exp(-odds[row, column])) == pytest.approx(space.probability(first[row], second[column]))
+
+
+def test_the_odds_of_pairs_of_several_members_rest_on_the_sum_of_their_cosines(space):
+    fused = FusedSimilarity((space, space), (0.25, 0.75), slope=space.slope, offset=space.offset)
+    rows, _, names = labelled(8, rng=np.random.default_rng(0))
+    one, other = (rows[names == name] for name in ("0/0", "3/1"))
+    odds = space.clip_log_odds(space.mean_place(one)[None], space.mean_place(other)[None])
+    both = [np.hstack([clip, clip]) for clip in (one, other)]
+    fused_odds = fused.clip_log_odds(*(fused.mean_place(clip)[None] for clip in both))
+    assert fused_odds == pytest.approx(odds, abs=1e-4)
+    assert fused.probability(*map(fused.mean_place, both)) == pytest.approx(1 / (1 + np.exp(-odds[0, 0])), abs=1e-4)
 
 
 def test_error_rates_are_those_of_labels_left_out(space):

@@ -19,6 +19,7 @@ from audionet.errors import AudioNetError, InputError
 from audionet.files import files_below, printable
 from audionet.inference.clip_similarity import mean_places
 from audionet.models.classifier import Classifier
+from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.similarity import Similarity
 
 FEWEST_SPEAKERS = 2
@@ -75,7 +76,12 @@ class Cohort:
         return not {*folders.values()}.isdisjoint(self.folders)
 
     def statistics(
-        self, space: Similarity, places: Mapping[str, np.ndarray], folders: Mapping[str, Path], *, top_n: int
+        self,
+        space: Similarity | FusedSimilarity,
+        places: Mapping[str, np.ndarray],
+        folders: Mapping[str, Path],
+        *,
+        top_n: int,
     ) -> dict[str, tuple[float, float]]:
         """Return the mean and deviation of each file's scores with those `top_n` speakers who are most like it.
 

@@ -21,6 +21,7 @@ from audionet.inference.clip_similarity import mean_places
 from audionet.inference.score_normalisation import FEWEST_SPEAKERS, Cohort, normalised, speaker_folder
 from audionet.inference.trial_list import Trial
 from audionet.models.classifier import Classifier
+from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.similarity import Similarity
 from audionet.wording import counted, listed
 
@@ -190,7 +191,9 @@ def _log_counts(trials: Sequence[Trial], scored: Sequence[Trial], audio_dir: Pat
         log(f"{counted(same_files, 'trial')} {'compares' if same_files == 1 else 'compare'} a file with itself.")
 
 
-def _pair_log_odds(space: Similarity, trials: Sequence[Trial], places: Mapping[str, np.ndarray]) -> np.ndarray:
+def _pair_log_odds(
+    space: Similarity | FusedSimilarity, trials: Sequence[Trial], places: Mapping[str, np.ndarray]
+) -> np.ndarray:
     """Return the log odds of each trial, float64, shape (n,)."""
     rows_of: dict[str, list[int]] = {}
     for row, trial in enumerate(trials):

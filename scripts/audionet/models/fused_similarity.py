@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.models.similarity import Similarity
+from audionet.models.similarity import Similarity, clip_cosines
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,15 @@ class FusedSimilarity:
 
         Neither comes first, as for `Similarity.probability`.
         """
-        cosine = 0.0
-        for weight, one, other in zip(self.weights, self._split(first), self._split(second), strict=True):
-            lengths = [max(float(np.linalg.norm(place)), 1e-9) for place in (one, other)]
-            cosine += np.sqrt(weight) * float(one @ other) * (1 / lengths[0] + 1 / lengths[1]) / 2
-        return float(1 / (1 + np.exp(-(self.slope * cosine + self.offset))))
+        return float(1 / (1 + np.exp(-self.clip_log_odds(first[None], second[None])[0, 0])))
+
+    def clip_log_odds(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the odds of `probability` for clips of two sets, as `Similarity.clip_log_odds`."""
+        cosines = [
+            np.sqrt(weight) * clip_cosines(one, other)
+            for weight, one, other in zip(self.weights, self._split(first), self._split(second), strict=True)
+        ]
+        return np.asarray(self.slope * np.sum(cosines, axis=0) + self.offset)
 
     def sentence(self) -> str:
         """Return one sentence for the screen: how often a verdict is wrong, and how that is known."""

@@ -73,9 +73,7 @@ class Similarity:
 
         The mean places of their chunks are of shape (n, dimension) and (m, dimension).
         """
-        lengths = [np.maximum(np.linalg.norm(places, axis=1), 1e-9).astype(np.float64) for places in (first, second)]
-        cosines = (first @ second.T).astype(np.float64) * (1 / lengths[0][:, None] + 1 / lengths[1]) / 2
-        return np.asarray(self.slope * cosines + self.offset)
+        return np.asarray(self.slope * clip_cosines(first, second) + self.offset)
 
     def sentence(self) -> str:
         """Return one sentence for the screen: how often a verdict is wrong, and how that is known."""
@@ -99,6 +97,16 @@ class Similarity:
         """Rebuild what `to_json` and `arrays` gave."""
         fields: dict[str, Any] = {name: arrays[f"similarity_{name}"] for name in ARRAYS}
         return cls(**fields, **value)
+
+
+def clip_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the mean cosine of each clip's chunks with the prototype of the other, float64, shape (n, m).
+
+    The mean places of their chunks are of shape (n, dimension) and (m, dimension).
+    """
+    inverse = [1 / np.maximum(np.linalg.norm(places, axis=1).astype(np.float64), 1e-9) for places in (first, second)]
+    cosines: np.ndarray = (first @ second.T).astype(np.float64) * (inverse[0][:, None] + inverse[1]) / 2
+    return cosines
 
 
 def _length(vector: np.ndarray) -> float:
