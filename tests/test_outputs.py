@@ -16,7 +16,8 @@ from audionet.outputs import check_outputs
 FILES = [
     *(("train", option) for option in ("output_graph", "output_labels", "report")),
     *(("evaluate", option) for option in ("json", "report")),
-    *((command, "output") for command in ("label", "timeline", "explain", "export")),
+    *((command, "output") for command in ("label", "timeline", "explain", "export", "verify")),
+    ("verify", "json"),
 ]
 FOLDERS = [
     *(("train", option) for option in ("output_model", "bottleneck_dir", "summaries_dir", "runs_dir", "model_dir")),
@@ -26,7 +27,8 @@ FOLDERS = [
     *[("enroll", "model")],
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
-READ |= {"negatives", "test_dir", "weights", "examples_dir", "runs_dir"}
+READ |= {"negatives", "test_dir", "weights", "examples_dir", "runs_dir", "trials", "cohort"}
+NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 
 def paths_of(options: type) -> set[str]:
@@ -44,7 +46,11 @@ def test_every_path_is_known_to_be_read_or_written(command):
 
 def refused(command: str, option: str, place: Path, arguments: list[str], capsys) -> bool:
     """Tell whether a command, all other options of which are wrong too, refuses a place to write to."""
-    needed = [one for one in NEEDED.get(command, []) if one not in ("--output", "a.png", "a.keras", "--list")]
+    needed = [
+        one
+        for one in NEEDED_TO_WRITE.get(command, NEEDED.get(command, []))
+        if one not in ("--output", "a.png", "a.keras", "--list")
+    ]
     model = [] if option == "model" or command in ("train", "data", "demo") else ["--model", "no such model"]
     status = run_audionet(command, *needed, *model, *arguments, f"--{option}", place)
     message = capsys.readouterr().err
@@ -63,7 +69,9 @@ def impossible(tmp_path: Path, name: str) -> list[Path]:
 @pytest.mark.parametrize(("command", "option"), FILES)
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(command, option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    name = {"explain": "a.png", "export": "a.keras", "label": "a.csv", "timeline": "a.csv"}.get(command, "a.json")
+    name = {"explain": "a.png", "export": "a.keras", "label": "a.csv", "timeline": "a.csv", "verify": "a.csv"}.get(
+        command, "a.json"
+    )
     (tmp_path / "folder" / name).mkdir(parents=True)
     for place in [*impossible(tmp_path, name), tmp_path / "folder" / name]:
         arguments = ["--image_dir", "no such folder"] if command == "train" else []
