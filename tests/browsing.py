@@ -43,6 +43,17 @@ def show(browser, address: str, *, width: int = 1440, scheme: str = "light") -> 
     browser.get(address)
 
 
+def drop(browser, selector: str, *paths: Path) -> None:
+    """Drop files and folders on an element, as from a file manager; it must show that it takes them."""
+    box = browser.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect()", selector)
+    place = {"x": box["left"] + box["width"] / 2, "y": box["top"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+        marked = browser.find_elements("css selector", f"{selector}.over")
+        assert bool(marked) == (kind != "drop"), kind
+
+
 def requested(browser) -> list[str]:
     """Return every address that the browser asked for since the last call."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]

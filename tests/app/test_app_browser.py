@@ -12,7 +12,7 @@ import soundfile
 pytest.importorskip("selenium", reason="selenium is not installed: make test installs it")
 
 from app_client import served
-from browsing import SIZES, open_browser, requested, show, width_needed
+from browsing import SIZES, drop, open_browser, requested, show, width_needed
 from conftest import SAMPLE_AUDIO, names_below, tone, voice, write_sound
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -140,6 +140,43 @@ def test_many_files_become_a_table_that_is_saved(browser, address, speakers, tmp
     rows = list(csv.DictReader(io.StringIO(saved_file(browser, tmp_path, "labels.csv"))))
     assert [row["label"] for row in rows] == ["alice", "bob", "carol", ""]
     assert rows[3]["file"] == 'a, "b".mp3' and "cannot be decoded" in rows[3]["error"]
+
+
+def test_a_folder_is_dropped_and_each_recording_in_it_has_a_row(browser, address, speakers, tmp_path):
+    downloads(browser, tmp_path)
+    for name, speaker in (("monday/10.mp3", "bob"), ("monday/9.mp3", "alice"), ("monday/late/1.mp3", "carol")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((speakers / speaker / "0.mp3").read_bytes())
+    for name in ("monday/notes.txt", "monday/.hidden.mp3", "monday/cover.jpg", "broken.mp3"):
+        (tmp_path / name).write_text("no sound")
+    show(browser, address)
+    drop(browser, "#drop", tmp_path / "monday", tmp_path / "broken.mp3")
+    wait_for(browser, "#batch-rows tr:nth-child(4)")
+    element(browser, "#batch-save").click()
+    rows = list(csv.DictReader(io.StringIO(saved_file(browser, tmp_path, "labels.csv"))))
+    assert [(row["file"], row["nearest"]) for row in rows] == [
+        ("broken.mp3", ""),
+        ("monday/9.mp3", "alice"),
+        ("monday/10.mp3", "bob"),
+        ("monday/late/1.mp3", "carol"),
+    ]
+    assert "it holds text" in rows[0]["error"]
+    element(browser, "#batch-rows tr:nth-child(3) button").click()
+    assert first_label(browser) == "bob"
+    assert len(browser.find_elements("css selector", "#batch-rows tr")) == 4
+
+
+def test_several_files_are_dropped_on_the_card_of_a_label(browser, address, speakers, tmp_path):
+    show(browser, f"{address}/teach")
+    element(browser, "#name").send_keys("dora\n")
+    drop(browser, ".card", speakers / "alice" / "0.mp3", speakers / "alice" / "1.mp3")
+    wait_for(browser, '[aria-label="Remove clip 002.wav of dora"]')
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "notes.txt").write_text("no sound")
+    drop(browser, ".card", tmp_path / "nothing")
+    assert wait_for(browser, "#error").text == "nothing holds no recording. Drop another folder, or files."
+    for name in ("001", "002"):
+        wait_for(browser, f'[aria-label="Remove clip {name}.wav of dora"]').click()
 
 
 def test_a_microphone_is_answered_while_it_is_open(browser, address):

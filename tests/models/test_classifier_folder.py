@@ -35,6 +35,7 @@ def test_who_has_but_the_demonstration_is_told_where_that_classifier_is(tmp_path
     with pytest.raises(ClassifierError, match=r"name another folder\."):
         read_labels(tmp_path / "retrained_model")
     (tmp_path / "demo" / "retrained_model").mkdir(parents=True)
+    (tmp_path / "demo" / "retrained_model" / "classifier.json").touch()
     with pytest.raises(ClassifierError, match=r"another folder, such as that of the demonstration, .*/demo/retrained_"):
         read_labels(tmp_path / "retrained_model")
 

@@ -13,13 +13,14 @@ from audionet.app.sandbox import Limits, SandboxedWorker
 from audionet.app.training_jobs import TrainingQueue
 from audionet.app.users import MissingError, Model, User
 from audionet.audio import decoding
-from audionet.errors import AudioNetError
+from audionet.errors import AudioNetError, ClassifierError
 from audionet.evaluation import runs
 from audionet.files import digest_of, printable
-from audionet.models.classifier_folder import ABOUT_NAME
+from audionet.models.classifier_folder import ABOUT_NAME, of_demonstration
 from audionet.scratch import ScratchFolder
 
 SERVED = "served"
+DEMONSTRATION = "demonstration"
 MOST_EXAMPLES = 8
 
 
@@ -66,10 +67,18 @@ class AppState:
         self._uploads.remove()
 
     def models(self, user: User) -> list[Model]:
-        """Return the classifiers that a user may choose: the one of the settings, their own, those of recorded runs."""
+        """Return the classifiers that a user may choose: the one of the settings, their own, those of recorded runs.
+
+        Where there is none at the settings' folder, that of the demonstration is the last one; without any there is
+        one that is not trained yet.
+        """
         served = Model(SERVED, self.settings.model.name, self.settings.model)
         others = [*user.models(), *self._models_of_runs()]
-        return [served, *others] if (served.folder / ABOUT_NAME).is_file() or not others else others
+        if (served.folder / ABOUT_NAME).is_file():
+            return [served, *others]
+        if demo := of_demonstration(served.folder):
+            others.append(Model(DEMONSTRATION, "Demonstration", demo))
+        return others or [served]
 
     def model(self, user: User, key: str = "") -> Model:
         """Return a classifier: the one of this key, or else the one that the user chose, or else the first.
@@ -83,6 +92,21 @@ class AppState:
         if key and found is None:
             raise MissingError(f"There is no classifier {printable(key)}. Name one of those on the page Runs.")
         return found or models[0]
+
+    def folder_to_ask(self, user: User, key: str = "") -> Path:
+        """Return the folder of `model`, which answers.
+
+        Raises:
+            MissingError: as `model` does.
+            ClassifierError: there is no classifier yet.
+        """
+        folder = self.model(user, key).folder
+        if not (folder / ABOUT_NAME).is_file():
+            raise ClassifierError(
+                "There is no classifier yet. Teach one on the page Teach; or type make data train in a terminal, and "
+                "try again."
+            )
+        return folder
 
     def _models_of_runs(self) -> list[Model]:
         """Return the classifiers that the runs in `runs_dir` have left behind, the newest first."""

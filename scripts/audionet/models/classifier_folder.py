@@ -154,6 +154,12 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return _of_one_version(folder, _read_metrics)
 
 
+def of_demonstration(folder: Path) -> Path | None:
+    """Return the classifier folder that `audionet demo` has made beside another, if it has."""
+    demo = folder.parent / "demo" / folder.name
+    return demo if (demo / ABOUT_NAME).is_file() else None
+
+
 def check_checksum(path: Path, content: bytes | mmap.mmap, about: Mapping[str, Any]) -> None:
     """Raise ClassifierError unless a file has the checksum that `classifier.json` has for it, if it has one."""
     expected = about["sha256"].get(path.name)
@@ -166,8 +172,8 @@ def _opened_folder(folder: Path) -> Iterator[int]:
     try:
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
-        demo = folder.parent / "demo" / folder.name
-        such_as = f", such as that of the demonstration, {printable(demo)}" if demo.is_dir() else ""
+        demo = of_demonstration(folder)
+        such_as = f", such as that of the demonstration, {printable(demo)}" if demo else ""
         raise ClassifierError(
             f"--model: there is no classifier at {printable(folder)}. Train one first: make train, or name another "
             f"folder{such_as}."

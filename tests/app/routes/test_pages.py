@@ -64,5 +64,8 @@ def test_without_a_classifier_the_page_opens_and_says_what_to_do(app_settings, c
     with client_of(app_settings, model=tmp_path / "nothing") as client:
         assert "There is no classifier yet" in client.get("/").text
         response = predict(client, clip)
-        assert response.status_code == 409 and "make train" in response.json()["detail"]
+        assert response.status_code == 409
+        assert response.json()["detail"].startswith("There is no classifier yet. Teach one on the page Teach")
         assert client.get("/health").json()["status"] == "no model"
+        assert "✓ in use" not in client.get("/runs").text
+        assert "(not trained yet)</option>" in client.get("/").text

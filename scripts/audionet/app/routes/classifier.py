@@ -33,7 +33,7 @@ async def predict(
     ticket: Annotated[str, Form(description="Any text, to ask `GET /progress` about.", max_length=100)] = "",
 ) -> Prediction:
     """Say what is heard in a recording or seen in a picture. The work ends where the client closes the connection."""
-    folder = state.model(user, model).folder
+    folder = state.folder_to_ask(user, model)
     async with saved_upload(file, state.uploads_dir) as path:
         return await state.queue.run_watched(
             request,
@@ -62,7 +62,7 @@ async def live(
     model: ModelField = "",
 ) -> LiveAnswer:
     """Say what is heard in the last seconds of a stream, by the rule of `audionet listen`."""
-    folder = state.model(user, model).folder
+    folder = state.folder_to_ask(user, model)
     async with saved_upload(file, state.uploads_dir) as path:
         return await state.queue.run(
             worker_tasks.live_answer, model=folder, path=path, session=f"{user.folder.name}/{session}"
@@ -72,7 +72,7 @@ async def live(
 @router.post("/explain", tags=["classifier"])
 async def explain(state: StateDep, user: UserDep, file: FileField, model: ModelField = "") -> Reason:
     """Say and show which part of a recording or a picture speaks for its answer."""
-    folder = state.model(user, model).folder
+    folder = state.folder_to_ask(user, model)
     async with saved_upload(file, state.uploads_dir) as path:
         return await state.queue.run(
             worker_tasks.explain_answer,

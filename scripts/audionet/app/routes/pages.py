@@ -17,6 +17,7 @@ from fastapi.templating import Jinja2Templates
 from audionet.app.routes.dependencies import StateDep, UserDep
 from audionet.app.state import AppState
 from audionet.app.users import MissingError, User
+from audionet.audio.decoding import SUFFIXES
 from audionet.evaluation import runs
 from audionet.files import UNKNOWN_LABEL, printable
 
@@ -49,7 +50,7 @@ class ListedRun:
 async def listen(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
     """Show the page Listen."""
     names = [f"{path.parent.name} {path.stem}" for path in state.examples]
-    return _page(request, state, user, "listen", examples=names)
+    return _page(request, state, user, "listen", examples=names, sounds=sorted(SUFFIXES))
 
 
 @router.get("/image", include_in_schema=False)
@@ -61,7 +62,7 @@ async def image(request: Request, state: StateDep, user: UserDep) -> HTMLRespons
 @router.get("/teach", include_in_schema=False)
 async def teach(request: Request, state: StateDep, user: UserDep) -> HTMLResponse:
     """Show the page Teach."""
-    return _page(request, state, user, "teach", unknown_label=UNKNOWN_LABEL)
+    return _page(request, state, user, "teach", unknown_label=UNKNOWN_LABEL, sounds=sorted(SUFFIXES))
 
 
 @router.get("/runs", include_in_schema=False)

@@ -74,11 +74,12 @@ async def add_label(state: StateDep, user: KnownUserDep, label: Annotated[str, F
     names = user.clips_by_label().get(label)
     if not names:
         raise MissingError(f"There is no clip of {printable(label)} yet. Add some first.")
+    model = state.folder_to_ask(user)
     place = user.new_model()
     try:
         await state.queue.run(
             worker_tasks.add_label,
-            model=state.model(user).folder,
+            model=model,
             target=place / "retrained_model",
             label=label,
             clips=[user.clip(label, name) for name in names],

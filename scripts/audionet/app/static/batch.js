@@ -5,8 +5,8 @@ import { find, formatPercent, make, save, sendFile, showBusy, showError, showSha
 const COLUMNS = ["file", "label", "known", "nearest", "probability", "score", "threshold", "error"]; // as label_image.py --output
 let rows = [];
 
-/** Label files one after the other, and show a row for each. */
-export async function labelAll(files) {
+/** Label files one after the other, and show a row for each, whose name can be pressed to look at the file. */
+export async function labelAll(files, look) {
   showError();
   const work = stopWork();
   const begun = performance.now();
@@ -24,20 +24,24 @@ export async function labelAll(files) {
       row.error = error.message;
     }
     rows.push(row);
-    body.append(shown(row));
+    body.append(shown(row, () => look(file)));
   }
   showBusy();
 }
 
-function shown(row) {
+function shown(row, look) {
   const line = make("tr");
-  line.append(make("th", row.file, { scope: "row" }));
+  const name = make("th", "", { scope: "row" });
+  const button = make("button", row.file, { type: "button", className: "link" });
+  button.addEventListener("click", look);
+  name.append(row.error ? row.file : button);
+  line.append(name);
   if (row.error) {
     line.append(make("td", row.error, { colSpan: 3, className: "wrong" }));
   } else {
     const label = make("td", row.label);
     label.classList.toggle("wrong", !row.known);
-    line.append(label, make("td", formatPercent(row.probability)), make("td", row.nearest));
+    line.append(label, make("td", row.nearest), make("td", formatPercent(row.probability)));
   }
   return line;
 }

@@ -59,22 +59,34 @@ export function acceptDrops(target, zone, take) {
     event.stopPropagation();
     depth = 0;
     zone.classList.remove("over");
-    filesOf(event.dataTransfer).then((files) => files.length && take(files));
+    const dropped = filesOf(event.dataTransfer); // at once, since the browser forgets what was dropped
+    attempt(async () => {
+      const files = await dropped;
+      if (files.length) take(files);
+    });
   });
 }
 
-/** Return the files that were dropped, those in folders included. */
+/** Return the files that were dropped, recordings in folders included, by their names. */
 async function filesOf(dropped) {
   const entries = [...dropped.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...dropped.files];
   const files = [];
-  for (const entry of entries) await addFiles(entry, files);
-  return files;
+  for (const entry of entries) {
+    const before = files.length;
+    await addFiles(entry, files);
+    if (files.length === before) throw new Error(`${entry.name} holds no recording. Drop another folder, or files.`);
+  }
+  return files.sort((one, other) => one.path.localeCompare(other.path, undefined, { numeric: true }));
 }
 
-async function addFiles(entry, files) {
-  if (entry.name.startsWith(".")) return;
+const SOUNDS = document.body.dataset.sounds?.split(" "); // suffixes of recordings, where only those count
+
+const isWanted = (name) => !name.startsWith(".") && (!SOUNDS || SOUNDS.includes(/\.[^.]*$/.exec(name.toLowerCase())?.[0]));
+
+async function addFiles(entry, files, inFolder = false) {
   if (entry.isFile) {
+    if (inFolder && !isWanted(entry.name)) return;
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     Object.defineProperty(file, "path", { value: entry.fullPath.slice(1) });
     files.push(file);
@@ -84,7 +96,7 @@ async function addFiles(entry, files) {
   for (;;) {
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
     if (!some.length) return;
-    for (const one of some) await addFiles(one, files);
+    for (const one of some) if (!one.name.startsWith(".")) await addFiles(one, files, true);
   }
 }
 
@@ -95,7 +107,11 @@ export function formatTime(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-export const formatPercent = (share) => (share >= 0.9995 ? "100 %" : share >= 0.1 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
+/** Return a share in percent, with a tenth where it matters: 0.3 %, 42 %, 99.7 %. */
+export function formatPercent(share) {
+  const isRound = share >= 0.9995 || (share >= 0.0995 && share < 0.9895);
+  return `${(share * 100).toFixed(isRound ? 0 : 1)} %`;
+}
 
 /** Show the label, its probability and those of the others. */
 export function showAnswer(answer) {

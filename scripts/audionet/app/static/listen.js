@@ -11,15 +11,20 @@ let given = null; // the file that is shown
 let tables = {};
 let zoom = 1;
 const MOST_PIXELS = 16_000; // that a canvas may be wide
+const MARK_PIXELS = 70; // between marks of seconds
 const SILENT = new Set(); // labels that are filtered out
 
 function listen(files) {
   find("#batch").hidden = files.length < 2;
   if (files.length > 1) {
     find("#result").hidden = true;
-    return labelAll(files);
+    return labelAll(files, listenTo);
   }
-  return predict(files[0], { busy: `Listening to ${files[0].name} …`, show });
+  return listenTo(files[0]);
+}
+
+function listenTo(file) {
+  return predict(file, { busy: `Listening to ${file.name} …`, show });
 }
 
 function show(answer, file) {
@@ -171,11 +176,12 @@ function setZoom(times) {
   showSeconds();
 }
 
-/** Mark the seconds, at a round step, so that the marks do not touch. */
+/** Mark the seconds, at a round step, so that the marks neither touch nor stick out. */
 function showSeconds() {
-  const marks = Math.max(1, find("#wide").clientWidth / 70);
+  const width = find("#wide").clientWidth;
+  const marks = Math.max(1, width / MARK_PIXELS);
   const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800].find((one) => length / one <= marks) || 3600;
-  const count = Math.floor(length / step);
+  const count = Math.floor((length * (1 - MARK_PIXELS / 2 / width)) / step);
   const spans = Array.from({ length: count + 1 }, (_, place) => {
     const seconds = place * step;
     const mark = make("span", seconds < 60 ? `${+seconds.toFixed(1)} s` : formatTime(seconds));

@@ -31,6 +31,7 @@ function showLabelsToAdd() {
   const kept = select.value;
   const offered = Object.keys(labels).filter((label) => labels[label].length && label !== unknownLabel);
   select.replaceChildren(...offered.map((label) => new Option(label, label, false, label === kept)));
+  if (!offered.length) select.append(new Option("none with clips yet", ""));
   find("#extend-button").disabled = !offered.length;
 }
 
