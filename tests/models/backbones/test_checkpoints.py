@@ -241,3 +241,52 @@ def test_a_tfjs_package_cut_short_is_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(WeightsError, match=r"model\.tgz"):
         read_tfjs(path)
+
+
+def training_checkpoint() -> tuple[dict, list[Storage]]:
+    """What training keeps to go on: the state, and beside it an optimiser with tensors and plain values."""
+    state, storages = small_state()
+    moments = Storage("2", np.array([3, 4, 5], np.float32))
+    groups = [{"lr": 1e-4, "betas": (0.9, 0.999), "params": [0]}]
+    optimiser = {"state": {0: {"step": 7, "exp_avg": Tensor(moments, (3,), (1,))}}, "param_groups": groups}
+    return {"step": 7, "model_state": state, "optimizer_state": optimiser}, [*storages, moments]
+
+
+@both_formats
+@pytest.mark.parametrize("name", ["model_state", "model_state_dict", "state_dict"])
+def test_the_state_dict_is_read_out_of_a_training_checkpoint(tmp_path, write, name):
+    checkpoint, storages = training_checkpoint()
+    checkpoint[name] = checkpoint.pop("model_state")
+    (tmp_path / "model.pt").write_bytes(write(checkpoint, storages))
+    arrays = read_torch(tmp_path / "model.pt")
+    assert list(arrays) == ["kernel", "transposed", "bias"]
+    np.testing.assert_array_equal(arrays["bias"], [8])
+
+
+@both_formats
+def test_a_training_checkpoint_that_would_run_something_is_refused(tmp_path, write):
+    checkpoint, storages = training_checkpoint()
+    checkpoint["optimizer_state"] = Malicious(tmp_path / "made")
+    (tmp_path / "model.pt").write_bytes(write(checkpoint, storages))
+    with pytest.raises(WeightsError, match=r"only tensors are admitted, and it asks for .*mkdir"):
+        read_torch(tmp_path / "model.pt")
+    assert not (tmp_path / "made").exists()
+
+
+@both_formats
+def test_a_checkpoint_within_itself_is_refused(tmp_path, write):
+    checkpoint, storages = training_checkpoint()
+    checkpoint["optimizer_state"]["state"] = checkpoint
+    checkpoint["model_state"] = checkpoint
+    (tmp_path / "model.pt").write_bytes(write(checkpoint, storages))
+    with pytest.raises(WeightsError, match=r"model\.pt"):
+        read_torch(tmp_path / "model.pt")
+
+
+def test_a_training_checkpoint_cut_short_is_refused_by_name(tmp_path):
+    path = tmp_path / "model.pt"
+    whole = legacy_file(*training_checkpoint())
+    for length in range(0, len(whole), 5):
+        path.write_bytes(whole[:length])
+        with pytest.raises(WeightsError, match=r"model\.pt"):
+            read_torch(path)

@@ -92,8 +92,8 @@ def test_sounds_of_another_length_or_type_are_refused(load, sounds):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": None}, r"at least 0\.1 s for ear, 100 samples at 1000 Hz, received none"),
-        ({"samples": 99}, "received 99; choose longer chunks"),
+        ({"samples": None}, "samples for ear, which listens, received none; pictures alone need"),
+        ({"samples": 99}, r"at least 0\.1 s for ear, 100 samples at 1000 Hz, received 99; choose longer chunks"),
         ({"image_size": 224}, "no image size for ear, which listens"),
         ({"bottleneck": "block3"}, r"bottleneck of ear out of classic .*received 'block3'"),
         ({"tfhub_module": "folder"}, "Expected no --tfhub-module"),

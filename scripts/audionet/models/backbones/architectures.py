@@ -9,6 +9,7 @@ from typing import Any, Literal
 from audionet.errors import InputError
 from audionet.models.backbones import network_builders
 from audionet.models.backbones.tfhub import HUB_IMAGE_SIZE
+from audionet.models.backbones.voice_encoder import SAMPLE_RATE_HZ, voice_encoder
 from audionet.models.backbones.weights import OfficialSource, RegistrySource, Source
 
 
@@ -204,6 +205,29 @@ _ROWS = (
             ),
         ),
         build=network_builders.inception_v3,
+    ),
+    Architecture(
+        name="voice_encoder",
+        description="Resemblyzer's speaker encoder: listens to sound and tells voices apart; needs nothing but pip",
+        input="sound",
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        taps={},
+        classic_tap="output",
+        default_bottleneck="classic",
+        candidate_bottlenecks=("classic",),
+        sources=(
+            RegistrySource(
+                registry="pypi",
+                package="Resemblyzer",
+                version="0.1.4",
+                member="resemblyzer/pretrained.pt",
+                sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+                format="torch",
+                licence="Apache-2.0",
+                note="trained to tell speakers apart",
+            ),
+        ),
+        build=voice_encoder,
     ),
     Architecture(
         name="tfhub",

@@ -311,12 +311,16 @@ def _sound_size(
             f"Expected no image size for {architecture.name}, which listens to sound, received {image_size}; "
             "leave it out."
         )
+    if samples is None:
+        raise InputError(
+            f"Expected sounds and their number of samples for {architecture.name}, which listens, received none; "
+            "pictures alone need an architecture that looks."
+        )
     fewest = round(SHORTEST_SECONDS * architecture.sample_rate_hz)
-    if samples is None or samples < fewest:
+    if samples < fewest:
         raise InputError(
             f"Expected sounds of at least {SHORTEST_SECONDS} s for {architecture.name}, {fewest} samples at "
-            f"{architecture.sample_rate_hz} Hz, received {'none' if samples is None else samples}; "
-            "choose longer chunks of sound."
+            f"{architecture.sample_rate_hz} Hz, received {samples}; choose longer chunks."
         )
     return (samples,)
 

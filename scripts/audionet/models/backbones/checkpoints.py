@@ -53,6 +53,8 @@ _UNREADABLE = (
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """Read a state dict that torch saved, in its zip format or the legacy one (before 1.6), without torch.
 
+    What else a training checkpoint keeps beside its `model_state`, `model_state_dict` or `state_dict` is passed over.
+
     Returns:
         Name -> float32 array, in the file's order; counters such as `num_batches_tracked` are converted too.
 
@@ -154,6 +156,9 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 _LEGACY_PROTOCOL = 1001
 
+_STATE_NAMES = ("model_state", "model_state_dict", "state_dict")
+"""What training scripts call the state dict in the files that they go on from."""
+
 
 def _rebuild_tensor(storage: object, offset: object, shape: object, strides: object, *_: object) -> _Tensor:
     """Stand in for `torch._utils._rebuild_tensor_v2`; what is left out concerns gradients."""
@@ -201,7 +206,7 @@ def _read_torch_zip(path: Path) -> dict[str, np.ndarray]:
         folder = PurePosixPath(pickles[0]).parent
         if str(folder / "byteorder") in archive.namelist() and _entry(archive, folder / "byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
-        state = _unpickled(io.BytesIO(_entry(archive, pickles[0])))
+        state = _state_of(_unpickled(io.BytesIO(_entry(archive, pickles[0]))))
 
         @functools.cache
         def storage_values(storage: _Storage) -> np.ndarray:
@@ -236,8 +241,9 @@ def _read_torch_legacy(path: Path) -> dict[str, np.ndarray]:
         raise ValueError("it does not begin as torch files do")
     if not _unpickled(stream)["little_endian"]:
         raise ValueError("its numbers are big-endian")
-    state = _unpickled(stream)
-    storages = {tensor.storage.key: tensor.storage for tensor in _tensors(state).values()}
+    checkpoint = _unpickled(stream)
+    state = _state_of(checkpoint)
+    storages = _storages(checkpoint)
     values = {}
     for key in _unpickled(stream):
         storage = storages.get(key)
@@ -254,6 +260,27 @@ def _checked_values(content: bytes, storage: _Storage) -> np.ndarray:
     if len(content) != storage.length * storage.dtype.itemsize:
         raise ValueError(f"storage {storage.key} is cut short")
     return np.frombuffer(content, storage.dtype)
+
+
+def _state_of(checkpoint: object) -> object:
+    """Return the state dict: a part of a training checkpoint, or the whole file."""
+    parts = [checkpoint.get(name) for name in _STATE_NAMES] if isinstance(checkpoint, dict) else []
+    return next((part for part in parts if isinstance(part, dict)), checkpoint)
+
+
+def _storages(checkpoint: object) -> dict[str, _Storage]:
+    """Return the storages of all tensors in dicts, lists and tuples at any depth, by their keys."""
+    storages: dict[str, _Storage] = {}
+    seen: set[int] = set()  # a pickle may hold one container many times, or within itself
+    waiting = [checkpoint]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, _Tensor):
+            storages[value.storage.key] = value.storage
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return storages
 
 
 def _tensors(state: object) -> dict[str, _Tensor]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audionet.errors import InputError, WeightsError
-from audionet.models.backbones.weights import Weights, read_arrays
+from audionet.models.backbones.weights import Weights, expect_format, named_array, read_arrays
 
 if TYPE_CHECKING:
     import keras
@@ -318,7 +318,7 @@ def _torchvision_names() -> dict[str, str]:
 
 
 def _fill_from_torch(model: "keras.Model", weights: Weights, names: Mapping[str, str]) -> None:
-    _expect_format(weights, "torch", 'a torch state dict (".pth") or a Keras file')
+    expect_format(weights, "torch", 'a torch state dict (".pth") or a Keras file')
     arrays = read_arrays(weights)
     with_weights = [layer for layer in model.layers if layer.weights]
     _fill(with_weights, [_torch_arrays(layer, arrays, names[layer.name], weights) for layer in with_weights], weights)
@@ -332,23 +332,24 @@ def _torch_arrays(
 
     if isinstance(layer, keras.layers.BatchNormalization):
         return [
-            _array(arrays, f"{prefix}.{part}", weights) for part in ("weight", "bias", "running_mean", "running_var")
+            named_array(arrays, f"{prefix}.{part}", weights)
+            for part in ("weight", "bias", "running_mean", "running_var")
         ]
-    kernel = _array(arrays, f"{prefix}.weight", weights)
+    kernel = named_array(arrays, f"{prefix}.weight", weights)
     if isinstance(layer, keras.layers.Dense):
         kernel = kernel.T
     elif isinstance(layer, keras.layers.DepthwiseConv2D):
         kernel = kernel.transpose(2, 3, 0, 1)
     else:
         kernel = kernel.transpose(2, 3, 1, 0)
-    return [kernel, _array(arrays, f"{prefix}.bias", weights)] if layer.use_bias else [kernel]
+    return [kernel, named_array(arrays, f"{prefix}.bias", weights)] if layer.use_bias else [kernel]
 
 
 def _fill_inception_from_tfjs(model: "keras.Model", weights: Weights) -> None:
     """Fill by order of creation: the copy counts its layers from 1, this process from wherever it has come to."""
     import keras
 
-    _expect_format(weights, "tfjs", 'a Keras file or the nsfwjs package (".tgz")')
+    expect_format(weights, "tfjs", 'a Keras file or the nsfwjs package (".tgz")')
     arrays = read_arrays(weights)
     for kind, title, parts in (
         (keras.layers.Conv2D, "conv2d", ("kernel",)),
@@ -356,7 +357,7 @@ def _fill_inception_from_tfjs(model: "keras.Model", weights: Weights) -> None:
     ):
         layers = sorted((layer for layer in model.layers if isinstance(layer, kind)), key=_creation_number)
         values = [
-            [_array(arrays, f"{title}_{number}/{part}", weights) for part in parts]
+            [named_array(arrays, f"{title}_{number}/{part}", weights) for part in parts]
             for number in range(1, len(layers) + 1)
         ]
         _fill(layers, values, weights)
@@ -379,26 +380,9 @@ def _fill(layers: "Sequence[keras.Layer]", values: Sequence[list[np.ndarray]], w
         layer.set_weights(arrays)
 
 
-def _array(arrays: Mapping[str, np.ndarray], name: str, weights: Weights) -> np.ndarray:
-    if name not in arrays:
-        raise WeightsError(
-            f"Expected an array {name} in {weights.path}, received {len(arrays)} others; "
-            "these are weights of another network: choose its --architecture, or another file."
-        )
-    return arrays[name]
-
-
-def _expect_format(weights: Weights, expected: str, words: str) -> None:
-    if weights.format != expected:
-        raise WeightsError(
-            f"Expected {words} for this architecture, received {weights.path} in the format {weights.format}; "
-            "give another file with --weights, or choose another --architecture."
-        )
-
-
 def _filled_from_keras_file(build: "Callable[[bool], keras.Model]", weights: Weights) -> "keras.Model":
     """Build a network and let Keras read the weights, first as a file without the head and then as one with it."""
-    _expect_format(weights, "keras", 'a Keras file (".weights.h5", ".h5" or ".keras")')
+    expect_format(weights, "keras", 'a Keras file (".weights.h5", ".h5" or ".keras")')
     reasons = []
     for with_head in (False, True):
         model = build(with_head)

@@ -28,7 +28,7 @@ import sys
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -170,6 +170,25 @@ def read_arrays(weights: Weights) -> dict[str, np.ndarray]:
     """Read weights in a format that holds named arrays ("torch" or "tfjs"); Keras files are read by Keras."""
     readers: dict[str, Reader] = {"torch": read_torch, "tfjs": read_tfjs}
     return readers[weights.format](weights.path)
+
+
+def named_array(arrays: Mapping[str, np.ndarray], name: str, weights: Weights) -> np.ndarray:
+    """Return one array out of those that were read, or raise WeightsError if it is not among them."""
+    if name not in arrays:
+        raise WeightsError(
+            f"Expected an array {name} in {weights.path}, received {len(arrays)} others; "
+            "these are weights of another network: choose its --architecture, or another file."
+        )
+    return arrays[name]
+
+
+def expect_format(weights: Weights, expected: str, words: str) -> None:
+    """Raise WeightsError unless weights have the format that an architecture reads; `words` say it to the user."""
+    if weights.format != expected:
+        raise WeightsError(
+            f"Expected {words} for this architecture, received {weights.path} in the format {weights.format}; "
+            "give another file with --weights, or choose another --architecture."
+        )
 
 
 def _user_weights(path: Path) -> Weights:
