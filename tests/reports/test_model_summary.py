@@ -40,6 +40,44 @@ def test_parameters_and_multiply_adds_are_counted(tmp_path):
     assert found["head"]["multiply_adds"] == 10 * 4 + 4 * 2
 
 
+def recurrent_graph() -> bytes:
+    """A graph that reads sounds of 30 samples as 6 steps of 5 by an LSTM of 4 units."""
+    tf = pytest.importorskip("tensorflow", reason="the graph is made by tensorflow", exc_type=ImportError)
+    with tf.Graph().as_default() as graph:
+        sounds = tf.compat.v1.placeholder(tf.float32, [None, 30], name="sounds")
+        steps = tf.transpose(tf.reshape(sounds, (-1, 6, 5)), (1, 0, 2))
+        none, no_peephole = tf.zeros((tf.shape(sounds)[0], 4)), tf.zeros((4,))
+        read = tf.raw_ops.BlockLSTM(
+            seq_len_max=tf.constant(6, tf.int64),
+            x=steps,
+            cs_prev=none,
+            h_prev=none,
+            w=tf.constant(np.ones((5 + 4, 4 * 4), np.float32)),
+            wci=no_peephole,
+            wcf=no_peephole,
+            wco=no_peephole,
+            b=tf.constant(np.ones(4 * 4, np.float32)),
+            cell_clip=-1.0,
+        )
+        tf.identity(read.h[-1], "bottlenecks")
+    return graph.as_graph_def().SerializeToString()
+
+
+def test_each_step_of_a_recurrent_network_is_counted(tmp_path):
+    pytest.importorskip("openvino", reason="OpenVINO counts")
+    sounds = {"height": 0, "width": 0, "samples": 30, "sample_rate_hz": 16_000, "dimension": 4}
+    classifier = Classifier(
+        labels=("a", "b"),
+        recipe=None,
+        head=Head(np.zeros((4, 2), np.float32), np.zeros(2, np.float32)),
+        graph=recurrent_graph(),
+        about={"backbone": FakeBackbone().describe() | sounds},
+    )
+    found = model_summary.inspect(classifier, tmp_path)
+    assert found["backbone"]["multiply_adds"] == 6 * 4 * 4 * (5 + 4)
+    assert ("Sounds", "30 samples at 16000 Hz") in model_summary.rows_of(classifier, found)
+
+
 def test_without_openvino_the_network_is_not_counted(trained, saved, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     found = model_summary.inspect(trained.classifier, saved / "retrained_model")

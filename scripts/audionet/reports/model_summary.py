@@ -17,7 +17,7 @@ from audionet.reports.sections.model_card import card_of
 from audionet.scratch import temporary_folder
 from audionet.wording import answers_in_words
 
-_PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
+_PRODUCTS = ("Convolution", "GroupConvolution", "MatMul", "Loop")
 
 
 def inspect(classifier: Classifier, folder: Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def inspect(classifier: Classifier, folder: Path) -> dict[str, Any]:
 
     Returns:
         `fingerprint`, `labels`, `recipe`; `backbone` as `Backbone.describe` gives it, with `parameters` and, for
-        one picture, `multiply_adds`; of several `members` the `name`, the `weight` and the same; `head` with
+        one picture or sound, `multiply_adds`; of several `members` the `name`, the `weight` and the same; `head` with
         `trainer`, `temperature`, `parameters` and `multiply_adds`;
         `open_set`, or None; `training` as it was noted; `scores` of the recordings held out: `chunk` and `recording`;
         `bytes` by file. Numbers of the network are None where OpenVINO, which counts them, is not installed.
@@ -63,7 +63,9 @@ def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str,
     """Return what `inspect` found as the rows of a table: what, and how much."""
     backbone, head, recipe = found["backbone"], found["head"], classifier.recipe
     network = [
-        ("Pictures", f"{backbone['height']} x {backbone['width']}"),
+        ("Sounds", f"{backbone['samples']} samples at {backbone['sample_rate_hz']} Hz")
+        if "samples" in backbone
+        else ("Pictures", f"{backbone['height']} x {backbone['width']}"),
         ("Bottleneck", f"{backbone['dimension']} numbers"),
         ("Parameters", f"{_count(backbone['parameters'])} in the network, {_count(head['parameters'])} on top"),
         (
@@ -111,7 +113,7 @@ def write_tensorboard(classifier: Classifier, folder: Path) -> None:
 
 
 def _cost_of_graph(graph: bytes) -> dict[str, int | None]:
-    """Return how many numbers a network holds, and how many it multiplies and adds for one picture."""
+    """Return how many numbers a network holds, and how many it multiplies and adds for one picture or sound."""
     if importlib.util.find_spec("openvino") is None:
         return {"parameters": None, "multiply_adds": None}
     import openvino  # 0.3 s
@@ -131,6 +133,9 @@ def _cost_of_graph(graph: bytes) -> dict[str, int | None]:
 
 def _multiply_adds(node: Any) -> int:
     """Return how many numbers are multiplied for each that comes out, times how many come out."""
+    if node.get_type_name() == "Loop":  # what OpenVINO makes of a recurrent layer, whose outputs are [steps, n, units]
+        cells = [cell for cell in node.get_function().get_ops() if cell.get_type_name() == "LSTMCell"]
+        return sum(node.output(0).get_shape()[0] * _multiply_adds_of_cell(cell) for cell in cells)
     outputs: int = math.prod(node.output(0).get_shape())
     weights: tuple[int, ...] = tuple(node.input(1).get_shape())
     if node.get_type_name() == "Convolution":
@@ -138,6 +143,12 @@ def _multiply_adds(node: Any) -> int:
     if node.get_type_name() == "GroupConvolution":
         return outputs * math.prod(weights[2:])  # a group's inputs, height, width
     return outputs * int(node.input(0).get_shape()[-1])
+
+
+def _multiply_adds_of_cell(cell: Any) -> int:
+    """Return how many numbers an LSTM cell multiplies in one step: all inputs and units, for each of four gates."""
+    rows, units = cell.output(0).get_shape()
+    return 4 * int(rows) * int(units) * int(cell.input(0).get_shape()[-1] + units)
 
 
 def _parameters(head: Head) -> int:
