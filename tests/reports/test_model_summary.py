@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import json
 
@@ -66,13 +67,10 @@ def recurrent_graph() -> bytes:
 def test_each_step_of_a_recurrent_network_is_counted(tmp_path):
     pytest.importorskip("openvino", reason="OpenVINO counts")
     sounds = {"height": 0, "width": 0, "samples": 30, "sample_rate_hz": 16_000, "dimension": 4}
-    classifier = Classifier(
-        labels=("a", "b"),
-        recipe=None,
-        head=Head(np.zeros((4, 2), np.float32), np.zeros(2, np.float32)),
-        graph=recurrent_graph(),
-        about={"backbone": FakeBackbone().describe() | sounds},
-    )
+    head = Head(np.zeros((4, 2), np.float32), np.zeros(2, np.float32))
+    member = member_of(FakeBackbone(), head, graph=recurrent_graph())
+    member = dataclasses.replace(member, backbone=member.backbone | sounds)
+    classifier = Classifier(labels=("a", "b"), members=(member,), about={})
     found = model_summary.inspect(classifier, tmp_path)
     assert found["backbone"]["multiply_adds"] == 6 * 4 * 4 * (5 + 4)
     assert ("Sounds", "30 samples at 16000 Hz") in model_summary.rows_of(classifier, found)
