@@ -50,6 +50,18 @@ OTHER_CONDITIONS: Mapping[str, Condition] = {
 """The last four are of kinds that no view has."""
 
 CONDITIONS = {**SUMMED_CONDITIONS, **OTHER_CONDITIONS}
+"""Those of the benchmark of accuracy."""
+
+VERIFICATION_CONDITIONS: Mapping[str, Condition] = {
+    "clean": SUMMED_CONDITIONS["clean"],
+    "telephone": Condition("telephone band", "", None),
+    "white noise 10 dB": SUMMED_CONDITIONS["white noise 10 dB"],
+    "pink noise 10 dB": Condition("pink noise", "10 dB", 10),
+    "room 0.6 s": OTHER_CONDITIONS["room 0.6 s"],
+}
+"""Those of the benchmark of verification."""
+
+_ALL_CONDITIONS = {**CONDITIONS, **VERIFICATION_CONDITIONS}
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class AlteredChunk:
     """A chunk under a condition, yet to be made."""
 
     chunk: ChunkFile
-    condition: str  # a name out of `CONDITIONS`
+    condition: str  # a name out of `CONDITIONS` or `VERIFICATION_CONDITIONS`
     seed: int
     others: tuple[ChunkFile, ...]  # chunks of other labels to mix in, where the condition needs them
     recipe: Recipe
@@ -105,7 +117,7 @@ def as_sound(item: ChunkVariant) -> np.ndarray:
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
     key = sha256_of(f"{item.condition}/{item.seed}/".encode() + samples.tobytes())
     rng = np.random.default_rng(int(key[:16], 16))
-    altered = CONDITIONS[item.condition].alter(samples, ConditionContext(recipe.sample_rate_hz, rng, others))
+    altered = _ALL_CONDITIONS[item.condition].alter(samples, ConditionContext(recipe.sample_rate_hz, rng, others))
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
