@@ -47,6 +47,37 @@ def test_what_varies_within_every_label_counts_for_less():
     assert gap(whitened) > gap(plain) + 0.2
 
 
+def gap(places: np.ndarray, numbers: np.ndarray) -> float:
+    """How many deviations lie between cosines of the same and of others."""
+    same = (numbers[:, None] == numbers)[~np.eye(len(numbers), dtype=bool)]
+    cosines = (places @ places.T)[~np.eye(len(numbers), dtype=bool)]
+    spread = np.sqrt((cosines[same].var() + cosines[~same].var()) / 2)
+    return float((cosines[same].mean() - cosines[~same].mean()) / spread)
+
+
+def test_many_ways_to_vary_within_a_label_all_count_for_less():
+    rng = np.random.default_rng(0)
+    ways = 0.15 * rng.normal(size=(190, 400))
+    centres = np.repeat(rng.normal(size=(40, 400)), 40, axis=0)
+    numbers = np.repeat(np.arange(40), 40)
+    rows = (centres + rng.normal(size=(1600, 190)) @ ways + 0.3 * rng.normal(size=(1600, 400))).astype(np.float32)
+    held = numbers >= 34
+    whitened = fit_space(rows, numbers, np.flatnonzero(~held)).places(rows[held])
+    assert gap(whitened, numbers[held]) > 6.5
+
+
+def test_what_tells_labels_apart_counts_for_more(monkeypatch):
+    rng = np.random.default_rng(0)
+    apart = rng.normal(size=(6, 100))
+    numbers = np.repeat(np.arange(30), 20)
+    rows = ((rng.normal(size=(30, 6)) @ apart)[numbers] + 3 * rng.normal(size=(600, 100))).astype(np.float32)
+    held = numbers >= 24
+    with_gain = fit_space(rows, numbers, np.flatnonzero(~held)).places(rows[held])
+    monkeypatch.setattr("audionet.training.fitting.scatter.GAIN", 1.0)
+    only_whitened = fit_space(rows, numbers, np.flatnonzero(~held)).places(rows[held])
+    assert gap(with_gain, numbers[held]) > gap(only_whitened, numbers[held]) + 0.1
+
+
 def test_probabilities_tell_clips_of_labels_outside_of_the_space_apart(space):
     rows, _, names = labelled(8, rng=np.random.default_rng(0))
     one, other, stranger = (space.mean_place(rows[names == name]) for name in ("0/0", "0/1", "5/0"))

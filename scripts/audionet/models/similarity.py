@@ -1,7 +1,8 @@
 """Similarity: whether two clips are of the same label, also of labels that no head was trained on.
 
-Chunks of one label differ from each other in words, rooms and microphones. What varies so counts for less: bottlenecks
-are whitened by the scatter within labels, views included, and compared by the cosine of their angle. A clip is compared
+Chunks of one label differ from each other in words, rooms and microphones. What varies so counts for less, and what
+tells labels apart for more: bottlenecks are whitened by the scatter within labels, views included, stretched along the
+directions in which labels lie apart, and compared by the cosine of their angle. A clip is compared
 chunk by chunk with the mean of another; the mean of these cosines is the score, and a logistic curve makes it a
 probability.
 
@@ -29,7 +30,7 @@ class Similarity:
     mean: np.ndarray  # float32, shape (dimension,), of bottlenecks
     scale: np.ndarray  # float32, shape (dimension,), their standard deviation
     directions: np.ndarray  # float32, shape (dimension, directions), orthonormal, in which chunks of a label vary most
-    losses: np.ndarray  # float32, shape (directions,), the share of each direction that is taken away
+    losses: np.ndarray  # float32, shape (directions,), the share of each that is taken away; below 0 where it gains
     slope: float = 0.0
     offset: float = 0.0
     trials: int = 0  # how many comparisons of a chunk with a recording these rest on
@@ -89,13 +90,14 @@ class Similarity:
         return {name: value for name, value in vars(self).items() if name not in ARRAYS}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays, by names that begin with `similarity_`."""
-        return {f"similarity_{name}": getattr(self, name) for name in ARRAYS}
+        """Return the arrays, by names that begin with `similarity_`; directions as float16, which they fit into."""
+        named = {f"similarity_{name}": getattr(self, name) for name in ARRAYS}
+        return named | {"similarity_directions": self.directions.astype(np.float16)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Similarity":
         """Rebuild what `to_json` and `arrays` gave."""
-        fields: dict[str, Any] = {name: arrays[f"similarity_{name}"] for name in ARRAYS}
+        fields: dict[str, Any] = {name: arrays[f"similarity_{name}"].astype(np.float32) for name in ARRAYS}
         return cls(**fields, **value)
 
 

@@ -11,11 +11,8 @@ from audionet.evaluation.metrics import rows_by_group
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.fused_similarity import FusedSimilarity, side_by_side
 from audionet.models.similarity import Similarity
-from audionet.training.fitting.head_trainers import mean_and_deviation
+from audionet.training.fitting.scatter import scatter_of, space_of
 
-SHRINKAGE = 0.1  # of the scatter within labels, towards a sphere
-MOST_ROWS = 800  # to fit the scatter on
-MOST_DIRECTIONS = 128  # of the scatter; along the others it is taken to be the same
 CHUNKS_COMPARED = 10  # of a recording
 MOST_COMPARED = 2000  # in all
 MOST_PARTS = 3  # that labels are left out in
@@ -23,26 +20,8 @@ FEWEST_LABELS = 3
 
 
 def fit_space(bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.ndarray) -> Similarity:
-    """Fit a space on chunks, without the curve from cosines to odds; arguments as for `fit_similarity`.
-
-    `which` are the row numbers to fit it on; of many, some are taken by chance.
-
-    Source: A. Hatch et al., "Within-Class Covariance Normalization for SVM-based Speaker Recognition", Interspeech
-    2006.
-    """
-    some = np.sort(np.random.default_rng(0).permutation(which)[:MOST_ROWS])
-    rows, labels = np.asarray(bottlenecks[some], np.float32), label_ids[some]
-    mean, scale = mean_and_deviation(rows)
-    standard = (rows - mean) / scale
-    for label_id in np.unique(labels):
-        standard[labels == label_id] -= standard[labels == label_id].mean(axis=0)
-    count, dimension = standard.shape
-    variances, mixes = np.linalg.eigh(standard @ standard.T / count)
-    kept = np.flatnonzero(variances > 1e-6 * max(variances[-1], 1e-12))[-MOST_DIRECTIONS:]
-    directions = standard.T @ mixes[:, kept] / np.sqrt(variances[kept] * count)
-    sphere = SHRINKAGE * variances.sum() / dimension
-    losses = 1 - np.sqrt(sphere / (sphere + (1 - SHRINKAGE) * variances[kept]))
-    return Similarity(mean, scale, directions.astype(np.float32), losses.astype(np.float32))
+    """Fit a space on chunks, without the curve from cosines to odds; arguments as for `scatter_of`."""
+    return space_of(scatter_of(bottlenecks, label_ids, which))
 
 
 def fit_similarity(
