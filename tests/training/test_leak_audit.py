@@ -10,11 +10,17 @@ from audionet.evaluation.leakage import SplitComparison
 from audionet.models.bottleneck_cache import Rows
 from audionet.training import leak_audit
 from audionet.training.fitting.head_trainers import TrainingSet, train_lda
-from audionet.training.leak_audit import compare_splits, inner_products, lda_answers
+from audionet.training.leak_audit import compare_splits, inner_products, lda_scores
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Samples
 
 DIMENSION = 30
+
+
+def audited(samples: Samples) -> SplitComparison | None:
+    """Return the comparison for one member."""
+    samples = samples.clean()
+    return compare_splits(samples, [samples.bottlenecks("rows")])
 
 
 def samples_of(
@@ -42,7 +48,7 @@ def samples_of(
 
 
 def compared(**data) -> SplitComparison:
-    found = compare_splits(samples_of(**data), "rows")
+    found = audited(samples_of(**data))
     assert found is not None
     return found
 
@@ -75,7 +81,7 @@ def test_the_leak_of_a_group_is_seen_by_group():
         table=Rows(moved.astype(np.float16)),
         slices=of_sessions.slices,
     )
-    found = compare_splits(leaking, "rows")
+    found = audited(leaking)
     assert (found.recordings, found.groups) == (24, 12)
     assert "whole groups are held out" in found.sentence() and "over 12 groups" in found.sentence()
     assert found.is_leak
@@ -86,12 +92,12 @@ def test_the_same_seed_gives_the_same_comparison():
 
 
 def test_a_label_of_one_recording_cannot_be_compared():
-    assert compare_splits(samples_of(recordings=1, memory=0), "rows") is None
+    assert audited(samples_of(recordings=1, memory=0)) is None
 
 
 def test_groups_of_several_labels_that_leave_nothing_to_train_on_are_not_compared():
     samples = samples_of(recordings=2, memory=0, group_of=lambda name: "0" if name[0] != "1" else name)
-    assert compare_splits(samples, "rows") is None
+    assert audited(samples) is None
 
 
 def test_heads_answer_as_those_of_training_do():
@@ -102,7 +108,7 @@ def test_heads_answer_as_those_of_training_do():
     training_set = TrainingSet(bottlenecks[training], samples.label_ids[training], 4)
     training_set.__dict__["mean_and_deviation"] = (np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))
     theirs = train_lda(training_set, HeadSettings()).logits(bottlenecks).argmax(axis=1)
-    ours = lda_answers(inner_products(bottlenecks), samples.label_ids, training, dimension=DIMENSION)
+    ours = lda_scores(inner_products(bottlenecks), samples.label_ids, training, dimension=DIMENSION).argmax(axis=1)
     assert np.array_equal(ours, theirs)
 
 

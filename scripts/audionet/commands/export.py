@@ -18,6 +18,7 @@ from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
 from audionet.outputs import check_outputs
+from audionet.wording import named_list
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def export(options: ExportOptions) -> int:
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.evaluation import test_set
     from audionet.evaluation.runs import trained_on
-    from audionet.export.export import export_classifier, with_suffix
+    from audionet.export.export import export_classifier, exported, with_suffix
+    from audionet.export.formats import FORMATS
     from audionet.export.parity import find_parity_clips
     from audionet.models.classifier import Classifier
     from audionet.models.classifier_folder import read_enrolled
@@ -74,6 +76,9 @@ def export(options: ExportOptions) -> int:
     columns = ("", "chunks right", "recordings right")
     print_table(columns, result.rows(), numbers=columns[1:])
     print(result.sentence())
+    kept = {member.name for member in exported(classifier, FORMATS[options.format], input_kind=options.input).members}
+    if left_out := [member.name for member in classifier.members if member.name not in kept]:
+        print(f"It answers without {named_list('member', left_out)}: {options.format} holds none that listens.")
     if enrolled := read_enrolled(options.model):
         print(f"It leaves out what was enrolled: {', '.join(map(printable, enrolled))}. Train on them to have them in.")
     print(f"{1000 * result.seconds_a_chunk:.1f} ms a chunk. Export: {printable(output)}")

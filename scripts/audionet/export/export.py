@@ -37,6 +37,7 @@ def describe(classifier: Classifier, *, input_kind: InputKind) -> dict[str, Any]
         "input": input_kind,
         **(sound if input_kind == "waveform" else {"height": height, "width": width}),
         "labels": list(classifier.labels),
+        **({"members": [member.name for member in classifier.members]} if len(classifier.members) > 1 else {}),
         "recipe": recipe.to_json() if recipe else None,
         "backbone": {name: backbone.get(name) for name in ("architecture", "bottleneck", "fingerprint", "weights")},
         "fingerprint": classifier.fingerprint,
@@ -77,6 +78,7 @@ def export_classifier(
             "given is one. Name the folder that it was trained on by --audio_dir or --image_dir."
         )
     takes_sound = input_kind == "waveform"
+    classifier = exported(classifier, export_format, input_kind=input_kind)
     with silence_native_stderr():
         make_graph = waveform_graph if takes_sound else picture_graph
         graph = make_graph(classifier, batch=1 if export_format.one_chunk else None)
@@ -93,6 +95,17 @@ def export_classifier(
         parity = compare(classifier, compared, inputs, opened.run, export_format.tolerance)
         parity.check()
     return parity
+
+
+def exported(classifier: Classifier, export_format: ExportFormat, *, input_kind: InputKind) -> Classifier:
+    """Return what an export holds of a classifier: all of its members, or the one that looks at pictures alone.
+
+    Pictures are no sound, some formats have no operations for networks that listen, and none resamples.
+    """
+    listening = [one for one in classifier.inputs if one.is_sound]
+    at_rate = all(one.recipe is not None and one.sample_rate_hz == one.recipe.sample_rate_hz for one in listening)
+    holds_all = input_kind == "waveform" and at_rate and (export_format.holds_listeners or not listening)
+    return classifier if holds_all else classifier.for_pictures()
 
 
 def with_suffix(output: Path, format_name: str) -> Path:

@@ -68,6 +68,7 @@ class ExportFormat:
     suffix: str  # of its file; empty for a folder
     packages: tuple[str, ...] = ()  # what writing and running it needs besides those that all need
     one_chunk: bool = False  # whether it takes one chunk at a time
+    holds_listeners: bool = False  # whether it has the operations of networks that listen
     is_calibrated: bool = False  # whether it is calibrated on chunks
     tolerance: Tolerance = Tolerance(drift=0.01, disagreement=0.01)  # for its answers
     write: Callable[[ExportContent, Path], None]  # to a path that does not exist, or into an empty folder

@@ -7,7 +7,7 @@ The 2015 clients feed the operation `Mul`, those of 2017 `input`; both resize to
 brings any picture to the size that its network was trained at. The temperature is in the head.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import numpy as np
 
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError
-from audionet.features.recipes import Recipe
 from audionet.files import printable, write_bytes, write_text
 from audionet.models.classifier import Classifier
 from audionet.models.head import Head
+from audionet.models.member import Member
 
 
 def write_graph(classifier: Classifier, path: Path) -> None:
@@ -37,8 +37,9 @@ def write_labels(classifier: Classifier, path: Path) -> None:
 
 def frozen_graph(classifier: Classifier) -> bytes:
     """Return the serialised GraphDef of a classifier, for pictures of any size."""
+    classifier = classifier.for_pictures()
     with _new_graph() as graph:
-        definition = _completed(graph, classifier, _any_pictures(*_size(classifier)))
+        definition = _completed(graph, classifier, [_any_pictures(*_size(classifier.members[0]))])
     return bytes(definition.SerializeToString(deterministic=True))
 
 
@@ -52,19 +53,25 @@ def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
     if recipe is None:
         raise InputError("--input: this classifier was trained on ordinary pictures; pass --input picture.")
     with _new_graph() as graph:
-        return _completed(graph, classifier, _waveforms(recipe, *_size(classifier), batch))
+        import tensorflow as tf  # imported by now
+
+        fed = tf.compat.v1.placeholder(tf.float32, [batch, recipe.chunk_samples], name="input")
+        return _completed(graph, classifier, [_of_sound(member, fed) for member in classifier.members])
 
 
 def picture_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
     """Return the GraphDef of a classifier for `batch` pictures of the size `picture_size`, by default any number."""
+    classifier = classifier.for_pictures()
     with _new_graph() as graph:
-        return _completed(graph, classifier, _drawn_pictures(picture_size(classifier), *_size(classifier), batch))
+        levels = _drawn_pictures(picture_size(classifier), *_size(classifier.members[0]), batch)
+        return _completed(graph, classifier, [levels])
 
 
 def picture_size(classifier: Classifier) -> tuple[int, int]:
     """Return the height and width of the pictures that an export takes: the recipe's, or else the network's."""
-    recipe = classifier.recipe
-    return (recipe.picture_height, recipe.picture_width) if recipe else _size(classifier)
+    member = classifier.looking_member()
+    recipe = member.recipe
+    return (recipe.picture_height, recipe.picture_width) if recipe else _size(member)
 
 
 @contextmanager
@@ -77,38 +84,69 @@ def _new_graph() -> Iterator[Any]:
         yield graph
 
 
-def _completed(graph: Any, classifier: Classifier, levels: Any) -> Any:
+def _completed(graph: Any, classifier: Classifier, fed: Sequence[Any]) -> Any:
     """Add a classifier to the graph that is being built, and return its GraphDef.
 
     Args:
         graph: TensorFlow's.
         classifier: any.
-        levels: pictures of the network's own size in it, whole numbers of 0..255, float32, (n, height, width, 3).
+        fed: what each member is given: pictures of its network's own size, whole numbers of 0..255, float32,
+            (n, height, width, 3), or sounds, float32, (n, samples).
     """
     import tensorflow as tf  # imported by now
 
-    backbone_graph = tf.compat.v1.GraphDef.FromString(classifier.members[0].graph)
-    # The network begins by casting bytes to floats, which they are already.
-    (cast,) = (node.name for node in backbone_graph.node if "pictures" in node.input)
-    (bottlenecks,) = tf.graph_util.import_graph_def(
-        backbone_graph, input_map={f"{cast}:0": levels}, return_elements=["bottlenecks:0"], name="backbone"
-    )
-    # The precision that the cache keeps, as in training and in scoring.
-    largest = np.finfo(np.float16).max
-    rounded = tf.cast(tf.cast(tf.clip_by_value(bottlenecks, -largest, largest), tf.float16), tf.float32)
-    tf.nn.softmax(_logits(classifier.members[0].head, rounded), name="final_result")
+    unused: set[str] = set()
+    logits = []
+    for number, (member, given) in enumerate(zip(classifier.members, fed, strict=True), start=1):
+        name = "backbone" if number == 1 else f"backbone_{number}"
+        logits.append(_member_logits(member, given, name, unused))
+    total = logits[0] if len(logits) == 1 else tf.add_n(logits)
+    tf.nn.softmax(total, name="final_result")
     definition = graph.as_graph_def()
-    # Nothing feeds the network's own input any more, but OpenVINO would take it for a second one.
-    kept = [node for node in definition.node if node.name not in ("backbone/pictures", f"backbone/{cast}")]
+    # Nothing feeds the networks' own inputs any more, but OpenVINO would take them for more of them.
+    kept = [node for node in definition.node if node.name not in unused]
     del definition.node[:]
     definition.node.extend(kept)
     return definition
 
 
-def _size(classifier: Classifier) -> tuple[int, int]:
-    """Return the height and width of the pictures that the network takes."""
-    backbone = classifier.members[0].backbone
-    return backbone["height"], backbone["width"]
+def _member_logits(member: Member, given: Any, name: str, unused: set[str]) -> Any:
+    """Add a member to the graph, and the names of nodes that nothing feeds any more to those `unused`."""
+    import tensorflow as tf  # imported by now
+
+    backbone_graph = tf.compat.v1.GraphDef.FromString(member.graph)
+    fed_to = "sounds"
+    if not member.input.is_sound:
+        # The network begins by casting bytes to floats, which they are already.
+        (fed_to,) = (node.name for node in backbone_graph.node if "pictures" in node.input)
+        unused.add(f"{name}/pictures")
+    unused.add(f"{name}/{fed_to}")
+    (bottlenecks,) = tf.graph_util.import_graph_def(
+        backbone_graph, input_map={f"{fed_to}:0": given}, return_elements=["bottlenecks:0"], name=name
+    )
+    # The precision that the cache keeps, as in training and in scoring.
+    largest = np.finfo(np.float16).max
+    rounded = tf.cast(tf.cast(tf.clip_by_value(bottlenecks, -largest, largest), tf.float16), tf.float32)
+    logits = _logits(member.head, rounded)
+    return logits if member.weight == 1 else logits * np.float32(member.weight)
+
+
+def _size(member: Member) -> tuple[int, int]:
+    """Return the height and width of the pictures that a member's network takes."""
+    return member.input.height, member.input.width
+
+
+def _of_sound(member: Member, fed: Any) -> Any:
+    """Return what a member is given of chunks of sound: pictures, or, in 16 bits as its wav holds it, the sound."""
+    import tensorflow as tf  # imported by now
+
+    from audionet.export.spectrogram_graph import picture_of, resized
+
+    if member.input.is_sound:
+        return tf.clip_by_value(tf.round(fed * 32_768), -32_768, 32_767) / 32_768
+    assert member.recipe is not None  # it is a classifier of sound
+    height, width = _size(member)
+    return resized(picture_of(fed, member.recipe), height=height, width=width)
 
 
 def _any_pictures(height: int, width: int) -> Any:
@@ -126,15 +164,6 @@ def _drawn_pictures(size: tuple[int, int], height: int, width: int, batch: int |
 
     fed = tf.compat.v1.placeholder(tf.float32, [batch, *size, 3], name="input")
     return resized(tf.clip_by_value(tf.floor(fed * 255 + 0.5), 0, 255), height=height, width=width)
-
-
-def _waveforms(recipe: Recipe, height: int, width: int, batch: int | None) -> Any:
-    import tensorflow as tf  # imported by now
-
-    from audionet.export.spectrogram_graph import picture_of, resized
-
-    fed = tf.compat.v1.placeholder(tf.float32, [batch, recipe.chunk_samples], name="input")
-    return resized(picture_of(fed, recipe), height=height, width=width)
 
 
 def _logits(head: Head, inputs: Any) -> Any:

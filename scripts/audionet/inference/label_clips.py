@@ -11,6 +11,7 @@ from audionet.inference.batch_scoring import score_all
 from audionet.inference.prediction_file import PredictionFile, answer_columns, answer_row
 from audionet.models.classifier import Classifier
 from audionet.models.graph_classifier import GraphClassifier
+from audionet.wording import named_list
 
 
 def print_predictions(
@@ -25,7 +26,8 @@ def print_predictions(
         elif as_json:
             print(json.dumps({"file": str(clip), **answer.to_json(top_k)}))
         else:
-            print(printable(clip) + answer.doubt())
+            without = f" (answered without {named_list('member', answer.left_out)})" if answer.left_out else ""
+            print(printable(clip) + without + answer.doubt())
             for label, probability in answer.ranked(top_k).items():
                 print(f"  {probability:6.1%}  {printable(label)}")
     return failed

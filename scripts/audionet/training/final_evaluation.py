@@ -74,8 +74,9 @@ def evaluate_model(
     best = model.selected.best
     if best.trainer not in TRAINERS:  # what a network trained whole gives depends on what it was trained on
         return final
-    samples = model.data.select(*SPLITS, views=False)
-    return replace(final, comparison=compare_splits(samples, best.bottleneck, seed=holdout.random_seed))
+    seen = [model.data.seen_by(one.number).select(*SPLITS, views=False) for one in model.selected.members]
+    tables = [of.bottlenecks(one.best.bottleneck) for of, one in zip(seen, model.selected.members, strict=True)]
+    return replace(final, comparison=compare_splits(seen[0], tables, seed=holdout.random_seed))
 
 
 def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> FinalEvaluation:

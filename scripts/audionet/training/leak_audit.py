@@ -7,6 +7,8 @@ differs is what chunks of the same recording tell of each other.
     the same folds, dealt anew to the chunks of each label -> the same
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from audionet.console import progress_bar
@@ -14,6 +16,7 @@ from audionet.evaluation.intervals import group_weights, interval, labels_of_gro
 from audionet.evaluation.leakage import SplitComparison
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import row_blocks
+from audionet.training.fitting.calibration import spread
 from audionet.training.fitting.head_trainers import LDA_SHRINKAGE, mean_and_deviation
 from audionet.training.training_data import Samples
 
@@ -23,25 +26,27 @@ MOST_CHUNKS = 2_000  # of all; a second or two for a draw
 MOST_LABELS = 100
 
 
-def compare_splits(samples: Samples, bottleneck: str, *, seed: int = 0) -> SplitComparison | None:
+def compare_splits(samples: Samples, tables: Sequence[Rows], *, seed: int = 0) -> SplitComparison | None:
     """Compare splits of chunks by chance with splits of groups, by heads of discriminant analysis.
 
     Args:
-        samples: of the labels, all splits; augmented views take no part.
-        bottleneck: what heads are trained on.
+        samples: of the labels, all splits, without augmented views.
+        tables: for each member what its head is trained on, of the same samples; the answers of heads are added up,
+            each over its spread.
         seed: of what is drawn.
 
     Returns:
         SplitComparison: None where a label has but one group, so that it cannot be held out.
     """
     rng = np.random.default_rng(seed)
-    samples = samples.clean()
-    samples = samples.take(_thinned(samples.label_ids, samples.group_ids(), rng))
+    some = _thinned(samples.label_ids, samples.group_ids(), rng)
+    samples = samples.take(some)
     label_ids, groups = (np.unique(ids, return_inverse=True)[1] for ids in (samples.label_ids, samples.group_ids()))
     count = min(MOST_FOLDS, *(len(np.unique(groups[label_ids == label])) for label in np.unique(label_ids)))
     if count < 2:
         return None
-    products = inner_products(samples.bottlenecks(bottleneck))
+    taken = [table.take(some) for table in tables]
+    products = [(inner_products(table), table.shape[1]) for table in taken]
     right = np.zeros((2, len(samples)))
     with progress_bar(total=2 * DRAWS, description="Auditing", unit="draws") as bar:
         for _ in range(DRAWS):
@@ -49,7 +54,7 @@ def compare_splits(samples: Samples, bottleneck: str, *, seed: int = 0) -> Split
             if any(len(np.unique(label_ids[folds != fold])) <= label_ids.max() for fold in range(count)):
                 return None  # groups of several labels, which leave another one nothing to train on
             for way, dealt in enumerate((folds, _dealt_by_chance(label_ids, folds, rng))):
-                right[way] += _right(products, label_ids, dealt, dimension=samples.bottlenecks(bottleneck).shape[1])
+                right[way] += _right(products, label_ids, dealt)
                 bar.update()
     of_groups, by_chance = right / DRAWS
     weights = group_weights(labels_of_groups(label_ids, groups), seed=seed)
@@ -72,8 +77,10 @@ def inner_products(bottlenecks: np.ndarray | Rows) -> np.ndarray:
     return np.asarray(rows @ rows.T, np.float32)
 
 
-def lda_answers(products: np.ndarray, label_ids: np.ndarray, training: np.ndarray, *, dimension: int) -> np.ndarray:
-    """Return the answers to all rows of a head that `train_lda` would train on some: int, shape (n,).
+def lda_scores(products: np.ndarray, label_ids: np.ndarray, training: np.ndarray, *, dimension: int) -> np.ndarray:
+    """Return the scores of all rows by a head that `train_lda` would train on some: float32, shape (n, labels).
+
+    They differ from its logits by a number for each row.
 
     Args:
         products: as `inner_products` returns them.
@@ -95,15 +102,16 @@ def lda_answers(products: np.ndarray, label_ids: np.ndarray, training: np.ndarra
     scatter[np.diag_indices(len(scatter))] += np.float32(ridge)
     inner = solve(scatter, of_centres.T, assume_a="pos", overwrite_a=True)
     lengths = np.diag(means @ with_centres[training]) - np.einsum("ln,nl->l", of_centres, inner)
-    answers: np.ndarray = (with_centres - with_deviations @ inner - lengths / 2).argmax(axis=1)
-    return answers
+    return np.asarray(with_centres - with_deviations @ inner - lengths / 2)
 
 
-def _right(products: np.ndarray, label_ids: np.ndarray, folds: np.ndarray, *, dimension: int) -> np.ndarray:
-    """Return which rows are right by a head that was trained without their fold: bool, shape (n,)."""
+def _right(products: Sequence[tuple[np.ndarray, int]], label_ids: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Return which rows are right by heads that were trained without their fold: bool, shape (n,)."""
     answers = np.empty(len(label_ids), int)
     for fold in np.unique(folds):
-        answers[folds == fold] = lda_answers(products, label_ids, folds != fold, dimension=dimension)[folds == fold]
+        scores = [lda_scores(one, label_ids, folds != fold, dimension=dimension) for one, dimension in products]
+        summed = scores[0] if len(scores) == 1 else sum(one / spread(one) for one in scores)
+        answers[folds == fold] = np.asarray(summed)[folds == fold].argmax(axis=1)
     return np.asarray(answers == label_ids)
 
 
