@@ -187,3 +187,19 @@ def test_a_label_is_enrolled_in_the_spaces_of_all_members(folder, spoken, tmp_pa
     places = space.places(again.chunk_bottlenecks(clips[0])[1])
     assert np.linalg.norm(places, axis=1) == pytest.approx(1, abs=1e-4)
     assert space.probability(places.mean(axis=0), places.mean(axis=0)) > 0.5
+
+
+@pytest.mark.parametrize(("name", "held"), [("graph", 2), ("tflite", 1)])
+def test_an_export_holds_the_members_that_its_format_can(classifier, speakers, tmp_path, name, held):
+    from audionet.export.export import export_classifier, exported, with_suffix
+    from audionet.export.formats import FORMATS
+    from audionet.export.parity import find_parity_clips
+
+    if name == "tflite":
+        pytest.importorskip("ai_edge_litert", reason="LiteRT writes it")
+    clips = find_parity_clips(classifier, test_set.find_audio(speakers))
+    output = with_suffix(tmp_path / "export", name)
+    parity = export_classifier(classifier, output, format_name=name, input_kind="waveform", clips=clips)
+    assert parity.agreeing == parity.chunks
+    assert len(exported(classifier, FORMATS[name], input_kind="waveform").members) == held
+    assert len(exported(classifier, FORMATS[name], input_kind="picture").members) == 1

@@ -294,9 +294,9 @@ _ROUNDED = Tolerance(drift=0.05, disagreement=0.05)
 _LITERT = ("ai_edge_litert",)
 
 FORMATS: dict[str, ExportFormat] = {
-    "saved_model": ExportFormat(suffix="", write=_write_saved_model, open=_open_saved_model),
+    "saved_model": ExportFormat(suffix="", holds_listeners=True, write=_write_saved_model, open=_open_saved_model),
     "keras": ExportFormat(suffix=".keras", write=_write_keras, open=_open_keras),
-    "graph": ExportFormat(suffix=".pb", write=_write_graph, open=_open_graph),
+    "graph": ExportFormat(suffix=".pb", holds_listeners=True, write=_write_graph, open=_open_graph),
     "tflite": ExportFormat(suffix=".tflite", packages=_LITERT, one_chunk=True, write=_write_tflite, open=_open_tflite),
     "tflite_int8": ExportFormat(
         suffix=".tflite",
@@ -310,5 +310,7 @@ FORMATS: dict[str, ExportFormat] = {
     "onnx": ExportFormat(
         suffix=".onnx", packages=("tf2onnx", "onnx", "onnxruntime"), write=_write_onnx, open=_open_onnx
     ),
-    "openvino": ExportFormat(suffix="", packages=("openvino",), write=_write_openvino, open=_open_openvino),
+    "openvino": ExportFormat(
+        suffix="", packages=("openvino",), holds_listeners=True, write=_write_openvino, open=_open_openvino
+    ),
 }

@@ -10,7 +10,7 @@ from audionet.models.backbones.settings import BackboneSettings
 
 COMMITTEES: Mapping[str, tuple[str, ...]] = {
     "single": (),
-    "pair": (),
+    "pair": ("voice_encoder",),
     "trio": ("efficientnet_lite0:log_mel_3", "voice_encoder"),
 }
 """Names for members that serve well beside the network of --architecture."""
