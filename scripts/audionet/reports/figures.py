@@ -131,10 +131,13 @@ def reliability(levels: Mapping[str, Sequence[Mapping[str, float]]], *, alt: str
         return _finish(figure, alt)
 
 
-def detection(curves: Mapping[str, Mapping[str, Sequence[float]]], *, alt: str) -> Figure:
+def detection(
+    curves: Mapping[str, Mapping[str, Sequence[float]]], *, points: Mapping[str, tuple[float, float]], alt: str
+) -> Figure:
     """Draw the trade-off between two errors, both axes in normal deviates, in which curves are nearly straight.
 
-    Each of the `curves` has `false_accepts` and `false_rejects`.
+    Each of the `curves` has `false_accepts` and `false_rejects`; `points` are both errors at the threshold in use, by
+    the names of some of the curves.
 
     Source: A. Martin et al., The DET Curve in Assessment of Detection Task Performance, Eurospeech 1997.
     """
@@ -147,17 +150,24 @@ def detection(curves: Mapping[str, Mapping[str, Sequence[float]]], *, alt: str) 
     with _canvas(height=440) as (figure, axes):
         axes.plot(ticks[[0, -1]], ticks[[0, -1]], color=MUTED, lw=1, dashes=(4, 3), zorder=1)
         for (name, curve), (colour, dashes) in zip(curves.items(), styles, strict=False):
-            accepts, rejects = (
-                ndtri(np.clip(np.array(curve[key], float), low * 0.8, 1 - low * 0.8))
-                for key in ("false_accepts", "false_rejects")
-            )
+            accepts, rejects = _deviates([curve["false_accepts"], curve["false_rejects"]])
             axes.plot(accepts, rejects, color=colour, lw=2, ls=dashes, label=name, drawstyle="steps-post")
+            if name in points:
+                axes.plot(*_deviates(points[name]), "o", ms=8, mfc=PAPER, mec=colour, mew=2, clip_on=False, zorder=4)
         axes.set_xticks(ticks, names, rotation=45)
         axes.set_yticks(ticks, names)
         axes.set(xlim=ndtri([low * 0.8, high]), ylim=ndtri([low * 0.8, high]))
         axes.set(xlabel="unknown that are accepted", ylabel="known that are rejected")
         _legend(axes, columns=2)
         return _finish(figure, alt)
+
+
+def _deviates(rates: Any) -> np.ndarray:
+    """Return rates as normal deviates, those beyond the ticks at the end of the axes."""
+    from scipy.special import ndtri  # as above
+
+    outermost = DET_TICKS[0] * 0.8
+    return np.asarray(ndtri(np.clip(np.array(rates, float), outermost, 1 - outermost)))
 
 
 def conditions(rows: Sequence[tuple[str, float, Sequence[float] | None]], *, clean: float | None, alt: str) -> Figure:

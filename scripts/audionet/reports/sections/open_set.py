@@ -42,12 +42,21 @@ def open_set_section(evaluation: Json | None) -> Section | LeftOut:
             f"{percent(open_set['false_accept_rate'])} of {open_set['n_unknown']} unknown recordings and rejects "
             f"{percent(open_set['false_reject_rate'])} of {open_set['n_known']} known ones."
         )
+    points = {
+        name: (part["false_accept_rate"], part["false_reject_rate"])
+        for name, part in parts.items()
+        if name in curves and part.get("false_accept_rate") is not None and part.get("false_reject_rate") is not None
+    }
     alt = f"Detection error trade-off: false accepts against false rejects of {'; '.join(curves)}."
+    for name, (accepts, rejects) in points.items():
+        unit = name.split()[-1]
+        alt += f" The threshold in use accepts {percent(accepts)} of unknown {unit} and rejects {percent(rejects)}."
     caption = (
         "Unknown recordings, and false claims of a label, that pass, against true ones that do not, for every "
-        "threshold. Nearer the lower left is better."
+        "threshold. Nearer the lower left is better. A circle is the threshold in use; it lies beside the curve where "
+        "recordings of different lengths have different ones."
     )
-    section.figures.append((figures.detection(curves, alt=alt), caption))
+    section.figures.append((figures.detection(curves, points=points, alt=alt), caption))
     rows = [_detection_cells(name, part) for name, part in parts.items() if part.get("auroc") is not None]
     section.terms = TERMS
     section.tables.append(table("Telling apart", ("What", "True", "False", "AUROC", "EER", "minDCF"), rows))
