@@ -8,7 +8,7 @@ Words, each used for one thing only:
     recipe       every setting that decides how a picture looks, and for a named one how to train on it
     backbone     the frozen pretrained network
     tap          the layer it is read at
-    bottleneck   the vector it gives for one picture
+    bottleneck   the vector it gives for one picture, or for the sound of one chunk
     head         the new top layer that is trained
     classifier   backbone + tap + head + labels + recipe, as one saved folder
     label        the folder's name, kept to the letter; unknown is what has none of the labels
