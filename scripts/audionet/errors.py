@@ -30,6 +30,10 @@ class ClassifierError(AudioNetError):
     """A saved classifier that is missing, damaged or of another version."""
 
 
+class NoClassifierError(ClassifierError, InputError):
+    """There is no classifier at a folder that was named."""
+
+
 class ExportError(AudioNetError):
     """An export that does not answer as its classifier does."""
 

@@ -116,7 +116,7 @@ def test_a_frozen_graph_labels_pictures(saved, drawn, capsys):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--model", "/nowhere", "a.mp3"], 1, "no classifier at /nowhere"),
+        (["--model", "/nowhere", "a.mp3"], 2, "no classifier at /nowhere"),
         ([], 2, "Expected a recording, a picture or a folder"),
         (["--top_k", "0", "a.mp3"], 2, "--top_k: expected 1 to"),
         (["--jobs", "0", "a.mp3"], 2, "--jobs: expected 1 to"),

@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from audionet.errors import ClassifierError, InputError
+from audionet.errors import ClassifierError, InputError, NoClassifierError
 from audionet.files import brief, one_writer, printable, read_mark, write_bytes
 from audionet.json_files import parse_json
 from audionet.models.array_files import check_shapes, read_arrays
@@ -174,7 +174,7 @@ def _opened_folder(folder: Path) -> Iterator[int]:
     except (FileNotFoundError, NotADirectoryError) as error:
         demo = of_demonstration(folder)
         such_as = f", such as that of the demonstration, {printable(demo)}" if demo else ""
-        raise ClassifierError(
+        raise NoClassifierError(
             f"--model: there is no classifier at {printable(folder)}. Train one first: make train, or name another "
             f"folder{such_as}."
         ) from error

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ Json = Mapping[str, Any]
 
 LEVELS = ("recording", "chunk")
 NOT_TESTED = "no recordings were tested"
+
+OPTION = re.compile(r"--[a-z]\w*(?: (?:[A-Z]+|\d+)\b)?")
 
 MOST_ROWS = 2_000  # of a table; the JSON has them all
 MOST_OPEN_ROWS = 12
@@ -162,6 +165,13 @@ def _is_number(text: str) -> bool:
 def percent(share: float | None) -> str:
     """Return a share as a percentage with one decimal, if that is not zero; a dash for None."""
     return "–" if share is None else f"{share:.1%}".replace(".0%", "%")
+
+
+def unbroken(text: str) -> str:
+    """Return a text as HTML in which no option of a command, such as `--folds 5`, is parted by the end of a line."""
+    import markupsafe  # comes with jinja2, which reports alone need
+
+    return markupsafe.Markup(OPTION.sub(r'<span class="unbroken">\g<0></span>', str(markupsafe.escape(text))))
 
 
 def decimal(value: float | None, places: int = 3) -> str:

@@ -29,7 +29,7 @@ from audionet.files import printable, write_text
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
 from audionet.reports.clips import clips_of, pictures_of
-from audionet.reports.elements import Clip, Json, LeftOut, ModelCard, Section, decimal, percent
+from audionet.reports.elements import Clip, Json, LeftOut, ModelCard, Section, decimal, percent, unbroken
 from audionet.reports.next_steps import next_steps
 from audionet.reports.sections.calibration import calibration_section
 from audionet.reports.sections.data_audit import data_section
@@ -118,6 +118,7 @@ def render(report: Report) -> str:
     )
     environment.filters["printable"] = printable
     environment.filters["percent"] = percent
+    environment.filters["unbroken"] = unbroken
     return environment.get_template(TEMPLATE_NAME).render(
         report=report,
         script=script,
