@@ -13,6 +13,7 @@ from audionet.errors import check
 from audionet.features.recipes import find_recipe
 from audionet.files import printable, write_json, write_text
 from audionet.models.backbones.settings import Engine
+from audionet.ranges import between, check_ranges
 from audionet.tables import Table, markdown, print_tables
 from audionet.training.settings import HoldoutSettings
 
@@ -73,9 +74,9 @@ class ClassifierBenchmarkOptions(FolderBenchmarkOptions):
 
 @dataclass(frozen=True)
 class AccuracyOptions(FolderBenchmarkOptions):
-    """Compare networks with the tutorial's way and with a speaker encoder, on recordings held out of training.
+    """Compare networks, alone and together, with the tutorial's way and with a speaker encoder.
 
-    Networks are trained as retrain.py trains them by default. Recordings held out are scored clean and under noises,
+    Networks are trained as retrain.py trains them. Recordings held out of training are scored clean and under noises,
     codecs and rooms. The speaker encoder is Resemblyzer, where it is installed: pip install -r
     tests/requirements-bench.txt.
     """
@@ -85,12 +86,33 @@ class AccuracyOptions(FolderBenchmarkOptions):
     folds: int = 5
     """Without --test: hold out every recording once, in as many trials."""
     architectures: str = "efficientnet_lite0"
-    """Pretrained networks, with commas between."""
+    """Pretrained networks to score alone, with commas between."""
+    committees: str = "auto"
+    """Members to score together and alone, as --members of retrain.py names them, with semicolons between."""
+    chunk_seconds: Annotated[float | None, between(0.1, 600)] = None
+    """Seconds a chunk, instead of the default recipe's."""
     baselines: Annotated[bool, arg(aliases=["--peers"])] = True
-    """Whether to compare with cepstra and with Resemblyzer."""
+    """Whether to compare with the tutorial's way, with cepstra and with Resemblyzer."""
 
     def __post_init__(self) -> None:
         check(self.folds >= 2, f"--folds: expected 2 or more, received {self.folds}.")
+        check_ranges(self)
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures of these recordings are, those of each length of chunks apart, and results."""
+        folder = super().folder
+        return folder if self.chunk_seconds is None else folder.with_name(f"{folder.name}_{self.chunk_seconds:g}s")
+
+    @property
+    def architecture_names(self) -> list[str]:
+        """The architectures, one by one."""
+        return [name.strip() for name in self.architectures.split(",")]
+
+    @property
+    def committee_texts(self) -> list[str]:
+        """The committees, one by one."""
+        return [text.strip() for text in self.committees.split(";") if text.strip()]
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,29 @@
 """What transfer learning is compared with: averaged cepstra, and a network that was trained to tell voices apart.
 
-Each takes sounds of equal length and gives a vector for each, so that the cache keeps them like bottlenecks. A logistic
-regression classifies the vectors. It is a softmax layer too.
+Each takes sounds of equal length and gives a vector for each, as a network that listens does, and has one bottleneck,
+`classic`. A logistic regression classifies the vectors. It is a softmax layer too.
 """
 
 import functools
 import importlib
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.fft
 
+from audionet.console import log
+from audionet.errors import WeightsError
+from audionet.features.extraction import NetworkInput
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import QUIETEST_POWER, mel_filters, power_spectra
+from audionet.models.backbones.architectures import find_architecture
+from audionet.models.backbones.backbone import load_backbone
 from audionet.models.head import Head
 from audionet.training.fitting.head_trainers import mean_and_deviation
-from audionet.training.training_data import TrainingData
+from audionet.training.training_data import MemberNetwork, TrainingData
 
 SPEAKER_ENCODER = "Resemblyzer"
 RESEMBLYZER_VERSION = "0.1.4"
@@ -26,8 +32,19 @@ CEPSTRA = 20
 FRAME_SECONDS = 0.01
 
 
+class _OneOutput:
+    """A network that can be read at its output alone."""
+
+    dimension: int
+
+    @property
+    def slices(self) -> dict[str, tuple[int, int]]:
+        """First column and the one behind the last, by part of the vector."""
+        return {"classic": (0, self.dimension)}
+
+
 @dataclass(frozen=True)
-class Cepstra:
+class Cepstra(_OneOutput):
     """Mel-frequency cepstral coefficients, their mean and standard deviation over a chunk.
 
     Source: S. Davis and P. Mermelstein, IEEE Transactions on Acoustics, Speech, and Signal Processing 28 (1980).
@@ -37,6 +54,12 @@ class Cepstra:
     architecture: str = "mfcc"
     digest: str = "1"
     dimension: int = 2 * CEPSTRA
+    graph: bytes = b""  # it has no weights
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate of the sounds that it takes."""
+        return self.recipe.sample_rate_hz
 
     def __call__(self, sounds: np.ndarray) -> np.ndarray:
         """Map float32 sounds of shape (n, samples) to float32 vectors of shape (n, 40)."""
@@ -59,7 +82,7 @@ class Cepstra:
 
 
 @dataclass(frozen=True)
-class Resemblyzer:
+class Resemblyzer(_OneOutput):
     """The speaker encoder Resemblyzer, https://github.com/resemble-ai/Resemblyzer, as its `embed_utterance` runs it.
 
     A batch goes through the network together, which is faster than one by one and gives the same.
@@ -68,6 +91,12 @@ class Resemblyzer:
     architecture: str = "resemblyzer"
     digest: str = RESEMBLYZER_VERSION
     dimension: int = 256
+    sample_rate_hz: int = 16_000
+
+    @property
+    def graph(self) -> bytes:
+        """The file of its weights."""
+        return Path(_import_quietly("resemblyzer").__file__).with_name("pretrained.pt").read_bytes()
 
     def __call__(self, sounds: np.ndarray) -> np.ndarray:
         """Map float32 sounds at 16 kHz of shape (n, samples) to float32 vectors of shape (n, 256)."""
@@ -89,15 +118,31 @@ class Resemblyzer:
 
 
 def missing_encoder() -> str | None:
-    """Return a sentence about why Resemblyzer cannot be compared with, or None if it is there."""
+    """Return a sentence about what takes Resemblyzer's place, or None if it is installed."""
     try:
         _import_quietly("resemblyzer")
     except ImportError as error:
         return (
-            f"Resemblyzer is left out, since it is not installed ({error}). To compare with it: pip install -r "
+            f"Note: Resemblyzer is not installed ({error}). Its network as it is rebuilt here takes its place, which "
+            "gives the same vectors, but faster. To time the package itself: pip install -r "
             "tests/requirements-bench.txt."
         )
     return None
+
+
+def speaker_encoder(recipe: Recipe) -> MemberNetwork | None:
+    """Return Resemblyzer, or where it is not installed its network as it is rebuilt here; None without its weights."""
+    missing = missing_encoder()
+    if missing is None:
+        return baseline_network(Resemblyzer(), recipe)
+    log(missing)
+    row = find_architecture("voice_encoder")
+    try:
+        backbone = load_backbone(row.name, samples=round(recipe.chunk_seconds * row.sample_rate_hz))
+    except WeightsError as error:
+        log(f"Note: {SPEAKER_ENCODER} is left out. {error}")
+        return None
+    return MemberNetwork.of(row.name, backbone, recipe, ("classic",))
 
 
 @functools.cache
@@ -109,6 +154,13 @@ def _import_quietly(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its parts import what is deprecated
         return importlib.import_module(name)
+
+
+def baseline_network(model: Any, recipe: Recipe) -> MemberNetwork:
+    """Return cepstra or Resemblyzer as a network that listens to chunks by a recipe."""
+    samples = round(recipe.chunk_seconds * model.sample_rate_hz)
+    heard = NetworkInput(recipe, samples=samples, sample_rate_hz=model.sample_rate_hz)
+    return MemberNetwork(model.architecture, model, heard)
 
 
 def train_regression(training_data: TrainingData, *, bottleneck: str, standardised: bool) -> Head:

@@ -3,7 +3,8 @@
     audio_dir -> pictures -> splits: what is trained on, what is held out -> systems -> accuracy by condition
 
 Recordings held out are scored clean and under every one of the test conditions; all systems are given the very same
-samples. Nothing is tuned to a folder: each system chooses on validation recordings among those that it is trained on.
+samples, which are made once for all networks. Nothing is tuned to a folder: each system chooses on validation
+recordings among those that it is trained on.
 """
 
 import os
@@ -17,16 +18,17 @@ import numpy as np
 
 from audionet.cli import EXIT_FAILED
 from audionet.data.augmentation import plan_views
-from audionet.data.dataset import levels_of
+from audionet.data.dataset import Example, levels_of
 from audionet.evaluation.closed_set import accuracies
 from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.features.recipes import find_recipe
 from audionet.models.backbones.architectures import find_architecture
 from audionet.parallel import process_pool
 from audionet.training.settings import HoldoutSettings
 from benchmarks.accuracy import accuracy_tables
 from benchmarks.accuracy.baselines import SPEAKER_ENCODER
 from benchmarks.accuracy.feature_extractors import FeatureExtractor, chunk_files
-from benchmarks.accuracy.systems import System, TrainedSystem, systems_of
+from benchmarks.accuracy.systems import System, TrainedSystem, networks_of, systems_of
 from benchmarks.accuracy.test_conditions import SUMMED_CONDITIONS, ChunkVariant, apply_condition, available_conditions
 from benchmarks.options import AccuracyOptions
 from benchmarks.recording_holdout import TrainTestSplit, dataset_of, split_by_name, splits_by_fold
@@ -37,28 +39,44 @@ TIMED_ROUNDS = 3
 
 def run(options: AccuracyOptions) -> int:
     """Draw, train, score, print and write tables; return 1 if any recording had to be set aside."""
-    architectures = [find_architecture(name.strip()).name for name in options.architectures.split(",")]
-    dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
+    for name in options.architecture_names:
+        find_architecture(name)
+    recipe = find_recipe("default", chunk_seconds=options.chunk_seconds)
+    dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by, recipe=recipe)
     if options.test is None:
         splits = splits_by_fold(dataset, count=options.folds, seed=options.random_seed)
     else:
         splits = [split_by_name(dataset, options.test)]
+    systems = systems_of(options, dataset)
     with process_pool(os.cpu_count() or 1) as pool:
-        result = measure(systems_of(architectures, options, pool), splits, holdout=options.holdout)
+        extractor = FeatureExtractor(networks_of(systems), options.bottleneck_dir, pool)
+        result = measure(systems, extractor, splits, holdout=options.holdout)
     path = options.folder / "accuracy.json"
     options.write(path, result, accuracy_tables.tables(result), accuracy_tables.introduction(result))
     return EXIT_FAILED if failures else 0
 
 
-def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, holdout: HoldoutSettings) -> dict[str, Any]:
+def measure(
+    systems: Sequence[System],
+    extractor: FeatureExtractor,
+    splits: Sequence[TrainTestSplit],
+    *,
+    holdout: HoldoutSettings,
+) -> dict[str, Any]:
     """Train every system on every split, score it under every condition, and time it.
 
+    Args:
+        systems: what is compared.
+        extractor: of all of their networks.
+        splits: what is trained on and what is held out.
+        holdout: which of what is trained on is for validation, and how it is varied.
+
     Returns:
-        dict: `labels`, `trials`, names of the splits, `recordings`, `chunks`; `conditions`; `peer`, the speaker
-        encoder; `peer_conditions`, whose errors are summed; `skipped`, the reason by name of those that cannot be made;
-        and `systems`, a list of `name`, `choices` by split, `conditions`: `chunk` and `recording` with `n`, `accuracy`
-        and `ci95` by name; `errors`, the sum, `behind`: the conditions under which it is behind the speaker encoder,
-        and what `measure_times` gives.
+        dict: `labels`, `trials`, names of the splits, `recordings`, `chunks`; `conditions`; `peers`, names of the
+        speaker encoder's systems, those that there are; `peer_conditions`, whose errors are summed; `skipped`, the
+        reason by name of those that cannot be made; and `systems`, a list of `name`, `choices` by split, `conditions`:
+        `chunk` and `recording` with `n`, `accuracy` and `ci95` by name; `errors`, the sum, `behind`: by peer the
+        conditions under which it is behind, `megabytes`, and what `measure_times` gives.
     """
     holdout = replace(holdout, testing_percentage=0)
     conditions, skipped = available_conditions()
@@ -66,17 +84,23 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
     scored: dict[str, dict[str, list[ScoredRecording]]] = {system.name: defaultdict(list) for system in systems}
     trained: dict[str, TrainedSystem] = {}
     for split in splits:
-        for system in systems:
-            trained[system.name] = system.train(split, holdout)
-            choices[system.name][split.name] = trained[system.name].choice
-            for condition in conditions:
-                scored[system.name][condition] += _score(trained[system.name], condition, seed=holdout.random_seed)
-    times = measure_times(list(trained.values()))
+        data = extractor.gather(split, holdout)
+        trained = {system.name: system.train(data) for system in systems}
+        for name, one in trained.items():
+            choices[name][split.name] = one.choice()
+        chunks = chunk_files(split.tested)
+        for condition in conditions:
+            altered = apply_condition(chunks, condition, seed=holdout.random_seed, recipe=split.recipe)
+            vectors = extractor.vectors(altered)
+            for name, one in trained.items():
+                scored[name][condition] += _scored(split.tested, one.logits(one.networks, vectors))
+    times = measure_times(list(trained.values()), splits[-1], extractor)
     labels = splits[0].dataset.labels
     accuracy = {
         name: {condition: accuracies(of_one, labels) for condition, of_one in by_condition.items()}
         for name, by_condition in scored.items()
     }
+    peers = [system.name for system in systems if system.name.startswith(SPEAKER_ENCODER)]
     return {
         "labels": list(labels),
         "trials": [split.name for split in splits],
@@ -85,14 +109,15 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
         "conditions": conditions,
         "peer_conditions": [name for name in SUMMED_CONDITIONS if name in conditions],
         "skipped": skipped,
-        "peer": SPEAKER_ENCODER,
+        "peers": peers,
         "systems": [
             {
                 "name": name,
                 "choices": choices[name],
                 "conditions": by_condition,
                 "errors": _errors(by_condition),
-                "behind": _behind(by_condition, accuracy.get(SPEAKER_ENCODER, {})),
+                "behind": {peer: _behind(by_condition, accuracy[peer]) for peer in peers},
+                "megabytes": trained[name].megabytes,
                 **times[name],
             }
             for name, by_condition in accuracy.items()
@@ -100,9 +125,8 @@ def measure(systems: Sequence[System], splits: Sequence[TrainTestSplit], *, hold
     }
 
 
-def _score(trained: TrainedSystem, condition: str, *, seed: int) -> list[ScoredRecording]:
-    examples = trained.split.tested
-    logits = trained.logits(chunk_files(examples), condition, seed=seed)
+def _scored(examples: Sequence[Example], logits: np.ndarray) -> list[ScoredRecording]:
+    """Return recordings with the logits of their chunks, which have those of `examples`, shape (n, labels)."""
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, example in enumerate(examples):
         rows[example.recording, example.label].append(row)
@@ -130,16 +154,18 @@ def _behind(by_condition: Mapping[str, Any], of_encoder: Mapping[str, Any]) -> l
     ]
 
 
-def measure_times(systems: Sequence[TrainedSystem]) -> dict[str, dict[str, float]]:
+def measure_times(
+    systems: Sequence[TrainedSystem], split: TrainTestSplit, extractor: FeatureExtractor
+) -> dict[str, dict[str, float]]:
     """Time systems in turn, so that a machine that is busy for a while is busy for all; the first round only warms up.
 
     Returns:
-        dict: by name, the medians of `training_seconds`, of `chunks_per_second` in batches, and of
-        `single_chunks_per_second` one by one.
+        dict: by name, the medians of `training_seconds`, of `views_per_second` in training, on all cores, of
+        `chunks_per_second` in batches, and of `single_chunks_per_second` one by one.
     """
-    served = [trained.system.serving_extractor(trained.choice["bottleneck"]) for trained in systems]
+    served = [replace(extractor, networks=trained.serving_networks) for trained in systems]
     rounds = [
-        [_times(trained, extractor) for trained, extractor in zip(systems, served, strict=True)]
+        [_times(trained, split, extractor, of_one) for trained, of_one in zip(systems, served, strict=True)]
         for _ in range(TIMED_ROUNDS + 1)
     ][1:]
     return {
@@ -150,20 +176,24 @@ def measure_times(systems: Sequence[TrainedSystem]) -> dict[str, dict[str, float
     }
 
 
-def _times(trained: TrainedSystem, served: FeatureExtractor) -> dict[str, float]:
-    recipe = trained.split.recipe
-    sample = chunk_files(trained.split.tested[:TIMED_ITEMS])
-    clean = apply_condition(sample, "clean", seed=0, recipe=recipe)
-    planned = plan_views(sample, count=trained.system.views, seed=0, recipe=recipe)
+def _times(
+    trained: TrainedSystem, split: TrainTestSplit, extractor: FeatureExtractor, served: FeatureExtractor
+) -> dict[str, float]:
+    sample = chunk_files(split.tested[:TIMED_ITEMS])
+    clean = apply_condition(sample, "clean", seed=0, recipe=split.recipe)
+    planned = plan_views(sample, count=trained.system.views, seed=0, recipe=split.recipe)
     views: Sequence[ChunkVariant] = [view for of_one in planned for view in of_one][:TIMED_ITEMS] or clean
+    trains = replace(extractor, networks=trained.system.networks)
 
     def classify(batch_size: int) -> None:
         for start in range(0, len(clean), batch_size):
-            trained.head.logits(served.compute(clean[start : start + batch_size], in_parallel=False))
+            vectors = served.compute(clean[start : start + batch_size], in_parallel=False)
+            trained.logits(served.networks, vectors)
 
-    seconds_per_view = timeit.timeit(lambda: trained.system.extractor.compute(views), number=1) / len(views)
+    seconds_per_view = timeit.timeit(lambda: trains.compute(views), number=1) / len(views)
     return {
         "training_seconds": trained.head_seconds + seconds_per_view * trained.samples,
+        "views_per_second": 1 / seconds_per_view,
         "chunks_per_second": len(clean) / timeit.timeit(lambda: classify(TIMED_ITEMS), number=1),
         "single_chunks_per_second": len(clean) / timeit.timeit(lambda: classify(1), number=1),
     }

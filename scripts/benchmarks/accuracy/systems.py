@@ -1,31 +1,33 @@
-"""What accuracy is compared between: networks, trained by default and in the classic way, and baselines."""
+"""What accuracy is compared between: networks, alone and together, trained by default, and what they are compared with.
+
+The latter are the classic way, cepstra and a speaker encoder.
+"""
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from audionet.console import log
-from audionet.data.augmentation import ChunkFile
-from audionet.features.recipes import find_recipe
+from audionet.data.dataset import Dataset
+from audionet.features.recipes import Recipe
 from audionet.models.backbones.architectures import find_architecture
-from audionet.models.backbones.backbone import Backbone, loader_of
+from audionet.models.backbones.backbone import loader_of
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.bottleneck_cache import Rows
-from audionet.models.head import Head
-from audionet.training.model_selection import select_model
-from audionet.training.settings import HeadSettings, HoldoutSettings
-from audionet.training.training_data import TrainingData
-from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Cepstra, Resemblyzer, missing_encoder, train_regression
-from benchmarks.accuracy.feature_extractors import FeatureExtractor, PictureFeatureExtractor, SoundFeatureExtractor
-from benchmarks.accuracy.test_conditions import apply_condition
+from audionet.training.model_selection import Candidate, SelectedMember, SelectedModel, select_model
+from audionet.training.settings import HeadSettings, TrainingSettings
+from audionet.training.trainer import CandidateMember, candidate_members
+from audionet.training.training_data import MemberNetwork, TrainingData
+from benchmarks.accuracy.baselines import (
+    SPEAKER_ENCODER,
+    Cepstra,
+    baseline_network,
+    speaker_encoder,
+    train_regression,
+)
 from benchmarks.options import AccuracyOptions
-from benchmarks.recording_holdout import TrainTestSplit
 
 
 @dataclass(frozen=True)
@@ -33,63 +35,103 @@ class System:
     """One way to classify chunks."""
 
     name: str
-    extractor: FeatureExtractor
+    networks: tuple[MemberNetwork, ...]  # read at every candidate
     views: int  # how many of the augmented views it is trained on
 
-    def train(self, split: TrainTestSplit, holdout: HoldoutSettings) -> "TrainedSystem":
-        """Train on what a split leaves to train on."""
-        training_data = with_views(self.extractor.gather(split, holdout), self.views)
+    def train(self, data: TrainingData) -> "TrainedSystem":
+        """Train on data of these networks and of others."""
+        own = with_views(data_of(data, self.networks), self.views)
         start = time.perf_counter()
-        head, choice = self.train_head(training_data)
-        seconds = time.perf_counter() - start
-        return TrainedSystem(self, split, head, choice, samples=len(training_data.samples), head_seconds=seconds)
+        selected = self.select(own)
+        return TrainedSystem(self, selected, len(own.samples), time.perf_counter() - start)
 
-    def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
-        """Return a head, and how it was chosen, as JSON: its `trainer`, the `bottleneck` that it takes, and more."""
+    def select(self, data: TrainingData) -> SelectedModel:
+        """Train the heads, on data of its own networks."""
         raise NotImplementedError
 
-    def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
-        """Return the extractor as a classifier would have it, cut off behind the bottleneck that was chosen."""
-        return self.extractor
+    def serving_network(self, member: SelectedMember) -> MemberNetwork:
+        """Return the network of a member as a classifier would have it, cut off behind the bottleneck chosen."""
+        return self.networks[member.number]
 
 
 @dataclass(frozen=True)
 class TrainedSystem:
-    """A system, what it was trained on, the head, how that was chosen, and what training took."""
+    """A system, the heads, how they were chosen, and what training took."""
 
     system: System
-    split: TrainTestSplit
-    head: Head
-    choice: dict[str, Any]
+    selected: SelectedModel
     samples: int
     head_seconds: float
 
-    def logits(self, chunks: Sequence[ChunkFile], condition: str, *, seed: int) -> np.ndarray:
-        """Return the logits of chunks under a condition, shape (n, labels)."""
-        extractor = self.system.extractor
-        vectors = extractor.vectors(apply_condition(chunks, condition, seed=seed, recipe=self.split.recipe))
-        columns = [extractor.slices[part] for part in self.choice["bottleneck"].split("+")]
-        return self.head.logits(Rows(vectors).take_columns(columns))
+    @property
+    def networks(self) -> tuple[MemberNetwork, ...]:
+        """The network of each member."""
+        return tuple(self.system.networks[member.number] for member in self.selected.members)
+
+    @property
+    def serving_networks(self) -> tuple[MemberNetwork, ...]:
+        """The network of each member as a classifier would have it."""
+        return tuple(self.system.serving_network(member) for member in self.selected.members)
+
+    def logits(self, networks: Sequence[MemberNetwork], vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the members' sum of logits, shape (n, labels), of vectors by the name of the network.
+
+        The networks are one for each member, and those that the vectors are of.
+        """
+        summed = []
+        for member, network in zip(self.selected.members, networks, strict=True):
+            columns = [network.backbone.slices[part] for part in member.best.bottleneck.split("+")]
+            logits = member.head.logits(Rows(vectors[network.name]).take_columns(columns))
+            summed.append(np.float32(member.weight) * logits)
+        return np.asarray(np.sum(summed, axis=0), np.float32)
+
+    @property
+    def megabytes(self) -> float:
+        """The size of networks and heads, as a classifier has them."""
+        heads = [array.nbytes for one in self.selected.members for array in (one.head.weights, one.head.biases)]
+        graphs = [len(network.backbone.graph) for network in self.serving_networks]
+        return (sum(heads) + sum(graphs)) / 1e6
+
+    def choice(self) -> dict[str, Any]:
+        """Return as JSON the `members`, the ways tried as `attempts`, and what each network is worth."""
+        return {
+            "members": [
+                {
+                    "network": self.system.networks[one.number].name,
+                    "trainer": one.best.trainer,
+                    "bottleneck": one.best.bottleneck,
+                    "weight": one.weight,
+                }
+                for one in self.selected.members
+            ],
+            "attempts": [attempt.to_json() for attempt in self.selected.candidates],
+            "worth": list(self.selected.worth),
+        }
 
 
 @dataclass(frozen=True)
 class NetworkSystem(System):
-    """A network that is trained as retrain.py trains it."""
+    """Networks that are trained as retrain.py trains them."""
 
-    extractor: PictureFeatureExtractor  # of the network, read at every candidate
-    load: Callable[..., Backbone]  # loads the network, read at the bottleneck given
-    candidates: Sequence[str]  # bottlenecks to choose from
+    members: tuple[CandidateMember, ...]  # one for each network
     settings: HeadSettings
 
-    def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
-        """Choose the bottleneck and train a head."""
-        selected = select_model(training_data, bottlenecks=self.candidates, settings=self.settings)
-        attempts = [asdict(attempt) for attempt in selected.candidates]
-        return selected.members[0].head, {**asdict(selected.best), "attempts": attempts}
+    @classmethod
+    def of(
+        cls, name: str, members: Sequence[CandidateMember], *, views: int, settings: HeadSettings | None = None
+    ) -> "NetworkSystem":
+        """Return a system of some networks."""
+        networks = tuple(member.network for member in members)
+        return cls(name, networks, views, tuple(members), settings or HeadSettings())
 
-    def serving_extractor(self, bottleneck: str) -> FeatureExtractor:
-        """Return the network, cut off behind the bottleneck."""
-        return self.extractor.with_model(self.load(bottleneck=bottleneck))
+    def select(self, data: TrainingData) -> SelectedModel:
+        """Choose bottlenecks, trainers and members, and train the heads."""
+        return select_model(data, bottlenecks=self.networks[0].bottlenecks, settings=self.settings)
+
+    def serving_network(self, member: SelectedMember) -> MemberNetwork:
+        """Return the network of a member, read at its bottleneck and nowhere else."""
+        candidate = self.members[member.number]
+        return replace(candidate.network, backbone=candidate.load(bottleneck=member.best.bottleneck))
 
 
 @dataclass(frozen=True)
@@ -98,53 +140,75 @@ class RegressionSystem(System):
 
     standardised: bool
 
-    def train_head(self, training_data: TrainingData) -> tuple[Head, dict[str, Any]]:
+    def select(self, data: TrainingData) -> SelectedModel:
         """Train the regression."""
-        (bottleneck,) = training_data.samples.slices
-        head = train_regression(training_data, bottleneck=bottleneck, standardised=self.standardised)
-        return head, {"trainer": "regression", "bottleneck": bottleneck}
+        best = Candidate("classic", "regression", 0.0, 1, None, {})
+        head = train_regression(data, bottleneck=best.bottleneck, standardised=self.standardised)
+        return SelectedModel((SelectedMember(0, best, head, 1.0, None),), (best,), None)
 
 
-def systems_of(architectures: Sequence[str], options: AccuracyOptions, pool: Executor) -> list[System]:
-    """Return each architecture as retrain.py would train it and in the classic way, and what they are compared with.
+def systems_of(options: AccuracyOptions, dataset: Dataset) -> list[System]:
+    """Return the committees, all of their networks alone, and what they are compared with.
 
-    The baselines are cepstra and the speaker encoder, the latter where it is installed.
+    Raises:
+        InputError: there is no such network or committee, or it cannot take the data.
+        WeightsError: no source delivers the weights of a network.
     """
-    bottleneck_dir, views = options.bottleneck_dir, options.holdout.views
-    systems = [system for name in architectures for system in _networks(name, bottleneck_dir, pool, views)]
+    views, recipe = options.holdout.views, dataset.recipe
+    assert recipe is not None  # the pictures were drawn of recordings
+    systems: list[System] = list(network_systems(options, dataset))
     if not options.baselines:
         return systems
-    cepstra = SoundFeatureExtractor(Cepstra(find_recipe("default")), bottleneck_dir, pool)
-    systems.append(RegressionSystem("MFCC", cepstra, views=0, standardised=True))
-    if missing := missing_encoder():
-        log(missing)
+    systems += [_classic(name, recipe) for name in options.architecture_names]
+    systems.append(RegressionSystem("MFCC", (baseline_network(Cepstra(recipe), recipe),), 0, standardised=True))
+    encoder = speaker_encoder(recipe)
+    if encoder is None:
         return systems
-    encoder = SoundFeatureExtractor(Resemblyzer(), bottleneck_dir, pool)
-    return [
-        *systems,
-        RegressionSystem(SPEAKER_ENCODER, encoder, views=1, standardised=False),
-        RegressionSystem(f"{SPEAKER_ENCODER}, {views} views", encoder, views=views, standardised=False),
+    return systems + [
+        RegressionSystem(name, (encoder,), count, standardised=False)
+        for name, count in ((SPEAKER_ENCODER, 1), (f"{SPEAKER_ENCODER}, {views} views", views))
     ]
 
 
-def _networks(name: str, bottleneck_dir: Path, pool: Executor, views: int) -> list[System]:
-    architecture, settings = find_architecture(name), BackboneSettings(architecture=name)
-    candidates = candidate_bottlenecks(architecture)
-    load, load_classic = (loader_of(architecture, settings, of_sound=of_sound) for of_sound in (True, False))
-    extractor = classic = PictureFeatureExtractor(
-        load(bottleneck=union_of([*candidates, "classic"])), bottleneck_dir, pool
-    )
-    log(extractor.model.sentence())
-    if (extractor.model.height, extractor.model.width) != (architecture.image_size,) * 2:
-        classic = extractor.with_model(load_classic(bottleneck="classic"))
-    softmax = HeadSettings(head="softmax")
+def network_systems(options: AccuracyOptions, dataset: Dataset) -> list[NetworkSystem]:
+    """Return the committees that have several networks, and each network alone, trained as retrain.py trains them."""
+    wanted = [BackboneSettings(architecture=name, members="single") for name in options.architecture_names]
+    wanted += [BackboneSettings(members=text) for text in options.committee_texts]
+    loaded: dict[str, CandidateMember] = {}
+    committees: dict[str, list[CandidateMember]] = {}
+    for settings in wanted:
+        found = candidate_members(dataset, TrainingSettings(backbone=settings))
+        members = [loaded.setdefault(member.network.name, member) for member in found]
+        if len(members) > 1:
+            committees[settings.members] = members
+    alone = {name: [member] for name, member in loaded.items()}
     return [
-        NetworkSystem(name, extractor, views, load, candidates, HeadSettings()),
-        NetworkSystem(f"{name}, classic", classic, 0, load_classic, ["classic"], softmax),
+        NetworkSystem.of(name, members, views=options.holdout.views) for name, members in (committees | alone).items()
     ]
 
 
-def with_views(training_data: TrainingData, count: int) -> TrainingData:
+def networks_of(systems: Sequence[System]) -> tuple[MemberNetwork, ...]:
+    """Return the networks of all systems, each once."""
+    return tuple({network.name: network for system in systems for network in system.networks}.values())
+
+
+def _classic(name: str, recipe: Recipe) -> NetworkSystem:
+    """Return a network in the classic way: its last layer averaged, softmax, no augmented views."""
+    load = loader_of(find_architecture(name), BackboneSettings(architecture=name), of_sound=False)
+    network = MemberNetwork.of(f"{name}, classic", load(bottleneck="classic"), recipe, ("classic",))
+    member = CandidateMember(network, load)
+    return NetworkSystem.of(network.name, [member], views=0, settings=HeadSettings(head="softmax"))
+
+
+def data_of(data: TrainingData, networks: Sequence[MemberNetwork]) -> TrainingData:
+    """Return the same samples with the bottlenecks of some of the networks, by their names."""
+    names = [network.name for network in data.networks]
+    first, *others = (data.seen_by(names.index(network.name)) for network in networks)
+    return replace(first, networks=tuple(networks), others=tuple(other.samples.table for other in others))
+
+
+def with_views(data: TrainingData, count: int) -> TrainingData:
     """Keep the first views of each picture."""
-    samples = training_data.samples
-    return replace(training_data, samples=samples.take(samples.views <= count))
+    kept = data.samples.views <= count
+    others = tuple(table.take(kept) for table in data.others)
+    return replace(data, samples=data.samples.take(kept), others=others)

@@ -11,10 +11,9 @@ import numpy as np
 
 from audionet.audio.chunks import filled
 from audionet.audio.codecs import missing_codecs
-from audionet.data.augmentation import BABBLERS, ChunkFile, View, draw_view, read_chunk, sound_of
+from audionet.data.augmentation import BABBLERS, ChunkFile, View, read_chunk, view_for
 from audionet.evaluation.robustness import Condition, ConditionContext
-from audionet.features.extraction import served_picture
-from audionet.features.image_io import fit_pictures
+from audionet.features.extraction import NetworkInput, inputs_of
 from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
 
@@ -105,14 +104,12 @@ def _babblers(chunk: ChunkFile, chunks: Sequence[ChunkFile], seed: int) -> tuple
     return tuple(others[place] for place in rng.permutation(len(others))[:BABBLERS])
 
 
-def as_sound(item: ChunkVariant) -> np.ndarray:
-    """Return the samples of a view or of an altered chunk, float32, shape (chunk_samples,).
+def as_sound(item: AlteredChunk) -> np.ndarray:
+    """Return the samples of an altered chunk, float32, shape (chunk_samples,).
 
     Raises:
         PictureError: a chunk's wav cannot be read.
     """
-    if isinstance(item, View):
-        return sound_of(item)
     recipe = item.recipe
     samples, *others = (read_chunk(chunk, recipe) for chunk in (item.chunk, *item.others))
     key = sha256_of(f"{item.condition}/{item.seed}/".encode() + samples.tobytes())
@@ -121,7 +118,10 @@ def as_sound(item: ChunkVariant) -> np.ndarray:
     return filled(altered, recipe.chunk_samples, sample_rate_hz=recipe.sample_rate_hz, padding=recipe.padding)
 
 
-def as_picture(item: ChunkVariant, *, height: int, width: int) -> np.ndarray:
-    """Return the picture of what `as_sound` returns, uint8, shape (height, width, 3)."""
-    picture = draw_view(item) if isinstance(item, View) else served_picture(as_sound(item), item.recipe)
-    return np.asarray(fit_pictures([picture], height=height, width=width)[0])
+def as_inputs(item: ChunkVariant, inputs: Sequence[NetworkInput]) -> list[np.ndarray]:
+    """Return a view or an altered chunk as several networks are given it, an array for each; its sound is made once.
+
+    Raises:
+        PictureError: a chunk's wav cannot be read.
+    """
+    return view_for(item, inputs) if isinstance(item, View) else inputs_of(as_sound(item), inputs)

@@ -8,13 +8,13 @@ from audionet.data.dataset import read_dataset
 from audionet.features.recipes import find_recipe
 from audionet.tables import markdown, print_tables
 from audionet.training.settings import HeadSettings, HoldoutSettings
+from audionet.training.trainer import CandidateMember
+from audionet.training.training_data import MemberNetwork
 from benchmarks.accuracy import accuracy_tables, benchmark
-from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Cepstra
-from benchmarks.accuracy.feature_extractors import PictureFeatureExtractor, SoundFeatureExtractor
-from benchmarks.accuracy.systems import NetworkSystem, RegressionSystem
-from benchmarks.accuracy.test_conditions import (
-    SUMMED_CONDITIONS,
-)
+from benchmarks.accuracy.baselines import SPEAKER_ENCODER, Cepstra, baseline_network
+from benchmarks.accuracy.feature_extractors import FeatureExtractor
+from benchmarks.accuracy.systems import NetworkSystem, RegressionSystem, networks_of
+from benchmarks.accuracy.test_conditions import SUMMED_CONDITIONS
 from benchmarks.recording_holdout import split_by_name
 
 RECIPE = find_recipe("default")
@@ -26,18 +26,30 @@ def dataset(drawn):
     return read_dataset(drawn, drawn.parent / "bench.sqlite")
 
 
+def cepstra(recipe):
+    """Stands for any network that listens."""
+    return baseline_network(Cepstra(recipe), recipe)
+
+
 @pytest.fixture(scope="module")
-def result(dataset, tmp_path_factory):
-    """A benchmark of a small network and of cepstra."""
+def members():
+    """A small network that looks at pictures, and one that listens."""
+    networks = (MemberNetwork.of("looker", FakeBackbone(), RECIPE, ("rows",)), cepstra(RECIPE))
+    return [CandidateMember(network, lambda bottleneck, network=network: network.backbone) for network in networks]
+
+
+@pytest.fixture(scope="module")
+def result(dataset, members, tmp_path_factory):
+    """A benchmark of a small network, of cepstra, and of both together."""
+    head = HeadSettings("lda")
+    systems = [
+        NetworkSystem.of("both", members, views=2, settings=head),
+        NetworkSystem.of("looker", members[:1], views=2, settings=head),
+        RegressionSystem(SPEAKER_ENCODER, (cepstra(RECIPE),), 1, standardised=True),
+    ]
     with ThreadPoolExecutor(2) as pool:
-        folder = tmp_path_factory.mktemp("bench")
-        network = PictureFeatureExtractor(FakeBackbone(), folder, pool)
-        cepstra = SoundFeatureExtractor(Cepstra(RECIPE), folder, pool)
-        systems = [
-            NetworkSystem("rows", network, 2, lambda **_: FakeBackbone(), ["rows"], HeadSettings("lda")),
-            RegressionSystem(SPEAKER_ENCODER, cepstra, views=1, standardised=True),
-        ]
-        yield benchmark.measure(systems, [split_by_name(dataset, "^4")], holdout=HOLDOUT)
+        extractor = FeatureExtractor(networks_of(systems), tmp_path_factory.mktemp("bench"), pool)
+        yield benchmark.measure(systems, extractor, [split_by_name(dataset, "^4")], holdout=HOLDOUT)
 
 
 def test_every_system_is_scored_under_every_condition_on_all_that_is_held_out(result):
@@ -48,7 +60,7 @@ def test_every_system_is_scored_under_every_condition_on_all_that_is_held_out(re
 
 
 def test_voices_that_differ_are_classified_rightly_when_clean(result):
-    assert [system["conditions"]["clean"]["recording"]["accuracy"] for system in result["systems"]] == [1, 1]
+    assert [system["conditions"]["clean"]["recording"]["accuracy"] for system in result["systems"]] == [1, 1, 1]
 
 
 def test_errors_add_up_over_the_summed_conditions(result):
@@ -58,38 +70,45 @@ def test_errors_add_up_over_the_summed_conditions(result):
 
 
 def test_the_speaker_encoder_is_never_behind_itself(result):
-    assert result["systems"][1]["behind"] == []
+    assert result["systems"][2]["behind"] == {SPEAKER_ENCODER: []}
 
 
-def test_the_choice_and_the_time_of_every_system_are_there(result):
+def test_the_choice_the_time_and_the_size_of_every_system_are_there(result):
     for system in result["systems"]:
-        assert [choice["trainer"] for choice in system["choices"].values()] in (["lda"], ["regression"])
-        names = ("training_seconds", "chunks_per_second", "single_chunks_per_second")
+        (choice,) = system["choices"].values()
+        assert {member["trainer"] for member in choice["members"]} in ({"lda"}, {"regression"})
+        names = ("training_seconds", "views_per_second", "chunks_per_second", "single_chunks_per_second", "megabytes")
         assert all(system[name] > 0 for name in names)
 
 
-def test_tables_name_every_system_and_every_condition(result, capsys):
+def test_what_each_network_is_worth_is_there_for_systems_of_several(result):
+    both, *others = (next(iter(system["choices"].values()))["worth"] for system in result["systems"])
+    assert [one["name"] for one in both] == ["looker", "mfcc"]
+    assert others == [[], []]
+
+
+def test_tables_name_every_system_every_condition_and_every_network(result, capsys):
     tables, introduction = accuracy_tables.tables(result), accuracy_tables.introduction(result)
     document = markdown(tables, introduction)
     print_tables(tables, introduction)
     screen = capsys.readouterr().out
-    for name in [*result["conditions"], "rows", SPEAKER_ENCODER]:
+    for name in [*result["conditions"], "both", "looker", "mfcc", SPEAKER_ENCODER]:
         assert name in document and name in screen
     widths = {line.count("|") for line in document.splitlines() if line.startswith("| clean")}
-    assert widths == {4}
+    assert widths == {5}
 
 
 def test_the_script_writes_tables_and_tells_what_it_left_out(speakers, tmp_path, monkeypatch, capsys):
     import bench
 
-    def fake_systems(architectures, options, pool):
-        cepstra = SoundFeatureExtractor(Cepstra(RECIPE), options.bottleneck_dir, pool)
-        return [RegressionSystem(SPEAKER_ENCODER, cepstra, views=0, standardised=True)]
+    def fake_systems(options, dataset):
+        return [RegressionSystem(SPEAKER_ENCODER, (cepstra(dataset.recipe),), 0, standardised=True)]
 
     monkeypatch.setattr(benchmark, "systems_of", fake_systems)
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     (audio_dir / "bob" / "broken.mp3").write_bytes(b"no sound")
     arguments = ["accuracy", "--audio_dir", audio_dir, "--test", "^4", "--output_dir", tmp_path / "out"]
+    arguments += ["--chunk_seconds", 1]
     status = bench.main([str(argument) for argument in arguments])
     assert status == 1 and "broken.mp3" in capsys.readouterr().err
-    assert {"accuracy.json", "accuracy.md"} <= {path.name for path in (tmp_path / "out" / "voices").iterdir()}
+    assert {"accuracy.json", "accuracy.md"} <= {path.name for path in (tmp_path / "out" / "voices_1s").iterdir()}

@@ -6,14 +6,11 @@ from audionet.audio.writing import write_wav
 from audionet.data.augmentation import ChunkFile
 from audionet.data.dataset import read_dataset
 from audionet.errors import PictureError
-from audionet.features.image_io import fit_pictures, read_picture
 from audionet.features.recipes import find_recipe
-from benchmarks.accuracy.feature_extractors import chunk_files
 from benchmarks.accuracy.test_conditions import (
     BABBLE,
     CONDITIONS,
     apply_condition,
-    as_picture,
     as_sound,
     available_conditions,
 )
@@ -97,13 +94,6 @@ def test_a_chunk_that_is_gone_is_named(tmp_path):
     gone = ChunkFile(tmp_path / "gone.wav", 2.0, "0" * 64, "alice")
     with pytest.raises(PictureError, match=r"gone\.wav"):
         altered([gone], "clean")
-
-
-def test_a_picture_of_a_clean_chunk_is_the_picture_that_was_drawn(dataset):
-    example = dataset.examples[0]
-    (item,) = apply_condition(chunk_files([example]), "clean", seed=0, recipe=RECIPE)
-    drawn = fit_pictures([read_picture(example.path)], height=224, width=224)[0].astype(int)
-    assert np.abs(as_picture(item, height=224, width=224) - drawn).mean() < 0.5
 
 
 def test_a_codec_that_is_missing_leaves_its_condition_out(monkeypatch):
