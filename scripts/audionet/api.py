@@ -149,6 +149,7 @@ def evaluate(
     image_dir: PathLike | None = None,
     negatives: PathLike | None = None,
     group_by: str = "recording",
+    false_accept_rate: float | None = None,
     exclude_training: bool = False,
     sweep: bool = False,
     json: PathLike | None = None,
@@ -160,10 +161,10 @@ def evaluate(
 
     `audio_dir` holds recordings, one subfolder a label, `image_dir` pictures instead, and `negatives` recordings of
     none of the labels, at any depth. `group_by` says which recordings intervals take together, as `group_rule` reads
-    it. `exclude_training` leaves out recordings that had a part in training, found by their content; `sweep` scores
-    recordings under noise, codecs, rooms and more too. The evaluation is written to `json`, an HTML report to `report`,
-    and to `runs_dir` a record of the run with the same report, where they are given. `jobs` is the number of processes,
-    by default one a core.
+    it. `false_accept_rate` chooses another threshold than that of training. `exclude_training` leaves out recordings
+    that had a part in training, found by their content; `sweep` scores recordings under noise, codecs, rooms and more
+    too. The evaluation is written to `json`, an HTML report to `report`, and to `runs_dir` a record of the run with the
+    same report, where they are given. `jobs` is the number of processes, by default one a core.
 
     Returns scores with their intervals, as `evaluation.evaluate` describes them.
 
@@ -173,7 +174,7 @@ def evaluate(
     """
     watch = Stopwatch()
     check_outputs(files={"json": json, "report": report}, folders={"runs_dir": runs_dir})
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(model, false_accept_rate=false_accept_rate)
     sources = find_sources(
         audio_dir=Path(audio_dir) if audio_dir else None,
         image_dir=Path(image_dir) if image_dir else None,
@@ -189,6 +190,7 @@ def evaluate(
             "image_dir": image_dir,
             "negatives": negatives,
             "group_by": group_by,
+            "false_accept_rate": false_accept_rate,
             "exclude_training": exclude_training,
             "sweep": sweep,
             "compare": None,

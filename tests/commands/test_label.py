@@ -134,3 +134,42 @@ def test_labelling_that_cannot_work_is_refused(capsys, arguments, status, messag
 def test_a_clip_that_does_not_exist_ends_with_status_2(label, capsys):
     assert label("/nowhere.mp3") == 2
     assert "/nowhere.mp3 does not exist" in capsys.readouterr().err
+
+
+def threshold_of(capsys, *arguments: object) -> float:
+    assert run_audionet("label", *arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)["threshold"]
+
+
+def test_the_threshold_is_that_of_the_rate_that_is_asked_for(model, hisses, capsys):
+    clip = ("--model", model, hisses[0])
+    strict, usual, lax = (
+        threshold_of(capsys, *clip, *rate)
+        for rate in (["--false_accept_rate", 0.001], [], ["--false_accept_rate", 0.5])
+    )
+    assert strict > usual > lax
+
+
+@pytest.mark.parametrize("command", ["label", "timeline", "listen", "evaluate"])
+def test_a_rate_that_the_classifier_was_not_fitted_at_is_refused_with_those_that_it_was(
+    command, model, hisses, capsys, tmp_path
+):
+    clip = ["--audio_dir", hisses[0].parents[1], "--runs_dir", tmp_path] if command == "evaluate" else [hisses[0]]
+    assert run_audionet(command, *clip, "--model", model, "--false_accept_rate", 0.03) == 2
+    assert "--false_accept_rate: expected one of 0.001, 0.002" in capsys.readouterr().err
+
+
+def test_the_rates_to_choose_from_are_shown_with_what_they_refuse(model, capsys):
+    assert run_audionet("inspect", "--model", model) == 0
+    assert "at a rate of 0.001" in capsys.readouterr().out
+
+
+def test_a_classifier_without_a_threshold_has_no_rate(saved_trusting, hisses, capsys):
+    assert run_audionet("label", hisses[0], "--model", saved_trusting, "--false_accept_rate", 0.05) == 2
+    assert "--false_accept_rate: this classifier takes nothing for unknown" in capsys.readouterr().err
+
+
+def test_a_frozen_graph_has_no_rate(saved, capsys):
+    graph = ("--graph", saved / "graph.pb", "--labels", saved / "labels.txt", "--false_accept_rate", 0.05)
+    assert run_audionet("label", "a.jpg", *graph) == 2
+    assert "--false_accept_rate: a frozen graph" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audionet.errors import InputError
 from audionet.evaluation.detection_metrics import auroc, detection_curve
 from audionet.models.openset import OpenSetDetector, Space
 from audionet.training.fitting.openset_fitting import (
@@ -186,6 +187,32 @@ class TestThreshold:
         strict, lax = (fit_open_set(known, unknown=unknown, false_accept_rate=rate) for rate in (0.01, 0.3))
         assert strict.threshold(1) > lax.threshold(1)
 
+    def test_another_rate_gives_what_training_at_that_rate_would(self, known, unknown, left_out):
+        for kinds in ({"unknown": unknown}, {"left_out": left_out}):
+            usual = fit_open_set(known, **kinds)
+            for rate in (0.01, 0.2):
+                asked, trained = usual.at_rate(rate), fit_open_set(known, **kinds, false_accept_rate=rate)
+                for field in dataclasses.fields(OpenSetDetector):
+                    if field.name != "space":
+                        assert np.array_equal(getattr(asked, field.name), getattr(trained, field.name)), field.name
+            assert usual.at_rate(0.01).threshold(3) > usual.threshold(3) > usual.at_rate(0.2).threshold(3)
+
+    def test_the_rate_that_it_was_trained_at_can_be_asked_for(self, known, unknown):
+        fitted = fit_open_set(known, unknown=unknown, false_accept_rate=0.03)
+        assert fitted.at_rate(0.03).threshold(1) == fitted.threshold(1)
+
+    def test_a_rate_that_it_was_not_fitted_at_is_refused_with_those_that_it_was(self, open_set):
+        with pytest.raises(InputError, match=r"--false_accept_rate: expected one of 0\.001, .*0\.5, received 0\.03"):
+            open_set.at_rate(0.03)
+
+    def test_known_recordings_alone_tell_no_rate(self):
+        places = voices(3, count=2)
+        bottlenecks, owners, label_ids = clips_of(places, seed=4)
+        fitted = fit_open_set(scored(logits_of(bottlenecks, places), owners, label_ids))
+        assert fitted.operating_points == ()
+        with pytest.raises(InputError, match=r"--false_accept_rate: .*--negatives"):
+            fitted.at_rate(0.05)
+
     def test_labels_are_left_out_where_there_is_nothing_unknown(self, open_set):
         assert open_set.fitted_on == "left-out labels" and open_set.unknown_recordings == LABELS * 4
 
@@ -254,6 +281,7 @@ def test_what_is_saved_scores_the_same_when_loaded(open_set, unknown):
     loaded = OpenSetDetector.from_json(json.loads(json.dumps(open_set.to_json())), open_set.arrays())
     assert loaded.score(unknown.logits[:5]) == open_set.score(unknown.logits[:5])
     assert loaded.threshold(5) == open_set.threshold(5)
+    assert loaded.at_rate(0.01).threshold(5) == open_set.at_rate(0.01).threshold(5)
     for field in dataclasses.fields(OpenSetDetector):
         if field.name not in ("space", "chunk_counts", "thresholds"):
             assert getattr(loaded, field.name) == getattr(open_set, field.name)

@@ -33,6 +33,8 @@ class EvaluateOptions:
     """Folder of recordings of none of the labels: other voices, noise, music."""
     group_by: str = "recording"
     """What intervals take together: recording, folder, fold, TABLE.csv:COLUMN, or a regular expression on the name."""
+    false_accept_rate: Annotated[float | None, between(0.0001, 0.5)] = None
+    """Share of unknown sound that may be given a label: 0.01, for example. By default that of training."""
     exclude_training: bool = False
     """Leave out recordings that had a part in training, found by their content."""
     sweep: bool = False
@@ -77,6 +79,7 @@ def evaluate(options: EvaluateOptions) -> int:
         image_dir=options.image_dir,
         negatives=options.negatives,
         group_by=options.group_by,
+        false_accept_rate=options.false_accept_rate,
         exclude_training=options.exclude_training,
         sweep=options.sweep,
         json=options.json,

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.errors import check
-from audionet.inference.settings import ClipSettings, OutputSettings
+from audionet.inference.settings import ClipSettings, OutputSettings, ThresholdSettings
 from audionet.models.backbones.settings import Engine
 from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
@@ -35,6 +35,7 @@ class LabelOptions:
     top_k: Annotated[int, between(1, 100_000)] = 5
     """How many labels to show for each file."""
     out: OmitArgPrefixes[OutputSettings] = field(default_factory=OutputSettings)
+    threshold: OmitArgPrefixes[ThresholdSettings] = field(default_factory=ThresholdSettings)
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
     jobs: Annotated[int | None, between(1, 1_024)] = None
@@ -44,6 +45,8 @@ class LabelOptions:
         check_ranges(self)
         self.clips.check_named()
         check((self.graph is None) == (self.labels is None), "--graph and --labels: expected both or neither.")
+        has_rate = self.threshold.false_accept_rate is not None
+        check(self.graph is None or not has_rate, "--false_accept_rate: a frozen graph has no threshold; use --model.")
         check(self.graph is None or self.model is None, "--graph and --model: expected one of them, received both.")
 
 
@@ -60,7 +63,11 @@ def label_files(options: LabelOptions) -> int:
     if options.graph and options.labels:
         classifier = GraphClassifier.load(options.graph, options.labels, engine=options.engine)
     else:
-        classifier = Classifier.load(options.model or TF_FILES / "retrained_model", engine=options.engine)
+        classifier = Classifier.load(
+            options.model or TF_FILES / "retrained_model",
+            engine=options.engine,
+            false_accept_rate=options.threshold.false_accept_rate,
+        )
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     top_k, jobs, out = options.top_k, options.jobs, options.out
     if out.output:

@@ -16,7 +16,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
-from audionet.inference.settings import ClipSettings
+from audionet.inference.settings import ClipSettings, ThresholdSettings
 from audionet.models.backbones.settings import Engine
 from audionet.ranges import between, check_ranges
 
@@ -32,6 +32,7 @@ class ListenOptions:
     """Seconds between predictions."""
     model: Path = TF_FILES / "retrained_model"
     """Classifier folder."""
+    threshold: OmitArgPrefixes[ThresholdSettings] = field(default_factory=ThresholdSettings)
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
 
@@ -54,7 +55,9 @@ def listen(options: ListenOptions) -> int:
     from audionet.inference.streaming import print_stream
     from audionet.models.classifier import Classifier
 
-    classifier = Classifier.load(options.model, engine=options.engine)
+    classifier = Classifier.load(
+        options.model, engine=options.engine, false_accept_rate=options.threshold.false_accept_rate
+    )
     recipe = classifier.recipe_for("The sound")
     if recipe.sox_effects:
         log("The classifier's SoX effects need whole recordings; they are left out here, which may cost accuracy.")

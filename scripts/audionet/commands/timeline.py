@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
-from audionet.inference.settings import ClipSettings, OutputSettings, TimelineSettings
+from audionet.inference.settings import ClipSettings, OutputSettings, ThresholdSettings, TimelineSettings
 from audionet.models.backbones.settings import Engine
 from audionet.outputs import check_outputs
 
@@ -26,6 +26,7 @@ class TimelineOptions:
     """Classifier folder."""
     timeline: OmitArgPrefixes[TimelineSettings] = field(default_factory=TimelineSettings)
     out: OmitArgPrefixes[OutputSettings] = field(default_factory=OutputSettings)
+    threshold: OmitArgPrefixes[ThresholdSettings] = field(default_factory=ThresholdSettings)
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
 
@@ -44,7 +45,9 @@ def label_timelines(options: TimelineOptions) -> int:
     check_outputs(
         files={"output": options.out.output}, folders={"timeline_dir": timeline_dir, "export_clips": clips_dir}
     )
-    classifier = Classifier.load(options.model, engine=options.engine)
+    classifier = Classifier.load(
+        options.model, engine=options.engine, false_accept_rate=options.threshold.false_accept_rate
+    )
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     if options.out.output:
         failed = write_timelines(classifier, clips, options.out.output, options.timeline, resume=options.out.resume)

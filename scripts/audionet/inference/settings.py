@@ -37,6 +37,21 @@ class ClipSettings:
 
 
 @dataclass(frozen=True)
+class ThresholdSettings:
+    """How much unknown sound may be given a label.
+
+    Raises:
+        InputError: the rate is outside its range.
+    """
+
+    false_accept_rate: Annotated[float | None, between(0.0001, 0.5)] = None
+    """Share of unknown sound that may be given a label: 0.01, for example. By default that of training."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
 class OutputSettings:
     """Where predictions go.
 

@@ -96,10 +96,19 @@ class Classifier:
         return self.members[0].recipe
 
     @classmethod
-    def load(cls, folder: Path | str, *, engine: Engine = "auto", with_enrolled: bool = True) -> "Classifier":
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        engine: Engine = "auto",
+        with_enrolled: bool = True,
+        false_accept_rate: float | None = None,
+    ) -> "Classifier":
         """Load a classifier from its folder, with the labels that were added without training or without them.
 
-        All is of one version, even if another one takes its place meanwhile. Errors are those of `read_files`.
+        All is of one version, even if another one takes its place meanwhile. Another `false_accept_rate` than that of
+        training may be chosen from those that it was fitted at; it is not saved. Errors are those of `read_files`, and
+        InputError where there is no such rate.
         """
         folder = Path(folder)
         files = read_files(folder)
@@ -123,7 +132,22 @@ class Classifier:
             folder=folder,
         )
         classifier._packed_fingerprints = files.fingerprints
+        if false_accept_rate is not None:
+            classifier._use_rate(false_accept_rate)
         return classifier
+
+    def _use_rate(self, false_accept_rate: float) -> None:
+        """Take the thresholds of another rate; raise InputError where there are none."""
+        if self.open_set is None:
+            raise InputError(
+                "--false_accept_rate: this classifier takes nothing for unknown, since a label has one recording alone "
+                "to train on. Train it again, on more recordings."
+            )
+        self.open_set = self.open_set.at_rate(false_accept_rate)
+        self.members = tuple(
+            dataclasses.replace(one, open_set=one.open_set and one.open_set.at_rate(false_accept_rate))
+            for one in self.members
+        )
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -49,8 +49,9 @@ def check_about(about: object) -> None:
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise ValueError(f"labels: expected different ones, received {brief(sorted(twice)[0])} more than once")
     if open_set := about["open_set"]:
-        counts, thresholds = open_set["chunk_counts"], open_set["thresholds"]
-        if not counts or counts[0] < 1 or sorted(set(counts)) != counts or len(counts) != len(thresholds):
+        counts = open_set["chunk_counts"]
+        sizes = {len(one["thresholds"]) for one in (open_set, *open_set.get("operating_points", ()))}
+        if not counts or counts[0] < 1 or sorted(set(counts)) != counts or sizes != {len(counts)}:
             raise ValueError("open_set: expected a threshold for each of chunk_counts, which ascend from 1")
     members = about.get("members", ())
     fused = about.get("fused_similarity")
@@ -176,6 +177,8 @@ def _of_annotation(annotation: Any) -> CoreSchema:
         return schema.nullable_schema(_of_annotation(known))
     if get_origin(annotation) is tuple:
         return schema.list_schema(_of_annotation(arguments[0]), strict=True)
+    if dataclasses.is_dataclass(annotation):
+        return _of_dataclass(annotation, without=())  # type: ignore[arg-type]  # it is no instance
     return _SIMPLE[annotation]
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from audionet.errors import InputError, check
+
 SHRINKAGE = 0.3  # of the scatter within labels, towards a sphere
 MOST_DIMENSIONS = 128  # of the space of labels: a thousand labels need no thousand
 FEW_RECORDINGS = 16  # fewer do not show how differently one voice comes out on another day
@@ -84,6 +86,22 @@ class Space:
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """Thresholds at one rate of false accepts; fields are those of `OpenSetDetector`."""
+
+    stated_rate: float
+    thresholds: tuple[float, ...]
+    chunk_false_accept_rate: float | None
+    chunk_false_reject_rate: float
+    false_accept_rate: float | None
+    false_reject_rate: float
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a detector has of it, by field."""
+        return {**vars(self), "thresholds": np.array(self.thresholds)}
+
+
+@dataclass(frozen=True)
 class OpenSetDetector:
     """Accepts known clips and rejects unknown ones, by a score and a threshold for each number of chunks."""
 
@@ -98,6 +116,24 @@ class OpenSetDetector:
     false_accept_rate: float | None  # by recording
     false_reject_rate: float  # by recording
     known_recordings: int = 0  # how many of known labels the threshold rests on; 0 where an earlier version fitted it
+    operating_points: tuple[OperatingPoint, ...] = ()  # to choose from; none where nothing unknown was there to fit on
+
+    def at_rate(self, false_accept_rate: float) -> "OpenSetDetector":
+        """Return the detector at another rate of false accepts, as if it had been fitted at that.
+
+        Raises:
+            InputError: it was not fitted at that rate.
+        """
+        for point in self.operating_points:
+            if point.stated_rate == false_accept_rate:
+                return dataclasses.replace(self, **point.fields())
+        check(
+            bool(self.operating_points),
+            "--false_accept_rate: this classifier has one threshold alone, since it was trained by an earlier version "
+            "or without anything unknown. Train it again, on three labels or more, or with --negatives.",
+        )
+        rates = ", ".join(f"{point.stated_rate:g}" for point in self.operating_points)
+        raise InputError(f"--false_accept_rate: expected one of {rates}, received {false_accept_rate:g}.")
 
     def evidence(self, logits: np.ndarray) -> np.ndarray:
         """Return what chunks may be averaged by: the logits of trained labels, and the log odds of enrolled ones.
@@ -161,8 +197,14 @@ class OpenSetDetector:
     def to_json(self) -> dict[str, Any]:
         """Return everything but the arrays of `space`, in a form that JSON can hold."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["space"]
-        return fields | {"chunk_counts": self.chunk_counts.tolist(), "thresholds": self.thresholds.tolist()}
+        del fields["space"], fields["operating_points"]
+        points = [dataclasses.asdict(point) for point in self.operating_points]
+        return {
+            **fields,
+            "chunk_counts": self.chunk_counts.tolist(),
+            "thresholds": self.thresholds.tolist(),
+            **({"operating_points": points} if points else {}),  # so that what was saved without stays the same
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of `space`, by names that begin with `open_set_`."""
@@ -173,7 +215,12 @@ class OpenSetDetector:
         """Rebuild what `to_json` and `arrays` gave."""
         space = Space(*(arrays[f"open_set_{field.name}"] for field in dataclasses.fields(Space)))
         counts, thresholds = np.array(value["chunk_counts"]), np.array(value["thresholds"], np.float64)
-        return cls(**{**value, "space": space, "chunk_counts": counts, "thresholds": thresholds})
+        points = tuple(
+            OperatingPoint(**{**point, "thresholds": tuple(point["thresholds"])})
+            for point in value.get("operating_points", ())
+        )
+        arrays_of = {"space": space, "chunk_counts": counts, "thresholds": thresholds}
+        return cls(**{**value, **arrays_of, "operating_points": points})
 
 
 def _worth(logits: np.ndarray, weights: np.ndarray | None) -> float:

@@ -86,7 +86,13 @@ def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str,
     ]
     if (recording := found["scores"].get("recording")) and "named_right" in recording:
         scores.append(("Answers", answers_in_words(recording)))
-    unknown = [("Unknown", classifier.open_set.sentence())] if classifier.open_set else []
+    unknown = []
+    if classifier.open_set:
+        unknown = [("Unknown", classifier.open_set.sentence())]
+        unknown += [
+            (f"  at a rate of {point.stated_rate:g}", f"refuses {point.false_reject_rate:.1%} of known recordings")
+            for point in classifier.open_set.operating_points
+        ]
     more = [
         *network,
         *sound,

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, Space
+from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, OperatingPoint, Space
 from audionet.training.fitting.sample_weights import evened_out
 from audionet.training.settings import FALSE_ACCEPT_RATE
 
-FALSE_REJECT_RATE = 0.05  # of the next known clip: where labels are alike, keeping unknown ones out may cost too much
+OPERATING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of false accepts, to choose from later
+
+# Of the next known clip, at the default rate of false accepts: where labels are alike, keeping unknown ones out may
+# cost too much. At half that rate twice as many may be refused, but never more than half.
+FALSE_REJECT_RATE = 0.05
+MOST_FALSE_REJECTS = 0.5
 
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
 GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score higher, but known ones score lower
@@ -117,27 +122,19 @@ def fit_open_set(
         fitted_on = "left-out labels"
         scored_unknown = [_space_without(known, part) for part in left_out]
     counts = _chunk_counts([known, *(clips for _, clips in scored_unknown)])
-    may_relent = fitted_on != "impostors"
-    thresholds = np.array(
-        [
-            _threshold_for(chunks, scored_known, scored_unknown, false_accept_rate, may_relent=may_relent)
-            for chunks in counts
-        ]
-    )
-    draft = OpenSetDetector(
+    fit = _ThresholdFit(scored_known, scored_unknown, counts, may_relent=fitted_on != "impostors")
+    rates = sorted({*OPERATING_RATES, false_accept_rate}) if scored_unknown else [false_accept_rate]
+    points = {rate: fit.operating_point(rate) for rate in rates}
+    chosen = points[false_accept_rate]
+    return OpenSetDetector(
         space=space,
         chunk_counts=counts,
-        thresholds=thresholds,
-        stated_rate=false_accept_rate,
         fitted_on=fitted_on,
         unknown_recordings=_count_recordings(scored_unknown),
-        chunk_false_accept_rate=None,
-        chunk_false_reject_rate=0.0,
-        false_accept_rate=None,
-        false_reject_rate=0.0,
         known_recordings=_count_recordings(scored_known),
+        operating_points=tuple(points.values()) if scored_unknown else (),
+        **chosen.fields(),
     )
-    return _measured(draft, scored_known, scored_unknown)
 
 
 def _by_spaces_of_others(known: ScoredClips, space: Space) -> list[tuple[Space, ScoredClips]]:
@@ -165,35 +162,82 @@ def _chunk_counts(clips: Sequence[ScoredClips]) -> np.ndarray:
     return 2 ** np.arange(int(np.log2(min(longest, LARGEST_POOL))) + 1)
 
 
-def _threshold_for(
-    chunks: int,
-    known: Sequence[tuple[Space, ScoredClips]],
-    unknown: Sequence[tuple[Space, ScoredClips]],
-    false_accept_rate: float,
-    *,
-    may_relent: bool,
-) -> float:
-    """Return the threshold that so many unknown clips pass; where known ones lie far above it, some way up to them.
+class _ThresholdFit:
+    """What thresholds are fitted on: the scores of clips of each number of chunks, and of whole recordings.
 
     Labels left out only stand for unknown ones: where keeping the rate for them would refuse too many known clips, the
     threshold may relent, and `OpenSetDetector` says how many it lets pass.
-
-    Next time's unknown clips are others. With n to judge by, the quantile is therefore taken as if there were one more,
-    which passes everything (conformal prediction: V. Vovk et al., 2005).
     """
-    clean_scores = _pooled_scores([(space, clips.clean()) for space, clips in known], chunks)
-    recordings = _count_recordings(known)
-    least = _least_of_next(clean_scores, recordings=recordings)
-    if not unknown:
-        return least
-    scores = np.sort(_pooled_scores(unknown, chunks))
-    place = min(int(np.ceil((len(scores) + 1) * (1 - false_accept_rate))), len(scores)) - 1
-    passed = float(np.nextafter(scores[place], np.inf))
-    # Few recordings do not show how a voice varies; what is known in noise is then spared too.
-    known_scores = _pooled_scores(known, chunks) if recordings < FEW_RECORDINGS else clean_scores
-    spared = float(np.quantile(known_scores, SPARED_SHARE))
-    wanted = passed + GAP_SHARE * max(spared - passed, 0)
-    return min(wanted, least) if may_relent else wanted
+
+    def __init__(
+        self,
+        known: Sequence[tuple[Space, ScoredClips]],
+        unknown: Sequence[tuple[Space, ScoredClips]],
+        counts: np.ndarray,
+        *,
+        may_relent: bool,
+    ):
+        self._counts, self._may_relent = counts, may_relent
+        self._recordings = _count_recordings(known)
+        clean = [(space, clips.clean()) for space, clips in known]
+        self._clean = [_pooled_scores(clean, chunks) for chunks in counts]
+        # Few recordings do not show how a voice varies; what is known in noise is then spared too.
+        is_few = self._recordings < FEW_RECORDINGS
+        self._spared = [
+            float(np.quantile(_pooled_scores(known, chunks) if is_few else of_clean, SPARED_SHARE))
+            for chunks, of_clean in zip(counts, self._clean, strict=True)
+        ]
+        self._unknown = [np.sort(_pooled_scores(unknown, chunks)) for chunks in counts] if unknown else []
+        self._known_clips = _ClipScores.of(known)
+        self._unknown_clips = _ClipScores.of(unknown) if unknown else None
+
+    def operating_point(self, false_accept_rate: float) -> OperatingPoint:
+        """Return the thresholds at a rate, and how often they are wrong about the clips that they are fitted on."""
+        thresholds = np.array([self._threshold(place, false_accept_rate) for place in range(len(self._counts))])
+        chunks, recordings = self._known_clips.accepted(self._counts, thresholds)
+        unknown = self._unknown_clips
+        accepted = unknown.accepted(self._counts, thresholds) if unknown else (None, None)
+        return OperatingPoint(
+            stated_rate=false_accept_rate,
+            thresholds=tuple(thresholds.tolist()),
+            chunk_false_accept_rate=accepted[0],
+            chunk_false_reject_rate=1 - chunks,
+            false_accept_rate=accepted[1],
+            false_reject_rate=1 - recordings,
+        )
+
+    def _threshold(self, place: int, false_accept_rate: float) -> float:
+        """Return the threshold that so many unknown clips pass; where known ones lie far above it, some way up to them.
+
+        Next time's unknown clips are others. With n to judge by, the quantile is therefore taken as if there were one
+        more, which passes everything (conformal prediction: V. Vovk et al., 2005).
+        """
+        least = self._least_of_next(self._clean[place], false_accept_rate)
+        if not self._unknown:
+            return least
+        scores = self._unknown[place]
+        row = min(int(np.ceil((len(scores) + 1) * (1 - false_accept_rate))), len(scores)) - 1
+        passed = float(np.nextafter(scores[row], np.inf))
+        wanted = passed + GAP_SHARE * max(self._spared[place] - passed, 0)
+        return min(wanted, least) if self._may_relent else wanted
+
+    def _least_of_next(self, scores: np.ndarray, false_accept_rate: float) -> float:
+        """Return what the next known clip scores at least, but for a rate: the fewer recordings, the less.
+
+        Clips of one recording are alike, so that recordings are counted. Scores are of shape (n,).
+
+        Source: the prediction interval of a normal distribution whose mean and deviation are estimated, such as in
+        G. Hahn and W. Meeker, "Statistical Intervals", 1991.
+        """
+        from scipy.special import stdtrit  # a fifth of a second, which only training should take
+
+        if self._recordings < 2 or len(scores) < 2:
+            return float(scores.min())
+        # Without unknown clips nobody knows what a stricter threshold would bring.
+        share = FALSE_REJECT_RATE * (FALSE_ACCEPT_RATE / false_accept_rate if self._unknown else 1)
+        deviations = stdtrit(self._recordings - 1, 1 - min(share, MOST_FALSE_REJECTS))
+        deviations *= np.sqrt(1 + 1 / self._recordings)
+        return float(scores.mean() - deviations * scores.std(ddof=1))
 
 
 def _pooled_scores(parts: Sequence[tuple[Space, ScoredClips]], chunks: int) -> np.ndarray:
@@ -204,42 +248,26 @@ def _count_recordings(parts: Sequence[tuple[Space, ScoredClips]]) -> int:
     return sum(len(np.unique(clips.recording_ids)) for _, clips in parts)
 
 
-def _least_of_next(scores: np.ndarray, *, recordings: int) -> float:
-    """Return what the next known clip scores at least, but for `FALSE_REJECT_RATE`: the fewer recordings, the less.
+@dataclass(frozen=True, eq=False)
+class _ClipScores:
+    """The scores of clips of one kind, their views left out."""
 
-    Clips of one recording are alike, so that recordings are counted. Scores are of shape (n,).
+    chunks: np.ndarray  # shape (n,)
+    recordings: np.ndarray  # shape (m,)
+    lengths: np.ndarray  # int, shape (m,), how many chunks each recording has
 
-    Source: the prediction interval of a normal distribution whose mean and deviation are estimated, such as in
-    G. Hahn and W. Meeker, "Statistical Intervals", 1991.
-    """
-    from scipy.special import stdtrit  # a fifth of a second, which only training should take
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Space, ScoredClips]]) -> "_ClipScores":
+        chunks, recordings, lengths = [], [], []
+        for space, clips in parts:
+            clean = clips.clean()
+            wholes = clean.by_recording()
+            chunks.append(space.score(clean.logits))
+            recordings.append(space.score(np.stack([rows.mean(axis=0, dtype=np.float64) for rows in wholes])))
+            lengths += [len(rows) for rows in wholes]
+        return cls(np.concatenate(chunks), np.concatenate(recordings), np.array(lengths))
 
-    if recordings < 2 or len(scores) < 2:
-        return float(scores.min())
-    deviations = stdtrit(recordings - 1, 1 - FALSE_REJECT_RATE) * np.sqrt(1 + 1 / recordings)
-    return float(scores.mean() - deviations * scores.std(ddof=1))
-
-
-def _measured(
-    draft: OpenSetDetector, known: Sequence[tuple[Space, ScoredClips]], unknown: Sequence[tuple[Space, ScoredClips]]
-) -> OpenSetDetector:
-    """Fill in how often the threshold was wrong about the clips that it was fitted on, their views left out."""
-    chunk_false_reject_rate, false_reject_rate = (1 - rate for rate in _acceptance(draft, known))
-    accepted = _acceptance(draft, unknown) if unknown else (None, None)
-    return dataclasses.replace(
-        draft,
-        chunk_false_reject_rate=chunk_false_reject_rate,
-        false_reject_rate=false_reject_rate,
-        chunk_false_accept_rate=accepted[0],
-        false_accept_rate=accepted[1],
-    )
-
-
-def _acceptance(draft: OpenSetDetector, parts: Sequence[tuple[Space, ScoredClips]]) -> tuple[float, float]:
-    """Return the shares of chunks and of recordings that are accepted."""
-    chunks, recordings = [], []
-    for space, clips in parts:
-        detector = dataclasses.replace(draft, space=space)
-        chunks.append(space.score(clips.clean().logits) >= draft.threshold(1))
-        recordings += [detector.accepts(logits) for logits in clips.clean().by_recording()]
-    return float(np.concatenate(chunks).mean()), float(np.mean(recordings))
+    def accepted(self, counts: np.ndarray, thresholds: np.ndarray) -> tuple[float, float]:
+        """Return the shares of chunks and of recordings that reach the thresholds for these numbers of chunks."""
+        for_recordings = np.interp(np.log2(self.lengths), np.log2(counts), thresholds)
+        return float((self.chunks >= thresholds[0]).mean()), float((self.recordings >= for_recordings).mean())
