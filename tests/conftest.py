@@ -359,6 +359,27 @@ def saved(trained, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def saved_pair(trained, tmp_path_factory) -> Path:
+    """The classifier of `trained`, saved as if a second network answered with it, which is the same by another name."""
+    from audionet.models.classifier import Classifier
+
+    known = trained.classifier
+    (member,) = known.members
+    shares = {"alone": {"accuracy": 0.9, "log_loss": 0.3}, "without": {"accuracy": 0.8, "log_loss": 0.4}}
+    together = {"with": {"accuracy": 0.95, "log_loss": 0.2}}
+    names = (member.name, "twin")
+    worth = [{"name": name, "weight": 0.5, **shares, **together} for name in names]
+    folder = tmp_path_factory.mktemp("pair")
+    Classifier(
+        labels=known.labels,
+        members=tuple(replace(member, name=name, weight=0.5) for name in names),
+        about={**known.about, "training": {**known.about["training"], "members": worth}},
+        open_set=known.open_set,
+    ).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def saved_trusting(trained, tmp_path_factory) -> Path:
     """The classifier of `trained`, saved without what tells unknown clips: to it, everything is of a label."""
     from audionet.models.classifier import Classifier

@@ -88,6 +88,15 @@ def about() -> dict:
     }
 
 
+def worth() -> list[dict]:
+    scores = {"alone": {"accuracy": 0.9, "log_loss": 0.3}, "with": {"accuracy": 0.95, "log_loss": 0.2}}
+    others = {"accuracy": 0.8, "log_loss": 0.4}
+    return [
+        {"name": "efficientnet_lite0:log_mel", "weight": 0.6, "without": others, **scores},
+        {"name": NASTY, "weight": 0.0, "without": None, **scores},
+    ]
+
+
 def sweep() -> list[dict]:
     share = {"accuracy": 0.9, "ci95": [0.8, 1.0], "n": 20}
     names = ["clean", *(f"white noise {level} dB" for level in range(40, 0, -1))]
@@ -116,6 +125,22 @@ def page() -> str:
 
 def headings(page: str) -> list[str]:
     return [html.unescape(found) for found in re.findall(r"<h2[^>]*>(.*?)</h2>", page)]
+
+
+def test_each_network_of_several_is_named_with_what_it_is_worth():
+    attempts = [{**attempt, "network": "voice_encoder"} for attempt in training()["attempts"]]
+    backbones = [about()["backbone"], {"architecture": "voice_encoder", "weights": {"licence": "MIT"}}]
+    known = about()
+    known["training"]["members"] = worth()
+    report = full_report(
+        training={"training": {"attempts": attempts, "members": worth()}},
+        card=card_of(known, LABELS, backbones=backbones),
+    )
+    page = html.unescape(render(report))
+    assert "What each network is worth" in page and "left out" in page and "voice_encoder" in page
+    assert page.count("Together 95% of chunks right; efficientnet_lite0:log_mel alone 90%; ") == 2
+    assert "efficientnet_lite0 trained on ImageNet; voice_encoder" in page and "Apache-2.0; MIT" in page
+    assert "<script>alert" not in render(report)
 
 
 def test_every_section_is_there(page):

@@ -27,6 +27,9 @@ class Prediction(BaseModel):
     known: bool = Field(description="Whether it may be of one of the labels at all.")
     score: float | None = Field(description="How much likelier it is of its nearest label than of anybody.")
     threshold: float | None = Field(description="What the score must reach to be known.")
+    left_out: list[str] = Field(
+        [], description="Networks that could not take the file, such as those that listen, where it is a picture."
+    )
     kind: str = Field(description="`recording` or `picture`.")
     seconds: float | None = Field(description="Length of the recording.")
     file: str = Field(description="The name that the file was sent under.")
@@ -73,6 +76,7 @@ class Health(BaseModel):
     status: str = Field(description="`ok`, or `no model` as long as there is no classifier.")
     model: str = Field(description="The classifier in use.")
     labels: list[str]
+    networks: list[str] = Field(description="Its networks, which answer together.")
     waiting: int = Field(description="Requests in line or at work.")
 
 
@@ -82,6 +86,7 @@ class ListedModel(BaseModel):
     key: str = Field(description="What identifies it in forms.")
     name: str
     labels: list[str]
+    networks: list[str] = Field(description="Its networks, which answer together.")
     mine: bool = Field(description="Whether the visitor trained it, so that it can be renamed, downloaded and removed.")
     in_use: bool
 

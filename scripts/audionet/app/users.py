@@ -26,7 +26,10 @@ from pathlib import Path
 from audionet.errors import AudioNetError, ClassifierError
 from audionet.files import UNKNOWN_LABEL, mark_folder, printable, read_mark, whole_file, write_json
 from audionet.models.answer import UNKNOWN
-from audionet.models.classifier_folder import ABOUT_NAME, read_labels
+from audionet.models.classifier_folder import ABOUT_NAME, read_description, read_labels
+from audionet.models.classifier_schema import described_members
+from audionet.reports.elements import ModelCard
+from audionet.reports.sections.model_card import card_of
 
 KIND = "taught"
 CHOICE_NAME = "model.json"
@@ -83,6 +86,21 @@ class Model:
             return read_labels(self.folder)
         except ClassifierError:
             return []
+
+    def networks(self) -> list[str]:
+        """Return the names of its networks, which answer together; none where there is no whole classifier."""
+        try:
+            return [member.name for member in described_members(read_description(self.folder))]
+        except ClassifierError:
+            return []
+
+    def card(self) -> ModelCard | None:
+        """Return what somebody should know who uses it; None where there is no whole classifier."""
+        try:
+            about, labels = read_description(self.folder), read_labels(self.folder)
+        except ClassifierError:
+            return None
+        return card_of(about, labels, backbones=[member.about["backbone"] for member in described_members(about)])
 
 
 class User:

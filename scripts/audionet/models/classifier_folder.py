@@ -81,6 +81,11 @@ def read_labels(folder: Path) -> list[str]:
     return [*about["labels"], *enrolled]
 
 
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return what `classifier.json` holds, checked; errors are those of `read_files`."""
+    return _of_one_version(folder, _read_labels)[0]
+
+
 def read_enrolled(folder: Path) -> dict[str, np.ndarray]:
     """Return the prototypes of the labels that were added, by label, if any; errors are those of `read_files`."""
     return _of_one_version(folder, _read_labels)[1]

@@ -72,7 +72,7 @@ def _check_backbone(backbone: Mapping[str, Any]) -> None:
 
 
 def check_metrics(metrics: object) -> None:
-    """Check what is read of `metrics.json`: the scores of chunks and of recordings, where there are any.
+    """Check what is read of `metrics.json`: scores of chunks, recordings and several networks, where there are any.
 
     Raises:
         ValueError: a field is missing or is not as expected; the text names it.
@@ -236,6 +236,20 @@ _MEMBER = _object(
     }
 )
 
+_WORTH = _object({"accuracy": _NUMBER, "log_loss": _NUMBER})
+_WORTHS = schema.list_schema(
+    _object(
+        {
+            "name": _TEXT,
+            "weight": _NUMBER,
+            "alone": _WORTH,
+            "without": schema.nullable_schema(_WORTH),
+            "with": _WORTH,
+        }
+    ),
+    strict=True,
+)
+
 _ABOUT = SchemaValidator(
     _object(
         {
@@ -257,6 +271,7 @@ _ABOUT = SchemaValidator(
                     "bottleneck": _TEXT,
                     "temperature": _NUMBER,
                     "sides": schema.dict_schema(_TEXT, _SIZES, strict=True),
+                    "members": _WORTHS,
                 },
             ),
         },
@@ -266,5 +281,12 @@ _ABOUT = SchemaValidator(
 _SCORES = _object({"accuracy": schema.nullable_schema(_NUMBER), "n": _COUNT}, {"ci95": schema.nullable_schema(_PAIR)})
 
 _METRICS = SchemaValidator(
-    _object({}, {"chunk": schema.nullable_schema(_SCORES), "recording": schema.nullable_schema(_SCORES)})
+    _object(
+        {},
+        {
+            "chunk": schema.nullable_schema(_SCORES),
+            "recording": schema.nullable_schema(_SCORES),
+            "training": _object({}, {"members": _WORTHS}),
+        },
+    )
 )

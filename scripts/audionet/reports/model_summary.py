@@ -13,7 +13,7 @@ from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
 from audionet.models.head import Head
 from audionet.models.member import Member
-from audionet.reports.sections.model_card import card_of
+from audionet.reports.sections.model_card import card_of_classifier
 from audionet.scratch import temporary_folder
 from audionet.wording import answers_in_words
 
@@ -101,7 +101,7 @@ def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str,
         ("Size", f"{sum(found['bytes'].values()) / 1e6:.1f} MB in {len(found['bytes'])} files"),
         ("Fingerprint", found["fingerprint"]),
     ]
-    return [(name, printable(text)) for name, text in card_of(classifier.about, classifier.labels, more=more).facts]
+    return [(name, printable(text)) for name, text in card_of_classifier(classifier, more=more).facts]
 
 
 def write_tensorboard(classifier: Classifier, folder: Path) -> None:

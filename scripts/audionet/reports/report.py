@@ -35,7 +35,7 @@ from audionet.reports.sections.calibration import calibration_section
 from audionet.reports.sections.data_audit import data_section
 from audionet.reports.sections.labels import labels_section
 from audionet.reports.sections.leakage import leak_section
-from audionet.reports.sections.model_card import card_of, card_section
+from audionet.reports.sections.model_card import card_of_classifier, card_section
 from audionet.reports.sections.open_set import open_set_section
 from audionet.reports.sections.recordings import map_section, pictures_section, recordings_section
 from audionet.reports.sections.robustness import robustness_section
@@ -90,7 +90,7 @@ def report_test(
         training=_metrics_of(model),
         clips=clips_of(evaluation["recordings"], classifier, sources),
         pictures=pictures_of(classifier, sources),
-        card=card_of(classifier.about, classifier.labels),
+        card=card_of_classifier(classifier),
     )
     return render(report)
 

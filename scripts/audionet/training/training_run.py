@@ -23,7 +23,7 @@ from audionet.models.member import Member
 from audionet.models.similarity import Similarity
 from audionet.reports.clips import clips_of, pictures_of
 from audionet.reports.report import Report, render
-from audionet.reports.sections.model_card import card_of
+from audionet.reports.sections.model_card import card_of_classifier
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
 from audionet.training.fitting.similarity_fitting import fit_fused_similarity, fit_similarity
 from audionet.training.trainer import TrainedModel
@@ -98,7 +98,7 @@ class TrainingRun:
             data_audit=audit_data(chunk_stats, label_of) if chunk_stats else None,
             clips=clips_of(evaluation.get("recordings", ()), self.classifier, self.final.sources),
             pictures=pictures_of(self.classifier, self.final.sources),
-            card=card_of(self.classifier.about, self.classifier.labels),
+            card=card_of_classifier(self.classifier),
         )
         return render(report)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from app_client import predict, uploads
+from app_client import client_of, predict, uploads
 from conftest import SCRIPTS, run_python, tone, voice, write_sound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -42,6 +42,12 @@ def test_a_picture_is_labelled(client, drawn):
     answer = predict(client, drawn / "alice" / "0_00000.jpg", look="true").json()
     assert (answer["label"], answer["kind"], answer["seconds"]) == ("alice", "picture", None)
     assert answer["picture"].startswith("data:image/jpeg;base64,")
+
+
+def test_networks_that_could_not_take_a_picture_are_named(app_settings, saved_pair, drawn, clip):
+    with client_of(app_settings, model=saved_pair) as client:
+        assert predict(client, drawn / "alice" / "0_00000.jpg").json()["left_out"] == ["twin"]
+        assert "left_out" not in predict(client, clip).json()
 
 
 def test_a_look_shows_the_whole_sound(client, clip):
@@ -109,7 +115,7 @@ def test_health_tells_the_labels(client, app_settings):
     health = client.get("/health").json()
     assert health["waiting"] in (0, 1)  # it may be loading the classifier still
     assert (health["status"], health["model"]) == ("ok", app_settings.model.name)
-    assert health["labels"] == ["alice", "bob", "carol"]
+    assert health["labels"] == ["alice", "bob", "carol"] and len(health["networks"]) == 1
 
 
 def test_an_example_is_served_and_is_what_it_says(client, speakers):

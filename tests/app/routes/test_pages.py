@@ -60,6 +60,15 @@ def test_a_run_shows_the_report_that_it_keeps(client, app_settings):
     assert {client.get(f"/runs/{name}/report").text for name in names} >= {"<h1>Report 1</h1>", "<h1>Report 2</h1>"}
 
 
+def test_networks_that_answer_together_are_shown_with_what_they_are_worth(app_settings, saved_pair, client):
+    with client_of(app_settings, model=saved_pair) as of_two:
+        page = of_two.get("/runs").text
+        assert re.search(r'<a id="networks"[^>]*\+ twin">2 networks</a>', page)
+        assert "Together 95% of chunks right; " in page and "; twin alone 90%." in page
+        assert [len(model["networks"]) for model in of_two.get("/models").json()] == [2]
+    assert re.search(r'<a id="networks"[^>]* hidden>', client.get("/runs").text)
+
+
 def test_without_a_classifier_the_page_opens_and_says_what_to_do(app_settings, clip, tmp_path):
     with client_of(app_settings, model=tmp_path / "nothing") as client:
         assert "There is no classifier yet" in client.get("/").text

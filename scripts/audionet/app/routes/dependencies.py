@@ -62,4 +62,10 @@ FileField = Annotated[UploadFile, File(description="A recording or a picture, in
 def health_of(model: Model, state: AppState) -> Health:
     """Return whether the page works, and with which classifier."""
     labels = model.labels()
-    return Health(status="ok" if labels else "no model", model=model.name, labels=labels, waiting=state.queue.waiting)
+    return Health(
+        status="ok" if labels else "no model",
+        model=model.name,
+        labels=labels,
+        networks=model.networks(),
+        waiting=state.queue.waiting,
+    )

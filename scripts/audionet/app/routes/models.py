@@ -81,6 +81,13 @@ def listed_models(user: User, state: AppState) -> list[ListedModel]:
     """Return the classifiers that a user may choose, and which of them is in use."""
     in_use = state.model(user).key
     return [
-        ListedModel(key=one.key, name=one.name, labels=one.labels(), mine=one.is_mine, in_use=one.key == in_use)
+        ListedModel(
+            key=one.key,
+            name=one.name,
+            labels=one.labels(),
+            networks=one.networks(),
+            mine=one.is_mine,
+            in_use=one.key == in_use,
+        )
         for one in state.models(user)
     ]

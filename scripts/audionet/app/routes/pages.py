@@ -114,6 +114,7 @@ def _page(request: Request, state: AppState, user: User, name: str, **more: Any)
         "model": model,
         "models": state.models(user),
         "labels": model.labels(),
+        "networks": model.networks(),
         "settings": state.settings,
     }
     return TEMPLATES.TemplateResponse(request, f"{name}.html.j2", {**common, **more})

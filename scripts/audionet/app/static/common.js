@@ -121,6 +121,8 @@ export function showAnswer(answer) {
   const note = find("#note");
   note.hidden = answer.known;
   note.textContent = answer.known ? "" : `Nearest is ${answer.nearest}, but its score, ${answer.score.toFixed(1)}, is below the ${answer.threshold.toFixed(1)} that a known one reaches.`;
+  find("#left-out").hidden = !answer.left_out;
+  find("#left-out").textContent = answer.left_out ? `Answered without ${answer.left_out.join(", ")}: not every network takes a picture.` : "";
   const rows = Object.entries(answer.labels).slice(0, 10).map(([label, probability]) => {
     const row = document.createElement("tr");
     const name = document.createElement("th");
@@ -237,7 +239,11 @@ export function useModel(key) {
 export async function showModels() {
   const models = await json("/models");
   find("#model").replaceChildren(...models.map((model) => new Option(model.name, model.key, model.in_use, model.in_use)));
-  return models.find((model) => model.in_use);
+  const used = models.find((model) => model.in_use);
+  find("#networks").hidden = used.networks.length < 2;
+  find("#networks").textContent = `${used.networks.length} networks`;
+  find("#networks").title = used.networks.join(" + ");
+  return used;
 }
 
 /** Send a request and return the JSON of its answer. */

@@ -1,9 +1,13 @@
 """Section of a report: how the head was trained and what else was tried."""
 
+from collections.abc import Sequence
+
 from audionet.files import printable
 from audionet.reports import figures
-from audionet.reports.elements import Json, LeftOut, Section, percent, table
+from audionet.reports.elements import Json, LeftOut, Section, Table, percent, table
 from audionet.reports.figures import Figure
+from audionet.reports.sections.members import TERMS as WORTH_TERMS
+from audionet.reports.sections.members import worth_in_words, worth_table
 
 NAME = "Training"
 
@@ -28,21 +32,13 @@ def training_section(training: Json | None) -> Section | LeftOut:
     for curve in training.get("curves") or []:
         section.figures += _curve_plots(curve)
     about = training.get("training") or training
-    attempts = about.get("attempts") or []
-    if attempts:
-        columns = ("Top layer", "Read at", "Decay", "Steps", "Validation")
-        rows = [
-            (
-                *(str(row["trainer"]), str(row["bottleneck"]), f"{row.get('l2', 0):g}", str(row.get("steps", ""))),
-                percent(row.get("validation_accuracy")),
-            )
-            for row in attempts
-        ]
-        caption = (
-            "Everything that was tried; the first was kept unless another was better by more than a standard error"
-        )
-        section.tables.append(table(caption, columns, rows))
-        section.terms = TERMS
+    if len(members := about.get("members") or []) > 1:
+        section.lines.append(worth_in_words(members))
+        section.tables.append(worth_table(members))
+        section.terms += WORTH_TERMS
+    if attempts := about.get("attempts"):
+        section.tables.append(_table_of(attempts))
+        section.terms += TERMS
     if not section.figures and not section.tables:
         return LeftOut(NAME, "the training run left neither curves nor attempts")
     if not section.figures:
@@ -50,6 +46,21 @@ def training_section(training: Json | None) -> Section | LeftOut:
         reason = "this top layer is solved in one step" if is_solved else "they were not kept"
         section.lines.append(f"There are no learning curves: {reason}.")
     return section
+
+
+def _table_of(attempts: Sequence[Json]) -> Table:
+    of_several = any(row.get("network") for row in attempts)
+    columns = (*(["Network"] if of_several else []), "Top layer", "Read at", "Decay", "Steps", "Validation")
+    rows = [
+        (
+            *([str(row.get("network") or "")] if of_several else []),
+            *(str(row["trainer"]), str(row["bottleneck"]), f"{row.get('l2', 0):g}", str(row.get("steps", ""))),
+            percent(row.get("validation_accuracy")),
+        )
+        for row in attempts
+    ]
+    kept = f"the first {'of each network ' if of_several else ''}was kept unless another was better"
+    return table(f"Everything that was tried; {kept} by more than a standard error", columns, rows)
 
 
 def _curve_plots(curve: Json) -> list[tuple[Figure, str]]:
