@@ -16,7 +16,7 @@ AUDIO ?= tf_files/data_audio
 MODEL ?= tf_files/retrained_model
 PORT ?= 8000
 # Recipes read them from the environment, since a name of a file may hold quotes
-export AUDIO MODEL PORT CLIP IMAGE TEST RECIPE PICTURE ARCHITECTURE IMAGES
+export AUDIO MODEL PORT CLIP IMAGE TEST RECIPE PICTURE ARCHITECTURE MEMBERS IMAGES
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -52,8 +52,8 @@ demo: setup ## Set up, then data, train and label on the sample speakers
 data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
 	@$(AUDIONET) data --audio_dir "$$AUDIO" $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PICTURE),--picture "$$PICTURE")
 
-train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 IMAGES=folder
-	@$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(IMAGES),--image_dir "$$IMAGES")
+train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 MEMBERS=trio IMAGES=folder
+	@$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(MEMBERS),--members "$$MEMBERS") $(if $(IMAGES),--image_dir "$$IMAGES")
 
 recipes: setup ## List the recipes
 	@$(AUDIONET) recipes

@@ -10,7 +10,8 @@ Words, each used for one thing only:
     tap          the layer it is read at
     bottleneck   the vector it gives for one picture, or for the sound of one chunk
     head         the new top layer that is trained
-    classifier   backbone + tap + head + labels + recipe, as one saved folder
+    member       an input (a picture by a recipe, or the sound), a backbone, a tap and a head; members answer together
+    classifier   one member or more + labels + recipe, as one saved folder
     label        the folder's name, kept to the letter; unknown is what has none of the labels
     sample       a picture with its label, recording and split, as one row of the training data
     view         an augmented version of a chunk that is trained on

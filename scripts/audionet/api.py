@@ -114,7 +114,10 @@ def train(
     run = TrainingRun.of(model, classifier, final, failures=pictures.failures)
     if output_model:
         run.save(Path(output_model))
-    if output_graph:
+    if output_graph and all(one.is_sound for one in classifier.inputs):
+        what = "a frozen graph takes pictures, and this classifier listens"
+        log(f"Note: {printable(output_graph)} is not written: {what}.")
+    elif output_graph:
         write_graph(classifier, Path(output_graph))
     if output_labels:
         write_labels(classifier, Path(output_labels))

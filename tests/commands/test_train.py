@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from conftest import (
     SPEAKERS,
+    FakeBackbone,
+    FakeListener,
     load_fake,
     noise,
     run_audionet,
@@ -21,6 +23,7 @@ from audionet.commands.train import closing_lines
 from audionet.console import WATCHED
 from audionet.evaluation.leakage import SplitComparison
 from audionet.evaluation.runs import read_runs, report_of
+from audionet.models.classifier import Classifier
 
 
 @pytest.fixture
@@ -227,3 +230,46 @@ def test_the_last_lines_tell_the_score_and_what_to_type_next(trained, tmp_path, 
     assert "Unknown clips are refused" in refusal
     assert str(tmp_path / "my model") in where
     assert f"--model '{tmp_path}/my model' {speakers}" in command
+
+
+def test_a_network_that_listens_joins_and_is_left_out_where_it_cannot_be_had(fake_network, places, drawn, capsys):
+    arguments = ["--image_dir", drawn, *(f"--{name}={path}" for name, path in places.items()), "--views", "1"]
+    assert run_audionet("train", *arguments) == 0
+    assert "Note: voice_encoder is left out. There are no weights of voice_encoder" in capsys.readouterr().err
+    assert run_audionet("train", *arguments, "--members", "pair") == 1
+    assert "There are no weights of voice_encoder" in capsys.readouterr().err
+
+
+def test_networks_that_look_and_listen_are_trained_together(fake_network, places, drawn, monkeypatch, capsys):
+    def load(architecture, **_):
+        return FakeListener() if architecture == "voice_encoder" else FakeBackbone()
+
+    monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", load)
+    bottlenecks = {"voice_encoder": ("classic",)}
+    monkeypatch.setattr(
+        "audionet.training.trainer.candidate_bottlenecks", lambda row, *_, **__: bottlenecks.get(row.name, ("rows",))
+    )
+    arguments = ["--image_dir", drawn, *(f"--{name}={path}" for name, path in places.items()), "--views", "1"]
+    assert run_audionet("train", *arguments) == 0
+    worth = Classifier.load(places["output_model"]).about["training"]["members"]
+    assert [one["name"] for one in worth] == ["efficientnet_lite0:log_mel", "voice_encoder"]
+    assert all(one["alone"]["log_loss"] >= 0 for one in worth)
+    assert run_audionet("train", *arguments, "--members", "voice_encoder") == 0
+    assert "is not written: a frozen graph takes pictures, and this classifier listens" in capsys.readouterr().err
+    classifier = Classifier.load(places["output_model"])
+    assert [member.name for member in classifier.members] == ["fake_listener"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nobody", "--members: Expected an architecture out of"),
+        ("efficientnet_lite0 + efficientnet_lite0", "expected each member once"),
+        ("voice_encoder:log_mel", "no drawing, as it listens"),
+        ("efficientnet_lite0:oil", "a drawing out of log_mel"),
+    ],
+)
+def test_members_that_cannot_be_are_refused(places, drawn, capsys, text, message):
+    arguments = ["--image_dir", drawn, *(f"--{name}={path}" for name, path in places.items())]
+    assert run_audionet("train", *arguments, "--members", text) == 2
+    assert message in capsys.readouterr().err

@@ -52,7 +52,9 @@ def _clip(source: Source, classifier: Classifier, offset_seconds: float) -> Clip
         if recipe is None or not decoding.is_recording(source.paths[0]):
             nearest = np.argmin(np.abs(np.array(source.offsets_seconds) - offset_seconds))
             path = source.paths[int(nearest)]
-            picture = classifier.for_pictures().members[0].input.of_picture(read_picture(path))
+            picture = read_picture(path)
+            if looking := [one for one in classifier.inputs if not one.is_sound]:
+                picture = looking[0].of_picture(picture)
             wav = path.with_suffix(".wav")
             samples = decoding.read_wav(wav) if recipe and wav.is_file() else None
         else:
