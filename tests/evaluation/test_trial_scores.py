@@ -58,6 +58,12 @@ def test_with_one_kind_of_trial_there_is_no_rate_and_the_reason_is_said(missing)
     assert "1" in found["not_computed"]["eer"] and "0" in found["not_computed"]["eer"]
 
 
+def test_two_speakers_are_too_few_for_an_interval_and_that_is_said():
+    found = trial_scores(*trials_of(2, 3))
+    assert found["eer"] is not None and found["eer_ci95"] is None
+    assert "speakers" in found["not_computed"]["eer_ci95"]
+
+
 def test_names_without_a_folder_give_rates_without_intervals():
     is_same, scores, speakers = trials_of(4, 2)
     found = trial_scores(is_same, scores, [(None, second) for _, second in speakers])

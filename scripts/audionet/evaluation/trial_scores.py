@@ -56,6 +56,8 @@ def trial_scores(
         numbers = {name: number for number, name in enumerate(names)}
         pairs = np.array([[numbers[name] for name in pair if name is not None] for pair in speakers])
         intervals = {**_intervals(ranked, curve, is_same, pairs, seed), "speakers": len(names)}
+        if intervals["eer_ci95"] is None:
+            not_computed["eer_ci95"] = f"{len(names)} speakers are too few to draw from"
     else:
         not_computed["eer_ci95"] = "the first folder of a name is taken for its speaker, and not all names have one"
     return {
