@@ -20,7 +20,7 @@ from audionet.data.preprocessing import PreprocessingResult, make_pictures
 from audionet.evaluation.evaluate import evaluate_folder
 from audionet.evaluation.runs import Stopwatch, write_evaluation
 from audionet.evaluation.test_set import find_sources
-from audionet.export.frozen_graph import write_graph, write_labels
+from audionet.export.frozen_graph import why_no_graph, write_graph, write_labels
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, write_json, write_text
 from audionet.models.classifier import Classifier
@@ -114,9 +114,8 @@ def train(
     run = TrainingRun.of(model, classifier, final, failures=pictures.failures)
     if output_model:
         run.save(Path(output_model))
-    if output_graph and all(one.is_sound for one in classifier.inputs):
-        what = "a frozen graph takes pictures, and this classifier listens"
-        log(f"Note: {printable(output_graph)} is not written: {what}.")
+    if output_graph and (reason := why_no_graph(classifier)):
+        log(f"Note: {printable(output_graph)} is not written: {reason}.")
     elif output_graph:
         write_graph(classifier, Path(output_graph))
     if output_labels:

@@ -100,11 +100,13 @@ def export_classifier(
 def exported(classifier: Classifier, export_format: ExportFormat, *, input_kind: InputKind) -> Classifier:
     """Return what an export holds of a classifier: all of its members, or the one that looks at pictures alone.
 
-    Pictures are no sound, some formats have no operations for networks that listen, and none resamples.
+    Pictures are no sound, some formats have no operations for networks that listen, none resamples, and none holds
+    what only OpenVINO runs.
     """
     listening = [one for one in classifier.inputs if one.is_sound]
     at_rate = all(one.recipe is not None and one.sample_rate_hz == one.recipe.sample_rate_hz for one in listening)
-    holds_all = input_kind == "waveform" and at_rate and (export_format.holds_listeners or not listening)
+    can_hold = at_rate and (export_format.holds_listeners or not listening)
+    holds_all = input_kind == "waveform" and can_hold and all(one.is_exportable for one in classifier.members)
     return classifier if holds_all else classifier.for_pictures()
 
 

@@ -30,6 +30,14 @@ def write_graph(classifier: Classifier, path: Path) -> None:
     write_bytes(path, frozen_graph(classifier))
 
 
+def why_no_graph(classifier: Classifier) -> str:
+    """Return why no graph can hold a classifier for pictures, or nothing if one can."""
+    looking = [member for member in classifier.members if not member.input.is_sound]
+    if not looking:
+        return "a frozen graph takes pictures, and this classifier listens"
+    return "" if looking[0].is_exportable else f"{looking[0].name} is out of an ONNX file, which OpenVINO alone runs"
+
+
 def write_labels(classifier: Classifier, path: Path) -> None:
     """Write one label a line, in the order of the graph's outputs."""
     write_text(path, "".join(f"{printable(label)}\n" for label in classifier.labels))
@@ -39,7 +47,8 @@ def frozen_graph(classifier: Classifier) -> bytes:
     """Return the serialised GraphDef of a classifier, for pictures of any size."""
     classifier = classifier.for_pictures()
     with _new_graph() as graph:
-        definition = _completed(graph, classifier, [_any_pictures(*_size(classifier.members[0]))])
+        levels = _any_pictures(*_size(classifier.members[0]), _at_once(classifier, None))
+        definition = _completed(graph, classifier, [levels])
     return bytes(definition.SerializeToString(deterministic=True))
 
 
@@ -55,7 +64,8 @@ def waveform_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
     with _new_graph() as graph:
         import tensorflow as tf  # imported by now
 
-        fed = tf.compat.v1.placeholder(tf.float32, [batch, recipe.chunk_samples], name="input")
+        shape = [_at_once(classifier, batch), recipe.chunk_samples]
+        fed = tf.compat.v1.placeholder(tf.float32, shape, name="input")
         return _completed(graph, classifier, [_of_sound(member, fed) for member in classifier.members])
 
 
@@ -63,7 +73,8 @@ def picture_graph(classifier: Classifier, *, batch: int | None = None) -> Any:
     """Return the GraphDef of a classifier for `batch` pictures of the size `picture_size`, by default any number."""
     classifier = classifier.for_pictures()
     with _new_graph() as graph:
-        levels = _drawn_pictures(picture_size(classifier), *_size(classifier.members[0]), batch)
+        at_once = _at_once(classifier, batch)
+        levels = _drawn_pictures(picture_size(classifier), *_size(classifier.members[0]), at_once)
         return _completed(graph, classifier, [levels])
 
 
@@ -72,6 +83,18 @@ def picture_size(classifier: Classifier) -> tuple[int, int]:
     member = classifier.looking_member()
     recipe = member.recipe
     return (recipe.picture_height, recipe.picture_width) if recipe else _size(member)
+
+
+def _at_once(classifier: Classifier, batch: int | None) -> int | None:
+    """Return how many inputs a graph takes at a time: `batch`, or one if a network takes no more."""
+    import tensorflow as tf  # imported by now
+
+    for member in classifier.members:
+        nodes = tf.compat.v1.GraphDef.FromString(member.graph).node if member.is_exportable else ()
+        fed = [node.attr["shape"].shape.dim for node in nodes if node.op == "Placeholder"]
+        if any(lengths and lengths[0].size == 1 for lengths in fed):
+            return 1
+    return batch
 
 
 @contextmanager
@@ -95,6 +118,11 @@ def _completed(graph: Any, classifier: Classifier, fed: Sequence[Any]) -> Any:
     """
     import tensorflow as tf  # imported by now
 
+    if own := [member.name for member in classifier.members if not member.is_exportable]:
+        raise InputError(
+            f"No export can hold {own[0]}: it is out of an ONNX file, which OpenVINO alone runs. Export a classifier "
+            "of other networks."
+        )
     unused: set[str] = set()
     logits = []
     for number, (member, given) in enumerate(zip(classifier.members, fed, strict=True), start=1):
@@ -149,10 +177,10 @@ def _of_sound(member: Member, fed: Any) -> Any:
     return resized(picture_of(fed, member.recipe), height=height, width=width)
 
 
-def _any_pictures(height: int, width: int) -> Any:
+def _any_pictures(height: int, width: int, batch: int | None) -> Any:
     import tensorflow as tf  # imported by now
 
-    fed = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name="input")
+    fed = tf.compat.v1.placeholder(tf.float32, [batch, None, None, 3], name="input")
     fed = tf.identity(fed, name="Mul")
     return tf.clip_by_value(tf.round(tf.image.resize(fed, (height, width)) * 255), 0, 255)
 

@@ -2,7 +2,7 @@
 
     retrained_model/
         classifier.json    labels, recipe, backbone and weights with their origin, how the head was trained
-        backbone.pb        the network up to its tap, frozen; uint8 pictures in, bottlenecks out
+        backbone.pb        the network up to its tap, frozen; uint8 pictures or float32 sound in, bottlenecks out
         backbone_2.pb      the same of the second member, if there are several, and so on
         head.npz           heads, open-set detector, comparison space, and keys of what was trained on
         fingerprints.npz   of the sound that it was trained on, so that a test can tell that it is another

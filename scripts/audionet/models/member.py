@@ -15,6 +15,7 @@ from audionet.errors import WeightsError
 from audionet.features.extraction import NetworkInput
 from audionet.features.recipes import Recipe
 from audionet.models.backbones.engines import Runner, open_graph
+from audionet.models.backbones.openvino_graphs import is_openvino_graph
 from audionet.models.backbones.settings import Engine
 from audionet.models.bottleneck_cache import bottlenecks_of
 from audionet.models.head import Head
@@ -40,6 +41,11 @@ class Member:
     def dimension(self) -> int:
         """The length of its bottlenecks."""
         return int(self.backbone["dimension"])
+
+    @property
+    def is_exportable(self) -> bool:
+        """Whether other runtimes can run its network: one out of an ONNX file is in OpenVINO's own form."""
+        return not is_openvino_graph(self.graph)
 
     @functools.cached_property
     def input(self) -> NetworkInput:

@@ -9,6 +9,7 @@ from typing import Any
 from audionet.console import silence_native_stderr
 from audionet.export.frozen_graph import frozen_graph
 from audionet.files import mark_folder, printable, read_mark
+from audionet.models.backbones.openvino_graphs import read_graph
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
 from audionet.models.head import Head
@@ -119,16 +120,21 @@ def write_tensorboard(classifier: Classifier, folder: Path) -> None:
 
 
 def _cost_of_graph(graph: bytes) -> dict[str, int | None]:
-    """Return how many numbers a network holds, and how many it multiplies and adds for one picture or sound."""
+    """Return how many numbers a network holds, and how many it multiplies and adds for one picture or sound.
+
+    Nobody can tell without OpenVINO, or of a network that it cannot run.
+    """
+    unknown: dict[str, int | None] = {"parameters": None, "multiply_adds": None}
     if importlib.util.find_spec("openvino") is None:
-        return {"parameters": None, "multiply_adds": None}
+        return unknown
     import openvino  # 0.3 s
 
-    with temporary_folder() as scratch:
-        path = scratch / "graph.pb"
-        path.write_bytes(graph)
-        model = openvino.Core().read_model(path)
-    model.reshape([1, *model.inputs[0].partial_shape[1:]])
+    try:
+        with temporary_folder() as scratch, silence_native_stderr():
+            model = read_graph(openvino.Core(), graph, scratch)
+        model.reshape([1, *model.inputs[0].partial_shape[1:]])
+    except (RuntimeError, ValueError):
+        return unknown
     nodes = model.get_ordered_ops()
     constants = [node for node in nodes if node.get_type_name() == "Constant" and node.get_element_type().is_real()]
     return {

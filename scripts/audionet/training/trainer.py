@@ -19,7 +19,7 @@ from audionet.features.recipes import redrawn
 from audionet.files import printable
 from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
-from audionet.models.backbones.member_names import AUTO, MemberName, parse_members
+from audionet.models.backbones.member_names import AUTO, MemberName, check_drawing, parse_members
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.training.dataloader import DataLoader
@@ -108,17 +108,19 @@ def candidate_members(dataset: Dataset, settings: TrainingSettings) -> tuple[Can
 def _candidate(name: MemberName, dataset: Dataset, settings: BackboneSettings) -> CandidateMember:
     row, recipe = find_architecture(name.architecture), dataset.recipe
     drawn = redrawn(recipe, name.drawing) if recipe else None
-    samples = None
-    if row.listens or (drawn and recipe and drawn != recipe):
+    needs_wavs = row.listens or drawn != recipe
+    if needs_wavs:
         _check_wavs(name, dataset)
-    if row.listens and recipe:
-        samples = round(recipe.chunk_seconds * row.sample_rate_hz)
-    own = settings if name.architecture == settings.architecture else BackboneSettings(engine=settings.engine)
-    load = loader_of(row, own, of_sound=recipe is not None, samples=samples)
+    own = settings.of_member(name.architecture)
+    chunk_seconds = recipe.chunk_seconds if recipe else None
+    load = loader_of(row, own, of_sound=recipe is not None, chunk_seconds=chunk_seconds)
     bottlenecks = candidate_bottlenecks(row, own.bottleneck, of_sound=recipe is not None)
-    shown = f"{row.name}:{drawn.drawing}" if drawn and not row.listens else row.name
-    network = MemberNetwork.of(shown, load(bottleneck=union_of(bottlenecks)), drawn, bottlenecks)
-    return CandidateMember(network, load)
+    backbone = load(bottleneck=union_of(bottlenecks))
+    if backbone.listens and not needs_wavs:  # as only the network itself told
+        check_drawing(name, listens=True)
+        _check_wavs(name, dataset)
+    shown = f"{row.name}:{drawn.drawing}" if drawn and not backbone.listens else row.name
+    return CandidateMember(MemberNetwork.of(shown, backbone, drawn, bottlenecks), load)
 
 
 def _check_wavs(name: MemberName, dataset: Dataset) -> None:

@@ -22,9 +22,9 @@ LITE0 = ARCHITECTURES["efficientnet_lite0"]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"architecture": "tfhub"}, "--tfhub-module"),
+        ({"architecture": "tfhub"}, "--tfhub_module with a SavedModel"),
         ({"architecture": "tfhub", "tfhub_module": "folder", "weights": "file"}, "no --weights"),
-        ({"architecture": "inception_v3", "tfhub_module": "folder"}, "Expected no --tfhub-module"),
+        ({"architecture": "inception_v3", "tfhub_module": "folder"}, "Expected no --tfhub_module"),
         ({"architecture": "inception_v3", "image_size": 74}, "at least 75 x 75"),
         ({"architecture": "inception_v3", "engine": "abacus"}, "openvino_bf16, tensorflow; received 'abacus'"),
     ],

@@ -96,7 +96,7 @@ def test_sounds_of_another_length_or_type_are_refused(load, sounds):
         ({"samples": 99}, r"at least 0\.1 s for ear, 100 samples at 1000 Hz, received 99; choose longer chunks"),
         ({"image_size": 224}, "no image size for ear, which listens"),
         ({"bottleneck": "block3"}, r"bottleneck of ear out of classic .*received 'block3'"),
-        ({"tfhub_module": "folder"}, "Expected no --tfhub-module"),
+        ({"tfhub_module": "folder"}, "Expected no --tfhub_module"),
     ],
 )
 def test_options_that_do_not_fit_a_listening_network_are_refused(load, options, message):
@@ -112,7 +112,7 @@ def test_a_network_that_looks_takes_no_samples():
 @pytest.mark.parametrize("of_sound", [True, False])
 def test_a_listening_network_has_one_bottleneck_and_its_loader_passes_the_length_on(ear, tmp_path, of_sound):
     settings = BackboneSettings(architecture="ear", weights=tmp_path / "weights.h5")
-    load = loader_of(ear, settings, of_sound=of_sound, samples=500)
+    load = loader_of(ear, settings, of_sound=of_sound, chunk_seconds=0.5)
     assert candidate_bottlenecks(ear, of_sound=of_sound) == ("classic",)
     assert load(bottleneck="classic").samples == 500
 

@@ -73,11 +73,11 @@ def test_a_damaged_tfhub_module_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_savedmodel_that_cannot_be_called_is_refused(tmp_path):
+def test_a_savedmodel_without_functions_is_refused(tmp_path):
     import tensorflow as tf
 
     tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
-    with pytest.raises(WeightsError, match="cannot be called"):
+    with pytest.raises(WeightsError, match="module, whose functions take nothing"):
         load_backbone("tfhub", tfhub_module=str(tmp_path / "module"))
 
 

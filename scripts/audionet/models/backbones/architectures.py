@@ -8,19 +8,18 @@ from typing import Any, Literal
 
 from audionet.errors import InputError
 from audionet.models.backbones import network_builders
-from audionet.models.backbones.tfhub import HUB_IMAGE_SIZE
 from audionet.models.backbones.voice_encoder import SAMPLE_RATE_HZ, voice_encoder
 from audionet.models.backbones.weights import OfficialSource, RegistrySource, Source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Architecture:
-    """One network that can be chosen.
+    """One network that can be chosen, or a kind of file that a user's own network comes in.
 
     `image_size` is what it was trained at, for ordinary pictures; `sound_size` serves pictures of sound as well or
     better, and costs less. `candidate_bottlenecks` are what a choice for sound lies between, the default first. `taps`
     maps a tap's name to the layer of the network, from the shallowest to the deepest. `build` takes the weights and the
-    picture's height and width; `tfhub` has none, as its network comes with its weights.
+    picture's height and width; a user's own network has none, as it comes with its weights, and tells its `input`.
 
     A network that listens, whose `input` is sound, has a sample rate instead of sizes, and only its output can be read.
     Its `build` takes the weights and how many samples a sound has, and returns a function from sounds, a float32 tensor
@@ -29,7 +28,7 @@ class Architecture:
 
     name: str
     description: str
-    input: Literal["picture", "sound"] = "picture"
+    input: Literal["picture", "sound"] | None = "picture"
     sample_rate_hz: int = 0
     image_size: int = 0
     sound_size: int = 0
@@ -42,8 +41,13 @@ class Architecture:
 
     @property
     def listens(self) -> bool:
-        """Whether the input is sound."""
+        """Whether the input is sound; False where only the network tells."""
         return self.input == "sound"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the network is the user's own."""
+        return self.build is None
 
     @property
     def is_trainable(self) -> bool:
@@ -128,6 +132,20 @@ def _scaled_efficientnet(number: int, image_size: int, depth: float, sha256: str
         description=f"EfficientNet-B{number}: larger and slower than B0; official weights or a Keras file only",
         build=partial(network_builders.packaged_efficientnet, f"EfficientNetB{number}"),
         sources=[_efficientnet_official(number, sha256)],
+    )
+
+
+def _own(name: str, description: str) -> Architecture:
+    return Architecture(
+        name=name,
+        description=description,
+        input=None,
+        taps={},
+        classic_tap="output",
+        default_bottleneck="classic",
+        candidate_bottlenecks=("classic",),
+        sources=(),
+        build=None,
     )
 
 
@@ -229,18 +247,8 @@ _ROWS = (
         ),
         build=voice_encoder,
     ),
-    Architecture(
-        name="tfhub",
-        description="any TF2 image feature vector of TensorFlow Hub, given with --tfhub-module",
-        image_size=HUB_IMAGE_SIZE,
-        sound_size=HUB_IMAGE_SIZE,
-        taps={},
-        classic_tap="output",
-        default_bottleneck="classic",
-        candidate_bottlenecks=("classic",),
-        sources=(),
-        build=None,
-    ),
+    _own("tfhub", "any SavedModel: of TensorFlow Hub or exported by Keras 3, given with --tfhub-module"),
+    _own("onnx", "any ONNX file, given with --onnx-file"),
 )
 
 ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in _ROWS}

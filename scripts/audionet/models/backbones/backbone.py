@@ -22,12 +22,13 @@ behind the deepest tap in use, which is cached:
     <cache folder>/graphs/<architecture>-<digest>.pb      input `pictures` or `sounds`, output `bottlenecks`
     <cache folder>/graphs/<architecture>-<digest>.json    its description and sha256
 
-OpenVINO runs such a graph on a CPU, without TensorFlow; TensorFlow runs it where there is a GPU or no OpenVINO.
+OpenVINO runs such a graph on a CPU, without TensorFlow; TensorFlow runs it where there is a GPU or no OpenVINO. An ONNX
+file becomes a graph of OpenVINO's own, which it alone runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,10 @@ from audionet.models.backbones.architectures import ARCHITECTURES, Architecture,
 from audionet.models.backbones.engines import BFLOAT16, Runner, check_engine, open_graph
 from audionet.models.backbones.freezing import freeze, pair_of, read_cached_graph, write_cached_graph
 from audionet.models.backbones.network_builders import SMALLEST_SIDE
+from audionet.models.backbones.own.own_input import OwnInput, parse_network_input
+from audionet.models.backbones.own.own_networks import find_own, freeze_own, refuse_own
 from audionet.models.backbones.settings import BackboneSettings, Engine
-from audionet.models.backbones.taps import parse_bottleneck, slices_of, tap_vectors
-from audionet.models.backbones.tfhub import find_module
+from audionet.models.backbones.taps import BottleneckSpec, parse_bottleneck, slices_of, tap_vectors
 from audionet.models.backbones.weights import Weights, cache_folder, find_weights
 
 GRAPH_VERSION = 1  # part of every digest; raise it when the same weights and bottleneck come to give other numbers
@@ -56,7 +58,8 @@ class Backbone:
     """A frozen network, described; calling it turns pictures, or the sounds that it listens to, into bottlenecks.
 
     One that looks has a height and a width in pixels; one that listens has a number of samples and their rate instead.
-    `graph` is a serialised GraphDef with the input `input_name` and the output `bottlenecks`, which `open_graph` runs.
+    `graph` is a serialised GraphDef with the input `input_name` and the output `bottlenecks`, or one of OpenVINO's own,
+    with one of each; `open_graph` runs both.
     `slices` maps each part of the bottleneck, such as "block3", to its first column and the one behind its last.
     Several Python threads may call one backbone; they take turns, as each call uses all cores already.
     """
@@ -153,6 +156,8 @@ def load_backbone(
     bottleneck: str | None = None,
     weights: Path | str | None = None,
     tfhub_module: str | None = None,
+    onnx_file: Path | str | None = None,
+    network_input: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     samples: int | None = None,
     engine: Engine = "auto",
@@ -164,8 +169,11 @@ def load_backbone(
         bottleneck: what to read, as the module's docstring says; the architecture's default if None.
         weights: a file of the user's own instead of the known sources.
         tfhub_module: for `tfhub`: a folder, an archive or an address.
+        onnx_file: for `onnx`: its file.
+        network_input: for these two: what they take, as `own_input` says; None lets their shapes tell.
         image_size: of the pictures, in pixels: one number, or height and width; the architecture's own if None.
-        samples: how many each sound has, at the architecture's sample rate; for one that listens, and only for it.
+        samples: how many each sound has, at the network's sample rate; for one that listens, and only for it, or for a
+            user's own, which may look.
         engine: what computes; "auto" is OpenVINO on a CPU, and TensorFlow where it has a GPU or OpenVINO is missing.
 
     Raises:
@@ -175,21 +183,17 @@ def load_backbone(
     row = find_architecture(architecture)
     spec = parse_bottleneck(bottleneck or row.default_bottleneck, row)
     check_engine(engine)
-    size = _input_size(row, image_size, samples)
-    if row.build is None:
-        found = _find_hub_module(tfhub_module, weights)
+    if row.is_own:
+        found = find_own(row, tfhub_module=tfhub_module, onnx_file=onnx_file, weights=weights)
+        size = None if image_size is None else pair_of(image_size)
+        declared = parse_network_input(network_input)
+        graph_digest, kept = _own_graph(row, found, declared, size=size, samples=samples, engine=engine)
     else:
-        _refuse_hub_module(tfhub_module, row)
+        refuse_own(row, tfhub_module=tfhub_module, onnx_file=onnx_file, network_input=network_input)
+        input_size = _input_size(row, image_size, samples)
         found = find_weights(row.name, row.sources, weights_file=weights)
-    graph_digest = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
-    stem = cache_folder() / "graphs" / f"{row.name}-{graph_digest}"
-    frozen = read_cached_graph(stem)
-    if frozen is None:
-        with silence_native_stderr():  # it imports TensorFlow and Keras
-            frozen = freeze(row, spec, found, size)
-        with suppress(OSError):  # a cache that cannot be written costs time, and not the run
-            write_cached_graph(stem, *frozen)
-    graph, shape = frozen
+        graph_digest, kept = _known_graph(row, spec, found, input_size)
+    graph, shape = kept
     return Backbone(
         architecture=row.name,
         bottleneck=spec.text,
@@ -206,27 +210,77 @@ def load_backbone(
     )
 
 
+def _known_graph(
+    row: Architecture, spec: BottleneckSpec, found: Weights, size: tuple[int, ...]
+) -> tuple[str, tuple[bytes, dict[str, Any]]]:
+    """Return the digest of a frozen graph, and the graph and its shape, from the cache if it is there."""
+    digest = digest_of([GRAPH_VERSION, row.name, found.sha256, spec.text, size])
+    kept = read_cached_graph(_stem(row, digest))
+    if kept is None:
+        with silence_native_stderr():  # it imports TensorFlow and Keras
+            kept = freeze(row, spec, found, size)
+        _keep(row, digest, *kept)
+    return digest, kept
+
+
+def _own_graph(
+    row: Architecture,
+    found: Weights,
+    declared: OwnInput,
+    *,
+    size: tuple[int, int] | None,
+    samples: int | None,
+    engine: Engine,
+) -> tuple[str, tuple[bytes, dict[str, Any]]]:
+    """Return the same of a user's own network, which tells whether it looks or listens."""
+    said = [] if declared == OwnInput() else [astuple(declared)]
+    parts = [GRAPH_VERSION, row.name, found.sha256, row.default_bottleneck]
+    looking, listening = (digest_of([*parts, one, *said]) for one in (size, (samples,)))
+    for digest in (looking,) if size else (looking, listening):
+        if (kept := read_cached_graph(_stem(row, digest))) is not None:
+            return digest, kept
+    with silence_native_stderr():
+        kept = freeze_own(found, declared, size=size, samples=samples, engine=engine)
+    digest = listening if "samples" in kept[1] else looking
+    _keep(row, digest, *kept)
+    return digest, kept
+
+
+def _stem(row: Architecture, digest: str) -> Path:
+    return cache_folder() / "graphs" / f"{row.name}-{digest}"
+
+
+def _keep(row: Architecture, digest: str, graph: bytes, shape: Mapping[str, Any]) -> None:
+    with suppress(OSError):  # a cache that cannot be written costs time, and not the run
+        write_cached_graph(_stem(row, digest), graph, shape)
+
+
 def loader_of(
-    architecture: Architecture, settings: BackboneSettings, *, of_sound: bool, samples: int | None = None
+    architecture: Architecture, settings: BackboneSettings, *, of_sound: bool, chunk_seconds: float | None = None
 ) -> Callable[..., Backbone]:
     """Return `load_backbone` with everything given but the bottleneck; the settings name the architecture.
 
     The size of pictures depends on whether they are of sound, unless the settings decide it. A network that listens
-    takes sounds of a number of samples, at its own rate.
+    takes the sounds of chunks of a length, at its own rate.
     """
-    if architecture.build is None and settings.bottleneck not in {"auto", architecture.default_bottleneck}:
+    if architecture.is_own and settings.bottleneck not in {"auto", architecture.default_bottleneck}:
         log(
-            f"Note: a TF Hub module gives its feature vector and nothing from within, so --bottleneck "
+            f"Note: {architecture.name} gives the vector of your network and nothing from within, so --bottleneck "
             f"{settings.bottleneck} is passed over."
         )
-    size_for_sound = (
-        architecture.sound_size if of_sound and architecture.build and not architecture.listens else None
-    )  # a module's own signature tells its size
+    looks_at_sound = of_sound and not architecture.is_own and not architecture.listens  # its own network tells its size
+    size_for_sound = architecture.sound_size if looks_at_sound else None
+    samples = None
+    if chunk_seconds is not None and (architecture.is_own or architecture.listens):
+        rate = architecture.sample_rate_hz or parse_network_input(settings.network_input).sample_rate_hz
+        samples = round(chunk_seconds * rate)
     return partial(
         load_backbone,
         architecture.name,
         weights=settings.weights,
         tfhub_module=settings.tfhub_module,
+        onnx_file=settings.onnx_file,
+        network_input=settings.network_input,
         image_size=settings.image_size or size_for_sound,
         samples=samples,
         engine=settings.engine,
@@ -257,7 +311,7 @@ def trainable_network(
     their own, and these are learned. A file of the user's own, `weights`, excludes the known sources.
 
     Raises:
-        InputError: an unknown name, a network that listens, or a module of TF Hub, which is no Keras model.
+        InputError: an unknown name, a network that listens, or a user's own, which is no Keras model.
         WeightsError: no source delivers the weights.
     """
     row = find_architecture(architecture)
@@ -284,8 +338,8 @@ def trainable_network(
 
 def _input_size(
     architecture: Architecture, image_size: int | tuple[int, int] | None, samples: int | None
-) -> tuple[int, ...] | None:
-    """Return height and width of pictures, the number of samples of sounds, or None if a module tells its own."""
+) -> tuple[int, ...]:
+    """Return height and width of pictures, or the number of samples of sounds."""
     if architecture.listens:
         return _sound_size(architecture, image_size, samples)
     if samples is not None:
@@ -293,8 +347,6 @@ def _input_size(
             f"Expected no number of samples for {architecture.name}, which looks at pictures, received {samples}; "
             "leave it out."
         )
-    if architecture.build is None:
-        return None if image_size is None else pair_of(image_size)
     if image_size is not None and min(pair_of(image_size)) < SMALLEST_SIDE:
         raise InputError(
             f"Expected pictures of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
@@ -323,20 +375,3 @@ def _sound_size(
             f"{architecture.sample_rate_hz} Hz, received {samples}; choose longer chunks."
         )
     return (samples,)
-
-
-def _find_hub_module(handle: str | None, weights: Path | str | None) -> Weights:
-    if not handle or weights is not None:
-        raise InputError(
-            "Expected for the architecture tfhub a --tfhub-module (a folder, a .tar.gz or an address) and no "
-            f"--weights, received {handle!r} and {weights!r}; a module brings its weights along."
-        )
-    return find_module(handle)
-
-
-def _refuse_hub_module(handle: str | None, architecture: Architecture) -> None:
-    if handle:
-        raise InputError(
-            f"Expected no --tfhub-module for the architecture {architecture.name}, received {handle!r}; "
-            "leave it out, or choose --architecture tfhub."
-        )

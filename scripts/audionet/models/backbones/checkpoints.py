@@ -25,7 +25,7 @@ import numpy as np
 from audionet.errors import InputError, WeightsError
 from audionet.files import brief, printable
 
-Format = Literal["torch", "tfjs", "keras", "saved_model"]
+Format = Literal["torch", "tfjs", "keras", "saved_model", "onnx"]
 
 Reader = Callable[[Path], dict[str, np.ndarray]]
 

@@ -13,6 +13,7 @@ import numpy as np
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.files import brief
+from audionet.models.backbones.openvino_graphs import is_openvino_graph, read_graph
 from audionet.models.backbones.settings import Engine
 from audionet.scratch import temporary_folder
 
@@ -32,7 +33,7 @@ def open_graph(
     """Make a frozen graph ready to run.
 
     Args:
-        graph: a serialised GraphDef, as `Backbone.graph` holds it.
+        graph: a serialised GraphDef, or a graph of OpenVINO's own, as `Backbone.graph` holds it.
         engine: as for `load_backbone`.
         input_name: the operation that pictures or sounds are fed to.
         output_name: the operation that vectors are read from, the graph's last.
@@ -43,11 +44,17 @@ def open_graph(
         may call it.
 
     Raises:
-        InputError: the engine is unknown or not installed.
+        InputError: the engine is unknown or not installed, or cannot run such a graph.
         WeightsError: the graph is damaged; from the function, it does not take such inputs.
     """
     check_engine(engine)
-    chosen = _chosen_engine() if engine == "auto" else engine
+    if is_openvino_graph(graph):
+        if engine == "tensorflow":
+            raise InputError("--engine: expected auto for a network out of an ONNX file, which OpenVINO alone runs.")
+        check_engine("openvino")
+        chosen: Engine = "openvino" if engine == "auto" else engine
+    else:
+        chosen = _chosen_engine() if engine == "auto" else engine
     if chosen == "tensorflow":
         return _TensorFlowRunner(graph, f"{input_name}:0", f"{output_name}:0")
     return _OpenVinoRunner(graph, precision="bf16" if chosen == BFLOAT16 else "f32")
@@ -102,15 +109,13 @@ class _OpenVinoRunner:
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise InputError(f"--engine: expected a CPU with bfloat16 for {BFLOAT16}, and this has none; choose auto.")
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
-        with temporary_folder() as folder:
-            path = folder / "graph.pb"  # OpenVINO reads such graphs from files only, and by this suffix
-            path.write_bytes(graph)
-            try:
-                with silence_native_stderr():  # of what it thinks of a damaged graph
-                    compiled = core.compile_model(core.read_model(path), "CPU", options)
-                self._dimension = compiled.output(0).partial_shape[1].get_length()
-            except (RuntimeError, IndexError) as error:
-                raise _cannot_run("OpenVINO", error) from error
+        try:
+            with temporary_folder() as folder, silence_native_stderr():  # of what it thinks of a damaged graph
+                compiled = core.compile_model(read_graph(core, graph, folder), "CPU", options)
+            self._dimension = compiled.output(0).partial_shape[1].get_length()
+            self._takes_one = compiled.input(0).partial_shape[0] == 1
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise _cannot_run("OpenVINO", error) from error
         self._requests = openvino.AsyncInferQueue(compiled)
         self._turn = threading.Lock()
 
@@ -133,7 +138,7 @@ class _OpenVinoRunner:
     def _batches(self, inputs: np.ndarray) -> Iterator[slice]:
         """Yield the rows that are run together."""
         rows = 1
-        if inputs.ndim == 2:  # sounds
+        if inputs.ndim == 2 and not self._takes_one:  # sounds
             fair = math.ceil(len(inputs) / len(self._requests))
             rows = max(1, min(fair, SOUNDS_AT_ONCE, SAMPLES_AT_ONCE // inputs.shape[1]))
         for start in range(0, len(inputs), rows):
@@ -153,6 +158,7 @@ class _TensorFlowRunner:
             imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
             self._function = imported.prune(input_tensor, output_tensor)
             self._dimension = self._function.outputs[0].shape[1]
+            self._at_once = self._function.inputs[0].shape[0] or TENSORFLOW_BATCH
         except (DecodeError, ValueError, KeyError, IndexError) as error:
             raise _cannot_run("TensorFlow", error) from error
         self._constant = tf.constant
@@ -160,8 +166,8 @@ class _TensorFlowRunner:
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         bottlenecks = np.empty((len(inputs), self._dimension), np.float32)
-        for start in range(0, len(inputs), TENSORFLOW_BATCH):
-            batch = slice(start, start + TENSORFLOW_BATCH)
+        for start in range(0, len(inputs), self._at_once):
+            batch = slice(start, start + self._at_once)
             try:
                 bottlenecks[batch] = self._function(self._constant(inputs[batch])).numpy()
             except self._faults as error:
@@ -172,6 +178,7 @@ class _TensorFlowRunner:
 def _cannot_run(engine: str, error: Exception) -> WeightsError:
     return WeightsError(
         f"Expected a whole frozen graph, received one that {engine} cannot run ({_on_one_line(error)})."
+        f"{' If you trust it, try --engine tensorflow.' if engine == 'OpenVINO' else ''}"
     )
 
 

@@ -4,15 +4,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audionet.errors import WeightsError
 from audionet.files import sha256_of, write_bytes, write_json
 from audionet.models.backbones.architectures import Architecture
 from audionet.models.backbones.taps import BottleneckSpec, tap_vectors
-from audionet.models.backbones.tfhub import HubModule, hub_module
 from audionet.models.backbones.weights import Weights
 
 
@@ -38,7 +35,7 @@ def write_cached_graph(stem: Path, graph: bytes, shape: Mapping[str, Any]) -> No
 
 
 def freeze(
-    architecture: Architecture, spec: BottleneckSpec, weights: Weights, size: tuple[int, ...] | None
+    architecture: Architecture, spec: BottleneckSpec, weights: Weights, size: tuple[int, ...]
 ) -> tuple[bytes, dict[str, Any]]:
     """Build a network and freeze it; return the graph, its shape: what it takes, and the dimension of each part.
 
@@ -46,48 +43,30 @@ def freeze(
     """
     if architecture.listens:
         return _freeze_listening(architecture, weights, size)
-    if architecture.build is None:
-        module = hub_module(weights)
-        height, width = size or (module.height, module.width)
-        vectors: Callable[[Any], Sequence[Any]] = partial(_hub_vectors, module)
-    else:
-        height, width = size or pair_of(architecture.image_size)
-        vectors = tap_vectors(architecture.build(weights, height=height, width=width), architecture, spec)
+    assert architecture.build is not None  # others are frozen by `freeze_own`
+    height, width = size
+    vectors = tap_vectors(architecture.build(weights, height=height, width=width), architecture, spec)
     graph, dimensions = frozen(vectors, (height, width, 3))
     return graph, {"height": height, "width": width, "dimensions": dimensions}
 
 
 def _freeze_listening(
-    architecture: Architecture, weights: Weights, size: tuple[int, ...] | None
+    architecture: Architecture, weights: Weights, size: tuple[int, ...]
 ) -> tuple[bytes, dict[str, Any]]:
-    assert architecture.build is not None and size is not None
+    assert architecture.build is not None
     (samples,) = size
     network = architecture.build(weights, samples=samples)
     graph, dimensions = frozen(lambda sounds: [network(sounds)], size)
     return graph, {"samples": samples, "sample_rate_hz": architecture.sample_rate_hz, "dimensions": dimensions}
 
 
-def _hub_vectors(module: HubModule, pictures: Any) -> list[Any]:
-    try:
-        vectors = module.vectors(pictures)
-    except (ValueError, TypeError) as error:
-        raise WeightsError(
-            f"Expected a TF Hub module that takes pictures [n, {pictures.shape[1]}, {pictures.shape[2]}, 3], received "
-            f"one that does not ({error}); choose another image size or module."
-        ) from error
-    if getattr(getattr(vectors, "shape", None), "rank", None) != 2 or vectors.shape[1] is None:
-        raise WeightsError(
-            f"Expected a TF Hub module that gives feature vectors [n, d], received {vectors}; "
-            'choose a module of the kind "image feature vector".'
-        )
-    return [vectors]
-
-
-def frozen(vectors: Callable[[Any], Sequence[Any]], shape: Sequence[int]) -> tuple[bytes, list[int]]:
+def frozen(
+    vectors: Callable[[Any], Sequence[Any]], shape: Sequence[int], *, batch: int | None = None
+) -> tuple[bytes, list[int]]:
     """Freeze a function from inputs, float32 [n, *shape], to vectors, float32 [n, d] each.
 
     Inputs are pictures if the shape is [height, width, 3], uint8 in the graph and in 0..255 for the function; and
-    sounds, float32 in -1..1, if it is [samples].
+    sounds, float32 in -1..1, if it is [samples]. If a `batch` is given, n is always that.
 
     Returns:
         The serialised GraphDef, which `open_graph` runs and whose bottlenecks are the vectors side by side, and the
@@ -105,7 +84,7 @@ def frozen(vectors: Callable[[Any], Sequence[Any]], shape: Sequence[int]) -> tup
         return tf.identity(tf.concat(parts, axis=1), name="bottlenecks")
 
     name, dtype = ("pictures", tf.uint8) if len(shape) == 3 else ("sounds", tf.float32)
-    inputs = tf.TensorSpec((None, *shape), dtype, name=name)
+    inputs = tf.TensorSpec((batch, *shape), dtype, name=name)
     function = tf.function(bottlenecks, input_signature=[inputs], autograph=False)
     constant = convert_variables_to_constants_v2(function.get_concrete_function())
     graph = constant.graph.as_graph_def()

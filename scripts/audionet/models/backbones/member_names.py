@@ -48,7 +48,23 @@ def parse_members(settings: BackboneSettings) -> tuple[MemberName, ...]:
             )
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"--members: expected each member once, received {twice[0]} twice. Remove one.")
+    _check_own(settings, {name.architecture for name in names})
     return names
+
+
+def _check_own(settings: BackboneSettings, architectures: set[str]) -> None:
+    """Raise InputError unless a network of the user's own has its option, and each such option its network."""
+    options = {"tfhub": ("--tfhub_module", settings.tfhub_module), "onnx": ("--onnx_file", settings.onnx_file)}
+    for name, (option, value) in options.items():
+        if value is not None and name not in architectures:
+            raise InputError(
+                f"{option}: expected --architecture {name}, or {name} among --members, for this network, received "
+                f"neither. Name it, or leave {option} away."
+            )
+        if value is None and name in architectures:
+            raise InputError(f"--members and --architecture: {name} needs {option}. Give it, or leave {name} away.")
+    if settings.network_input is not None and not architectures & set(options):
+        raise InputError("--network_input: expected tfhub or onnx as a network, received neither. Leave it away.")
 
 
 def _parse(text: str) -> MemberName:
@@ -57,7 +73,13 @@ def _parse(text: str) -> MemberName:
         row = find_architecture(architecture)
     except InputError as error:
         raise InputError(f"--members: {error} Or name one of auto, {', '.join(COMMITTEES)}.") from error
-    if colon and (row.listens or drawing not in DRAWINGS):
-        expected = "no drawing, as it listens" if row.listens else f"a drawing out of {', '.join(DRAWINGS)}"
-        raise InputError(f"--members: expected for {architecture} {expected}, received {drawing!r}.")
-    return MemberName(architecture, drawing or None)
+    name = MemberName(architecture, drawing if colon else None)
+    check_drawing(name, listens=row.listens)
+    return name
+
+
+def check_drawing(name: MemberName, *, listens: bool) -> None:
+    """Raise InputError if a drawing is named that there is not, or for a network that listens."""
+    if name.drawing is not None and (listens or name.drawing not in DRAWINGS):
+        expected = "no drawing, as it listens" if listens else f"a drawing out of {', '.join(DRAWINGS)}"
+        raise InputError(f"--members: expected for {name.architecture} {expected}, received {name.drawing!r}.")

@@ -1,13 +1,11 @@
-"""Modules of TensorFlow Hub."""
+"""SavedModels, wherever they are: folders, archives, and addresses of TensorFlow Hub."""
 
 import os
 import re
 import tarfile
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
@@ -120,52 +118,3 @@ def _saved_model_folder(folder: Path, handle: str) -> Path:
         f"Expected a SavedModel (a folder with saved_model.pb), received {printable(handle)} without one; "
         "check the module."
     )
-
-
-@dataclass(frozen=True, eq=False)
-class HubModule:
-    """A loaded TF Hub image feature vector and the picture that it is made for, in pixels."""
-
-    module: Any
-    height: int
-    width: int
-
-    def vectors(self, pictures: Any) -> Any:
-        """Map a float32 tensor [n, height, width, 3] in 0..255 to its feature vectors, float32 [n, d]."""
-        return self.module(pictures / 255.0)
-
-
-HUB_IMAGE_SIZE = 224  # pixels, where a module takes pictures of any size
-
-
-def hub_module(weights: Weights) -> HubModule:
-    """Load a TF Hub image feature vector (of TensorFlow 2: one that can be called).
-
-    The size of its pictures comes from its signature; a side left open there is 224 pixels.
-
-    Raises:
-        InputError: the package tensorflow-hub is not installed.
-        WeightsError: the module cannot be loaded, or cannot be called.
-    """
-    try:
-        module = tensorflow_hub().load(str(weights.path))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"Expected a whole SavedModel in {weights.path}, received {error}; fetch it again."
-        ) from error
-    if not callable(module):
-        raise WeightsError(
-            f"Expected a TF2 image feature vector, received {weights.path}, which cannot be called; "
-            "choose the module's TF2 version."
-        )
-    return HubModule(module, *_signature_size(module))
-
-
-def _signature_size(module: Any) -> tuple[int, int]:
-    import tensorflow as tf
-
-    for function in getattr(module.__call__, "concrete_functions", ()):
-        for spec in tf.nest.flatten(function.structured_input_signature):
-            if isinstance(spec, tf.TensorSpec) and spec.shape.rank == 4:
-                return spec.shape[1] or HUB_IMAGE_SIZE, spec.shape[2] or HUB_IMAGE_SIZE
-    return HUB_IMAGE_SIZE, HUB_IMAGE_SIZE

@@ -1,0 +1,1 @@
+"""Networks of the user's own: SavedModels and ONNX files, which look or listen."""
