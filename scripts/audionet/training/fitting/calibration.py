@@ -11,7 +11,7 @@ import numpy as np
 from audionet.models.pooling import log_softmax
 from audionet.training.fitting.openset_fitting import ScoredClips
 
-STEPS = (0.5, 2.0)  # by which the weight of a member may differ from that of the others, once spreads are equal
+SHARES = (0.5, 1.0, 2.0)  # of a member's weight: those that it may be taken in at, and be brought to later
 
 
 def best_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
@@ -55,30 +55,33 @@ def fusion_weights(members: Sequence[ScoredClips]) -> np.ndarray:
     """Return how much the logits of each head count in their sum: float64, shape (members,), 0 or more.
 
     Logits are over their spread, so that none speaks louder than another by nature. The first head is there; of the
-    others the one that helps most is taken in, and again, as long as the log loss becomes less by more than a standard
-    error over recordings. Half and double weights are chosen by the same rule.
+    others the one that helps most, at half, the same or double weight, is taken in, and again, as long as the log loss
+    becomes less by more than a standard error over recordings. In the end each weight is halved or doubled by the same
+    rule. Half is tried at once, and not only where the same weight helps: a head that knows less than the first would
+    be left out then, or let in at too much, by chance.
 
     Args:
         members: the same clips as each head scores them, of the labels, by heads that were not trained on their folds.
     """
     even = even_weights(members)
-    weights = even * (np.arange(len(members)) == 0)
+    numbers = np.arange(len(members))
+    weights: np.ndarray = even * (numbers == 0)
     losses = recording_losses(fused(members, weights))
-    while trials := [number for number in range(len(members)) if not weights[number]]:
-        tried = [weights + even * (np.arange(len(members)) == number) for number in trials]
+    while left := np.flatnonzero(weights == 0).tolist():
+        tried = [weights + share * even * (numbers == number) for number in left for share in SHARES]
         outcomes = [recording_losses(fused(members, one)) for one in tried]
         best = int(np.argmin([one.sum() for one in outcomes]))
         if not is_surely_less(outcomes[best], losses):
-            return weights if np.count_nonzero(weights) == 1 else _tuned(members, weights, losses)
+            break
         weights, losses = tried[best], outcomes[best]
-    return _tuned(members, weights, losses) if len(members) > 1 else weights
+    return _tuned(members, weights, losses) if np.count_nonzero(weights) > 1 else weights
 
 
 def _tuned(members: Sequence[ScoredClips], weights: np.ndarray, losses: np.ndarray) -> np.ndarray:
     """Return the weights with half or double of one where that is surely better."""
     for number in np.flatnonzero(weights):
-        for step in STEPS:
-            tried = np.where(np.arange(len(weights)) == number, weights * step, weights)
+        for share in SHARES:
+            tried = np.where(np.arange(len(weights)) == number, weights * share, weights)
             outcome = recording_losses(fused(members, tried))
             if is_surely_less(outcome, losses):
                 weights, losses = tried, outcome
