@@ -27,7 +27,7 @@ FOLDERS = [
     *[("enroll", "model")],
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
-READ |= {"negatives", "test_dir", "weights", "examples_dir", "runs_dir", "trials", "cohort"}
+READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort"}
 NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 

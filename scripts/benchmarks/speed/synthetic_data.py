@@ -36,6 +36,11 @@ class MadeBackbone:
     width: int = PICTURE_SIDE
 
     @property
+    def listens(self) -> bool:
+        """It takes pictures."""
+        return False
+
+    @property
     def digest(self) -> str:
         """What its cache is named by."""
         return f"{self.dimension:016x}"
