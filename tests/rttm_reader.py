@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from audionet.models.timeline import Span
+from audionet.models.timelines.timeline import Span
 
 
 def read_rttm(text: str) -> Iterator[Span]:

@@ -20,10 +20,10 @@ from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.files import printable, whole_folder, write_text
-from audionet.inference import timeline_formats
+from audionet.inference.timelines import timeline_formats
 from audionet.models.answer import UNKNOWN
 from audionet.models.classifier import Classifier
-from audionet.models.timeline import Kind, Span, Timeline
+from audionet.models.timelines.timeline import Kind, Span, Timeline
 from audionet.parallel import process_pool
 from audionet.tables import print_table
 from audionet.training.trainer import TrainedModel

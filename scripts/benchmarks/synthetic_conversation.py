@@ -15,7 +15,7 @@ from audionet.audio import decoding
 from audionet.errors import InputError
 from audionet.features.recipes import Recipe
 from audionet.files import whole_file
-from audionet.models.timeline import Span, Timeline
+from audionet.models.timelines.timeline import Span, Timeline
 
 TURN_SECONDS = (3.0, 30.0)  # the shortest and the longest, evenly spread over their logarithms
 PAUSE_SECONDS = (0.3, 3.0)

@@ -6,7 +6,7 @@ import pytest
 from conftest import voice, write_sound
 
 from audionet.models.classifier import Classifier
-from audionet.models.timeline import Span, Timeline
+from audionet.models.timelines.timeline import Span, Timeline
 from benchmarks.diarization import by_label, error_rates, held_out_labels, naming_rates, vetoed, with_unknown
 from benchmarks.options import DiarizationOptions
 

@@ -27,10 +27,10 @@ from audionet.files import one_writer, printable, whole_folder
 from audionet.inference.explain import explain, write_explanation
 from audionet.inference.prediction_file import SPAN_COLUMNS, span_rows
 from audionet.inference.streaming import StreamSmoother
-from audionet.inference.timeline_formats import WRITERS
+from audionet.inference.timelines.timeline_formats import WRITERS
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import ADDING_SECONDS, folder_version
-from audionet.models.timeline import HOP_SECONDS, Timeline
+from audionet.models.timelines.timeline import HOP_SECONDS, Timeline
 
 CLIP_RATE_HZ = 48_000  # of clips that are kept: more than any recipe asks for
 LOADED_CLASSIFIERS = 3

@@ -38,7 +38,7 @@ def label_timelines(options: TimelineOptions) -> int:
     """Print or write the spans of every recording, and return 1 if any recording failed."""
     # NumPy and more, which --help should not wait for.
     from audionet.inference.batch_scoring import find_clips
-    from audionet.inference.timeline_clips import print_timelines, write_timelines
+    from audionet.inference.timelines.timeline_clips import print_timelines, write_timelines
     from audionet.models.classifier import Classifier
 
     timeline_dir, clips_dir = options.timeline.timeline_dir, options.timeline.export_clips

@@ -22,7 +22,7 @@ from audionet.features.frequency_axis import axis_title, frequency_range, freque
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe
 from audionet.files import printable, whole_file
-from audionet.inference.timeline_plot import figure_of
+from audionet.inference.timelines.timeline_plot import figure_of
 from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier import Classifier
 from audionet.models.pooling import log_softmax

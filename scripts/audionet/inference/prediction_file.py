@@ -38,7 +38,7 @@ from audionet.failpoints import failpoint
 from audionet.files import brief, printable, whole_file
 from audionet.json_files import parse_json
 from audionet.models.answer import Answer
-from audionet.models.timeline import Span
+from audionet.models.timelines.timeline import Span
 from audionet.scratch import is_at, take_lock
 
 Row = Mapping[str, Any]

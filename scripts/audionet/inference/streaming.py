@@ -24,10 +24,10 @@ from audionet.features.recipes import Recipe
 from audionet.files import printable
 from audionet.inference.audio_blocks import GAP_SECONDS, AudioBlock
 from audionet.models.answer import UNKNOWN
-from audionet.models.change_points import in_units_of_noise, stretches
 from audionet.models.classifier import Classifier
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
+from audionet.models.timelines.change_points import in_units_of_noise, stretches
 from audionet.wording import clock
 
 MOST_BEHIND_SECONDS = 2.0  # what is older is passed over, since an answer about it would come too late

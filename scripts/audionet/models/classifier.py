@@ -53,7 +53,14 @@ from audionet.models.member import Member
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
-from audionet.models.timeline import HOP_SECONDS, MIN_SECONDS, LevelMeter, ScoredChunks, Timeline, make_timeline
+from audionet.models.timelines.timeline import (
+    HOP_SECONDS,
+    MIN_SECONDS,
+    LevelMeter,
+    ScoredChunks,
+    Timeline,
+    make_timeline,
+)
 from audionet.wording import named_list
 
 

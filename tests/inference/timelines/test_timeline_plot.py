@@ -2,7 +2,7 @@ import numpy as np
 from conftest import tone, write_sound
 
 from audionet.features.recipes import find_recipe
-from audionet.inference.timeline_plot import long_spectrogram
+from audionet.inference.timelines.timeline_plot import long_spectrogram
 
 
 def test_a_long_spectrogram_has_columns_of_equal_length_and_the_tone_in_its_place(tmp_path):

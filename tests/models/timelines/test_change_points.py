@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audionet.models.change_points import LONGEST_CHUNKS, in_units_of_noise, stretches
+from audionet.models.timelines.change_points import LONGEST_CHUNKS, in_units_of_noise, stretches
 
 
 def noise(count: int, *, dimensions: int = 3, seed: int = 0) -> np.ndarray:

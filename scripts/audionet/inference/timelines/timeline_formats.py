@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audionet.features.recipes import Recipe
 from audionet.files import printable, write_text
-from audionet.models.timeline import Timeline
+from audionet.models.timelines.timeline import Timeline
 
 RAVEN_COLUMNS = (
     "Selection",

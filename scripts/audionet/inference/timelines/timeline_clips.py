@@ -14,10 +14,10 @@ from audionet.files import printable
 from audionet.inference.batch_scoring import MismatchWarnings, unique_name
 from audionet.inference.prediction_file import SPAN_COLUMNS, PredictionFile, span_rows
 from audionet.inference.settings import TimelineSettings
-from audionet.inference.timeline_formats import write_labels
-from audionet.inference.timeline_plot import write_overview
+from audionet.inference.timelines.timeline_formats import write_labels
+from audionet.inference.timelines.timeline_plot import write_overview
 from audionet.models.classifier import Classifier
-from audionet.models.timeline import Span, Timeline
+from audionet.models.timelines.timeline import Span, Timeline
 from audionet.tables import print_table
 from audionet.wording import clock
 

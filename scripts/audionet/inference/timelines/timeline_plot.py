@@ -17,7 +17,7 @@ from audionet.audio import decoding
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import mel_filters, power_spectra
 from audionet.files import whole_file
-from audionet.models.timeline import Span, Timeline
+from audionet.models.timelines.timeline import Span, Timeline
 from audionet.reports.figures import shorten
 from audionet.wording import clock
 

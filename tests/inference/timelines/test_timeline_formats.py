@@ -5,8 +5,8 @@ import pytest
 from rttm_reader import read_rttm
 
 from audionet.features.recipes import find_recipe
-from audionet.inference.timeline_formats import audacity_labels, raven_table, rttm, srt, write_labels
-from audionet.models.timeline import Span, Timeline
+from audionet.inference.timelines.timeline_formats import audacity_labels, raven_table, rttm, srt, write_labels
+from audionet.models.timelines.timeline import Span, Timeline
 
 RECIPE = find_recipe("default")
 TIMELINE = Timeline(

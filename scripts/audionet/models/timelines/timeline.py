@@ -30,10 +30,10 @@ import numpy as np
 from audionet.audio.chunks import SILENCE_PEAK
 from audionet.errors import RecordingError
 from audionet.files import printable
-from audionet.models import change_points
 from audionet.models.answer import UNKNOWN
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
+from audionet.models.timelines import change_points
 
 HOP_SECONDS = 0.5
 MIN_SECONDS = 0.5

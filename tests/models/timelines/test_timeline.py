@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from audionet.errors import InputError, RecordingError
 from audionet.models.classifier import Classifier
 from audionet.models.openset import OpenSetDetector
-from audionet.models.timeline import (
+from audionet.models.timelines.timeline import (
     JudgedHops,
     LevelMeter,
     ScoredChunks,
