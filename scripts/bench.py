@@ -5,6 +5,7 @@
     python bench.py open-set --audio_dir ~/speakers --held_out 4 --draws 6
     python bench.py verification --audio_dir ~/speakers --held_out 4 --draws 3
     python bench.py diarization --audio_dir ~/speakers --test '^04' --seconds 10800 --held_out 3
+    python bench.py diarization --audio_dir ~/speakers --speakers 2,4,8 --seconds 600
     python bench.py recipes --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
     python bench.py speed --full --steps draw --no_scaling
 
@@ -47,7 +48,7 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Run one benchmark."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from benchmarks import diarization, open_set, recipe_comparison, verification
+    from benchmarks import diarization, open_set, recipe_comparison, speaker_counting, verification
     from benchmarks.accuracy import benchmark as accuracy
     from benchmarks.speed import benchmark as speed
 
@@ -59,7 +60,8 @@ def bench(options: BenchOptions) -> int:
         case VerificationOptions():
             return verification.run(options.benchmark)
         case DiarizationOptions():
-            return diarization.run(options.benchmark)
+            has_names = not options.benchmark.counts
+            return diarization.run(options.benchmark) if has_names else speaker_counting.run(options.benchmark)
         case RecipesOptions():
             return recipe_comparison.run(options.benchmark)
         case SpeedOptions():

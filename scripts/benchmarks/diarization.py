@@ -48,8 +48,7 @@ class MeasuredTimeline:
 
 def run(options: DiarizationOptions) -> int:
     """Train, write a conversation, make its timeline, and print its error rates; return 1 if a recording failed."""
-    if not (importlib.util.find_spec("pyannote") and importlib.util.find_spec("pyannote.metrics")):
-        raise InputError("Error rates are computed by pyannote.metrics: pip install -r tests/requirements-timeline.txt")
+    check_metrics()
     folder = options.folder
     dataset, failures = dataset_of(options.audio_dir, folder, group_by=options.group_by)
     split = split_by_name(dataset, options.test)
@@ -80,6 +79,12 @@ def run(options: DiarizationOptions) -> int:
     options.write(folder / "timeline.json", {"rates": rates, **took, "naming": naming, "strangers": unknown})
     print(f"Conversation, truth, timeline, classifier: {printable(folder)}")
     return EXIT_FAILED if failures else 0
+
+
+def check_metrics() -> None:
+    """Raise InputError where what computes error rates is not installed."""
+    if not (importlib.util.find_spec("pyannote") and importlib.util.find_spec("pyannote.metrics")):
+        raise InputError("Error rates are computed by pyannote.metrics: pip install -r tests/requirements-timeline.txt")
 
 
 def held_out_labels(labels: Sequence[str], options: DiarizationOptions) -> Sequence[str]:
@@ -188,26 +193,29 @@ def naming_rates(pairs: Iterable[tuple[Timeline, Timeline]]) -> dict[str, float 
     }
 
 
-def error_rates(truth: Timeline, found: Timeline) -> dict[str, dict[str, float]]:
+def error_rates(truth: Timeline, found: Timeline, *, by_name: bool = True) -> dict[str, dict[str, float]]:
     """Return diarization error rates `strict` and `with_collar`, each with its parts, as shares of the time spoken.
 
-    Labels are names here, not clusters: a voice is right under its own name only.
+    By name, a voice is right under its own name only; else labels are clusters, each of which stands for the voice that
+    makes the error least.
 
     Returns:
         dict: by kind, `error_rate`, `missed`, `false_alarm`, `confusion`, and `seconds` that were judged.
     """
     from pyannote.core import Segment
     from pyannote.core import Timeline as Regions
+    from pyannote.metrics.diarization import DiarizationErrorRate
     from pyannote.metrics.identification import IdentificationErrorRate
 
+    error_rate = IdentificationErrorRate if by_name else DiarizationErrorRate
     judged = Regions([Segment(0.0, max(truth.seconds, found.seconds))])
     rates = {}
     for kind, collar in (("strict", 0.0), ("with_collar", 2 * COLLAR_SECONDS)):
-        metric = IdentificationErrorRate(collar=collar)  # it wants the width of both sides together
+        metric = error_rate(collar=collar)  # it wants the width of both sides together
         parts = metric(_annotation(truth), _annotation(found), uem=judged, detailed=True)
         total = parts["total"]
         rates[kind] = {
-            "error_rate": float(parts["identification error rate"]),
+            "error_rate": float(parts[metric.metric_name()]),
             "missed": float(parts["missed detection"] / total),
             "false_alarm": float(parts["false alarm"] / total),
             "confusion": float(parts["confusion"] / total),

@@ -155,7 +155,8 @@ class VerificationOptions(ClassifierBenchmarkOptions):
 class DiarizationOptions(ClassifierBenchmarkOptions):
     """Measure the error rate of the timeline of a long conversation, made of recordings held out of training.
 
-    The error rates are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
+    With --speakers, conversations are made of voices held out altogether, and their speakers are clustered. The error
+    rates are those of pyannote.metrics: pip install -r tests/requirements-timeline.txt.
     """
 
     test: str = "^04"
@@ -166,11 +167,29 @@ class DiarizationOptions(ClassifierBenchmarkOptions):
     """How many labels to hold out altogether; the classifier should call them unknown."""
     hop: float = 0.5
     """Seconds between decisions."""
+    speakers: str = ""
+    """Find speakers without names in conversations of so many voices, such as 2,4,8; --test and --held_out do not count
+    then."""
+    train_dir: Path | None = None
+    """With --speakers: folder of recordings to train on, instead of the voices that do not speak."""
+    draws: int = 3
+    """With --speakers: how many conversations of each size, of other voices each time."""
 
     def __post_init__(self) -> None:
+        check(
+            not self.speakers or all(re.fullmatch(r"[2-9]|[1-9][0-9]{1,2}", one) for one in self.speakers.split(",")),
+            f"--speakers: expected numbers from 2 to 999 with commas between, received {self.speakers!r}.",
+        )
+        check(self.speakers != "" or self.train_dir is None, "--train_dir goes with --speakers; name these as well.")
+        check(self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
         check(self.seconds >= 60, f"--seconds: expected 60 or more, received {self.seconds:g}.")
         check(self.held_out >= 0, f"--held_out: expected 0 or more, received {self.held_out}.")
         check(self.hop > 0, f"--hop: expected more than 0, received {self.hop:g}.")
+
+    @property
+    def counts(self) -> list[int]:
+        """How many speak in the conversations whose speakers are clustered."""
+        return [int(count) for count in self.speakers.split(",") if count]
 
 
 @dataclass(frozen=True)

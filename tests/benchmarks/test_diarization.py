@@ -83,3 +83,12 @@ def test_held_out_labels_are_chosen_by_the_seed():
     chosen = [tuple(held_out_labels("abcdefgh", one)) for one in options]
     assert chosen[0] == chosen[1] != chosen[2] and len(set(chosen[0])) == 2
     assert list(held_out_labels("abc", DiarizationOptions())) == []
+
+
+def test_speakers_stand_for_the_voices_that_make_the_error_least():
+    pytest.importorskip("pyannote.metrics", reason="pyannote.metrics is not installed")
+    places = ((0, 10, "speaker 2"), (12, 27, "speaker 1"), (27, 30, "speaker 3"))
+    found = replace(TRUTH, spans=tuple(Span(start, end, "speaker", name) for start, end, name in places))
+    rates = error_rates(TRUTH, found, by_name=False)["strict"]
+    assert rates["confusion"] == rates["error_rate"] == pytest.approx(3 / 28)
+    assert error_rates(TRUTH, found)["strict"]["confusion"] == 1

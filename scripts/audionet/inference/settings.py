@@ -87,6 +87,9 @@ class TimelineSettings:
     """Seconds between decisions."""
     min_seconds: Annotated[float, between(0, 86_400)] = 0.5
     """Shorter spans are given to their neighbours."""
+    speakers: Annotated[int | Literal["auto"] | None, between(1, 1_000)] = None
+    """Tell voices apart that are no label, as "speaker 1" and so on: how many there are, or auto to count them.
+    One has the turn where two speak at once."""
     export_clips: Path | None = None
     """Folder for the labelled parts of recordings, cut out of the original sound."""
     above: Annotated[float, between(0, 1)] = 0.8

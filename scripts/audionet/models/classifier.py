@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,13 +53,17 @@ from audionet.models.member import Member
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.similarity import Similarity
+from audionet.models.timelines.diarization import SpeakerHops
+from audionet.models.timelines.speaker_clustering import Projection
 from audionet.models.timelines.timeline import (
     HOP_SECONDS,
     MIN_SECONDS,
+    JudgedHops,
     LevelMeter,
     ScoredChunks,
     Timeline,
     make_timeline,
+    silent_steps,
 )
 from audionet.wording import named_list
 
@@ -314,7 +318,12 @@ class Classifier:
         return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
 
     def logits_of(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], np.ndarray]]:
-        """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels).
+        """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels)."""
+        for batch, bottlenecks in self.bottlenecks_by_batch(chunks):
+            yield batch, self.logits_of_bottlenecks(bottlenecks)
+
+    def bottlenecks_by_batch(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], np.ndarray]]:
+        """Draw chunks and yield them in batches with their bottlenecks, float16, shape (chunks, dimension).
 
         The next batch is decoded and drawn while the network looks at the one before.
         """
@@ -324,7 +333,7 @@ class Classifier:
             before: tuple[list[Chunk], Future[np.ndarray]] | None = None
             while batch := list(islice(waiting, BATCH_SIZE)):
                 inputs = [self.inputs_of(chunk.samples) for chunk in batch]
-                under_way = batch, network.submit(self.logits, inputs)
+                under_way = batch, network.submit(self.bottlenecks_of, inputs)
                 if before:
                     yield before[0], before[1].result()
                 before = under_way
@@ -337,6 +346,7 @@ class Classifier:
         *,
         hop_seconds: float = HOP_SECONDS,
         min_seconds: float = MIN_SECONDS,
+        speakers: int | Literal["auto"] | None = None,
         on_seconds: Callable[[float], object] | None = None,
     ) -> Timeline:
         """Divide a recording into spans of one label, of unknown or of silence.
@@ -345,14 +355,44 @@ class Classifier:
         length of a chunk. Spans shorter than `min_seconds` are given to their neighbours. `on_seconds` is called now
         and then with how far it is.
 
+        With `speakers`, how many there are or `auto`, the sound is clustered instead, as `speaker_clustering` does it:
+        voices that are no label are told apart as `speaker 1` and so on, and nothing is unknown.
+
         Raises:
             RecordingError: the recording cannot be decoded or is silent throughout.
             InputError: the classifier was trained on ordinary pictures.
+            ClassifierError: speakers are to be found, and the classifier cannot compare clips.
         """
+        space = self.comparison_space() if speakers is not None else None
         path, recipe = Path(path), self.recipe_for(path)
         blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
         level_meter = LevelMeter(blocks, sample_rate_hz=recipe.sample_rate_hz)
-        hop_seconds = min(hop_seconds, recipe.chunk_seconds)
+        scored, places = self._scored_chunks(
+            path, level_meter, hop_seconds=min(hop_seconds, recipe.chunk_seconds), space=space, on_seconds=on_seconds
+        )
+        hops: JudgedHops | SpeakerHops
+        if space:
+            is_silent = silent_steps(level_meter.levels)
+            count = None if speakers == "auto" else speakers
+            hops = SpeakerHops.of(scored, places, space, is_silent=is_silent, speakers=count)
+        else:
+            hops = JudgedHops.of(scored)
+        return make_timeline(path, hops, level_meter, min_seconds=min_seconds)
+
+    def _scored_chunks(
+        self,
+        path: Path,
+        level_meter: LevelMeter,
+        *,
+        hop_seconds: float,
+        space: Similarity | FusedSimilarity | None,
+        on_seconds: Callable[[float], object] | None,
+    ) -> tuple[ScoredChunks, np.ndarray]:
+        """Score the chunks of the sound that passes a meter, and project their places, shape (chunks, dimensions).
+
+        Without a space there are no places.
+        """
+        recipe = self.recipe_for(path)
         chunks = chunks_of(
             level_meter,
             name=path,
@@ -364,10 +404,13 @@ class Classifier:
         first_hops: list[int] = []
         levels: list[float] = []
         logits: list[np.ndarray] = []
-        for batch, of_batch in self.logits_of(chunks):
+        places: list[np.ndarray] = []
+        projection = Projection()
+        for batch, bottlenecks in self.bottlenecks_by_batch(chunks):
             first_hops += [chunk.index for chunk in batch]
             levels += [chunk_level_dbfs(chunk) for chunk in batch]
-            logits.append(of_batch)
+            logits.append(self.logits_of_bottlenecks(bottlenecks))
+            places.append(projection(space.places(bottlenecks)) if space else np.empty((len(batch), 0), np.float16))
             if on_seconds:
                 on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
         scored = ScoredChunks(
@@ -380,7 +423,7 @@ class Classifier:
             hop_seconds=hop_seconds,
             open_set=self.open_set,
         )
-        return make_timeline(path, scored, level_meter, min_seconds=min_seconds)
+        return scored, np.concatenate(places)
 
     def comparison_space(self) -> Similarity | FusedSimilarity:
         """Return the space in which clips of any label are compared, or raise ClassifierError where there is none."""

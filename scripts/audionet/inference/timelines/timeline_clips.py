@@ -47,7 +47,7 @@ def _table_row(span: Span) -> tuple[str, str, str, str]:
         clock(span.start_seconds, tenths=True),
         clock(span.end_seconds, tenths=True),
         printable(span.label),
-        f"{span.probability:.1%}" if span.kind == "known" else f"nearest is {printable(span.nearest)}",
+        f"{span.probability:.1%}" if span.has_name else f"nearest is {printable(span.nearest)}",
     )
 
 
@@ -70,6 +70,8 @@ def make_timelines(
     classifier: Classifier, clips: Iterable[Path], settings: TimelineSettings
 ) -> Iterator[tuple[Path, Timeline | AudioNetError]]:
     """Yield each recording with its timeline, whose files are written, or with the reason why there is none."""
+    if settings.speakers is not None:
+        classifier.comparison_space()  # a classifier without one is refused at once, and not for each recording
     names: dict[str, Path] = {}
     mismatches = MismatchWarnings(classifier.recipe)
     if classifier.recipe and changes_time(classifier.recipe.sox_effects):
@@ -97,12 +99,17 @@ def _timeline_of(classifier: Classifier, clip: Path, settings: TimelineSettings)
         raise InputError(f"{printable(clip)} is no recording; a timeline takes recordings.")
     form = decoding.form_of(clip)
     with progress_bar(total=round(form[1]) if form else None, description=clip.name[:30], unit="s of sound") as bar:
-        return classifier.timeline(
+        timeline = classifier.timeline(
             clip,
             hop_seconds=settings.hop,
             min_seconds=settings.min_seconds,
+            speakers=settings.speakers,
             on_seconds=lambda seconds: bar.update(round(seconds) - bar.n),
         )
+    found = len({span.label for span in timeline.non_silent_spans})
+    if isinstance(settings.speakers, int) and found < settings.speakers:
+        log(f"{printable(clip)}: {settings.speakers} speakers were asked for, and the sound has turns of {found} only.")
+    return timeline
 
 
 def _write_files(timeline: Timeline, classifier: Classifier, stem: Path, formats: Iterable[str]) -> None:
@@ -138,7 +145,7 @@ def export_clips(timeline: Timeline, folder: Path, *, name: str, min_probability
             / f"{name}_{span.start_seconds:09.2f}-{span.end_seconds:09.2f}_{span.probability:.2f}.wav",
         )
         for span in timeline.non_silent_spans
-        if span.kind == "known" and (span.probability or 0) >= min_probability
+        if span.has_name and (span.probability or 0) >= min_probability
     ]
     if pieces:
         cut_out(timeline.path, pieces)

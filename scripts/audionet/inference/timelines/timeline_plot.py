@@ -48,7 +48,7 @@ def write_overview(path: Path, timeline: Timeline, recipe: Recipe) -> None:
     rows = max(1, math.ceil(timeline.seconds / row_seconds))
     column_seconds = row_seconds / COLUMNS_A_ROW
     levels = long_spectrogram(timeline.path, recipe, column_seconds=column_seconds)
-    colours = _colours({span.label for span in timeline.non_silent_spans if span.kind == "known"})
+    colours = _colours({span.label for span in timeline.non_silent_spans if span.has_name})
     with figure_of(height_inches=rows * ROW_INCHES + 1.0) as figure:
         panels = figure.subplots(
             2 * rows, 1, squeeze=False, gridspec_kw={"height_ratios": [3, 1] * rows, "hspace": 0.02}
@@ -119,15 +119,14 @@ def _draw_spans(panel: Any, spans: Iterable[Span], begin: float, end: float, col
         first, last = max(span.start_seconds, begin), min(span.end_seconds, end)
         if span.kind == "silence" or first >= last:
             continue
-        is_known = span.kind == "known"
         panel.axvspan(
             first,
             last,
-            facecolor=colours[span.label] if is_known else PAPER,
-            edgecolor=PAPER if is_known else UNKNOWN_COLOUR,
-            hatch=None if is_known else "////",
+            facecolor=colours[span.label] if span.has_name else PAPER,
+            edgecolor=PAPER if span.has_name else UNKNOWN_COLOUR,
+            hatch=None if span.has_name else "////",
             linewidth=0.6,
-            alpha=0.7 if is_known else None,
+            alpha=0.7 if span.has_name else None,
         )
         room = int((last - first) / (end - begin) * CHARACTERS_A_ROW)
         if room >= 3:

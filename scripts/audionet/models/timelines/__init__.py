@@ -1,1 +1,1 @@
-"""Spans of one label, of unknown or of silence: how they are decoded, and where the sound changes over."""
+"""Timelines: spans of one label or speaker, how they are decoded and clustered, and where the sound changes over."""

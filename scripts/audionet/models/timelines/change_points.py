@@ -17,11 +17,14 @@ FEWEST_PAIRS = 8  # to measure the noise by
 MEDIAN_OF_DIFFERENCES = 0.6745 * math.sqrt(2)  # the median of how far two standard normal numbers are apart
 
 
-def in_units_of_noise(places: np.ndarray, first_hops: np.ndarray, *, hops_a_chunk: int) -> np.ndarray:
+def in_units_of_noise(
+    places: np.ndarray, first_hops: np.ndarray, *, hops_a_chunk: int, limits: tuple[float, float] = NOISE_LIMITS
+) -> np.ndarray:
     """Scale chunks so that those one behind the other differ by about as much in every direction.
 
     Places, shape (chunks, dimensions), are scaled so that clips of one label vary by 1, which within one recording is
-    too much. `first_hops`, int, shape (chunks,), ascending, are the hops that they begin with.
+    too much; if they are not, others `limits` of the noise than those by default hold. `first_hops`, int, shape
+    (chunks,), ascending, are the hops that they begin with.
     """
     behind = np.searchsorted(first_hops, first_hops + hops_a_chunk).clip(max=len(first_hops) - 1)
     has_next = first_hops[behind] == first_hops + hops_a_chunk
@@ -29,7 +32,7 @@ def in_units_of_noise(places: np.ndarray, first_hops: np.ndarray, *, hops_a_chun
         return places
     differences = np.abs(places[behind[has_next]] - places[has_next])
     noise = np.median(differences, axis=0) / MEDIAN_OF_DIFFERENCES
-    return np.asarray(places / noise.clip(*NOISE_LIMITS))
+    return np.asarray(places / noise.clip(*limits))
 
 
 def stretches(places: np.ndarray, *, hops_a_chunk: int) -> list[tuple[int, int]]:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -45,25 +45,33 @@ SILENT_DB = 40.0  # below the loud parts of the recording
 LOUD_SHARE = 0.95
 QUIETEST_POWER = 1e-12
 
-Kind = Literal["known", "unknown", "silence"]
+Kind = Literal["known", "speaker", "unknown", "silence"]
 
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a recording with one label, unknown or silent."""
+    """A part of a recording with one label, of one speaker whom none of the labels names, unknown or silent."""
 
     start_seconds: float  # from the beginning of the recording, as it is played
     end_seconds: float
     kind: Kind
-    label: str = ""  # the label, or `unknown`, or nothing for silence
+    label: str = ""  # the label, or `speaker 1` and so on, or `unknown`, or nothing for silence
     nearest: str = ""  # the likeliest label, known or not; nothing for silence
-    probability: float | None = None  # of the nearest label, the geometric mean over the span; None for silence
-    score: float | None = None  # of the open-set detector, for the stretch that the span is in; None without a detector
+    # Of the nearest label, the geometric mean over the span; of a speaker, that the span is of the same voice as all
+    # that the speaker says, if it is as likely as not; None for silence.
+    probability: float | None = None
+    # Of the open-set detector, for the stretch that the span is in, or for the speaker; None without a detector.
+    score: float | None = None
 
     @property
     def seconds(self) -> float:
         """How long it is."""
         return self.end_seconds - self.start_seconds
+
+    @property
+    def has_name(self) -> bool:
+        """Whether it is told whose it is: a label's or a speaker's."""
+        return self.kind in ("known", "speaker")
 
 
 @dataclass(frozen=True)
@@ -146,8 +154,12 @@ class ScoredChunks:
 
     def hop_logits(self) -> np.ndarray:
         """Return the mean logits of the chunks that cover each hop: float32, shape (hops, labels)."""
-        counts = self._over_hops(np.add, np.ones((len(self.logits), 1)))
-        return np.asarray(self._over_hops(np.add, self.logits) / np.maximum(counts, 1), np.float32)
+        return self.mean_over_hops(self.logits)
+
+    def mean_over_hops(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean values, shape (chunks, width), of the chunks that cover each hop: float32, (hops, width)."""
+        counts = self._over_hops(np.add, np.ones((len(values), 1)))
+        return np.asarray(self._over_hops(np.add, values) / np.maximum(counts, 1), np.float32)
 
     def weights(self, hop_logits: np.ndarray) -> np.ndarray:
         """Return the weight of each label and, with a detector, of unknown: shape (hops, labels or labels + 1)."""
@@ -186,6 +198,10 @@ class ScoredChunks:
         if not len(rows):
             middles = self.first_hops + self.hops_a_chunk / 2
             rows = np.array([np.abs(middles - (start + end) / 2).argmin()])
+        return self.judge_rows(rows, open_set)
+
+    def judge_rows(self, rows: np.ndarray, open_set: OpenSetDetector) -> tuple[int, float]:
+        """Return the state of some chunks, by their row numbers, as those of one clip, and its score."""
         weights = loudness_weights(self.levels_dbfs[rows].tolist())
         nearest = int(pool(log_softmax(self.logits[rows]), weights).argmax())
         score = open_set.score(self.logits[rows], weights)
@@ -297,9 +313,22 @@ def runs(values: np.ndarray) -> list[tuple[int, int]]:
 SILENT = -1
 
 
-def find_spans(
-    hops: JudgedHops, is_silent: np.ndarray, *, seconds: float, min_seconds: float = MIN_SECONDS
-) -> list[Span]:
+class Hops(Protocol):
+    """What `find_spans` needs to know of the hops of a recording: whose each is."""
+
+    @property
+    def states(self) -> np.ndarray:
+        """A number of each hop, int, shape (hops,), 0 or more."""
+
+    @property
+    def hop_seconds(self) -> float:
+        """How long a hop is."""
+
+    def span(self, start_seconds: float, end_seconds: float, state: int) -> Span:
+        """Return a span of one state."""
+
+
+def find_spans(hops: Hops, is_silent: np.ndarray, *, seconds: float, min_seconds: float = MIN_SECONDS) -> list[Span]:
     """Turn the state of each hop, and which steps are silent, into spans without gaps."""
     hop_of_step = ((np.arange(len(is_silent)) + 0.5) * STEP_SECONDS / hops.hop_seconds).astype(int)
     states = np.where(is_silent, SILENT, hops.states[np.minimum(hop_of_step, len(hops.states) - 1)])
@@ -315,13 +344,13 @@ def find_spans(
     return spans
 
 
-def make_timeline(path: Path, chunks: ScoredChunks, level_meter: LevelMeter, *, min_seconds: float) -> Timeline:
-    """Divide a recording into spans by the scores of its chunks and its levels.
+def make_timeline(path: Path, hops: Hops, level_meter: LevelMeter, *, min_seconds: float) -> Timeline:
+    """Divide a recording into spans by whose its hops are, and its levels.
 
     One that is silent throughout, but for what is shorter than `min_seconds`, raises RecordingError.
     """
     is_silent = silent_steps(level_meter.levels)
-    spans = find_spans(JudgedHops.of(chunks), is_silent, seconds=level_meter.seconds, min_seconds=min_seconds)
+    spans = find_spans(hops, is_silent, seconds=level_meter.seconds, min_seconds=min_seconds)
     if all(span.kind == "silence" for span in spans):
         raise RecordingError(f"{printable(path)} holds nothing longer than {min_seconds:g} s; lower --min_seconds.")
     return Timeline(path, level_meter.seconds, tuple(spans))
