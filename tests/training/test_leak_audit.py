@@ -9,6 +9,7 @@ from audionet.data.dataset import Example
 from audionet.evaluation.leakage import SplitComparison
 from audionet.models.bottleneck_cache import Rows
 from audionet.training import leak_audit
+from audionet.training.fitting.closed_forms import Standardisation
 from audionet.training.fitting.head_trainers import TrainingSet, train_lda
 from audionet.training.leak_audit import compare_splits, inner_products, lda_scores
 from audionet.training.settings import HeadSettings
@@ -106,7 +107,8 @@ def test_heads_answer_as_those_of_training_do():
     bottlenecks = (bottlenecks - bottlenecks.mean(axis=0)) / bottlenecks.std(axis=0)
     training = np.arange(len(samples)) % 3 > 0
     training_set = TrainingSet(bottlenecks[training], samples.label_ids[training], 4)
-    training_set.__dict__["mean_and_deviation"] = (np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))
+    plain = Standardisation(np.zeros(DIMENSION, np.float32), np.ones(DIMENSION, np.float32))
+    training_set.__dict__["standardisation"] = plain
     theirs = train_lda(training_set, HeadSettings()).logits(bottlenecks).argmax(axis=1)
     ours = lda_scores(inner_products(bottlenecks), samples.label_ids, training, dimension=DIMENSION).argmax(axis=1)
     assert np.array_equal(ours, theirs)

@@ -17,7 +17,8 @@ from audionet.evaluation.leakage import SplitComparison
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import row_blocks
 from audionet.training.fitting.calibration import spread
-from audionet.training.fitting.head_trainers import LDA_SHRINKAGE, mean_and_deviation
+from audionet.training.fitting.closed_forms import LDA_SHRINKAGE
+from audionet.training.fitting.head_trainers import mean_and_deviation
 from audionet.training.training_data import Samples
 
 DRAWS = 5  # of folds, each of which tests every chunk once

@@ -29,9 +29,10 @@ from audionet.training.fitting.calibration import (
     scores_in_short,
     spread,
 )
-from audionet.training.fitting.head_trainers import TRAINERS, OnStep, TrainingSet
+from audionet.training.fitting.head_trainers import TRAINERS
 from audionet.training.fitting.openset_fitting import LeftOutLabels, ScoredClips, fit_open_set, parts_to_leave_out
-from audionet.training.fitting.sample_weights import evened_out, picture_weights
+from audionet.training.fitting.sample_weights import evened_out
+from audionet.training.head_fitting import HeadFitter, Refits
 from audionet.training.progress import ValidationScore
 from audionet.training.settings import HeadSettings
 from audionet.training.tensorboard import LearningCurves, load_tensorboard
@@ -111,29 +112,6 @@ class SelectedModel:
         return np.asarray(np.sum(logits, axis=0), np.float32)
 
 
-@dataclass(frozen=True)
-class HeadFitter:
-    """A way to train a head on any samples."""
-
-    bottleneck: str  # which parts of the bottlenecks the head is given, joined by `+`
-    trainer: str  # one of `TRAINERS`
-    settings: HeadSettings
-    seed: int
-
-    @classmethod
-    def of(cls, best: Candidate, settings: HeadSettings, seed: int) -> "HeadFitter":
-        """Return the way to train that turned out best, by as many steps as it took."""
-        chosen = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
-        return cls(best.bottleneck, best.trainer, chosen, seed)
-
-    def fit(self, samples: Samples, *, on_step: OnStep | None = None) -> Head:
-        """Train a head for the labels that the samples have, in ascending order of their ids."""
-        labels, label_ids = np.unique(samples.label_ids, return_inverse=True)
-        weights = picture_weights(samples.views)
-        training_set = TrainingSet(samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights)
-        return TRAINERS[self.trainer](training_set, self.settings, seed=self.seed, on_step=on_step)
-
-
 def select_model(
     data: TrainingData,
     *,
@@ -153,9 +131,10 @@ def select_model(
         _choose(network, of_network, settings, seed, summaries_dir, name=_name_of(data, number))
         for number, (network, of_network) in enumerate(zip(networks, names, strict=True))
     ]
-    fitters = [HeadFitter.of(choice.best, settings, seed) for choice in chosen]
+    fitters = [_fitter_of(choice.best, settings, seed) for choice in chosen]
     samples = [network.select("training", "validation") for network in networks]
-    heads = [fitter.fit(of_network) for fitter, of_network in zip(fitters, samples, strict=True)]
+    refits = [Refits(fitter, of_network) for fitter, of_network in zip(fitters, samples, strict=True)]
+    heads = [one.head() for one in refits]
     candidates = tuple(one for choice in chosen for one in choice.candidates)
     folds = inner_folds(samples[0])
     if folds is None:
@@ -175,11 +154,11 @@ def select_model(
     with progress_bar(total=total, description="Thresholds", unit="heads") as bar:
         judged = [
             _Judged(
-                known=_score_out_of_fold(fitter, of_network, folds, bar),
-                unknown=score_samples(of_none, head, fitter.bottleneck),
-                left_out=tuple(_score_left_out(fitter, of_network, folds, part) for part in ticked(parts, bar)),
+                known=_score_out_of_fold(one, folds, bar),
+                unknown=score_samples(of_none, head, one.fitter.bottleneck),
+                left_out=tuple(_score_left_out(one, folds, part) for part in ticked(parts, bar)),
             )
-            for fitter, of_network, of_none, head in zip(fitters, samples, unknown, heads, strict=True)
+            for one, of_none, head in zip(refits, unknown, heads, strict=True)
         ]
     weights = fusion_weights([one.known for one in judged])
     kept = np.flatnonzero(weights)
@@ -308,7 +287,7 @@ def _choose(
 
 def head_before_fine_tuning(data: TrainingData, selected: SelectedModel, settings: HeadSettings, seed: int = 0) -> Head:
     """Return the selected head, but trained on the training split alone, to train on from."""
-    head = HeadFitter.of(selected.best, settings, seed).fit(data.select("training"))
+    head = _fitter_of(selected.best, settings, seed).fit(data.select("training"))
     return head.with_temperature(selected.members[0].temperature)
 
 
@@ -330,6 +309,12 @@ class _Tried:
         """Whether it is better than another by more than a standard error of what lies between them."""
         gains = self.group_accuracies - other.group_accuracies
         return bool(gains.sum() > np.sqrt(np.square(gains).sum()))
+
+
+def _fitter_of(best: Candidate, settings: HeadSettings, seed: int) -> HeadFitter:
+    """Return the way to train that turned out best, by as many steps as it took."""
+    chosen = replace(settings, l2=best.l2, how_many_training_steps=best.steps)
+    return HeadFitter(best.bottleneck, best.trainer, chosen, seed)
 
 
 def _way(trainer: str, l2: float, bottleneck: str, network: str) -> str:
@@ -401,10 +386,11 @@ def inner_folds(samples: Samples) -> np.ndarray | None:
     return folds if all(len(labels) == len(groups_of) for labels in others) else None
 
 
-def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray, bar: tqdm) -> ScoredClips:
+def _score_out_of_fold(refits: Refits, folds: np.ndarray, bar: tqdm) -> ScoredClips:
     """Score samples by heads that were not trained on their fold, fold by fold."""
+    samples, bottleneck = refits.samples, refits.fitter.bottleneck
     logits = [
-        fitter.fit(samples.take(folds != fold)).logits(samples.take(folds == fold).bottlenecks(fitter.bottleneck))
+        refits.head_without(folds == fold).logits(samples.take(folds == fold).bottlenecks(bottleneck))
         for fold in ticked(np.unique(folds), bar)
     ]
     scored = samples.take(np.argsort(folds, kind="stable"))
@@ -413,13 +399,12 @@ def _score_out_of_fold(fitter: HeadFitter, samples: Samples, folds: np.ndarray, 
     )
 
 
-def _score_left_out(fitter: HeadFitter, samples: Samples, folds: np.ndarray, label_ids: np.ndarray) -> LeftOutLabels:
+def _score_left_out(refits: Refits, folds: np.ndarray, label_ids: np.ndarray) -> LeftOutLabels:
     """Score the samples of some labels by a head that was trained on the others, fold by fold."""
+    samples, bottleneck = refits.samples, refits.fitter.bottleneck
     is_out = np.isin(samples.label_ids, label_ids)
-    head = fitter.fit(samples.take(~is_out))
-    logits = [
-        head.logits(samples.take(is_out & (folds == fold)).bottlenecks(fitter.bottleneck)) for fold in np.unique(folds)
-    ]
+    head = refits.head_without(is_out)
+    logits = [head.logits(samples.take(is_out & (folds == fold)).bottlenecks(bottleneck)) for fold in np.unique(folds)]
     return LeftOutLabels(label_ids, np.concatenate(logits))
 
 

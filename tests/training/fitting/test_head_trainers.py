@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import Ridge
 
+from audionet.training.fitting.closed_forms import RIDGE_SHARPNESS, RIDGE_SHRINKAGE
 from audionet.training.fitting.head_trainers import (
-    RIDGE_SHARPNESS,
-    RIDGE_SHRINKAGE,
     TRAINERS,
     TrainingSet,
     mean_and_deviation,
@@ -90,7 +89,7 @@ def test_fewer_rows_than_columns_give_what_the_other_way_round_would(name):
 
 def test_ridge_is_that_of_scikit_learn():
     examples = clouds(count=200, labels=3)
-    columns = examples.standardised(examples.bottlenecks).astype(np.float64)
+    columns = examples.standardisation.standardised(examples.bottlenecks).astype(np.float64)
     middle = examples.centres.mean(axis=0)
     weights = examples.balanced_weight
     trace = np.average(np.square(columns - middle), axis=0, weights=weights).mean()

@@ -9,14 +9,18 @@ import numpy as np
 from audionet.console import silence_native_stderr
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.head import Head, row_blocks
+from audionet.training.fitting.closed_forms import (
+    Standardisation,
+    inverse_of_moments_times,
+    lda_head,
+    prototype_head,
+    ridge_head,
+)
+from audionet.training.fitting.moments import Moments, origin_of
 from audionet.training.fitting.sample_weights import balanced_weights
 from audionet.training.settings import HeadSettings
 
-LDA_SHRINKAGE = 0.5
-RIDGE_SHRINKAGE = 0.5
-RIDGE_SHARPNESS = 10.0  # the logit of a perfect fit
 STEPS_BETWEEN_CALLS = 10
-PROTOTYPE_SHARPNESS = 10.0  # the logit of a cosine of 1
 
 OnStep = Callable[[int, Head], bool | None]
 
@@ -47,128 +51,77 @@ class TrainingSet:
         return balanced_weights(self.sample_weight, self.label_ids)
 
     @cached_property
-    def mean_and_deviation(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of each column, by which bottlenecks are standardised."""
-        return mean_and_deviation(self.bottlenecks, self.sample_weight)
+    def moments(self) -> Moments:
+        """Counts, sums and squares of the rows."""
+        return self._moments(self.sample_weight, with_products=False)
+
+    @cached_property
+    def standardisation(self) -> Standardisation:
+        """How the columns are brought to mean 0 and deviation 1."""
+        return Standardisation.of(self.moments)
 
     @cached_property
     def centres(self) -> np.ndarray:
         """The mean standardised bottleneck of each label, float32, shape (labels, dimension)."""
-        totals = np.zeros((self.label_count, self.dimension))
-        for rows, block in self.blocks():
-            memberships = np.zeros((self.label_count, len(block)), np.float32)
-            memberships[self.label_ids[rows], np.arange(len(block))] = self.sample_weight[rows]
-            totals += memberships @ block
-        counts = np.bincount(self.label_ids, self.sample_weight, minlength=self.label_count)
-        return (totals / counts[:, None]).astype(np.float32)
+        return self.standardisation.standardised(self.moments.centres())
 
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield standardised bottlenecks, some rows at a time."""
-        for rows, block in row_blocks(self.bottlenecks):
-            yield rows, self.standardised(block)
+    def shrunk_inverse_times(
+        self, directions: np.ndarray, *, middles: np.ndarray, balanced: bool, shrinkage: float
+    ) -> np.ndarray:
+        """Return the inverse of a shrunk covariance times some directions, as `closed_forms.LabelledRows` has it.
 
-    def standardised(self, bottlenecks: np.ndarray) -> np.ndarray:
-        """Bring the columns of some bottlenecks to mean 0 and deviation 1."""
-        mean, scale = self.mean_and_deviation
-        return np.asarray((np.asarray(bottlenecks, np.float32) - mean) / scale)
+        With fewer rows than columns the covariance is not formed: by the identity of Woodbury, a system of the size of
+        n serves as well. Memory does not grow with n beyond the smaller of n and dimension, squared.
+        """
+        sample_weight = self.balanced_weight if balanced else self.sample_weight
+        if len(self.label_ids) >= self.dimension:
+            moments = self._moments(sample_weight, with_products=True)
+            return inverse_of_moments_times(
+                directions, moments, self.standardisation, middles=middles, shrinkage=shrinkage
+            )
+        return self._inverse_of_rows_times(directions, sample_weight, middles, shrinkage)
 
-    def head(self, weights: np.ndarray, biases: np.ndarray) -> Head:
-        """Return the head for bottlenecks as they are that has these weights for standardised ones."""
-        mean, scale = self.mean_and_deviation
-        weights = weights / scale[:, None]
-        return Head(weights.astype(np.float32), (biases - mean @ weights).astype(np.float32))
+    def _inverse_of_rows_times(
+        self, directions: np.ndarray, sample_weight: np.ndarray, middles: np.ndarray, shrinkage: float
+    ) -> np.ndarray:
+        from scipy.linalg import solve  # a tenth of a second, which only training should take
+
+        count, dimension = self.bottlenecks.shape
+        rows = self.standardisation.standardised(np.asarray(self.bottlenecks[:]))
+        deviations = (rows - middles[self.label_ids]) * np.sqrt(sample_weight[:, None]).astype(np.float32)
+        trace = float(np.square(deviations).sum(dtype=np.float64))
+        ridge = np.float32(max(shrinkage * trace / count / dimension, 1e-6))
+        gram = deviations @ deviations.T
+        gram[np.diag_indices(count)] += ridge / np.float32((1 - shrinkage) / count)
+        inner = solve(gram, deviations @ directions, assume_a="pos", overwrite_a=True)
+        return np.asarray((directions - deviations.T @ inner) / ridge)
+
+    def _moments(self, weights: np.ndarray, *, with_products: bool) -> Moments:
+        return Moments.of(
+            self.bottlenecks,
+            self.label_ids,
+            self.label_count,
+            origin=origin_of(self.bottlenecks),
+            weights=weights,
+            with_products=with_products,
+        )
 
 
 def train_lda(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None) -> Head:
-    """Fit linear discriminant analysis in closed form: what varies within every label alike is made to count less.
-
-    The covariance within labels is shrunk half way towards a multiple of the identity. Estimates of the best shrinkage,
-    such as Ledoit and Wolf's, take the chunks of a recording for independent, find hardly any shrinkage necessary, and
-    do worse with the next recording. All labels are taken to be equally likely, so that a label with more recordings
-    gets no head start. Settings and seed decide nothing.
-
-    Source: J. Friedman, "Regularized Discriminant Analysis", Journal of the American Statistical Association 84 (1989).
-    """
-    centres = examples.centres
-    weights = _shrunk_inverse_times(
-        centres.T, examples, sample_weight=examples.sample_weight, middles=centres, shrinkage=LDA_SHRINKAGE
-    )
-    return _finished(examples.head(weights, -0.5 * np.einsum("ld,dl->l", centres, weights)), on_step)
+    """Fit linear discriminant analysis, as `lda_head` does; settings and seed decide nothing."""
+    return _finished(lda_head(examples), on_step)
 
 
 def train_ridge(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None) -> Head:
-    """Fit ridge regression of the labels in closed form, every label with the same total weight.
-
-    Unlike in discriminant analysis, what varies between labels is held down as well, which is better for kinds of sound
-    in noise and worse for voices. Settings and seed decide nothing.
-
-    Source: A. Hoerl and R. Kennard, "Ridge Regression: Biased Estimation for Nonorthogonal Problems", Technometrics 12
-    (1970).
-    """
-    middle = examples.centres.mean(axis=0)
-    weights = RIDGE_SHARPNESS * _shrunk_inverse_times(
-        (examples.centres - middle).T / examples.label_count,
-        examples,
-        sample_weight=examples.balanced_weight,
-        middles=np.broadcast_to(middle, examples.centres.shape),
-        shrinkage=RIDGE_SHRINKAGE,
-    )
-    return _finished(examples.head(weights, -middle @ weights), on_step)
+    """Fit ridge regression, as `ridge_head` does; settings and seed decide nothing."""
+    return _finished(ridge_head(examples), on_step)
 
 
 def train_prototypes(
     examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None
 ) -> Head:
-    """Compare with the mean of each label by the cosine of the angle: for a handful of clips a label.
-
-    Settings and seed decide nothing.
-
-    Source: J. Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017.
-    """
-    # Angles are taken at the middle of the labels. The length of a bottleneck is the same for all of them, so that it
-    # decides nothing; the typical one stands for it.
-    middle = examples.centres.mean(axis=0)
-    arms = examples.centres - middle
-    directions = arms / np.maximum(np.linalg.norm(arms, axis=1, keepdims=True), 1e-6)
-    weights = PROTOTYPE_SHARPNESS / np.sqrt(examples.dimension) * directions.T
-    return _finished(examples.head(weights, -middle @ weights), on_step)
-
-
-def _shrunk_inverse_times(
-    directions: np.ndarray, examples: TrainingSet, *, sample_weight: np.ndarray, middles: np.ndarray, shrinkage: float
-) -> np.ndarray:
-    """Return the inverse of a shrunk covariance times some directions, float32, both of shape (dimension, labels).
-
-    The covariance is that of the standardised bottlenecks around `middles`, shape (labels, dimension), shrunk by 0 to 1
-    towards a multiple of the identity of the same trace. With fewer rows than columns it is not formed: by the identity
-    of Woodbury, a system of the size of n serves as well. Memory does not grow with n beyond the smaller of n and
-    dimension, squared.
-    """
-    from scipy.linalg import solve  # a tenth of a second, which only training should take
-
-    count, dimension = examples.bottlenecks.shape
-    few = count < dimension
-    size = count if few else dimension
-    gram = np.zeros((size, size), np.float32)
-    deviations = np.empty((count if few else 0, dimension), np.float32)
-    trace = 0.0
-    for rows, block in examples.blocks():
-        deviation = (block - middles[examples.label_ids[rows]]) * np.sqrt(sample_weight[rows, None]).astype(np.float32)
-        trace += float(np.square(deviation).sum(dtype=np.float64))
-        if few:
-            deviations[rows] = deviation
-        else:
-            gram += deviation.T @ deviation
-    ridge = np.float32(max(shrinkage * trace / count / dimension, 1e-6))
-    scatter_share = np.float32((1 - shrinkage) / count)
-    if not few:
-        covariance = scatter_share * gram
-        covariance[np.diag_indices(size)] += ridge
-        return np.asarray(solve(covariance, directions, assume_a="pos", overwrite_a=True))
-    gram = deviations @ deviations.T
-    gram[np.diag_indices(size)] += ridge / scatter_share
-    inner = solve(gram, deviations @ directions, assume_a="pos", overwrite_a=True)
-    return np.asarray((directions - deviations.T @ inner) / ridge)
+    """Compare with the mean of each label, for a handful of clips a label; settings and seed decide nothing."""
+    return _finished(prototype_head(examples), on_step)
 
 
 def train_softmax(
@@ -200,12 +153,12 @@ def train_softmax(
 
     def current_head() -> Head:
         (weights, biases), *after = (layer.get_weights() for layer in layers)
-        head = examples.head(weights.astype(np.float64), biases)
+        head = examples.standardisation.head(weights.astype(np.float64), biases)
         return Head(after[0][0], after[0][1], hidden=head) if after else head
 
     steps = settings.how_many_training_steps
     for step, rows in enumerate(_random_batches(rng, count, settings.train_batch_size, steps), start=1):
-        batch = examples.standardised(examples.bottlenecks[rows])
+        batch = examples.standardisation.standardised(examples.bottlenecks[rows])
         truth, weight = targets[examples.label_ids[rows]], examples.balanced_weight[rows]
         if settings.mixup:
             first = np.float32(rng.beta(settings.mixup, settings.mixup))

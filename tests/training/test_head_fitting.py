@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audionet.data.dataset import Example
+from audionet.models.bottleneck_cache import Rows
+from audionet.training import head_fitting
+from audionet.training.head_fitting import HeadFitter, Refits
+from audionet.training.settings import HeadSettings
+from audionet.training.training_data import Samples
+
+LABELS, DIMENSION = 4, 12
+
+
+def samples_with_views(*, pictures: int = 120) -> Samples:
+    """Return pictures of four labels with two augmented views each, but for a few whose views failed."""
+    rng = np.random.default_rng(0)
+    label_ids = np.arange(pictures) % LABELS
+    vectors = 2 * np.eye(LABELS, DIMENSION)[label_ids] + rng.normal(0, 1, (pictures, DIMENSION)) + 5
+    examples = [
+        Example(Path(f"{row}.jpg"), str(label), f"{label}/{row}", 0.0, "") for row, label in enumerate(label_ids)
+    ]
+    samples = Samples.of_pictures(
+        examples,
+        labels=[str(label) for label in range(LABELS)],
+        splits=["training"] * pictures,
+        folds=[0] * pictures,
+        table=Rows(vectors.astype(np.float16)),
+        slices={"rows": (0, DIMENSION)},
+    )
+    of = np.repeat(np.arange(7, pictures), 2)
+    views = (vectors[of] + rng.normal(0, 0.5, (len(of), DIMENSION))).astype(np.float16)
+    return samples.with_views(of, np.tile([1, 2], len(of) // 2), views)
+
+
+@pytest.mark.parametrize("trainer", ["lda", "ridge", "prototypes"])
+@pytest.mark.parametrize("left_out", ["a fold", "a label"])
+def test_a_head_without_some_samples_is_the_head_that_is_trained_on_the_others(trainer, left_out):
+    samples = samples_with_views()
+    is_out = samples.example_ids % 3 == 1 if left_out == "a fold" else samples.label_ids == 2
+    fitter = HeadFitter("rows", trainer, HeadSettings(), 0)
+    kept = samples.take(~is_out)
+    logits = Refits(fitter, samples).head_without(is_out).logits(samples.bottlenecks("rows"))
+    expected = fitter.fit(kept).logits(samples.bottlenecks("rows"))
+    assert logits.shape == expected.shape
+    assert logits == pytest.approx(expected, abs=1e-4 * float(np.ptp(expected)))
+
+
+def test_what_is_left_in_is_not_read_again_for_a_fold(monkeypatch):
+    samples = samples_with_views()
+    refits = Refits(HeadFitter("rows", "lda", HeadSettings(), 0), samples)
+    refits.head_without(np.arange(len(samples)) == 0)
+    read = []
+    blocks = head_fitting.Moments.of.__func__
+
+    def noting(cls, bottlenecks, *arguments, **options):
+        read.append(len(bottlenecks))
+        return blocks(cls, bottlenecks, *arguments, **options)
+
+    monkeypatch.setattr(head_fitting.Moments, "of", classmethod(noting))
+    refits.head_without(samples.example_ids % 3 == 1)
+    assert sum(read) == (samples.example_ids % 3 == 1).sum()
