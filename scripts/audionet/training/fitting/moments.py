@@ -79,9 +79,8 @@ class Moments:
     def _joined(self, other: "Moments", sign: float) -> "Moments":
         if not np.array_equal(self.origin, other.origin) or len(self.counts) != len(other.counts):
             raise ValueError("expected moments of the same labels and around the same origin")
-        if self.products is None or other.products is None:
-            products = None
-        else:
+        products = None
+        if self.products is not None and other.products is not None:
             products = self.products + sign * other.products
         return Moments(
             self.origin,
