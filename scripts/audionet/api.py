@@ -23,12 +23,13 @@ from audionet.evaluation.test_set import find_sources
 from audionet.export.frozen_graph import why_no_graph, write_graph, write_labels
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.files import printable, write_json, write_text
+from audionet.models.background import BackgroundSpace, read_background, write_background
 from audionet.models.classifier import Classifier
 from audionet.outputs import check_outputs
 from audionet.reports.report import report_test
 from audionet.training.final_evaluation import evaluate_model
 from audionet.training.settings import TrainingSettings
-from audionet.training.trainer import Trainer, check_settings
+from audionet.training.trainer import Trainer, check_settings, fit_spaces
 from audionet.training.training_data import read_pictures
 from audionet.training.training_run import TrainingRun, build_classifier, check_replaceable, fingerprints_of
 
@@ -142,6 +143,46 @@ def train(
     for picture, reason in model.data.failures.items():
         log(f"Set aside: {printable(picture)}: {reason}")
     return run
+
+
+def make_background(
+    audio_dir: PathLike,
+    output: PathLike,
+    *,
+    settings: TrainingSettings = DEFAULT_SETTINGS,
+    bottleneck_dir: PathLike = TF_FILES / "bottlenecks",
+    origin: str | None = None,
+    licence: str = "licence not stated",
+) -> tuple[tuple[BackgroundSpace, ...], dict[str, str]]:
+    """Measure how clips of one label vary, on recordings of many labels, for classifiers of other labels.
+
+    `audio_dir` has one subfolder a label, of which there are six or more with two recordings each. Of the settings
+    those count that name the recipe, the network or networks, and the augmented views. `output` is the file; spaces of
+    other networks or recipes that it holds already are kept. `origin` and `licence` are of the recordings, and shown
+    wherever the file is used. Returns the spaces, one for each network, and the reason by recording or picture for each
+    that could not be read.
+
+    Raises:
+        InputError: too few recordings, or a place that cannot be written.
+        WeightsError: no source delivers the weights of a network.
+    """
+    output, bottleneck_dir = Path(output), Path(bottleneck_dir)
+    check_outputs(files={"output": output}, folders={"bottleneck_dir": bottleneck_dir})
+    kept = read_background(output) if output.exists() else ()
+    check_settings(settings)
+    pictures = read_pictures(
+        Path(audio_dir), recipe=settings.recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
+    )
+    spaces = fit_spaces(
+        pictures.dataset,
+        settings,
+        bottleneck_dir=bottleneck_dir,
+        origin=origin or f"recordings in {printable(Path(audio_dir).name)}",
+        licence=licence,
+    )
+    others = [space for space in kept if not any(space.key.fits(new.key) for new in spaces)]
+    write_background(output, [*spaces, *others])
+    return spaces, {**pictures.failures, **pictures.dataset.failures}
 
 
 def evaluate(

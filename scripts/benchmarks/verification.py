@@ -20,7 +20,8 @@ from audionet.errors import InputError
 from audionet.evaluation.detection_metrics import auroc, detection_curve, equal_error_rate
 from audionet.parallel import process_pool
 from audionet.tables import print_table
-from audionet.training.fitting.similarity_fitting import Trials, fit_space
+from audionet.training.fitting.comparisons import by_recording, compare_recordings
+from audionet.training.fitting.similarity_fitting import fit_space
 from audionet.training.training_data import TrainingData
 from benchmarks.accuracy.feature_extractors import speaker_encoders
 from benchmarks.default_training import DefaultTraining
@@ -97,19 +98,18 @@ def _compared(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, recordin
     """Return how many comparisons there are, and how each system does."""
     systems = {}
     for name, of_system in embeddings.items():
-        trials = Trials()
-        trials.add(of_system, labels, recordings)
-        by_level = dict(zip(LEVELS, (trials.by_chunk, trials.by_recording), strict=True))
-        systems[name] = {level: _rates(cosines) for level, cosines in by_level.items()}
+        compared = compare_recordings(of_system, labels, recordings)
+        by_level = dict(zip(LEVELS, ((compared.scores, compared.is_same), by_recording(compared)), strict=True))
+        systems[name] = {level: _rates(scores, is_same) for level, (scores, is_same) in by_level.items()}
     counts = {
-        key: {level: len(cosines[is_same]) for level, cosines in by_level.items()}
-        for key, is_same in (("n_same", True), ("n_other", False))
+        key: {level: int((is_same == wanted).sum()) for level, (_, is_same) in by_level.items()}
+        for key, wanted in (("n_same", True), ("n_other", False))
     }
     return {**counts, "systems": systems}
 
 
-def _rates(cosines: Mapping[bool, Sequence[float]]) -> dict[str, float]:
-    curve = detection_curve(np.array(cosines[True]), np.array(cosines[False]))
+def _rates(scores: np.ndarray, is_same: np.ndarray) -> dict[str, float]:
+    curve = detection_curve(scores[is_same], scores[~is_same])
     if curve is None:
         raise InputError(
             "--held_out: labels held out are compared with each other, and here nothing is the same or "

@@ -11,7 +11,7 @@ from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
-from audionet.training.fitting.similarity_fitting import Trials
+from audionet.training.fitting.comparisons import by_recording, compare_recordings
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from benchmarks import verification
 from benchmarks.default_training import DefaultTraining
@@ -50,11 +50,11 @@ def measure(dataset, tmp_path_factory):
 
 def test_no_recording_is_compared_with_itself():
     places, recordings = np.eye(4, dtype=np.float32), np.array(["a/1", "a/1", "a/2", "b/1"])
-    splits = Trials()
-    splits.add(places, np.array(["a", "a", "a", "b"]), recordings)
-    assert set(splits.by_chunk[True] + splits.by_chunk[False]) == {0.0}
-    assert {is_same: len(cosines) for is_same, cosines in splits.by_chunk.items()} == {True: 3, False: 5}
-    assert {is_same: len(cosines) for is_same, cosines in splits.by_recording.items()} == {True: 2, False: 4}
+    compared = compare_recordings(places, np.array(["a", "a", "a", "b"]), recordings)
+    assert set(compared.scores) == {0.0}
+    assert (compared.is_same.sum(), (~compared.is_same).sum()) == (3, 5)
+    _, are_same = by_recording(compared)
+    assert (are_same.sum(), (~are_same).sum()) == (2, 4)
 
 
 def test_different_voices_are_another_label_and_one_voice_under_two_names_is_not(measure):

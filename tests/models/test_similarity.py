@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -85,6 +86,54 @@ def test_probabilities_tell_clips_of_labels_outside_of_the_space_apart(space):
     assert space.probability(one, other) == pytest.approx(space.probability(other, one))
 
 
+def test_odds_do_not_grow_with_the_number_of_chunks_enrolled(space):
+    rng = np.random.default_rng(0)
+    rows, _, names = labelled(8, rng=rng, recordings=2, chunks=60)
+    long = [rows[names == f"{label}/0"] for label in range(8)]
+    short = [clip[:1] for clip in long]
+    tested = [rows[names == f"{label}/1"] for label in range(8)]
+
+    def prototype(clip: np.ndarray) -> np.ndarray:
+        return space.prototype(clip)[None]
+
+    of_short, of_long = (
+        np.mean([space.log_odds(*pair).mean() for pair in zip(tested, map(prototype, enrolled), strict=True)])
+        for enrolled in (short, long)
+    )
+    assert of_short == pytest.approx(of_long, abs=1.5)
+
+
+def test_two_long_clips_are_surer_than_two_short_ones(space):
+    rng = np.random.default_rng(0)
+    rows, _, names = labelled(8, rng=rng, recordings=2, chunks=60)
+    odds = {}
+    for chunks in (1, 60):
+        clips = [
+            np.stack([space.mean_place(rows[names == f"{label}/{n}"][:chunks]) for label in range(8)]) for n in (0, 1)
+        ]
+        found = space.clip_log_odds(*clips)
+        odds[chunks] = np.diag(found).mean(), found[~np.eye(8, dtype=bool)].mean()
+        counts = space.chunks_behind(clips[0])
+        assert counts == pytest.approx(np.full(8, chunks), rel=0.01)
+    assert odds[60][0] > odds[1][0] + 1 and odds[60][1] < odds[1][1] - 1
+
+
+def test_a_classifier_of_an_earlier_version_compares_by_cosines(space):
+    rows, _, names = labelled(3, rng=np.random.default_rng(0))
+    clips = [rows[names == name] for name in ("0/0", "0/1")]
+    values = space.to_json()
+    for name in ("agreement", "is_of_background", "background", "clip_slope", "clip_offset"):
+        del values[name]
+    old = Similarity.from_json(values, space.arrays())
+    first, second = (old.mean_place(clip) for clip in clips)
+    assert np.linalg.norm(old.prototype(clips[0])) == pytest.approx(1)
+    lengths = [np.linalg.norm(place) for place in (first, second)]
+    cosine = first @ second * (1 / lengths[0] + 1 / lengths[1]) / 2
+    assert old.clip_log_odds(first[None], second[None])[0, 0] == pytest.approx(
+        old.slope * cosine + old.offset, rel=1e-3
+    )
+
+
 def test_the_odds_of_many_pairs_are_those_of_each(space):
     rows, _, names = labelled(8, rng=np.random.default_rng(0))
     first, second = (
@@ -99,8 +148,11 @@ def test_the_odds_of_many_pairs_are_those_of_each(space):
         )
 
 
-def test_the_odds_of_pairs_of_several_members_rest_on_the_sum_of_their_cosines(space):
-    fused = FusedSimilarity((space, space), (0.25, 0.75), slope=space.slope, offset=space.offset)
+@pytest.mark.parametrize("agreement", [0.0, 0.3])
+def test_the_odds_of_pairs_of_several_members_rest_on_the_sum_of_their_scores(space, agreement):
+    space = dataclasses.replace(space, agreement=agreement)
+    curves = {name: getattr(space, name) for name in ("slope", "offset", "clip_slope", "clip_offset")}
+    fused = FusedSimilarity((space, space), (0.25, 0.75), **curves)
     rows, _, names = labelled(8, rng=np.random.default_rng(0))
     one, other = (rows[names == name] for name in ("0/0", "3/1"))
     odds = space.clip_log_odds(space.mean_place(one)[None], space.mean_place(other)[None])

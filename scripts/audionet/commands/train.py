@@ -17,7 +17,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_co
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.training.settings import HeadSettings, HoldoutSettings, NetworkSettings
+from audionet.training.settings import ComparisonSettings, HeadSettings, HoldoutSettings, NetworkSettings
 from audionet.wording import answers_in_words
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class RetrainOptions:
     holdout: OmitArgPrefixes[HoldoutSettings] = field(default_factory=HoldoutSettings)
     head: OmitArgPrefixes[HeadSettings] = field(default_factory=HeadSettings)
     whole: OmitArgPrefixes[NetworkSettings] = field(default_factory=NetworkSettings)
+    comparison: OmitArgPrefixes[ComparisonSettings] = field(default_factory=ComparisonSettings)
 
     def __post_init__(self) -> None:
         if self.recipe:
@@ -62,7 +63,9 @@ def retrain(options: RetrainOptions) -> int:
     from audionet.reports import evaluation_tables
     from audionet.training.settings import TrainingSettings
 
-    settings = TrainingSettings(options.recipe, options.backbone, options.holdout, options.head, options.whole)
+    settings = TrainingSettings(
+        options.recipe, options.backbone, options.holdout, options.head, options.whole, options.comparison
+    )
     run = api.train(
         options.image_dir,
         settings=settings,

@@ -429,8 +429,8 @@ class Classifier:
         """Return the space in which clips of any label are compared, or raise ClassifierError where there is none."""
         if self.similarity is None:
             raise ClassifierError(
-                "This classifier cannot compare clips: it was trained by an earlier version, on fewer than three "
-                "labels or on one recording a label. Train it again, on three labels or more."
+                "This classifier cannot compare clips: it was trained by an earlier version, or without a background "
+                "and on fewer than three labels or one recording a label. Train it again, with --background or more."
             )
         return self.similarity
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audionet.models.similarity import Similarity, clip_cosines
+from audionet.models.similarity import Similarity, clip_cosines, odds_of_clips
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class FusedSimilarity:
     chunk_false_accept_rate: float = 0.0
     chunk_false_reject_rate: float = 0.0
     equal_error_rate: float = 0.0
+    is_of_background: bool = False
+    background: str = ""
+    clip_slope: float = 0.0
+    clip_offset: float = 0.0
 
     def places(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Return where chunks lie, float32, shape (n, dimension), each of length 1."""
@@ -33,11 +37,16 @@ class FusedSimilarity:
         return side_by_side(places, self.weights)
 
     def mean_place(self, bottlenecks: np.ndarray) -> np.ndarray:
-        """Return the mean of where some chunks lie, float32, shape (dimension,)."""
-        return np.asarray(self.places(bottlenecks).mean(axis=0))
+        """Return what a clip is compared by, given its chunks: float32, shape (dimension,)."""
+        if not self._are_corrected:
+            return np.asarray(self.places(bottlenecks).mean(axis=0))
+        means = [
+            part.mean_place(columns)[None] for part, columns in zip(self.parts, self._split(bottlenecks), strict=True)
+        ]
+        return np.asarray(side_by_side(means, self.weights)[0])
 
     def prototype(self, bottlenecks: np.ndarray) -> np.ndarray:
-        """Return the direction of the mean of some chunks in each space, float32, shape (dimension,), of length 1."""
+        """Return what single chunks are compared with, given some chunks of a label: float32, shape (dimension,)."""
         directions = [
             part.prototype(columns)[None] for part, columns in zip(self.parts, self._split(bottlenecks), strict=True)
         ]
@@ -56,6 +65,9 @@ class FusedSimilarity:
 
     def clip_log_odds(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds of `probability` for clips of two sets, as `Similarity.clip_log_odds`."""
+        if self._are_corrected:
+            counts = [self.parts[0].chunks_behind(places) for places in self._first_of(first, second)]
+            return odds_of_clips((first @ second.T).astype(np.float64), counts[0], counts[1], self)
         cosines = [
             np.sqrt(weight) * clip_cosines(one, other)
             for weight, one, other in zip(self.weights, self._split(first), self._split(second), strict=True)
@@ -75,6 +87,15 @@ class FusedSimilarity:
     def from_json(cls, value: Mapping[str, Any], parts: Sequence[Similarity]) -> "FusedSimilarity":
         """Rebuild what `to_json` gave, with the members' spaces."""
         return cls(tuple(parts), **{**value, "weights": tuple(value["weights"])})
+
+    def _first_of(self, *mean_places: np.ndarray) -> list[np.ndarray]:
+        """Return mean places in the space of the first member alone."""
+        return [self._split(places)[0] / np.sqrt(self.weights[0]) for places in mean_places]
+
+    @property
+    def _are_corrected(self) -> bool:
+        """Whether mean places have a length that makes up for how few chunks they are of."""
+        return all(part.agreement for part in self.parts)
 
     def _split(self, columns: np.ndarray) -> list[np.ndarray]:
         """Return the columns of each member, or of a place."""

@@ -2,21 +2,24 @@
 
 Chunks of one label differ from each other in words, rooms and microphones. What varies so counts for less, and what
 tells labels apart for more: bottlenecks are whitened by the scatter within labels, views included, stretched along the
-directions in which labels lie apart, and compared by the cosine of their angle. A clip is compared
-chunk by chunk with the mean of another; the mean of these cosines is the score, and a logistic curve makes it a
-probability.
+directions in which labels lie apart, and brought to length 1. The inner product of two such places is the cosine of
+their angle. A clip is compared chunk by chunk with the mean of another; the mean of these cosines, corrected for how
+few chunks that other one has, is the score, and a logistic curve makes it a probability.
 
-The curve is fitted on labels left out: the space is fitted on the other labels, and recordings of those left out are
-compared with each other, never with themselves.
+The curve is fitted on labels left out: the space is fitted on the other labels, and recordings of those left out,
+half of them altered by noise, rooms and codecs, are compared with each other, never with themselves. Where labels are
+too few for that, it is that of a background of other labels.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 ARRAYS = ("mean", "scale", "directions", "losses")
+CHUNKS_COMPARED = 10  # of a recording, to fit the curves on
+OF_CHUNKS, OF_CLIPS = 1 + 1 / CHUNKS_COMPARED, 2 / CHUNKS_COMPARED  # how much of a score's variance is by chance
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Similarity:
     chunk_false_accept_rate: float = 0.0  # of chunks of another label, the share whose probability is half or more
     chunk_false_reject_rate: float = 0.0  # of chunks of the same label, the share whose probability is below half
     equal_error_rate: float = 0.0  # as for chunks, by whole recordings
+    is_of_background: bool = False  # whether these comparisons are of recordings of the background
+    agreement: float = 0.0  # the mean cosine of two chunks of one recording; 0 in classifiers of earlier versions
+    clip_slope: float = 0.0  # as slope and offset, for two clips of ten chunks each
+    clip_offset: float = 0.0
+    background: str = ""  # what the space owes to others: a sentence on whose recordings, and their licence
 
     def places(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Return where chunks lie, float32, shape (n, dimension), each of length 1."""
@@ -46,13 +54,23 @@ class Similarity:
         return np.asarray(white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9))
 
     def mean_place(self, bottlenecks: np.ndarray) -> np.ndarray:
-        """Return the mean of where some chunks lie, float32, shape (dimension,); the shorter, the less they agree."""
-        return np.asarray(self.places(bottlenecks).mean(axis=0))
+        """Return what a clip is compared by, given its chunks: float32, shape (dimension,), as `clip_log_odds` has it.
+
+        It is the direction of the mean of their places, of a length that makes up for how few they are.
+        """
+        if not self.agreement:
+            return np.asarray(self.places(bottlenecks).mean(axis=0))
+        return np.asarray(self.prototype(bottlenecks) * np.float32(self.agreement**0.25))
 
     def prototype(self, bottlenecks: np.ndarray) -> np.ndarray:
-        """Return the direction of the mean of some chunks, float32, shape (dimension,), of length 1."""
-        mean = self.mean_place(bottlenecks)
-        return mean / _length(mean)
+        """Return what single chunks are compared with, given some chunks of a label: float32, shape (dimension,).
+
+        It is the direction of the mean of their places. The mean of few lies farther from where the mean of many would
+        be, so that its cosine with other chunks is smaller: its length makes up for this.
+        """
+        mean = self.places(bottlenecks).mean(axis=0)
+        length = length_of_mean(self.agreement, len(bottlenecks)) if self.agreement else 1.0
+        return np.asarray(mean * np.float32(length / max(float(np.linalg.norm(mean)), 1e-9)))
 
     def log_odds(self, bottlenecks: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds that chunks are of a prototype's label, shape (n, prototypes).
@@ -64,8 +82,7 @@ class Similarity:
     def probability(self, first: np.ndarray, second: np.ndarray) -> float:
         """Return how likely two clips, by the mean places of their chunks, are of one label, if it is as likely as not.
 
-        Neither comes first: the chunks of each are compared with the prototype of the other, and a mean of both is
-        taken.
+        Neither comes first: the chunks of each are compared with the prototype of the other.
         """
         return float(1 / (1 + np.exp(-self.clip_log_odds(first[None], second[None])[0, 0])))
 
@@ -74,15 +91,26 @@ class Similarity:
 
         The mean places of their chunks are of shape (n, dimension) and (m, dimension).
         """
-        return np.asarray(self.slope * clip_cosines(first, second) + self.offset)
+        if not self.agreement:
+            return np.asarray(self.slope * clip_cosines(first, second) + self.offset)
+        counts = self.chunks_behind(first), self.chunks_behind(second)
+        return odds_of_clips((first @ second.T).astype(np.float64), *counts, self)
+
+    def chunks_behind(self, mean_places: np.ndarray) -> np.ndarray:
+        """Return of how many chunks mean places are, by their lengths: float64, shape (n,), 1 or more."""
+        squares = np.square(mean_places, dtype=np.float64).sum(axis=1) / np.sqrt(self.agreement)
+        return np.asarray((1 - self.agreement) / self.agreement / np.maximum(squares - 1, 1e-6)).clip(1, None)
 
     def sentence(self) -> str:
         """Return one sentence for the screen: how often a verdict is wrong, and how that is known."""
+        whose = "labels that were left out"
+        if self.is_of_background:
+            whose = "labels of the background, left out of it in turn, as those trained are too few to tell"
         return (
             f"From 50 % on it counts as the same. By that, {self.chunk_false_accept_rate:.1%} of chunks of other "
             f"labels pass and {self.chunk_false_reject_rate:.1%} of the same are refused (equal error rate "
             f"{self.chunk_equal_error_rate:.1%}, by whole recordings {self.equal_error_rate:.1%}), as measured by "
-            f"{self.trials} comparisons of labels that were left out."
+            f"{self.trials} comparisons of {whose}."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -101,6 +129,46 @@ class Similarity:
         return cls(**fields, **value)
 
 
+class Curves(Protocol):
+    """What `odds_of_clips` needs of a space: its curves for a chunk and a clip, and for two clips."""
+
+    @property
+    def slope(self) -> float:
+        """For a chunk and a clip."""
+
+    @property
+    def offset(self) -> float:
+        """For a chunk and a clip."""
+
+    @property
+    def clip_slope(self) -> float:
+        """For two clips."""
+
+    @property
+    def clip_offset(self) -> float:
+        """For two clips."""
+
+
+def odds_of_clips(scores: np.ndarray, first: np.ndarray, second: np.ndarray, curves: Curves) -> np.ndarray:
+    """Return the logarithm of the odds of scores, shape (n, m), of clips of so many chunks, shape (n,) and (m,).
+
+    The more chunks, the less the score varies by chance, and the steeper the curve: both its threshold and what it
+    takes for one unit of the odds lie between those of a chunk and a clip, and those of two clips.
+    """
+    if min(curves.slope, curves.clip_slope) <= 0:
+        return np.asarray(curves.slope * scores + curves.offset)
+    by_chance = 1 / first[:, None] + 1 / second
+    share = np.clip((by_chance - OF_CLIPS) / (OF_CHUNKS - OF_CLIPS), 0, 1)
+    unit = share / curves.slope + (1 - share) / curves.clip_slope
+    threshold = -share * curves.offset / curves.slope - (1 - share) * curves.clip_offset / curves.clip_slope
+    return np.asarray((scores - threshold) / unit)
+
+
+def length_of_mean(agreement: float, chunks: int) -> float:
+    """Return how long the mean of the places of so many chunks is, beside that of the mean of very many."""
+    return float(np.sqrt(1 + (1 - agreement) / (agreement * chunks)))
+
+
 def clip_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the mean cosine of each clip's chunks with the prototype of the other, float64, shape (n, m).
 
@@ -109,7 +177,3 @@ def clip_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     inverse = [1 / np.maximum(np.linalg.norm(places, axis=1).astype(np.float64), 1e-9) for places in (first, second)]
     cosines: np.ndarray = (first @ second.T).astype(np.float64) * (inverse[0][:, None] + inverse[1]) / 2
     return cosines
-
-
-def _length(vector: np.ndarray) -> float:
-    return max(float(np.linalg.norm(vector)), 1e-9)

@@ -94,11 +94,14 @@ def rows_of(classifier: Classifier, found: Mapping[str, Any]) -> list[tuple[str,
             (f"  at a rate of {point.stated_rate:g}", f"refuses {point.false_reject_rate:.1%} of known recordings")
             for point in classifier.open_set.operating_points
         ]
+    space = classifier.similarity
+    compared = [("Comparisons", f"{space.sentence()} {space.background}".strip())] if space else []
     more = [
         *network,
         *sound,
         *scores,
         *unknown,
+        *compared,
         ("Size", f"{sum(found['bytes'].values()) / 1e6:.1f} MB in {len(found['bytes'])} files"),
         ("Fingerprint", found["fingerprint"]),
     ]

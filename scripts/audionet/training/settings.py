@@ -112,6 +112,15 @@ class HoldoutSettings:
 
 
 @dataclass(frozen=True)
+class ComparisonSettings:
+    """How clips of labels that were not trained are compared."""
+
+    background: Literal["auto", "none"] | Path = "auto"
+    """File of audionet background: how clips of one label vary, from labels of others, where yours are too few to tell.
+    auto is the one of voices that comes along, where it fits the network and the recipe; none does without."""
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How a classifier is trained."""
 
@@ -120,6 +129,7 @@ class TrainingSettings:
     holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
     whole: NetworkSettings = field(default_factory=NetworkSettings)
+    comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
 
     @classmethod
     def of_recipe(cls, name: str) -> "TrainingSettings":

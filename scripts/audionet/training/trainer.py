@@ -7,7 +7,7 @@
 Each way gives a network and a head, of which a classifier is made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.member_names import AUTO, MemberName, check_drawing, parse_members
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
+from audionet.models.background import SHIPPED, BackgroundSpace, NetworkKey, find_space, read_background
 from audionet.training.dataloader import DataLoader
 from audionet.training.finetuning import (
     NetworkTraining,
@@ -32,6 +33,7 @@ from audionet.training.finetuning import (
     train_network,
     validation_scores,
 )
+from audionet.training.fitting.background_fitting import fit_background
 from audionet.training.fitting.calibration import best_temperature
 from audionet.training.fitting.openset_fitting import fit_open_set
 from audionet.training.model_selection import (
@@ -54,6 +56,7 @@ class TrainedModel:
     data: TrainingData  # what they were trained on and are tested with, as the networks see it
     selected: SelectedModel  # the heads, and how they were chosen
     backbones: tuple[Backbone, ...]  # one for each member, read at the chosen bottleneck and nowhere else
+    backgrounds: tuple[BackgroundSpace | None, ...] = ()  # of the same; empty where there is none for any
 
 
 def check_settings(settings: TrainingSettings) -> None:
@@ -62,8 +65,65 @@ def check_settings(settings: TrainingSettings) -> None:
     parse_members(settings.backbone)
     if settings.whole.network:
         check_network(settings.whole.network)
+    spaces_for(settings)
     if settings.holdout.test_dir:
         find_test_sources(settings.holdout.test_dir, group_by=settings.holdout.group_by)
+
+
+def spaces_for(settings: TrainingSettings) -> tuple[BackgroundSpace, ...]:
+    """Return the spaces of the background that settings name; none where there is no such file for `auto`.
+
+    Raises:
+        InputError: the file named is missing or damaged, or a whole network is to be trained, which has no background.
+    """
+    wanted = settings.comparison.background
+    if isinstance(wanted, Path):
+        if settings.whole.network:
+            raise InputError("--background is of a pretrained network: leave it away, or --network.")
+        return read_background(wanted)
+    return read_background(SHIPPED) if wanted == "auto" and not settings.whole.network and SHIPPED.exists() else ()
+
+
+def check_background(settings: TrainingSettings, spaces: Sequence[BackgroundSpace], keys: Sequence[NetworkKey]) -> None:
+    """Raise InputError where a file was named whose spaces are of other networks or recipes than all members."""
+    wanted = settings.comparison.background
+    if isinstance(wanted, Path) and not any(space.key.fits(key) for space in spaces for key in keys):
+        raise InputError(
+            f"--background: expected one for {' or '.join(key.words() for key in keys)}, but {printable(wanted)} is "
+            f"for {' and '.join(space.key.words() for space in spaces)}. Make one with audionet background, or leave "
+            "the option away."
+        )
+
+
+def fit_spaces(
+    dataset: Dataset, settings: TrainingSettings, *, bottleneck_dir: Path, origin: str, licence: str
+) -> tuple[BackgroundSpace, ...]:
+    """Fit a background on all recordings of a data set, a space for each network that settings name.
+
+    Raises:
+        InputError: too few labels or recordings.
+        WeightsError: no source delivers the weights of a network.
+    """
+    members = candidate_members(dataset, settings)
+    holdout = replace(settings.holdout, testing_percentage=0, validation_percentage=0)
+    networks = [member.network for member in members]
+    data = gather_training_data(dataset, *networks, bottleneck_dir=bottleneck_dir, holdout=holdout, remembered=False)
+    found = []
+    for number, member in enumerate(members):
+        samples = data.seen_by(number).select("training")
+        found.append(
+            fit_background(
+                samples.table,
+                samples.label_ids,
+                recordings=samples.recording_ids(),
+                views=samples.views,
+                slices=samples.slices,
+                key=member.key,
+                origin=origin,
+                licence=licence,
+            )
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -72,6 +132,11 @@ class CandidateMember:
 
     network: MemberNetwork
     load: Callable[..., Backbone]  # reads the network at the bottleneck given
+
+    @property
+    def key(self) -> NetworkKey:
+        """What stands for the network and what it is given."""
+        return NetworkKey.of(self.network.backbone.describe(), self.network.input.recipe)
 
 
 def candidate_members(dataset: Dataset, settings: TrainingSettings) -> tuple[CandidateMember, ...]:
@@ -146,12 +211,14 @@ class Trainer:
 
     def __init__(self, dataset: Dataset, settings: TrainingSettings, *, bottleneck_dir: Path):
         self._dataset, self._settings, self._bottleneck_dir = dataset, settings, bottleneck_dir
+        self._spaces = spaces_for(settings)
         wanted, of_sound = settings.backbone, dataset.recipe is not None
         if settings.whole.network:
             first = probe(settings.whole.network, wanted.image_size, of_sound=of_sound)
             self._members: tuple[CandidateMember, ...] = ()
         else:
             self._members = candidate_members(dataset, settings)
+            check_background(settings, self._spaces, [member.key for member in self._members])
             first = self._members[0].network.backbone
         self._height, self._width = first.height, first.width
         self.data = (
@@ -173,7 +240,10 @@ class Trainer:
             summaries_dir=summaries_dir,
         )
         backbones = [self._members[one.number].load(bottleneck=one.best.bottleneck) for one in selected.members]
-        trained = TrainedModel(data, selected, tuple(backbones))
+        backgrounds = [
+            find_space(self._spaces, self._members[one.number].key, one.best.bottleneck) for one in selected.members
+        ]
+        trained = TrainedModel(data, selected, tuple(backbones), tuple(backgrounds))
         return trained if whole.fine_tune is None else self._fine_tuned(trained, summaries_dir)
 
     def _fine_tuned(self, trained: TrainedModel, summaries_dir: Path | None) -> TrainedModel:

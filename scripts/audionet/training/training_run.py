@@ -160,7 +160,8 @@ def build_classifier(model: TrainedModel, fingerprints: Mapping[str, Fingerprint
 def members_of(model: TrainedModel) -> tuple[Member, ...]:
     """Return the members of a classifier: each a network, its head, and the space in which its bottlenecks compare."""
     members = []
-    for backbone, selected in zip(model.backbones, model.selected.members, strict=True):
+    backgrounds = model.backgrounds or (None,) * len(model.backbones)
+    for backbone, selected, background in zip(model.backbones, model.selected.members, backgrounds, strict=True):
         data = model.data.seen_by(selected.number)
         samples = data.select("training", "validation")
         members.append(
@@ -177,6 +178,7 @@ def members_of(model: TrainedModel) -> tuple[Member, ...]:
                     samples.label_ids,
                     recordings=samples.recording_ids(),
                     views=samples.views,
+                    background=background,
                 ),
             )
         )
@@ -197,6 +199,7 @@ def _similarity_of(model: TrainedModel, members: Sequence[Member]) -> Similarity
         samples[0].label_ids,
         recordings=samples[0].recording_ids(),
         views=samples[0].views,
+        backgrounds=model.backgrounds,
     )
 
 

@@ -32,21 +32,37 @@ class Scatter:
     centres: np.ndarray  # float32, shape (labels, dimension), the mean of each label, standardised
 
 
-def scatter_of(bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.ndarray) -> Scatter:
+def scatter_of(
+    bottlenecks: np.ndarray | Rows, label_ids: np.ndarray, which: np.ndarray, *, most: int = MOST_ROWS
+) -> Scatter:
     """Measure the scatter of some chunks within their labels.
 
     Args:
         bottlenecks: shape (n, dimension), of chunks and of their augmented views.
         label_ids: int, shape (n,).
-        which: the row numbers to measure it on; of many, some are taken by chance.
+        which: the row numbers to measure it on.
+        most: of these are taken, by chance where there are more.
     """
-    some = np.sort(np.random.default_rng(0).permutation(which)[:MOST_ROWS])
+    some = np.sort(np.random.default_rng(0).permutation(which)[:most])
     rows, labels = np.asarray(bottlenecks[some], np.float32), label_ids[some]
     mean, scale = mean_and_deviation(rows)
     standard = (rows - mean) / scale
     centres = np.stack([standard[labels == label].mean(axis=0) for label in np.unique(labels)])
     standard -= centres[np.unique(labels, return_inverse=True)[1]]
     return Scatter(mean, scale, standard / np.sqrt(len(standard), dtype=np.float32), 0.0, centres)
+
+
+def combined(own: Scatter, background: Scatter, *, share: float) -> Scatter:
+    """Return the weighted sum of two scatters; the first contributes `share`, 0 to 1, and the other the rest."""
+    scale = np.sqrt(share * own.scale**2 + (1 - share) * background.scale**2)
+    rows = [
+        part.rows * (part.scale / scale) * np.sqrt(weight, dtype=np.float32)
+        for part, weight in ((own, share), (background, 1 - share))
+    ]
+    rest = share * own.rest + (1 - share) * background.rest
+    mean = share * own.mean + (1 - share) * background.mean
+    centres = [(part.centres * part.scale + part.mean - mean) / scale for part in (own, background)]
+    return Scatter(mean, scale, np.concatenate(rows), rest, np.concatenate(centres))
 
 
 def space_of(scatter: Scatter) -> Similarity:
