@@ -42,7 +42,7 @@ def _program() -> str:
 
 
 def _overview() -> str:
-    lines = [f"  {command:<10}{_summary(command)}" for command in COMMANDS]
+    lines = [f"  {command:<11}{_summary(command)}" for command in COMMANDS]
     return "\n".join(
         [
             "usage: audionet COMMAND [OPTIONS]\n",

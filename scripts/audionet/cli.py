@@ -37,7 +37,7 @@ from audionet.ranges import default_hint
 __all__ = [
     "EXIT_FAILED",
     "TF_FILES",
-    "FlagOrPath",
+    "FlagOrWords",
     "OmitArgPrefixes",
     "Positional",
     "changed",
@@ -51,18 +51,18 @@ __all__ = [
 
 Options = TypeVar("Options")
 
-FlagOrPath = Annotated[
-    bool | Path,
+FlagOrWords = Annotated[
+    bool | tuple[str, ...],
     PrimitiveConstructorSpec(
-        nargs=(0, 1),
+        nargs="*",
         metavar="[PATH]",
-        instance_from_str=lambda words: Path(words[0]) if words else True,
-        is_instance=lambda value: isinstance(value, bool | Path),
-        str_from_instance=lambda value: [str(value)] if isinstance(value, Path) else [],
+        instance_from_str=lambda words: tuple(words) or True,
+        is_instance=lambda value: isinstance(value, bool | tuple),
+        str_from_instance=lambda value: list(value) if isinstance(value, tuple) else [],
     ),
     arg(help_behavior_hint=default_hint),
 ]
-"""The type of an option that is given alone, which is True, or with a file."""
+"""The type of an option that is given alone, which is True, or with a file; behind it, positional ones may follow."""
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 TF_FILES = _CHECKOUT / "tf_files" if (_CHECKOUT / "scripts" / "retrain.py").is_file() else Path("tf_files")

@@ -127,6 +127,19 @@ def test_none_leaves_two_labels_without_comparisons(others, tmp_path, capsys):
     assert "cannot compare clips" in capsys.readouterr().err
 
 
+def test_a_member_that_a_file_has_nothing_for_is_named(others, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "b.npz"
+    make(others, path)
+    (space,) = read_background(path)
+    write_background(path, [space_for(space, NetworkKey("other", "c" * 64, height=64, width=64, recipe="bells"))])
+    monkeypatch.setattr("audionet.training.trainer.SHIPPED", path)
+    folder = humming(tmp_path / "own", range(425, 1_200, 250))
+    capsys.readouterr()
+    assert train(folder, tmp_path / "model") == 0
+    assert "Note: the background has nothing for fake" in capsys.readouterr().err
+    assert Classifier.load(tmp_path / "model").comparison_space().background == ""
+
+
 def test_a_file_of_another_network_or_recipe_is_refused_before_the_work(others, tmp_path, capsys):
     path = tmp_path / "b.npz"
     make(others, path)

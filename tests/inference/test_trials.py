@@ -175,7 +175,6 @@ def test_a_cohort_of_less_than_two_speakers_is_refused(kind, trials, heard, mode
         ["--trials", "list.txt", "--audio_dir", "root", "a.wav", "b.wav"],
         ["a.wav", "b.wav", "--audio_dir", "root"],
         ["a.wav", "b.wav", "--json", "out.json"],
-        ["--json", "a.wav", "b.wav"],
         ["a.wav", "b.wav", "--output", "scores.csv"],
         ["--trials", "list.txt", "--audio_dir", "root", "--output", "scores.xls"],
         ["--trials", "list.txt", "--audio_dir", "root", "--top_n", "50"],

@@ -54,9 +54,8 @@ def test_several_spaces_come_back_from_a_file_at_its_precision(tmp_path):
     assert all(same(one, other) for one, other in zip(spaces, back, strict=True))
     covariance = some_space().rows.T @ some_space().rows
     assert np.abs(back[0].rows.T @ back[0].rows - covariance).max() < 0.02 * covariance.max()
-    assert (tmp_path / "b.npz").read_bytes() == (write_background(tmp_path / "c.npz", back), tmp_path / "c.npz")[
-        1
-    ].read_bytes()
+    write_background(tmp_path / "c.npz", back)
+    assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "c.npz").read_bytes()
 
 
 def test_parts_of_the_bottleneck_are_taken_in_the_order_asked_for():

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from audionet.cli import EXIT_FAILED, TF_FILES, FlagOrPath, Positional, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, FlagOrWords, Positional, run_command
 from audionet.errors import check
-from audionet.files import printable, write_json
+from audionet.files import write_json
 from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
 from audionet.wording import counted
@@ -36,7 +36,7 @@ class VerifyOptions:
     """List of pairs to compare instead, such as `1 a.wav b.wav` on each line."""
     audio_dir: Path | None = None
     """Folder that the names in the list are below."""
-    json: FlagOrPath = False
+    json: FlagOrWords = False
     """Print a JSON object instead of sentences; with --trials, it may be written to a file that is named here."""
     output: Path | None = None
     """File for the score of every pair, with --trials: .csv or .tsv."""
@@ -51,21 +51,27 @@ class VerifyOptions:
         check_ranges(self)
         check(self.top_n is None or self.cohort is not None, "--top_n is of --cohort; name that folder as well.")
         if self.trials is not None:
-            check(not self.clips, "--trials takes the clips from a list; leave them out, or --trials.")
+            check(
+                not self.clips and len(self.behind_json) < 2,
+                "--trials takes the clips from a list; leave them out, or --trials.",
+            )
             check(self.audio_dir is not None, "--trials needs --audio_dir, the folder that the names are below.")
             return
-        if isinstance(self.json, Path):
-            check(
-                len(self.clips) == 2,
-                f"--json: {printable(self.json)} is taken for the file to write to. Put --json behind the clips.",
-            )
-        check(len(self.clips) == 2, f"Expected two clips, or a clip and an enrolled label, received {len(self.clips)}.")
         for option in ("audio_dir", "output", "cohort"):
             check(getattr(self, option) is None, f"--{option} goes with a list of pairs; name that by --trials.")
-        check(
-            not isinstance(self.json, Path),
-            f"--json: of two clips the JSON object is printed; leave {printable(self.json)} out.",
-        )
+        count = len(self.compared)
+        no_file = " Of two clips the JSON object is printed; name no file behind --json." if self.behind_json else ""
+        check(count == 2, f"Expected two clips, or a clip and an enrolled label, received {count}.{no_file}")
+
+    @property
+    def behind_json(self) -> tuple[str, ...]:
+        """What stands behind --json: with --trials a file to write, else clips."""
+        return self.json if isinstance(self.json, tuple) else ()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The two clips, or a clip and an enrolled label."""
+        return (*self.behind_json, *self.clips)
 
 
 def verify(options: VerifyOptions) -> int:
@@ -76,7 +82,7 @@ def verify(options: VerifyOptions) -> int:
         return _verify_list(options, options.trials)
     from audionet.inference.clip_similarity import verify_clip
 
-    clip, claimed = options.clips
+    clip, claimed = options.compared
     classifier = Classifier.load(options.model)
     probability = verify_clip(classifier, Path(clip), claimed)
     similarity = classifier.comparison_space()
@@ -93,7 +99,7 @@ def _verify_list(options: VerifyOptions, trials: Path) -> int:
     from audionet.models.classifier import Classifier
 
     assert options.audio_dir  # as the options were checked
-    written = options.json if isinstance(options.json, Path) else None
+    written = Path(options.behind_json[0]) if options.behind_json else None
     if options.output:
         check_suffix(options.output)
     check_outputs(files={"json": written, "output": options.output})

@@ -37,10 +37,12 @@ def clip_files(paths: Iterable[Path]) -> list[Path]:
 def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
     """Return the probability that a clip is of the same label as another, or of an enrolled label, at even prior odds.
 
+    What says little is named: a recording of one chunk alone, or the same sound twice.
+
     Args:
         classifier: that can compare clips.
         clip: a recording or a picture.
-        claimed: another, or the name of an enrolled label.
+        claimed: another, or the name of an enrolled label; the two may be the other way round.
 
     Raises:
         ClassifierError: the classifier cannot compare clips.
@@ -49,16 +51,30 @@ def verify_clip(classifier: Classifier, clip: Path, claimed: str) -> float:
         PictureError: likewise.
     """
     similarity = classifier.comparison_space()
+    if str(clip) in classifier.enrolled and claimed not in classifier.enrolled:
+        clip, claimed = Path(claimed), str(clip)
     if claimed in classifier.enrolled:
-        odds = similarity.log_odds(classifier.chunk_bottlenecks(clip)[1], classifier.enrolled[claimed][None]).mean()
+        odds = similarity.log_odds(_bottlenecks(classifier, clip), classifier.enrolled[claimed][None]).mean()
         return float(1 / (1 + np.exp(-odds)))
     if not Path(claimed).exists():
         raise InputError(
             f"{printable(claimed)} is neither a file nor an enrolled label "
             f"({', '.join(map(printable, classifier.enrolled)) or 'none is enrolled'})."
         )
-    bottlenecks = (classifier.chunk_bottlenecks(path)[1] for path in (clip, Path(claimed)))
-    return similarity.probability(*map(similarity.mean_place, bottlenecks))
+    first, second = (_bottlenecks(classifier, path) for path in (clip, Path(claimed)))
+    if np.array_equal(first, second):
+        log(f"{printable(clip)} and {printable(claimed)} hold the same sound, which says nothing about other clips.")
+    return similarity.probability(similarity.mean_place(first), similarity.mean_place(second))
+
+
+def _bottlenecks(classifier: Classifier, clip: Path) -> np.ndarray:
+    """Return the bottlenecks of a clip's chunks, float16, shape (chunks, dimension); log where there is but one."""
+    found = classifier.chunk_bottlenecks(clip)[1]
+    if len(found) == 1 and decoding.is_recording(clip):
+        log(
+            f"{printable(clip)} is of one chunk alone, which is little to go by. Longer clips are compared more surely."
+        )
+    return found
 
 
 def mean_places(

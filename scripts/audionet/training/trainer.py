@@ -84,15 +84,24 @@ def spaces_for(settings: TrainingSettings) -> tuple[BackgroundSpace, ...]:
     return read_background(SHIPPED) if wanted == "auto" and not settings.whole.network and SHIPPED.exists() else ()
 
 
-def check_background(settings: TrainingSettings, spaces: Sequence[BackgroundSpace], keys: Sequence[NetworkKey]) -> None:
-    """Raise InputError where a file was named whose spaces are of other networks or recipes than all members."""
-    wanted = settings.comparison.background
+def check_background(
+    settings: TrainingSettings, spaces: Sequence[BackgroundSpace], members: Sequence["CandidateMember"]
+) -> None:
+    """Name the members that a background has nothing for; raise InputError where it was named and fits none."""
+    wanted, keys = settings.comparison.background, [member.key for member in members]
     if isinstance(wanted, Path) and not any(space.key.fits(key) for space in spaces for key in keys):
         raise InputError(
             f"--background: expected one for {' or '.join(key.words() for key in keys)}, but {printable(wanted)} is "
             f"for {' and '.join(space.key.words() for space in spaces)}. Make one with audionet background, or leave "
             "the option away."
         )
+    of_sound = [member for member in members if member.key.samples or member.key.recipe]
+    for one in of_sound if spaces else ():
+        if find_space(spaces, one.key, union_of(one.network.bottlenecks)) is None:
+            log(
+                f"Note: the background has nothing for {one.key.words()}, at {union_of(one.network.bottlenecks)}; it "
+                "compares clips by your own labels alone. audionet background makes one."
+            )
 
 
 def fit_spaces(
@@ -218,7 +227,7 @@ class Trainer:
             self._members: tuple[CandidateMember, ...] = ()
         else:
             self._members = candidate_members(dataset, settings)
-            check_background(settings, self._spaces, [member.key for member in self._members])
+            check_background(settings, self._spaces, self._members)
             first = self._members[0].network.backbone
         self._height, self._width = first.height, first.width
         self.data = (
