@@ -133,22 +133,37 @@ class OpenSetOptions(ClassifierBenchmarkOptions):
 
 @dataclass(frozen=True)
 class VerificationOptions(ClassifierBenchmarkOptions):
-    """Measure how well two clips of labels held out of training are told to be of the same label or not.
+    """Measure how well two clips of labels held out are told to be of the same label or not.
 
-    There must be five labels or more. Everything is trained as retrain.py trains it by default, on the labels that are
-    not held out. A speaker encoder is given the very same chunks: pip install -r tests/requirements-bench.txt.
+    There must be five labels or more. The space is fitted as retrain.py fits it by default, on some of the labels that
+    are not held out, with a background of others and without. A speaker encoder is given the very same chunks.
     """
 
     held_out: int | None = None
     """How many labels to hold out altogether. By default a third, and two at least."""
     draws: int | None = None
     """How often, other labels each time. By default until each was held out."""
+    own: str = "1,2,4,8"
+    """How many of the labels that are not held out are the user's own, with commas between."""
+    background_dir: Path | None = None
+    """Folder of other labels to fit the background on, but for those of the same names as are held out. By default it
+    is fitted on the labels that are neither held out nor own, where these are six or more."""
     baselines: Annotated[bool, arg(aliases=["--peers"])] = True
-    """Compare with a speaker encoder, where it is installed."""
+    """Compare with a speaker encoder."""
 
     def __post_init__(self) -> None:
         check(self.draws is None or self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
         check(self.held_out is None or self.held_out >= 2, f"--held_out: expected 2 or more, received {self.held_out}.")
+        counts = [text.strip() for text in self.own.split(",")]
+        check(
+            all(text.isdecimal() and int(text) > 0 for text in counts),
+            f"--own: expected numbers with commas between, such as 1,2,4, received {self.own!r}.",
+        )
+
+    @property
+    def own_counts(self) -> list[int]:
+        """How many labels are the user's own, one by one."""
+        return [int(text) for text in self.own.split(",")]
 
 
 @dataclass(frozen=True)

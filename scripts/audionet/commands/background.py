@@ -1,4 +1,4 @@
-"""Measure how clips of one label vary, on a folder of many labels, for classifiers whose own labels are too few.
+"""Measure how clips of one label vary, on many labels, for classifiers whose own labels are too few.
 
     audionet background --audio_dir birds/ --output birds.npz
     audionet background --audio_dir birds/ --output birds.npz --origin "My garden" --licence CC0

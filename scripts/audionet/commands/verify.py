@@ -1,4 +1,4 @@
-"""Tell whether two clips are of the same voice, bird or machine, trained on or not; or score a list of pairs.
+"""Tell whether two clips are of one voice, bird or machine, trained on or not; or score a list of pairs.
 
     audionet verify a.mp3 b.mp3
     audionet verify a.mp3 carol

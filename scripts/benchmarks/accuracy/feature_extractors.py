@@ -1,6 +1,6 @@
 """From chunks to the vectors of networks, with a cache for each; a chunk is altered and drawn once for all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,13 +12,11 @@ from audionet.data.augmentation import ChunkFile
 from audionet.data.dataset import Example
 from audionet.errors import InputError
 from audionet.features.extraction import NetworkInput
-from audionet.features.recipes import Recipe
 from audionet.files import sha256_of
 from audionet.models.bottleneck_cache import BottleneckCache, bottlenecks_of, compute_all
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
-from benchmarks.accuracy.baselines import SPEAKER_ENCODER, speaker_encoder
-from benchmarks.accuracy.test_conditions import ChunkVariant, apply_condition, as_inputs
+from benchmarks.accuracy.test_conditions import ChunkVariant, as_inputs
 from benchmarks.recording_holdout import TrainTestSplit
 
 
@@ -81,19 +79,3 @@ class _Reader:
 def chunk_files(examples: Sequence[Example]) -> list[ChunkFile]:
     """Return the sound behind each picture."""
     return [ChunkFile(wav_of(example), example.seconds, example.sha256, example.label) for example in examples]
-
-
-def speaker_encoders(
-    bottleneck_dir: Path, pool: Executor, recipe: Recipe | None
-) -> dict[str, Callable[[Sequence[Example]], np.ndarray]]:
-    """Return what gives vectors of pictures' sounds by the speaker encoder, if it can be had."""
-    assert recipe is not None  # the pictures were drawn of recordings
-    network = speaker_encoder(recipe)
-    if network is None:
-        return {}
-    encoder = FeatureExtractor((network,), bottleneck_dir, pool)
-
-    def encode(examples: Sequence[Example]) -> np.ndarray:
-        return encoder.vectors(apply_condition(chunk_files(examples), "clean", seed=0, recipe=recipe))[network.name]
-
-    return {SPEAKER_ENCODER: encode}

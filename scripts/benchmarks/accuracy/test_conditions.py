@@ -54,7 +54,6 @@ CONDITIONS = {**SUMMED_CONDITIONS, **OTHER_CONDITIONS}
 VERIFICATION_CONDITIONS: Mapping[str, Condition] = {
     "clean": SUMMED_CONDITIONS["clean"],
     "telephone": Condition("telephone band", "", None),
-    "white noise 10 dB": SUMMED_CONDITIONS["white noise 10 dB"],
     "pink noise 10 dB": Condition("pink noise", "10 dB", 10),
     "room 0.6 s": OTHER_CONDITIONS["room 0.6 s"],
 }
