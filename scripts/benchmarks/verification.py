@@ -175,7 +175,8 @@ def measure(
     Raises:
         InputError: a draw holds out nothing that could be the same or another.
     """
-    source, found = BackgroundSource(members, others or data), []
+    source = BackgroundSource(members, others or data)
+    found: list[dict[str, Any]] = []
     with progress_bar(total=len(draws), description="Comparing", unit="draws") as bar:
         for number, draw in enumerate(draws):
             order = np.random.default_rng([options.random_seed, number]).permutation(list(draw.known))
