@@ -9,6 +9,7 @@ from dataclasses import is_dataclass
 NEEDED = {
     "explain": ["a.wav", "--output", "a.png"],
     "evaluate": ["--audio_dir", "audio"],
+    "experiment": ["grid.toml"],
     "export": ["--format", "keras", "--output", "a.keras"],
     "enroll": ["--list"],
     "similar": ["a.wav"],

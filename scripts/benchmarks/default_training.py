@@ -8,6 +8,7 @@ from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import TrainingData, gather_training_data
@@ -34,7 +35,7 @@ class DefaultTraining:
     def gather(self, dataset: Dataset) -> TrainingData:
         """Split a data set, or a part of one, and compute its bottlenecks."""
         return gather_training_data(
-            dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout, remembered=False
+            dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout, previous=HoldoutPlan()
         )
 
     def select(self, training_data: TrainingData) -> SelectedModel:

@@ -16,6 +16,7 @@ from audionet.features.recipes import find_recipe
 from audionet.inference.explain import explain
 from audionet.models.classifier import Classifier
 from audionet.models.pooling import log_softmax
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.trainer import TrainedModel
@@ -34,7 +35,7 @@ def both(drawn, tmp_path_factory):
         MemberNetwork.of(LISTENING, FakeListener(), dataset.recipe, ("classic",)),
     )
     return gather_training_data(
-        dataset, *networks, bottleneck_dir=bottleneck_dir, holdout=HoldoutSettings(views=2), remembered=False
+        dataset, *networks, bottleneck_dir=bottleneck_dir, holdout=HoldoutSettings(views=2), previous=HoldoutPlan()
     )
 
 
@@ -168,7 +169,7 @@ def test_another_drawing_is_drawn_of_the_same_chunks(drawn, tmp_path):
         MemberNetwork.of("third", FakeBackbone(digest="2" * 16), dataset.recipe, ("rows",)),
     )
     data = gather_training_data(
-        dataset, *networks, bottleneck_dir=tmp_path, holdout=HoldoutSettings(views=1), remembered=False
+        dataset, *networks, bottleneck_dir=tmp_path, holdout=HoldoutSettings(views=1), previous=HoldoutPlan()
     )
     first, second, third = (data.seen_by(number).samples.bottlenecks("rows")[:] for number in range(3))
     assert np.array_equal(first, third)

@@ -7,13 +7,13 @@ Each subfolder of --audio_dir is a label. Run it again after adding, changing or
 or changed is done.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_command, short_path
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command, short_path
 from audionet.console import log
-from audionet.features.recipes import Recipe, find_recipe
+from audionet.features.settings import PictureSettings
 from audionet.files import printable
 from audionet.ranges import between, check_ranges
 
@@ -26,18 +26,7 @@ class DataMakerOptions:
     """Folder of recordings, one subfolder a label, in any format that SoX or FFmpeg reads; UrbanSound8K; or ESC-50."""
     image_dir: Path = TF_FILES / "data_image"
     """Folder that the pictures go to."""
-    recipe: str = "default"
-    """How pictures look, by name."""
-    picture: str | None = None
-    """Draw in another way than the recipe: log_mel, log_mel_3, linear, chromagram, pcen, spectrogram or magnitude."""
-    chunk_seconds: Annotated[float | None, between(0.1, 600)] = None
-    """Length of the slice that one picture shows. By default the recipe's: 2 s, which serves voices best."""
-    padding: Literal["repeat", "zeros"] | None = None
-    """How a clip shorter than a chunk fills it: repeated, or with zeros behind. By default as the recipe does."""
-    long_clips: Literal["cut", "crop"] | None = None
-    """Cut longer recordings into chunks, or keep the first chunk alone. By default as the recipe does."""
-    sox_effects: str | None = None
-    """SoX effect chain for every recording, such as "norm -3 silence 1 0.1 1%"."""
+    pictures: OmitArgPrefixes[PictureSettings] = field(default_factory=PictureSettings)
     jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
     keep_wav: bool = True
@@ -45,18 +34,6 @@ class DataMakerOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        self.chosen_recipe()
-
-    def chosen_recipe(self) -> Recipe:
-        """Return the recipe with the changes asked for."""
-        return find_recipe(
-            self.recipe,
-            picture=self.picture,
-            chunk_seconds=self.chunk_seconds,
-            padding=self.padding,
-            long_clips=self.long_clips,
-            sox_effects=self.sox_effects,
-        )
 
 
 def make_data(options: DataMakerOptions) -> int:
@@ -67,7 +44,7 @@ def make_data(options: DataMakerOptions) -> int:
     result = api.make_data(
         options.audio_dir,
         options.image_dir,
-        recipe=options.chosen_recipe(),
+        recipe=options.pictures.chosen_recipe(),
         jobs=options.jobs,
         keep_wav=options.keep_wav,
     )

@@ -18,6 +18,7 @@ from audionet.wording import counted
 
 EVALUATION_NAMES = ("evaluation.json", "metrics.json")
 SIGNIFICANT = 0.05
+FLIPS = 9_999
 
 
 class _KnownRow(BaseModel, strict=True):
@@ -99,8 +100,9 @@ def compare(evaluation_a: Mapping[str, Any], evaluation_b: Mapping[str, Any], *,
 
     Returns:
         `recordings` and `groups`, how many both have; `only_a_has` and `only_b_has`, how many one has; and under
-        `recording` and `chunk`: `accuracy_a`, `accuracy_b`, `difference` (B minus A) and its `ci95`. Under `recording`
-        also `only_a_right`, `only_b_right` and `p_value`, as `mcnemar` gives it; and `words`.
+        `recording` and `chunk`: `accuracy_a`, `accuracy_b`, `difference` (B minus A), its `ci95` and `p_value`. That of
+        recordings is `mcnemar`'s, with `only_a_right` and `only_b_right`; that of chunks is `sign_flip_p_value` of the
+        groups' differences. And `words`.
 
     Raises:
         InputError: they have no recording in common.
@@ -135,7 +137,12 @@ def compare(evaluation_a: Mapping[str, Any], evaluation_b: Mapping[str, Any], *,
             "only_b_right": only_b,
             "p_value": p_value,
         },
-        "chunk": _difference(hits_a, hits_b, chunks_a, chunks_b, weights, groups),
+        "chunk": {
+            **_difference(hits_a, hits_b, chunks_a, chunks_b, weights, groups),
+            "p_value": sign_flip_p_value(
+                np.bincount(groups, hits_b * (chunks_a.sum() / chunks_b.sum()) - hits_a), seed=seed
+            ),
+        },
     }
     return result | {"words": _in_words(result)}
 
@@ -231,6 +238,31 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
     middle = len(probabilities) // 2
     far = np.abs(np.arange(len(probabilities)) - middle) >= abs(int(balances.sum()))
     return int(only_a.sum()), int(only_b.sum()), min(1.0, float(probabilities[far].sum()))
+
+
+def sign_flip_p_value(differences: np.ndarray, *, seed: int = 0) -> float:
+    """Return the probability that chance would make paired differences, shape (n,), sum up to as much either way.
+
+    Were both equally good, each difference could as well have the other sign: `FLIPS` such ways are drawn.
+
+    Source: R. Fisher, "The Design of Experiments" (1935); B. Phipson and G. Smyth, "Permutation P-values Should Never
+    Be Zero", SAGMB 9 (2010), for the observed way, which counts as one of them.
+    """
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), (FLIPS, len(differences)))
+    sums, observed = np.abs(signs @ differences), abs(float(differences.sum()))
+    return float((1 + (sums >= observed - 1e-9).sum()) / (FLIPS + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values of several tests, each enlarged so that one below 0.05 is hardly by chance among all of them.
+
+    Source: S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scand. J. Statist. 6 (1979).
+    """
+    order = np.argsort(p_values, kind="stable")
+    enlarged = np.asarray(p_values, float)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(enlarged), 1)
+    return [float(one) for one in adjusted]
 
 
 def paired_differences(

@@ -10,8 +10,6 @@ there by its hash. Labels and file names may hold any characters.
 What a report lacks is left out of the page, with a line that says why.
 """
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +23,13 @@ from audionet.evaluation.data_audit import DataAudit
 from audionet.evaluation.intervals import resampled
 from audionet.evaluation.leakage import LeakAudit
 from audionet.evaluation.test_set import Source
-from audionet.files import printable, write_text
+from audionet.files import write_text
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
 from audionet.reports.clips import clips_of, pictures_of
-from audionet.reports.elements import Clip, Json, LeftOut, ModelCard, Section, decimal, percent, unbroken
+from audionet.reports.elements import Clip, Json, LeftOut, ModelCard, Section, decimal, percent
 from audionet.reports.next_steps import next_steps
+from audionet.reports.page import Number, Page, render_page
 from audionet.reports.sections.calibration import calibration_section
 from audionet.reports.sections.data_audit import data_section
 from audionet.reports.sections.labels import labels_section
@@ -41,11 +40,6 @@ from audionet.reports.sections.recordings import map_section, pictures_section, 
 from audionet.reports.sections.robustness import robustness_section
 from audionet.reports.sections.training import training_section
 from audionet.wording import answers_in_words
-
-TEMPLATES = Path(__file__).with_name("templates")
-STATIC = Path(__file__).with_name("static")  # what the report has in common with the page of app.py
-TEMPLATE_NAME = "report.html.j2"
-SCRIPT_NAME = "report.js"
 
 
 @dataclass(frozen=True)
@@ -62,15 +56,6 @@ class Report:
     clips: tuple[Clip, ...] = ()  # of tested recordings
     pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)  # by label, uint8 (height, width, 3)
     card: ModelCard | None = None
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number of the headline: what, how much, and how sure that is."""
-
-    name: str
-    value: str
-    detail: str = ""
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -104,31 +89,18 @@ def _metrics_of(model: Path) -> dict[str, Any] | None:
 
 def render(report: Report) -> str:
     """Return the page as HTML."""
-    import jinja2  # for this alone
-
     with progress_bar(total=SECTIONS, description="Report", unit="sections") as bar:
         sections = list(ticked(_sections(report), bar))
-    script = (STATIC / SCRIPT_NAME).read_text("utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([TEMPLATES, STATIC]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["printable"] = printable
-    environment.filters["percent"] = percent
-    environment.filters["unbroken"] = unbroken
-    return environment.get_template(TEMPLATE_NAME).render(
-        report=report,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    page = Page(
+        kind="Classifier report",
+        title=report.title,
+        subtitle=report.subtitle,
         verdict=_verdict(report),
         headline=_headline(report),
         next_steps=next_steps(report.evaluation, data_audit=_data_audit(report), leak_audit=_leak_audit(report)),
-        sections=[one for one in sections if isinstance(one, Section)],
-        left_out=[one for one in sections if isinstance(one, LeftOut)],
+        sections=sections,
     )
+    return render_page(page)
 
 
 SECTIONS = 11

@@ -186,10 +186,15 @@ def check_plan(plan: HoldoutPlan, examples: Sequence[Example], holdout: HoldoutS
         splits_without(fold, examples, plan.folds, holdout)
 
 
-def check_enough(recordings: Mapping[str, Iterable[str]], holdout: HoldoutSettings, *, image_dir: Path) -> None:
-    """Raise InputError, before anything is drawn, where recordings, by label, are too few to train on or to hold out.
+def plan_recordings(
+    recordings: Mapping[str, Iterable[str]], holdout: HoldoutSettings, *, image_dir: Path
+) -> HoldoutPlan:
+    """Return, before anything is drawn, the plan for recordings of the labels, by label.
 
     Those that cannot be read are found later.
+
+    Raises:
+        InputError: they are too few to train on or to hold out.
     """
     known = {label: list(names) for label, names in recordings.items() if label != UNKNOWN_LABEL}
     check_labels(image_dir, list(known), {label for label, names in known.items() if names}, noun="recording")
@@ -197,7 +202,9 @@ def check_enough(recordings: Mapping[str, Iterable[str]], holdout: HoldoutSettin
     examples = [
         Example(Path(name), label, name, 0.0, "", group=rule(name)) for label, names in known.items() for name in names
     ]
-    check_plan(plan_holdout(examples, [], holdout, previous=HoldoutPlan()), examples, holdout)
+    plan = plan_holdout(examples, [], holdout, previous=HoldoutPlan())
+    check_plan(plan, examples, holdout)
+    return plan
 
 
 def splits_without(

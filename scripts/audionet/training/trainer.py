@@ -36,6 +36,7 @@ from audionet.training.finetuning import (
 from audionet.training.fitting.background_fitting import fit_background
 from audionet.training.fitting.calibration import best_temperature
 from audionet.training.fitting.openset_fitting import fit_open_set
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import (
     Candidate,
     SelectedMember,
@@ -213,14 +214,24 @@ def _check_wavs(name: MemberName, dataset: Dataset) -> None:
 class Trainer:
     """From a data set to a classifier's network and head, as settings say; once, or once for each fold.
 
+    Splits are remembered beside the pictures; or where there is a `previous` plan, they keep to that one.
+
     Raises:
         InputError: too few pictures, or settings that cannot work with them.
         WeightsError: no source delivers the weights.
     """
 
-    def __init__(self, dataset: Dataset, settings: TrainingSettings, *, bottleneck_dir: Path):
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: TrainingSettings,
+        *,
+        bottleneck_dir: Path,
+        previous: HoldoutPlan | None = None,
+    ):
         self._dataset, self._settings, self._bottleneck_dir = dataset, settings, bottleneck_dir
         self._spaces = spaces_for(settings)
+        self._previous = previous
         wanted, of_sound = settings.backbone, dataset.recipe is not None
         if settings.whole.network:
             first = probe(settings.whole.network, wanted.image_size, of_sound=of_sound)
@@ -278,7 +289,11 @@ class Trainer:
 
     def _seen_by(self, *networks: Backbone | MemberNetwork) -> TrainingData:
         return gather_training_data(
-            self._dataset, *networks, bottleneck_dir=self._bottleneck_dir, holdout=self._settings.holdout
+            self._dataset,
+            *networks,
+            bottleneck_dir=self._bottleneck_dir,
+            holdout=self._settings.holdout,
+            previous=self._previous,
         )
 
     def _network_training(self, data: TrainingData, summaries_dir: Path | None) -> NetworkTraining:

@@ -25,7 +25,14 @@ from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark, sha256_of
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, compute_all, kept_rows
-from audionet.training.holdout import HoldoutPlan, SplitMemory, check_enough, check_plan, plan_holdout, splits_without
+from audionet.training.holdout import (
+    HoldoutPlan,
+    SplitMemory,
+    check_plan,
+    plan_holdout,
+    plan_recordings,
+    splits_without,
+)
 from audionet.training.settings import HoldoutSettings
 
 PICTURE_CACHE_NAME = "pictures.sqlite"
@@ -203,7 +210,7 @@ def read_pictures(
     failures: dict[str, str] = {}
     recordings = recordings_in(image_dir)
     if recordings is not None:
-        check_enough(recordings, holdout, image_dir=image_dir)
+        plan_recordings(recordings, holdout, image_dir=image_dir)
         wanted = find_recipe(recipe) if recipe else None
         folder, failures = pictures_of_recordings(image_dir, recipe=wanted, cache_dir=bottleneck_dir / "pictures")
     dataset = read_dataset(folder, bottleneck_dir / PICTURE_CACHE_NAME, group_by=holdout.group_by)
@@ -237,18 +244,20 @@ def gather_training_data(
     *networks: Backbone | MemberNetwork,
     bottleneck_dir: Path,
     holdout: HoldoutSettings,
-    remembered: bool = True,
+    previous: HoldoutPlan | None = None,
 ) -> TrainingData:
     """Split a data set and bring its bottlenecks together, from the cache where they are there.
 
     Backbones are read at every tap that may be chosen. Networks that do not look at the pictures as they were drawn are
-    given the wavs that lie beside them. The split is `remembered` beside the pictures.
+    given the wavs that lie beside them. The split is remembered beside the pictures; or where there is a `previous`
+    plan, it keeps to that one and is not remembered.
 
     Raises:
         InputError: a label has too few readable recordings to be in every split, or the memory is damaged.
     """
     memory = SplitMemory.of(dataset.folder, holdout, bottleneck_dir=bottleneck_dir)
-    previous = memory.read() if remembered else HoldoutPlan()
+    is_remembered = previous is None
+    previous = memory.read() if previous is None else previous
     plan = plan_holdout(dataset.examples, dataset.unknown, holdout, previous=previous)
     check_plan(plan, dataset.examples, holdout)
     named = tuple(
@@ -260,7 +269,7 @@ def gather_training_data(
     _check_no_label_lost(dataset.labels, known.examples)
     unknown = _Pictures.read(dataset.unknown, caches)
     plan = plan_holdout(known.examples, unknown.examples, holdout, previous=previous)
-    if remembered:
+    if is_remembered:
         memory.save(plan)
     examples = (*known.examples, *unknown.examples)
     tables = [Rows(*both) for both in zip(known.bottlenecks, unknown.bottlenecks, strict=True)]

@@ -14,6 +14,7 @@ from audionet.errors import InputError
 from audionet.features.extraction import NetworkInput
 from audionet.files import sha256_of
 from audionet.models.bottleneck_cache import BottleneckCache, bottlenecks_of, compute_all
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
 from benchmarks.accuracy.test_conditions import ChunkVariant, as_inputs
@@ -40,7 +41,7 @@ class FeatureExtractor:
     def gather(self, split: TrainTestSplit, holdout: HoldoutSettings) -> TrainingData:
         """Return what retrain.py would train on."""
         return gather_training_data(
-            split.dataset, *self.networks, bottleneck_dir=self.bottleneck_dir, holdout=holdout, remembered=False
+            split.dataset, *self.networks, bottleneck_dir=self.bottleneck_dir, holdout=holdout, previous=HoldoutPlan()
         )
 
     def vectors(self, items: Sequence[ChunkVariant]) -> dict[str, np.ndarray]:

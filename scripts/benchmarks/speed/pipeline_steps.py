@@ -14,6 +14,7 @@ from audionet.files import walk_files
 from audionet.models.backbones.backbone import load_backbone
 from audionet.parallel import PACKAGE_PARENT
 from audionet.training.fitting.head_trainers import TRAINERS, TrainingSet
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.training_data import PICTURE_CACHE_NAME, TrainingData, gather_training_data
 from benchmarks.speed.synthetic_data import MadeBackbone
@@ -31,7 +32,7 @@ def write_bottlenecks(image_dir: str, bottleneck_dir: str, **network: Any) -> fl
     dataset = read_dataset(Path(image_dir), Path(bottleneck_dir) / PICTURE_CACHE_NAME)
     start = time.perf_counter()
     gather_training_data(
-        dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT, remembered=False
+        dataset, backbone, bottleneck_dir=Path(bottleneck_dir), holdout=NOTHING_HELD_OUT, previous=HoldoutPlan()
     )
     return time.perf_counter() - start
 
@@ -84,5 +85,5 @@ def _cached_training_data(image_dir: str, bottleneck_dir: str, dimension: int) -
         backbone,  # type: ignore[arg-type]
         bottleneck_dir=Path(bottleneck_dir),
         holdout=NOTHING_HELD_OUT,
-        remembered=False,
+        previous=HoldoutPlan(),
     )

@@ -1,0 +1,74 @@
+"""Try many ways to draw and to train on the same recordings, and say which are better.
+
+    audionet experiment grid.toml --audio_dir recordings/
+
+The grid is a file of options of audionet data and audionet train; each list gives one cell for each of its values:
+
+    picture = ["log_mel", "pcen"]
+    head = ["lda", "softmax"]
+    folds = 5
+
+All cells are scored on the same folds of the same recordings. Typed again after it was ended, it goes on.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command, short_path
+from audionet.console import log
+from audionet.files import printable, write_json, write_text
+from audionet.outputs import check_outputs
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """The command line of audionet experiment."""
+
+    grid: Positional[Path] = field()
+    """TOML file of options, each with a value or a list of values."""
+    audio_dir: Path = TF_FILES / "data_audio"
+    """Folder of recordings, one subfolder a label."""
+    compare_by: Literal["chunk", "recording"] = "chunk"
+    """What the paired tests compare: answers to chunks, resampled by recording, or answers to recordings."""
+    output_dir: Path = TF_FILES / "experiment"
+    """Folder for the table, the page, and what came of each cell."""
+    bottleneck_dir: Path = TF_FILES / "bottlenecks"
+    """Folder of the cache that all cells share. It is safe to delete."""
+
+
+def experiment(options: ExperimentOptions) -> int:
+    """Run the cells, print and write what came of them; return 1 if a cell or a recording failed."""
+    from audionet.experiments.cells import GridRunner  # NumPy and the networks, which --help should not wait for
+    from audionet.experiments.grid import read_grid
+    from audionet.experiments.summary import csv_of, rows_of, summarise
+    from audionet.reports.experiment_page import experiment_page
+    from audionet.tables import print_table
+
+    check_outputs(folders={"output_dir": options.output_dir, "bottleneck_dir": options.bottleneck_dir})
+    grid = read_grid(options.grid)
+    for cell in grid.cells:
+        for name in cell.same_as:
+            log(f"Note: {name} means the same as {cell.name}, which stands for both.")
+    runner = GridRunner(
+        grid, options.audio_dir, bottleneck_dir=options.bottleneck_dir, results_dir=options.output_dir / "cells"
+    )
+    summary = summarise(grid, runner.run(), level=options.compare_by)
+    columns, rows = rows_of(summary)
+    print_table(columns, rows, title=f"Scored in {runner.holdout.folds} folds", numbers=columns[len(grid.varied) :])
+    for sentence in summary["verdict"]:
+        print(sentence)
+    for name, reason in summary["failures"].items():
+        log(f"Failed: {name}: {reason}")
+    stem = options.output_dir / options.grid.stem
+    write_json(stem.with_suffix(".json"), summary)
+    write_text(stem.with_suffix(".csv"), csv_of(summary))
+    page = experiment_page(summary, columns, rows, title=options.grid.stem, folds=runner.holdout.folds)
+    write_text(stem.with_suffix(".html"), page)
+    print(f"Page: {printable(short_path(stem.with_suffix('.html')))}, with .csv and .json beside it")
+    return EXIT_FAILED if summary["failures"] or summary["unreadable"] else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(experiment, ExperimentOptions, __doc__, argv)

@@ -1,0 +1,196 @@
+"""Running the cells of a grid: each is scored by a cross-validation, and what came of it is kept.
+
+    results_dir/
+        5f0c2ab19d3e7a40.json    what came of one cell on certain recordings: scores, seconds, size
+
+A cell that is there already is not run again, so that an experiment that was ended goes on.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from audionet import __version__
+from audionet.audio.fingerprints import Fingerprint
+from audionet.console import log
+from audionet.data.dataset import Dataset, read_dataset
+from audionet.data.preprocessing import ANOTHER_RUN_SECONDS, make_pictures, recordings_in
+from audionet.errors import AudioNetError, InputError
+from audionet.evaluation.evaluate import evaluate
+from audionet.evaluation.runs import data_digest, scores_of
+from audionet.evaluation.scored_recording import ScoredRecording
+from audionet.experiments.grid import Cell, Grid
+from audionet.features.recipes import Recipe
+from audionet.files import brief, digest_of, mark_folder, printable, read_mark, write_json
+from audionet.json_files import parse_json, validated
+from audionet.regular_files import read_regular
+from audionet.training.final_evaluation import cross_validate
+from audionet.training.holdout import HoldoutPlan, plan_recordings
+from audionet.training.settings import HoldoutSettings
+from audionet.training.trainer import Trainer
+from audionet.training.training_data import PICTURE_CACHE_NAME, with_unknown
+from audionet.training.training_run import build_classifier
+
+FORMAT = 1
+TIMED_RECORDINGS = 3
+NO_FINGERPRINTS: Mapping[str, Fingerprint] = {}
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came of a cell."""
+
+    scores: dict[str, Any]  # as `scores_of` gives them, over all seeds
+    train_seconds: float  # of one training, from bottlenecks in the cache
+    score_ms: float  # of one chunk of a recording: to decode, to draw, and to answer
+    size_bytes: int  # of the classifier's folder
+
+
+@dataclass(frozen=True)
+class _Kept:
+    format: int
+    digest: str  # of the result
+    result: CellResult
+
+
+_KEPT = TypeAdapter(_Kept)
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """What came of the cells of a grid."""
+
+    results: dict[str, CellResult]  # by the cell's name
+    failures: dict[str, str]  # reason by name of each cell that failed
+    unreadable: dict[str, str]  # reason by recording that could not be read
+
+
+class GridRunner:
+    """Recordings, and how they are held out; the same for all cells.
+
+    Raises:
+        InputError: there are no recordings, or too few of a label for the folds.
+    """
+
+    def __init__(self, grid: Grid, audio_dir: Path, *, bottleneck_dir: Path, results_dir: Path):
+        self._grid, self._audio_dir, self._bottleneck_dir = grid, audio_dir, bottleneck_dir
+        self._results_dir = results_dir
+        recordings = recordings_in(audio_dir)
+        if recordings is None:
+            raise InputError(f"--audio_dir: expected recordings in {printable(audio_dir)}, received pictures or none.")
+        self._paths = {name: path for files in recordings.values() for name, path in files.items()}
+        self._plans: dict[int, HoldoutPlan] = {
+            seed: plan_recordings(recordings, replace(self.holdout, random_seed=seed), image_dir=audio_dir)
+            for seed in grid.seeds
+        }
+        self._datasets: dict[str, Dataset] = {}
+        self._unreadable: dict[str, str] = {}
+
+    @property
+    def holdout(self) -> HoldoutSettings:
+        """How recordings are held out, but for the seed."""
+        return self._grid.cells[0].settings.holdout
+
+    def run(self) -> GridResult:
+        """Run all cells that have no result yet; one that fails is named, and the others go on."""
+        for folder, kind in ((self._bottleneck_dir, "bottlenecks"), (self._results_dir, "experiment")):
+            if read_mark(folder) is None:
+                mark_folder(folder, kind)
+        results, failures = {}, {}
+        for number, cell in enumerate(self._grid.cells, 1):
+            log(f"Cell {number} of {len(self._grid.cells)}: {cell.name}")
+            try:
+                results[cell.name] = self._result_of(cell)
+            except AudioNetError as error:
+                failures[cell.name] = str(error)
+                log(f"Failed: {cell.name}: {error}")
+        return GridResult(results, failures, dict(self._unreadable))
+
+    def _result_of(self, cell: Cell) -> CellResult:
+        """Return the result that is kept of a cell, or run it."""
+        dataset = self._dataset(cell.settings.pictures.chosen_recipe())
+        pictures = (*dataset.examples, *dataset.unknown)
+        data = data_digest((one.label, one.recording, one.sha256) for one in pictures)
+        groups = digest_of(sorted({(one.recording, one.group) for one in pictures}))
+        key = digest_of([FORMAT, __version__, cell.digest, self._grid.seeds, data, groups])
+        path = self._results_dir / f"{key}.json"
+        found = _read(path)
+        if found is None:
+            found = self._run(cell, dataset)
+            write_json(path, {"format": FORMAT, "digest": digest_of(asdict(found)), "result": asdict(found)})
+        return found
+
+    def _dataset(self, recipe: Recipe) -> Dataset:
+        """Return the pictures of the recordings, which are drawn where they are not yet."""
+        if recipe.digest not in self._datasets:
+            place = digest_of([str(self._audio_dir.resolve()), recipe.digest])
+            folder = self._bottleneck_dir / "pictures" / place
+            drawn = make_pictures(self._audio_dir, folder, recipe=recipe, wait_seconds=ANOTHER_RUN_SECONDS)
+            self._set_aside(drawn.failures)
+            dataset = read_dataset(folder, self._bottleneck_dir / PICTURE_CACHE_NAME, group_by=self.holdout.group_by)
+            if self.holdout.negatives:
+                dataset, failed = with_unknown(dataset, self.holdout.negatives, self._bottleneck_dir)
+                self._set_aside(failed)
+            self._datasets[recipe.digest] = dataset
+        return self._datasets[recipe.digest]
+
+    def _set_aside(self, failures: Mapping[str, str]) -> None:
+        for recording, reason in failures.items():
+            if recording not in self._unreadable:
+                log(f"Set aside: {printable(recording)}: {reason}")
+        self._unreadable |= failures
+
+    def _run(self, cell: Cell, dataset: Dataset) -> CellResult:
+        """Score a cell by a cross-validation for each seed, and measure the classifier that it would be."""
+        scored: list[ScoredRecording] = []
+        seconds = 0.0
+        for seed, plan in self._plans.items():
+            settings = cell.settings.training(seed=seed)
+            trainer = Trainer(dataset, settings, bottleneck_dir=self._bottleneck_dir, previous=plan)
+            began = time.monotonic()
+            scored += _of_seed(cross_validate(trainer, holdout=settings.holdout), seed, self._grid)
+            seconds += time.monotonic() - began
+        score_ms, size_bytes = self._cost(trainer, dataset)
+        evaluation = evaluate(scored, dataset.labels)
+        trainings = len(self._plans) * self.holdout.folds
+        scores = {**scores_of(evaluation), "labels": evaluation["labels"], "data": evaluation["data"]}
+        return CellResult(scores, round(seconds / trainings, 3), score_ms, size_bytes)
+
+    def _cost(self, trainer: Trainer, dataset: Dataset) -> tuple[float, int]:
+        """Return how many milliseconds a chunk takes, and how many bytes the classifier does, trained on all."""
+        classifier = build_classifier(trainer.train(trainer.data), NO_FINGERPRINTS)
+        with tempfile.TemporaryDirectory() as folder:
+            classifier.save(Path(folder))
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        recordings = list(dict.fromkeys(one.recording for one in dataset.examples))[: TIMED_RECORDINGS + 1]
+        classifier.score(self._paths[recordings[0]])  # the first takes longer, as all is made ready
+        began = time.monotonic()
+        chunks = sum(len(classifier.score(self._paths[name]).chunk_offsets_seconds) for name in recordings[1:])
+        return round(1000 * (time.monotonic() - began) / max(chunks, 1), 2), size
+
+
+def _of_seed(scored: list[ScoredRecording], seed: int, grid: Grid) -> list[ScoredRecording]:
+    """Return scored recordings with the seed in their names, where there are several; their groups stay together."""
+    if len(grid.seeds) == 1:
+        return scored
+    return [replace(one, recording=f"{one.recording} (seed {seed})") for one in scored]
+
+
+def _read(path: Path) -> CellResult | None:
+    """Return what is kept of a cell, or None where it is not there or not as it was written."""
+    try:
+        kept = validated(_KEPT, parse_json(read_regular(path)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log(f"Note: {printable(path)} cannot be read ({brief(error)}); the cell is run again.")
+        return None
+    if kept.format != FORMAT or kept.digest != digest_of(asdict(kept.result)):
+        log(f"Note: {printable(path)} was changed; the cell is run again.")
+        return None
+    return kept.result
