@@ -11,12 +11,13 @@ The grid is a file of options of audionet data and audionet train; each list giv
 All cells are scored on the same folds of the same recordings. Typed again after it was ended, it goes on.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command, short_path
 from audionet.console import log
+from audionet.errors import check
 from audionet.files import printable, write_json, write_text
 from audionet.outputs import check_outputs
 
@@ -25,7 +26,7 @@ from audionet.outputs import check_outputs
 class ExperimentOptions:
     """The command line of audionet experiment."""
 
-    grid: Positional[Path] = field()
+    grid: Positional[Path | None] = None
     """TOML file of options, each with a value or a list of values."""
     audio_dir: Path = TF_FILES / "data_audio"
     """Folder of recordings, one subfolder a label."""
@@ -35,6 +36,9 @@ class ExperimentOptions:
     """Folder for the table, the page, and what came of each cell."""
     bottleneck_dir: Path = TF_FILES / "bottlenecks"
     """Folder of the cache that all cells share. It is safe to delete."""
+
+    def __post_init__(self) -> None:
+        check(self.grid is not None, "Expected a TOML file of options, such as grid.toml, received none.")
 
 
 def experiment(options: ExperimentOptions) -> int:
@@ -46,6 +50,7 @@ def experiment(options: ExperimentOptions) -> int:
     from audionet.tables import print_table
 
     check_outputs(folders={"output_dir": options.output_dir, "bottleneck_dir": options.bottleneck_dir})
+    assert options.grid is not None  # as was checked
     grid = read_grid(options.grid)
     for cell in grid.cells:
         for name in cell.same_as:
