@@ -30,6 +30,7 @@ from audionet.parallel import process_pool
 from audionet.tables import Table
 from audionet.training.fitting.background_fitting import FEWEST_LABELS, fit_background
 from audionet.training.fitting.similarity_fitting import fit_fused_similarity, fit_similarity
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.settings import HoldoutSettings, TrainingSettings
 from audionet.training.trainer import CandidateMember, candidate_members
 from audionet.training.training_data import Samples, TrainingData, gather_training_data
@@ -125,7 +126,7 @@ def gather(dataset: Dataset, members: Sequence[CandidateMember], options: Verifi
     )
     networks = [member.network for member in members]
     return gather_training_data(
-        dataset, *networks, bottleneck_dir=options.bottleneck_dir, holdout=holdout, remembered=False
+        dataset, *networks, bottleneck_dir=options.bottleneck_dir, holdout=holdout, previous=HoldoutPlan()
     )
 
 

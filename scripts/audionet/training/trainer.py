@@ -117,7 +117,9 @@ def fit_spaces(
     members = candidate_members(dataset, settings)
     holdout = replace(settings.holdout, testing_percentage=0, validation_percentage=0)
     networks = [member.network for member in members]
-    data = gather_training_data(dataset, *networks, bottleneck_dir=bottleneck_dir, holdout=holdout, remembered=False)
+    data = gather_training_data(
+        dataset, *networks, bottleneck_dir=bottleneck_dir, holdout=holdout, previous=HoldoutPlan()
+    )
     found = []
     for number, member in enumerate(members):
         samples = data.seen_by(number).select("training")
