@@ -4,8 +4,11 @@ import json
 import numpy as np
 import pytest
 
+from audionet.models.background import NetworkKey
+from audionet.models.bottleneck_cache import Rows
 from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.similarity import Similarity
+from audionet.training.fitting.background_fitting import fit_background
 from audionet.training.fitting.similarity_fitting import fit_similarity, fit_space
 
 
@@ -171,6 +174,36 @@ def test_error_rates_are_those_of_labels_left_out(space):
 def test_too_little_to_compare_gives_no_space(labels, recordings):
     rows, numbers, names = labelled(labels, rng=np.random.default_rng(0), recordings=recordings)
     assert fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int)) is None
+
+
+@pytest.mark.parametrize("own", [1, 2, 4])
+def test_few_labels_compare_clips_of_others_by_a_background(own):
+    """All vary along the same directions, which one label alone shows by three recordings, a background by thirty."""
+    rows, numbers, names = labelled(16, rng=np.random.default_rng(0))
+    of_background, of_own = numbers < 10, (numbers >= 10) & (numbers < 10 + own)
+    background = fit_background(
+        Rows(rows[of_background]),
+        numbers[of_background],
+        recordings=np.unique(names, return_inverse=True)[1][of_background],
+        views=np.zeros(of_background.sum(), int),
+        slices={"rows": (0, rows.shape[1])},
+        key=NetworkKey("fake", "a" * 64),
+        origin="ten labels",
+        licence="CC0",
+    ).at("rows")
+    space = fit_similarity(
+        rows[of_own],
+        numbers[of_own],
+        recordings=names[of_own],
+        views=np.zeros(of_own.sum(), int),
+        background=background,
+    )
+    assert space is not None and space.is_of_background and "ten labels (CC0)" in space.background
+    assert space.equal_error_rate < 0.1 and "of the background" in space.sentence()
+    strange = {name: rows[names == name] for name in ("14/0", "14/1", "15/0")}
+    places = {name: space.mean_place(clip) for name, clip in strange.items()}
+    assert space.probability(places["14/0"], places["14/1"]) > 0.7
+    assert space.probability(places["14/0"], places["15/0"]) < 0.3
 
 
 def test_a_space_comes_back_as_it_was_written(space):
