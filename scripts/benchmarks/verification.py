@@ -43,6 +43,7 @@ from benchmarks.recording_holdout import dataset_of
 
 LEVELS = ("chunk", "recording")
 ENCODER = "speaker encoder alone"
+PART = "all"  # of a bottleneck: no part of it is read by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,14 @@ class BackgroundSource:
         found = []
         for number, member in enumerate(self.members):
             samples = samples_of(self.data.seen_by(number), labels)
+            bottlenecks = samples.bottlenecks(member.network.bottlenecks[0])
             found.append(
                 fit_background(
-                    samples.bottlenecks(member.network.bottlenecks[0]),
+                    bottlenecks,
                     samples.label_ids,
                     recordings=samples.recording_ids(),
                     views=samples.views,
-                    slices=_slices_of(member),
+                    slices={PART: (0, bottlenecks.shape[1])},
                     key=member.key,
                     origin="other labels",
                     licence="",
@@ -203,15 +205,6 @@ def samples_of(data: TrainingData, labels: Sequence[str]) -> Samples:
     return data.samples.take(np.isin(data.samples.label_ids, ids))
 
 
-def _slices_of(member: CandidateMember) -> dict[str, tuple[int, int]]:
-    """Return the columns of the bottleneck that a member is read at, by part."""
-    slices, first, found = member.network.backbone.slices, 0, {}
-    for part in member.network.bottlenecks[0].split("+"):
-        behind = first + slices[part][1] - slices[part][0]
-        found[part], first = (first, behind), behind
-    return found
-
-
 def _space(
     data: TrainingData,
     labels: Sequence[str],
@@ -220,11 +213,7 @@ def _space(
 ) -> Similarity | FusedSimilarity | None:
     """Return the space of all members as training fits it; None where there is too little for one."""
     tables, parts = [], []
-    at = (
-        [None] * len(members)
-        if backgrounds is None
-        else [space.at(member.network.bottlenecks[0]) for space, member in zip(backgrounds, members, strict=True)]
-    )
+    at = [space.at(PART) for space in backgrounds] if backgrounds else [None] * len(members)
     for number, (member, background) in enumerate(zip(members, at, strict=True)):
         samples = samples_of(data.seen_by(number), labels)
         same = {"recordings": samples.recording_ids(), "views": samples.views}
