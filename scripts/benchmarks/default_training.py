@@ -1,6 +1,7 @@
 """Training as retrain.py does it by default, for the benchmarks that measure what comes of it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from audionet.data.dataset import Dataset
@@ -9,9 +10,12 @@ from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.training.holdout import HoldoutPlan
+from audionet.models.classifier import Classifier
 from audionet.training.model_selection import SelectedModel, select_model
-from audionet.training.settings import HeadSettings, HoldoutSettings
+from audionet.training.settings import HeadSettings, HoldoutSettings, TrainingSettings
+from audionet.training.trainer import TrainedModel, candidate_members
 from audionet.training.training_data import TrainingData, gather_training_data
+from audionet.training.training_run import build_classifier
 from benchmarks.options import ClassifierBenchmarkOptions
 
 
@@ -49,3 +53,32 @@ def load_network(architecture: str, bottleneck: str) -> Backbone:
     """Load a pretrained network as it is used for pictures of sound, read at a bottleneck."""
     settings = BackboneSettings(architecture=architecture)
     return loader_of(find_architecture(architecture), settings, of_sound=True)(bottleneck=bottleneck)
+
+
+def train_without(
+    dataset: Dataset, unknown: Sequence[str], options: ClassifierBenchmarkOptions, *, members: str
+) -> Classifier:
+    """Train on all recordings of all labels but the unknown ones, with the members that training chooses among."""
+    examples = tuple(example for example in dataset.examples if example.label not in unknown)
+    labels = tuple(label for label in dataset.labels if label not in unknown)
+    known = replace(dataset, examples=examples, labels=labels)
+    settings = TrainingSettings(
+        backbone=BackboneSettings(architecture=options.architecture, members=members),
+        holdout=replace(options.holdout, testing_percentage=0),
+    )
+    candidates = candidate_members(known, settings)
+    training_data = gather_training_data(
+        known,
+        *(one.network for one in candidates),
+        bottleneck_dir=options.bottleneck_dir,
+        holdout=settings.holdout,
+        remembered=False,
+    )
+    selected = select_model(
+        training_data,
+        bottlenecks=candidates[0].network.bottlenecks,
+        settings=settings.head,
+        seed=options.random_seed,
+    )
+    networks = tuple(candidates[one.number].load(bottleneck=one.best.bottleneck) for one in selected.members)
+    return build_classifier(TrainedModel(training_data, selected, networks), {})

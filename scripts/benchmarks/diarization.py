@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from audionet.cli import EXIT_FAILED
-from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.files import printable, whole_folder, write_text
 from audionet.inference.timelines import timeline_formats
@@ -26,9 +25,7 @@ from audionet.models.classifier import Classifier
 from audionet.models.timelines.timeline import Kind, Span, Timeline
 from audionet.parallel import process_pool
 from audionet.tables import print_table
-from audionet.training.trainer import TrainedModel
-from audionet.training.training_run import build_classifier
-from benchmarks.default_training import DefaultTraining, load_network
+from benchmarks.default_training import train_without
 from benchmarks.label_holdout import draws_of
 from benchmarks.options import DiarizationOptions
 from benchmarks.recording_holdout import dataset_of, split_by_name
@@ -54,8 +51,7 @@ def run(options: DiarizationOptions) -> int:
     split = split_by_name(dataset, options.test)
     label_of = {example.recording: example.label for example in split.tested}
     unknown = held_out_labels(dataset.labels, options)
-    training = replace(DefaultTraining.of(options), holdout=replace(options.holdout, testing_percentage=0))
-    classifier = train_without(split.dataset, unknown, training)
+    classifier = train_without(split.dataset, unknown, options, members=options.members)
     spoken = write_conversation(
         folder / "conversation.mp3",
         by_label(label_of, options.audio_dir),
@@ -92,16 +88,6 @@ def held_out_labels(labels: Sequence[str], options: DiarizationOptions) -> Seque
     if not options.held_out:
         return []
     return draws_of(labels, held_out=options.held_out, count=1, seed=options.random_seed)[0].unknown
-
-
-def train_without(dataset: Dataset, unknown: Sequence[str], training: DefaultTraining) -> Classifier:
-    """Train on all recordings of all labels but the unknown ones."""
-    examples = tuple(example for example in dataset.examples if example.label not in unknown)
-    labels = tuple(label for label in dataset.labels if label not in unknown)
-    training_data = training.gather(replace(dataset, examples=examples, labels=labels))
-    selected = training.select(training_data)
-    network = load_network(training.backbone.architecture, selected.best.bottleneck)
-    return build_classifier(TrainedModel(training_data, selected, (network,)), {})
 
 
 def by_label(labels: Mapping[str, str], audio_dir: Path) -> dict[str, list[Path]]:

@@ -182,6 +182,8 @@ class DiarizationOptions(ClassifierBenchmarkOptions):
     """How many labels to hold out altogether; the classifier should call them unknown."""
     hop: float = 0.5
     """Seconds between decisions."""
+    members: str = "auto"
+    """Networks that answer together, as --members of retrain.py names them."""
     speakers: str = ""
     """Find speakers without names in conversations of so many voices, such as 2,4,8; --test and --held_out do not count
     then."""

@@ -7,7 +7,7 @@ is chosen so that the error is least.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from audionet.errors import InputError
 from audionet.models.classifier import Classifier
 from audionet.models.timelines.timeline import Timeline
 from audionet.tables import Table
-from benchmarks.default_training import DefaultTraining
-from benchmarks.diarization import by_label, check_metrics, error_rates, train_without
+from benchmarks.default_training import train_without
+from benchmarks.diarization import by_label, check_metrics, error_rates
 from benchmarks.label_holdout import FEWEST_KNOWN
 from benchmarks.options import DiarizationOptions
 from benchmarks.recording_holdout import dataset_of
@@ -68,12 +68,11 @@ def run(options: DiarizationOptions) -> int:
 
 def voice_draws(dataset: Dataset, other: Dataset | None, options: DiarizationOptions) -> Iterator[VoiceDraw]:
     """Train without the voices of each draw, or once on another data set, and yield the draws."""
-    training = replace(DefaultTraining.of(options), holdout=replace(options.holdout, testing_percentage=0))
-    classifier = train_without(other, (), training) if other else None
+    classifier = train_without(other, (), options, members=options.members) if other else None
     for number in range(options.draws):
         rng = np.random.default_rng([options.random_seed, number])
         voices = tuple(str(label) for label in rng.permutation(list(dataset.labels))[: max(options.counts)])
-        yield VoiceDraw(voices, classifier or train_without(dataset, voices, training))
+        yield VoiceDraw(voices, classifier or train_without(dataset, voices, options, members=options.members))
 
 
 def measure(

@@ -11,8 +11,6 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,15 +20,14 @@ from audionet.audio import decoding
 from audionet.audio.chunks import Chunk, chunks_of
 from audionet.audio.fingerprints import Fingerprint, pack_fingerprints, unpack_fingerprints
 from audionet.audio.measurements import chunk_level_dbfs
-from audionet.errors import ClassifierError, InputError, WeightsError
-from audionet.features.extraction import NetworkInput, chunks_by_recipe, inputs_of
-from audionet.features.image_io import decode_picture, read_about, read_picture, read_picture_file
+from audionet.errors import ClassifierError, InputError
+from audionet.features.extraction import chunks_by_recipe
+from audionet.features.image_io import decode_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe
 from audionet.files import UNKNOWN_LABEL, digest_of, mark_folder, printable, sha256_of, write_bytes, write_json
 from audionet.models.answer import UNKNOWN, Answer
 from audionet.models.array_files import read_arrays
 from audionet.models.backbones.settings import Engine
-from audionet.models.bottleneck_cache import BATCH_SIZE
 from audionet.models.classifier_folder import (
     ABOUT_NAME,
     FINGERPRINTS_NAME,
@@ -48,6 +45,7 @@ from audionet.models.classifier_folder import (
     unpack_head,
 )
 from audionet.models.classifier_schema import DescribedMember, described_members, digest_of_about, member_prefixes
+from audionet.models.embedder import Embedder
 from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.member import Member
 from audionet.models.openset import OpenSetDetector
@@ -65,10 +63,9 @@ from audionet.models.timelines.timeline import (
     make_timeline,
     silent_steps,
 )
-from audionet.wording import named_list
 
 
-class Classifier:
+class Classifier(Embedder):
     """A trained classifier, ready to score.
 
     It has one member or more, each with a network and a head, which answer together. A chunk's bottleneck is those of
@@ -88,6 +85,7 @@ class Classifier:
         enrolled: Mapping[str, np.ndarray] | None = None,  # prototypes, by label that was added without training
         folder: Path | None = None,  # where it was loaded from
     ):
+        super().__init__(members, folder=folder)
         self.trained_labels = labels
         self.members = members
         self.similarity = similarity
@@ -96,15 +94,9 @@ class Classifier:
         self.about = about
         self.open_set = open_set
         self.training_keys = np.empty(0, np.uint64) if training_keys is None else training_keys
-        self._folder = folder
         self._packed_fingerprints: bytes | mmap.mmap | None = None
         if fingerprints is not None:
             self.fingerprints = fingerprints
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How sound becomes pictures, or None for a classifier of ordinary pictures."""
-        return self.members[0].recipe
 
     @classmethod
     def load(
@@ -322,24 +314,6 @@ class Classifier:
         for batch, bottlenecks in self.bottlenecks_by_batch(chunks):
             yield batch, self.logits_of_bottlenecks(bottlenecks)
 
-    def bottlenecks_by_batch(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], np.ndarray]]:
-        """Draw chunks and yield them in batches with their bottlenecks, float16, shape (chunks, dimension).
-
-        The next batch is decoded and drawn while the network looks at the one before.
-        """
-        self.recipe_for("The sound")
-        waiting = iter(chunks)
-        with ThreadPoolExecutor(1) as network:
-            before: tuple[list[Chunk], Future[np.ndarray]] | None = None
-            while batch := list(islice(waiting, BATCH_SIZE)):
-                inputs = [self.inputs_of(chunk.samples) for chunk in batch]
-                under_way = batch, network.submit(self.bottlenecks_of, inputs)
-                if before:
-                    yield before[0], before[1].result()
-                before = under_way
-            if before:
-                yield before[0], before[1].result()
-
     def timeline(
         self,
         path: Path | str,
@@ -476,27 +450,6 @@ class Classifier:
         self.labels = (*self.trained_labels, *self.enrolled)
         self.__dict__.pop("fingerprint", None)  # it stands for the labels too
 
-    def recipe_for(self, path: Path | str) -> Recipe:
-        """Return how a recording becomes pictures; raise InputError if the classifier was trained on ordinary ones."""
-        if self.recipe is None:
-            raise InputError(
-                f"{printable(path)} is a recording, but this classifier was trained on ordinary pictures. Give it a "
-                "picture, or train one on recordings."
-            )
-        return self.recipe
-
-    @property
-    def inputs(self) -> tuple[NetworkInput, ...]:
-        """What each member is given of a chunk."""
-        return tuple(member.input for member in self.members)
-
-    def inputs_of(self, samples: np.ndarray) -> list[np.ndarray]:
-        """Return what the members are given of a chunk, float32 samples of shape (chunk_samples,), an array for each.
-
-        Members that look at the same pictures share them, so that each is drawn once.
-        """
-        return inputs_of(samples, self.inputs)
-
     def warm_up(self) -> None:
         """Load the networks, so that the first file need not wait for that."""
         self.logits([[one.blank() for one in self.inputs]])
@@ -527,52 +480,6 @@ class Classifier:
             return np.stack(logits)
         weights = np.array([member.weight for member in self.members], np.float32)
         return np.stack(logits) * weights[:, None, None]
-
-    def bottlenecks(self, paths: Iterable[Path | str]) -> np.ndarray:
-        """Return for each recording or picture, to train other models on, the mean bottleneck of its chunks.
-
-        That is float32, shape (files, dimension); errors as for `score`.
-        """
-        means = [self.chunk_bottlenecks(path)[1].mean(axis=0, dtype=np.float32) for path in paths]
-        return np.stack(means) if means else np.empty((0, sum(member.dimension for member in self.members)), np.float32)
-
-    def chunk_bottlenecks(self, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-        """Return where each chunk of a file starts, in seconds, and its bottleneck; a picture has one chunk at 0.
-
-        These are float32, shape (chunks,), and float16, shape (chunks, dimension); errors as for `score`.
-        """
-        path = Path(path)
-        if not decoding.is_recording(path):
-            return np.zeros(1, np.float32), self.bottlenecks_of([[self._picture_for_all(path)]])
-        chunks = chunks_by_recipe(path, self.recipe_for(path))
-        offsets: list[float] = []
-        vectors = []
-        while batch := list(islice(chunks, BATCH_SIZE)):
-            offsets += [chunk.offset_seconds for chunk in batch]
-            vectors.append(self.bottlenecks_of([self.inputs_of(chunk.samples) for chunk in batch]))
-        return np.array(offsets, np.float32), np.concatenate(vectors)
-
-    def _picture_for_all(self, path: Path) -> np.ndarray:
-        """Return a picture for a classifier of which every member can look at it."""
-        if len(self.members) > 1 or self.members[0].input.is_sound:
-            raise InputError(
-                f"{printable(path)} is a picture, and of the members of this classifier "
-                f"({named_list('member', [member.name for member in self.members])}) not all look at it. Give it a "
-                "recording."
-            )
-        return self.members[0].input.of_picture(read_picture(path))
-
-    def bottlenecks_of(self, inputs: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-        """Map what the members are given of each chunk to float16 bottlenecks, shape (chunks, dimension)."""
-        found = []
-        by_member = zip(*inputs, strict=True)
-        for name, member, of_member in zip(graph_names(len(self.members)), self.members, by_member, strict=True):
-            try:
-                found.append(member.bottlenecks(of_member))
-            except WeightsError as error:
-                path = printable((self._folder or Path()) / name)
-                raise ClassifierError(f"{path} is damaged. {error} {TRAIN_AGAIN}") from error
-        return np.concatenate(found, axis=1) if len(found) > 1 else found[0]
 
     def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
         log_probabilities = log_softmax(logits)

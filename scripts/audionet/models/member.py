@@ -24,17 +24,13 @@ from audionet.models.similarity import Similarity
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Member:
-    """A member of a classifier, ready to score."""
+class Network:
+    """A frozen network and what it is given of a chunk, ready to give bottlenecks: a member without its head."""
 
     name: str  # such as `efficientnet_lite0:log_mel`
     recipe: Recipe | None  # how sound becomes its pictures, or what it hears; None for ordinary pictures
     backbone: dict[str, Any]  # as `Backbone.describe` gives it
     graph: bytes = field(repr=False)  # the frozen backbone: pictures or sound in, bottlenecks out
-    head: Head
-    weight: float = 1.0  # of its logits in the sum of all members'
-    open_set: OpenSetDetector | None = None  # of its logits alone; None, as for `similarity`, if none could be fitted
-    similarity: Similarity | None = None  # the space in which its bottlenecks are compared
     engine: Engine = "auto"
 
     @property
@@ -70,3 +66,13 @@ class Member:
                 f"{found.shape[1]}, or others."
             )
         return found
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Member(Network):
+    """A member of a classifier, ready to score."""
+
+    head: Head
+    weight: float = 1.0  # of its logits in the sum of all members'
+    open_set: OpenSetDetector | None = None  # of its logits alone; None, as for `similarity`, if none could be fitted
+    similarity: Similarity | None = None  # the space in which its bottlenecks are compared
