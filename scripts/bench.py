@@ -1,4 +1,4 @@
-"""Measure accuracy, the refusal of unknown labels, verification, diarization, recipes and speed.
+"""Measure accuracy, the refusal of unknown labels, verification, diarization, search, recipes and speed.
 
     python bench.py accuracy --audio_dir ~/speakers --test '^04' --architectures efficientnet_lite0,inception_v3
     python bench.py accuracy --audio_dir ~/sounds --folds 5 --group_by '^[^_]+' --committees 'pair; trio'
@@ -6,6 +6,7 @@
     python bench.py verification --audio_dir ~/speakers --held_out 4 --draws 3
     python bench.py diarization --audio_dir ~/speakers --test '^04' --seconds 10800 --held_out 3
     python bench.py diarization --audio_dir ~/speakers --speakers 2,4,8 --seconds 600
+    python bench.py search --chunks 1000000 --labels 1000
     python bench.py recipes --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
     python bench.py speed --full --steps draw --no_scaling
 
@@ -24,6 +25,7 @@ from benchmarks.options import (
     DiarizationOptions,
     OpenSetOptions,
     RecipesOptions,
+    SearchOptions,
     SpeedOptions,
     VerificationOptions,
 )
@@ -33,6 +35,7 @@ Benchmark = (
     | Annotated[OpenSetOptions, subcommand("open-set")]
     | Annotated[VerificationOptions, subcommand("verification")]
     | Annotated[DiarizationOptions, subcommand("diarization")]
+    | Annotated[SearchOptions, subcommand("search")]
     | Annotated[RecipesOptions, subcommand("recipes")]
     | Annotated[SpeedOptions, subcommand("speed")]
 )
@@ -48,7 +51,7 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Run one benchmark."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from benchmarks import diarization, open_set, recipe_comparison, speaker_counting, verification
+    from benchmarks import diarization, open_set, recipe_comparison, search, speaker_counting, verification
     from benchmarks.accuracy import benchmark as accuracy
     from benchmarks.speed import benchmark as speed
 
@@ -62,6 +65,8 @@ def bench(options: BenchOptions) -> int:
         case DiarizationOptions():
             has_names = not options.benchmark.counts
             return diarization.run(options.benchmark) if has_names else speaker_counting.run(options.benchmark)
+        case SearchOptions():
+            return search.run(options.benchmark)
         case RecipesOptions():
             return recipe_comparison.run(options.benchmark)
         case SpeedOptions():

@@ -13,6 +13,7 @@ NEEDED = {
     "export": ["--format", "keras", "--output", "a.keras"],
     "enroll": ["--list"],
     "similar": ["a.wav"],
+    "embed": ["a.wav"],
     "verify": ["a.wav", "b.wav"],
     "label": ["a.wav"],
     "timeline": ["a.wav"],

@@ -16,7 +16,7 @@ from audionet.outputs import check_outputs
 FILES = [
     *(("train", option) for option in ("output_graph", "output_labels", "report")),
     *(("evaluate", option) for option in ("json", "report")),
-    *((command, "output") for command in ("label", "timeline", "explain", "export", "verify")),
+    *((command, "output") for command in ("label", "timeline", "explain", "export", "verify", "embed")),
     ("verify", "json"),
 ]
 FOLDERS = [
@@ -24,7 +24,8 @@ FOLDERS = [
     *(("timeline", option) for option in ("timeline_dir", "export_clips")),
     *[("data", "image_dir"), ("demo", "demo_dir"), ("evaluate", "runs_dir"), ("explain", "output")],
     *[("export", "output"), ("similar", "cache_dir"), ("inspect", "tensorboard"), ("app", "taught_dir")],
-    *[("enroll", "model")],
+    *[("enroll", "model"), ("similar", "index")],
+    *[("embed", option) for option in ("index", "cache_dir", "model_dir")],
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
 READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort"}
@@ -51,7 +52,7 @@ def refused(command: str, option: str, place: Path, arguments: list[str], capsys
         for one in NEEDED_TO_WRITE.get(command, NEEDED.get(command, []))
         if one not in ("--output", "a.png", "a.keras", "--list")
     ]
-    model = [] if option == "model" or command in ("train", "data", "demo") else ["--model", "no such model"]
+    model = [] if option == "model" or command in ("train", "data", "demo", "embed") else ["--model", "no such model"]
     status = run_audionet(command, *needed, *model, *arguments, f"--{option}", place)
     message = capsys.readouterr().err
     return status == 2 and f"Error: --{option}: " in message and "cannot be written (" in message
@@ -70,7 +71,7 @@ def impossible(tmp_path: Path, name: str) -> list[Path]:
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(command, option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     name = {"explain": "a.png", "export": "a.keras", "label": "a.csv", "timeline": "a.csv", "verify": "a.csv"}.get(
-        command, "a.json"
+        command, "a.npy" if command == "embed" else "a.json"
     )
     (tmp_path / "folder" / name).mkdir(parents=True)
     for place in [*impossible(tmp_path, name), tmp_path / "folder" / name]:

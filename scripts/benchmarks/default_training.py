@@ -9,8 +9,8 @@ from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
-from audionet.training.holdout import HoldoutPlan
 from audionet.models.classifier import Classifier
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.settings import HeadSettings, HoldoutSettings, TrainingSettings
 from audionet.training.trainer import TrainedModel, candidate_members

@@ -210,6 +210,28 @@ class DiarizationOptions(ClassifierBenchmarkOptions):
 
 
 @dataclass(frozen=True)
+class SearchOptions(TrainingBenchmarkOptions):
+    """Measure how long a search takes among many stored chunks and many labels, of vectors that are made at random.
+
+    The rival compares with each of them in turn.
+    """
+
+    chunks: Annotated[int, between(2_000, 100_000_000)] = 1_000_000
+    """How many chunks are stored."""
+    chunks_a_file: Annotated[int, between(1, 10_000)] = 100
+    """How many of them are of one file."""
+    labels: Annotated[int, between(2, 1_000_000)] = 1_000
+    """How many labels they are of, and how many are enrolled."""
+    dimension: Annotated[int, between(2, 100_000)] = 1_024
+    """How many numbers a vector has; each takes two bytes on the disk."""
+    keep: bool = False
+    """Keep the index that was made."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
 class RecipesOptions(TrainingBenchmarkOptions):
     """Compare recipes: accuracy, time and size, on words spoken by espeak-ng or on a folder of recordings.
 

@@ -1,12 +1,8 @@
 import importlib
 import json
 import shutil
-from pathlib import Path
 
-import pytest
 from conftest import voice, write_sound
-
-from audionet.inference.clip_similarity import find_similar
 
 
 def call(script: str, *arguments: object) -> int:
@@ -52,32 +48,3 @@ def test_half_a_second_is_compared_and_said_to_be_short(model, hisses, tmp_path,
     said = capsys.readouterr()
     assert "short.wav is of one chunk alone" in said.err and "0.wav" not in said.err
     assert "%" in said.out
-
-
-def test_what_sounds_most_alike_comes_first(model, hisses, speakers, tmp_path, capsys):
-    options = ("--model", model, "--top_k", 2, "--cache_dir", tmp_path)
-    assert call("similar", hisses[0], "--among", hisses[1], speakers / "bob", *options) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[0].endswith("1.wav")
-
-
-def test_a_file_is_computed_once_until_it_changes(trained, hisses, speakers, tmp_path, monkeypatch):
-    among = [Path(shutil.copy(hisses[1], tmp_path / "hiss.wav")), *sorted((speakers / "bob").iterdir())]
-    computed = []
-    chunk_bottlenecks = type(trained.classifier).chunk_bottlenecks
-    monkeypatch.setattr(
-        type(trained.classifier),
-        "chunk_bottlenecks",
-        lambda self, path: computed.append(path) or chunk_bottlenecks(self, path),
-    )
-    first, _ = find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
-    assert computed == [hisses[0], *among]
-    computed.clear()
-    again, _ = find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
-    assert computed == [hisses[0]]
-    assert [one.path for one in again] == [one.path for one in first]
-    assert [one.probability for one in again] == pytest.approx([one.probability for one in first], abs=1e-2)
-    write_sound(among[0], voice("alice", seed=5, seconds=4.0))
-    computed.clear()
-    find_similar(trained.classifier, hisses[0], among, cache_dir=tmp_path / "cache")
-    assert computed == [hisses[0], among[0]]

@@ -127,7 +127,7 @@ def test_format_and_sample_rate_hardly_change_the_answer(classifier, tmp_path, s
 def test_long_recordings_are_scored_in_batches_with_the_same_outcome(classifier, tmp_path, monkeypatch):
     clip = write_sound(tmp_path / "long.wav", np.tile(voice("bob", seed=5), 5))
     at_once = classifier.score(clip)
-    monkeypatch.setattr("audionet.models.classifier.BATCH_SIZE", 3)
+    monkeypatch.setattr("audionet.models.embedder.BATCH_SIZE", 3)
     assert classifier.score(clip).chunk_probabilities == pytest.approx(at_once.chunk_probabilities, rel=1e-5)
     assert at_once.chunk_offsets_seconds.tolist() == list(range(0, 20, 2))
 

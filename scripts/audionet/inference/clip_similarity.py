@@ -1,17 +1,14 @@
-"""How alike clips are, of whatever labels: verify a clip by another, or find the clips most similar to one."""
+"""How alike clips are, of whatever labels: verify a clip by another, by the mean places of their chunks."""
 
-import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from audionet.audio import decoding
-from audionet.console import log, progress_bar
+from audionet.console import log
 from audionet.errors import AudioNetError, InputError
 from audionet.features.image_io import is_picture
-from audionet.file_cache import FileCache, FileStamp, file_stamp
 from audionet.files import printable
 from audionet.inference.batch_scoring import side_by_side
 from audionet.models.classifier import Classifier
@@ -98,63 +95,3 @@ def mean_places(
             yield found
         else:
             yield space.mean_place(found[1])
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A clip, and how likely it is of the same label as the one asked for."""
-
-    path: Path
-    probability: float
-
-
-def find_similar(
-    classifier: Classifier, clip: Path, among: Sequence[Path], *, cache_dir: Path
-) -> tuple[list[Neighbour], int]:
-    """Return clips, those most like a clip first, and how many cannot be read, which are named and left out.
-
-    Args:
-        classifier: that can compare clips.
-        clip: a recording or a picture.
-        among: others; the clip itself is passed over.
-        cache_dir: folder for the mean place of each file, so that only new or changed files are decoded again.
-
-    Raises:
-        ClassifierError: the classifier cannot compare clips.
-        RecordingError: the clip cannot be read.
-        PictureError: likewise.
-    """
-    similarity = classifier.comparison_space()
-    asked = similarity.mean_place(classifier.chunk_bottlenecks(clip)[1])
-    found = []
-    failed = 0
-    with (
-        FileCache(cache_dir / f"similar-{classifier.fingerprint}.sqlite") as cache,
-        progress_bar(total=len(among), description="Comparing", unit="clips") as bar,
-    ):
-        known = cache.items()
-        for path in among:
-            try:
-                if not path.samefile(clip):
-                    found.append(Neighbour(path, similarity.probability(asked, _place(path, classifier, cache, known))))
-            except AudioNetError as error:
-                log(f"Set aside: {error}")
-                failed += 1
-            except OSError as error:
-                log(f"Set aside: {printable(path)} cannot be read ({error.strerror}).")
-                failed += 1
-            bar.update()
-    return sorted(found, key=lambda one: -one.probability), failed
-
-
-def _place(
-    path: Path, classifier: Classifier, cache: FileCache, known: Mapping[str, tuple[FileStamp, str]]
-) -> np.ndarray:
-    """Return the mean place of a file, from the cache or computed."""
-    name, stamp = str(path.resolve()), file_stamp(path)
-    cached_stamp, value = known.get(name, (None, ""))
-    if cached_stamp == stamp:
-        return np.frombuffer(base64.b64decode(value), "<f2").astype(np.float32)
-    place = classifier.comparison_space().mean_place(classifier.chunk_bottlenecks(path)[1])
-    cache.put([(name, stamp, base64.b64encode(place.astype("<f2").tobytes()).decode())])
-    return place

@@ -95,23 +95,24 @@ class PlacedChunks:
 
 
 class Projection:
-    """Brings places, of any dimension, to `PROJECTED` dimensions or fewer, in which their angles are nearly the same.
+    """Brings places, of any dimension, to so many dimensions or fewer, in which their angles are nearly the same.
 
     Source: W. Johnson and J. Lindenstrauss, "Extensions of Lipschitz Mappings into a Hilbert Space", 1984. The
     directions are random, and always the same ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dimensions: int = PROJECTED) -> None:
+        self._dimensions = dimensions
         self._directions: np.ndarray | None = None
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
         """Project places, shape (n, dimension): float16, shape (n, dimensions)."""
         dimension = places.shape[1]
-        if dimension <= PROJECTED:
+        if dimension <= self._dimensions:
             return places.astype(np.float16)
         if self._directions is None:
-            directions = np.random.default_rng(0).standard_normal((dimension, PROJECTED), np.float32)
-            self._directions = directions / np.sqrt(PROJECTED, dtype=np.float32)
+            directions = np.random.default_rng(0).standard_normal((dimension, self._dimensions), np.float32)
+            self._directions = directions / np.sqrt(self._dimensions, dtype=np.float32)
         return np.asarray((places @ self._directions).astype(np.float16))
 
 
