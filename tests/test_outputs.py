@@ -28,7 +28,7 @@ FOLDERS = [
     *[("embed", option) for option in ("index", "cache_dir", "model_dir")],
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
-READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort"}
+READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort", "background"}
 NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 

@@ -2,16 +2,17 @@
 
     audionet embed recordings/ --output vectors.npy
     audionet embed recordings/ --output vectors.parquet --by recording --architecture voice_encoder
+    audionet embed recordings/ --output vectors.npy --background auto
     audionet embed recordings/ --output vectors.npy --model tf_files/retrained_model
 
 Without --model, vectors are those of a pretrained network, that of --architecture or of --members, read at
---bottleneck. With it, they lie in the classifier's comparison space, where an angle says whether two clips are of one
-label. Beside an npy file, a CSV says what each row is of. What is computed of a file is kept, so that a run that was
-stopped goes on where it was, and similar finds it there.
+--bottleneck. With it, or with --background, they lie in a comparison space, where an angle says whether two clips are
+of one label. Beside an npy file, a CSV says what each row is of. What is computed of a file is kept, so that a run that
+was stopped goes on where it was, and similar finds it there.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -42,6 +43,9 @@ class EmbedOptions:
     """Classifier folder whose comparison space the vectors lie in. By default they are a pretrained network's."""
     bottlenecks: bool = False
     """With --model: bottlenecks as its networks give them, to train other models on."""
+    background: Literal["auto", "none"] | Path = "none"
+    """Without --model: file of audionet background, in whose comparison space the vectors lie. auto is the one of
+    voices that comes along; none leaves them as the network gives them."""
     recipe: str = "default"
     """How sound is cut and drawn, without --model; the command recipes lists them."""
     index: Path | None = None
@@ -57,10 +61,11 @@ class EmbedOptions:
         find_recipe(self.recipe)
         check(bool(self.clips), "Expected a recording, a picture or a folder of them.")
         check(self.model is not None or not self.bottlenecks, "--bottlenecks goes with --model; leave it away.")
-        untrained = (self.recipe, self.backbone) == ("default", BackboneSettings(engine=self.backbone.engine))
+        own = (self.recipe, self.background, self.backbone)
         check(
-            self.model is None or untrained,
-            "--model: a classifier has its own networks and recipe; leave --recipe and all about networks away.",
+            self.model is None or own == ("default", "none", BackboneSettings(engine=self.backbone.engine)),
+            "--model: a classifier has its own networks, recipe and space; leave --recipe, --background and all about "
+            "networks away.",
         )
 
 
@@ -98,7 +103,32 @@ def _source(options: EmbedOptions) -> "VectorSource":
         return trained_source(classifier, compared=not options.bottlenecks)
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
-    return untrained_source(options.backbone, find_recipe(options.recipe))
+    source = untrained_source(options.backbone, find_recipe(options.recipe))
+    return source if options.background == "none" else _placed(source, options.background)
+
+
+def _placed(source: "VectorSource", background: Path | str) -> "VectorSource":
+    """Return the places of a source's bottlenecks in the comparison space of a background."""
+    from audionet.models.background import SHIPPED, NetworkKey, find_space, read_background
+    from audionet.training.fitting.similarity_fitting import space_of_backgrounds
+
+    path = SHIPPED if background == "auto" else Path(background)
+    available = read_background(path)
+    spaces = []
+    for network in source.embedder.networks:
+        key, bottleneck = NetworkKey.of(network.backbone, network.recipe), network.backbone["bottleneck"]
+        space = find_space(available, key, bottleneck)
+        if space is None:
+            raise InputError(
+                f"--background: expected one for {key.words()}, read at {bottleneck}, but {printable(path)} is for "
+                f"{' and '.join(one.key.words() for one in available)}. Make one with audionet background, or leave it "
+                "away."
+            )
+        spaces.append(space)
+    found = space_of_backgrounds(spaces)
+    if found is None:
+        raise InputError(f"--background: {printable(path)} compared other recordings by each network. Make it again.")
+    return replace(source, space=found)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,8 @@ from audionet.inference.vectors.refreshing import refresh
 from audionet.inference.vectors.vector_files import write_vectors
 from audionet.inference.vectors.vector_source import untrained_source
 from audionet.models.backbones.settings import BackboneSettings
+from audionet.models.background import SHIPPED, read_background
+from audionet.training.fitting.similarity_fitting import space_of_backgrounds
 
 
 @pytest.fixture
@@ -107,3 +109,21 @@ def test_parquet_without_its_library_is_refused_before_any_work(tmp_path, monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run_audionet("embed", "a.wav", "--output", tmp_path / "v.parquet") == 2
     assert "Parquet needs pyarrow" in capsys.readouterr().err
+
+
+def test_vectors_lie_in_the_space_of_a_background_by_one_network_or_two():
+    spaces = read_background(SHIPPED)
+    rng = np.random.default_rng(0)
+    tables = [space.mean + space.scale * rng.normal(size=(5, len(space.mean))).astype(np.float32) for space in spaces]
+    for count in (1, 2):
+        found = space_of_backgrounds([space.at("+".join(space.slices)) for space in spaces[:count]])
+        places = found.places(np.concatenate(tables[:count], axis=1))
+        assert np.allclose(np.linalg.norm(places, axis=1), 1, atol=1e-3)
+        assert found.is_of_background and found.slope > 0
+
+
+def test_a_background_of_another_network_is_refused_with_what_it_is_for(untrained, hisses, tmp_path, capsys):
+    arguments = (*hisses, "--background", "auto", "--cache_dir", tmp_path, "--output", tmp_path / "v.npy")
+    assert run_audionet("embed", *arguments) == 2
+    message = capsys.readouterr().err
+    assert "--background: expected one for fake" in message and "is for efficientnet_lite0" in message

@@ -112,6 +112,26 @@ def fit_fused_similarity(
     )
 
 
+def space_of_backgrounds(spaces: Sequence[BackgroundSpace]) -> Similarity | FusedSimilarity | None:
+    """Return the space of backgrounds alone, one for each network, where no labels of one's own are there.
+
+    None where the recordings that they compared tell nothing, or, of several networks, are not the same.
+    """
+    parts = []
+    for space in spaces:
+        meaning = meaning_of(space.compared)
+        if meaning is None:
+            return None
+        part = replace(space_of(scatter_of_background(space)), **meaning)  # type: ignore[arg-type]
+        credit, agreement = space.credit(), space.compared.agreement
+        parts.append(replace(part, is_of_background=True, background=credit, agreement=agreement))
+    if len(parts) == 1:
+        return parts[0]
+    nothing = np.empty(0, int)
+    tables = [np.empty((0, len(space.mean)), np.float16) for space in spaces]
+    return fit_fused_similarity(tables, parts, nothing, recordings=nothing, views=nothing, backgrounds=list(spaces))
+
+
 def _weights(compared: Sequence[Comparisons]) -> tuple[float, ...]:
     """Return the weight of each member's scores: the reciprocal of their spread, and all sum up to 1."""
     steepness = np.array([1 / max(float(one.scores.std()), 1e-9) for one in compared])
