@@ -72,7 +72,7 @@ def train_without(
         *(one.network for one in candidates),
         bottleneck_dir=options.bottleneck_dir,
         holdout=settings.holdout,
-        remembered=False,
+        previous=HoldoutPlan(),
     )
     selected = select_model(
         training_data,
