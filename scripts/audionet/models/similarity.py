@@ -105,7 +105,10 @@ class Similarity:
         """Return one sentence for the screen: how often a verdict is wrong, and how that is known."""
         whose = "labels that were left out"
         if self.is_of_background:
-            whose = "labels of the background, left out of it in turn, as those trained are too few to tell"
+            whose = (
+                "labels of the background, left out of it in turn, as those trained are too few to tell; sounds of "
+                "another kind have other rates"
+            )
         return (
             f"From 50 % on it counts as the same. By that, {self.chunk_false_accept_rate:.1%} of chunks of other "
             f"labels pass and {self.chunk_false_reject_rate:.1%} of the same are refused (equal error rate "
