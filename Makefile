@@ -16,7 +16,8 @@ AUDIO ?= tf_files/data_audio
 MODEL ?= tf_files/retrained_model
 PORT ?= 8000
 # Recipes read them from the environment, since a name of a file may hold quotes
-export AUDIO MODEL PORT CLIP IMAGE TEST RECIPE PICTURE ARCHITECTURE MEMBERS IMAGES
+export AUDIO MODEL PORT CLIP IMAGE TEST RECIPE PICTURE ARCHITECTURE MEMBERS IMAGES CLUSTER
+ON_CLUSTER = $(if $(CLUSTER),--cluster "$$CLUSTER") # a Ray cluster, after pip install './scripts[cluster]'
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -32,7 +33,7 @@ $(VENV)/installed: requirements.txt scripts/pyproject.toml
 	@touch $@
 
 $(VENV)/tested: tests/requirements.txt $(VENV)/installed
-	$(INSTALL) -r tests/requirements.txt -e './scripts[export,parquet]'
+	$(INSTALL) -r tests/requirements.txt -e './scripts[export,parquet,cluster]'
 	@touch $@
 
 sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfile decodes
@@ -49,11 +50,11 @@ sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfil
 demo: setup ## Set up, then data, train and label on the sample speakers
 	@$(AUDIONET) demo
 
-data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen
-	@$(AUDIONET) data --audio_dir "$$AUDIO" $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PICTURE),--picture "$$PICTURE")
+data: setup ## Draw the recordings: make data AUDIO=folder RECIPE=name PICTURE=pcen CLUSTER=auto
+	@$(AUDIONET) data --audio_dir "$$AUDIO" $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PICTURE),--picture "$$PICTURE") $(ON_CLUSTER)
 
 train: setup ## Train on the pictures: make train RECIPE=name ARCHITECTURE=inception_v3 MEMBERS=trio IMAGES=folder
-	@$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(MEMBERS),--members "$$MEMBERS") $(if $(IMAGES),--image_dir "$$IMAGES")
+	@$(AUDIONET) train $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ARCHITECTURE),--architecture "$$ARCHITECTURE") $(if $(MEMBERS),--members "$$MEMBERS") $(if $(IMAGES),--image_dir "$$IMAGES") $(ON_CLUSTER)
 
 recipes: setup ## List the recipes
 	@$(AUDIONET) recipes
@@ -97,6 +98,9 @@ bench-timeline: bench-diarization
 
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
+
+test-cluster: setup $(VENV)/tested ## Kill workers, nodes and drivers of a Ray cluster: make test-cluster ROUNDS=10
+	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/test_cluster.py
 
 torture: setup $(VENV)/tested ## Kill, fill disks and read at the wrong moment: make torture TORTURE='kills --seed 7'
 	PYTHONPATH=scripts:tests $(RUN) -m torture $(or $(TORTURE),all)

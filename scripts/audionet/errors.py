@@ -38,6 +38,10 @@ class ExportError(AudioNetError):
     """An export that does not answer as its classifier does."""
 
 
+class ClusterError(AudioNetError):
+    """A cluster that was lost in the midst of work."""
+
+
 def check(condition: bool, message: str) -> None:
     """Raise InputError with `message` unless `condition` holds.
 

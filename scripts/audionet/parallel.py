@@ -1,11 +1,11 @@
-"""Processes that share the cores: for work that Python's threads cannot do side by side."""
+"""Processes that share the cores, or those of a cluster: for work that Python's threads cannot do side by side."""
 
 import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import threadpoolctl
 
+from audionet import cluster
 from audionet.console import progress_bar
 from audionet.files import held_folders
 from audionet.worker_process import context_of, end_with
@@ -26,6 +27,7 @@ Done = TypeVar("Done")
 
 GROUPS_AHEAD = 4  # for each process, so that none waits and little is held
 MOST_STARTS = 50  # of a process for one task
+CRASHES_ON_CLUSTER = 3  # of a process with one task before the task is to blame
 RESTART_SECONDS = 0.1
 CRASHED = "a decoder crashed on it, or memory ran out; try again, and if it stays so, remove it or convert it to wav"
 
@@ -84,6 +86,13 @@ def process_pool(jobs: int) -> WorkerPool:
     return WorkerPool(jobs)
 
 
+def _pool(jobs: int, work: object, *, holds_network: bool) -> Executor:
+    """Return what does the work: processes of this machine, or of the cluster that is connected."""
+    if not cluster.is_connected():
+        return process_pool(jobs)
+    return cluster.NetworkPool(work) if holds_network else cluster.ClusterPool()
+
+
 def importing_context() -> BaseContext:
     """Return what starts processes that import this package afresh."""
     # A forked child could inherit a lock that another thread holds, of TensorFlow's for one; a fork server cannot.
@@ -116,29 +125,37 @@ def side_by_side(
 
 
 def run_groups(
-    work: Callable[[Task], Done], groups: Iterable[Sequence[Task]], *, jobs: int | None, in_order: bool
+    work: Callable[[Task], Done],
+    groups: Iterable[Sequence[Task]],
+    *,
+    jobs: int | None,
+    in_order: bool,
+    holds_network: bool = False,
 ) -> Iterator[list[tuple[Task, Done | str]]]:
     """Let processes do tasks and yield them with what became of each, a group at a time; a crash costs one task alone.
 
     When a process crashes, the groups under way are done again with a process for each task, which shows which one was
-    the cause, and the others go on as before.
+    the cause, and the others go on as before. The processes are those of a cluster while one is connected.
 
     Args:
         work: what to do; it must be picklable.
         groups: tasks that are handed over together, since handing over may cost more than doing one. Each group is
             asked for shortly before it is done.
         jobs: how many processes, by default one a core.
+        holds_network: whether `work` holds a network, which each process of a cluster is to load once.
         in_order: whether groups are yielded in their order, or each as soon as it is done.
 
     Yields:
         The tasks of a group, or of a part of one after a crash, each with its result, or `CRASHED` in its place.
     """
     waiting = iter(groups)
-    jobs = jobs or os.cpu_count() or 1
     first = next(waiting, None)
+    if first is not None:
+        jobs = jobs or (cluster.worker_count() if cluster.is_connected() else os.cpu_count()) or 1
     while first is not None:
+        assert jobs is not None
         waiting = chain([first], waiting)
-        with process_pool(jobs) as pool:
+        with _pool(jobs, work, holds_network=holds_network) as pool:
             under_way: dict[Future[list[Done]], Sequence[Task]] = {}
             try:
                 first = _submit_ahead(pool, work, waiting, under_way, GROUPS_AHEAD * jobs)
@@ -157,7 +174,7 @@ def run_groups(
 
 
 def _submit_ahead(
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     work: Callable[[Task], Done],
     waiting: Iterator[Sequence[Task]],
     under_way: dict[Future[list[Done]], Sequence[Task]],
@@ -186,14 +203,22 @@ def _do_group(work: Callable[[Task], Done], group: Sequence[Task]) -> list[Done]
 
 
 def _done_alone(work: Callable[[Task], Done], task: Task) -> Done | str:
+    crashes = 0
     for _ in range(MOST_STARTS):
-        with process_pool(1) as pool:
+        with _pool(1, work, holds_network=False) as pool:
             try:
-                future: Future[Done] = pool.submit(work, task)
+                future: Future[Done] = pool.submit(_do_one, work, task)
             except BrokenProcessPool:
                 continue  # the task is not to blame
             try:
                 return future.result()
             except BrokenProcessPool:
-                return CRASHED
+                crashes += 1
+                # On a cluster, a node may have been lost just then.
+                if crashes >= (CRASHES_ON_CLUSTER if cluster.is_connected() else 1):
+                    return CRASHED
     return CRASHED
+
+
+def _do_one(work: Callable[[Task], Done], task: Task) -> Done:
+    return work(task)

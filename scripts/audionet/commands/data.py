@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command, short_path
+from audionet.cluster import connected
 from audionet.console import log
 from audionet.features.settings import PictureSettings
 from audionet.files import printable
@@ -29,6 +30,8 @@ class DataMakerOptions:
     pictures: OmitArgPrefixes[PictureSettings] = field(default_factory=PictureSettings)
     jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
+    cluster: str | None = None
+    """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
     keep_wav: bool = True
     """Write each chunk as wav beside its picture, for listening."""
 
@@ -41,13 +44,14 @@ def make_data(options: DataMakerOptions) -> int:
     from audionet import api  # NumPy, SciPy and more, which --help should not wait for
     from audionet.evaluation.data_audit import audit_data
 
-    result = api.make_data(
-        options.audio_dir,
-        options.image_dir,
-        recipe=options.pictures.chosen_recipe(),
-        jobs=options.jobs,
-        keep_wav=options.keep_wav,
-    )
+    with connected(options.cluster, folders=[options.audio_dir, options.image_dir]):
+        result = api.make_data(
+            options.audio_dir,
+            options.image_dir,
+            recipe=options.pictures.chosen_recipe(),
+            jobs=options.jobs,
+            keep_wav=options.keep_wav,
+        )
     for recording, reason in result.failures.items():
         log(f"Set aside: {printable(recording)}: {reason}")
     for label, pictures in sorted(result.chunks.items()):

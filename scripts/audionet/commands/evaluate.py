@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, run_command, short_path
+from audionet.cluster import connected
 from audionet.errors import check
 from audionet.files import printable
 from audionet.outputs import check_outputs
@@ -47,6 +48,8 @@ class EvaluateOptions:
     """HTML file to write a report to, with plots, and the worst mistakes with their sound."""
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records of runs."""
+    cluster: str | None = None
+    """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
     jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
 
@@ -73,20 +76,22 @@ def evaluate(options: EvaluateOptions) -> int:
         if options.json:
             write_json(options.json, comparison_found)
         return 0
-    evaluation = api.evaluate(
-        options.model,
-        audio_dir=options.audio_dir,
-        image_dir=options.image_dir,
-        negatives=options.negatives,
-        group_by=options.group_by,
-        false_accept_rate=options.false_accept_rate,
-        exclude_training=options.exclude_training,
-        sweep=options.sweep,
-        json=options.json,
-        report=options.report,
-        runs_dir=options.runs_dir,
-        jobs=options.jobs,
-    )
+    folders = [folder for folder in (options.audio_dir, options.image_dir, options.negatives) if folder]
+    with connected(options.cluster, folders=folders):
+        evaluation = api.evaluate(
+            options.model,
+            audio_dir=options.audio_dir,
+            image_dir=options.image_dir,
+            negatives=options.negatives,
+            group_by=options.group_by,
+            false_accept_rate=options.false_accept_rate,
+            exclude_training=options.exclude_training,
+            sweep=options.sweep,
+            json=options.json,
+            report=options.report,
+            runs_dir=options.runs_dir,
+            jobs=options.jobs,
+        )
     evaluation_tables.print_evaluation(evaluation)
     if options.report:
         print(f"Report: {printable(short_path(options.report))}")

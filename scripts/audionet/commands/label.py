@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
+from audionet.cluster import connected
 from audionet.errors import check
 from audionet.inference.settings import ClipSettings, OutputSettings, ThresholdSettings
 from audionet.models.backbones.settings import Engine
@@ -38,6 +39,8 @@ class LabelOptions:
     threshold: OmitArgPrefixes[ThresholdSettings] = field(default_factory=ThresholdSettings)
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
+    cluster: str | None = None
+    """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
     jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many files to label side by side. By default one for each core."""
 
@@ -70,10 +73,11 @@ def label_files(options: LabelOptions) -> int:
         )
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     top_k, jobs, out = options.top_k, options.jobs, options.out
-    if out.output:
-        failed = write_predictions(classifier, clips, out.output, top_k=top_k, resume=out.resume, jobs=jobs)
-    else:
-        failed = print_predictions(classifier, clips, top_k=top_k, as_json=out.json, jobs=jobs)
+    with connected(options.cluster):
+        if out.output:
+            failed = write_predictions(classifier, clips, out.output, top_k=top_k, resume=out.resume, jobs=jobs)
+        else:
+            failed = print_predictions(classifier, clips, top_k=top_k, as_json=out.json, jobs=jobs)
     return EXIT_FAILED if failed else 0
 
 

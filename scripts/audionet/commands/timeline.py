@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
+from audionet.cluster import connected
 from audionet.inference.settings import ClipSettings, OutputSettings, ThresholdSettings, TimelineSettings
 from audionet.models.backbones.settings import Engine
 from audionet.outputs import check_outputs
@@ -29,6 +30,8 @@ class TimelineOptions:
     threshold: OmitArgPrefixes[ThresholdSettings] = field(default_factory=ThresholdSettings)
     engine: Engine = "auto"
     """What runs the network. auto is TensorFlow where it has a GPU, and OpenVINO, which is faster, on a CPU."""
+    cluster: str | None = None
+    """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
 
     def __post_init__(self) -> None:
         self.clips.check_named()
@@ -49,10 +52,11 @@ def label_timelines(options: TimelineOptions) -> int:
         options.model, engine=options.engine, false_accept_rate=options.threshold.false_accept_rate
     )
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
-    if options.out.output:
-        failed = write_timelines(classifier, clips, options.out.output, options.timeline, resume=options.out.resume)
-    else:
-        failed = print_timelines(classifier, clips, options.timeline, as_json=options.out.json)
+    with connected(options.cluster):
+        if options.out.output:
+            failed = write_timelines(classifier, clips, options.out.output, options.timeline, resume=options.out.resume)
+        else:
+            failed = print_timelines(classifier, clips, options.timeline, as_json=options.out.json)
     return EXIT_FAILED if failed else 0
 
 

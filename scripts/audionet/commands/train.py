@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_command, short_path, typed_command
+from audionet.cluster import connected
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
@@ -46,6 +47,8 @@ class RetrainOptions:
     """File that the page about the run is written to."""
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records of runs."""
+    cluster: str | None = None
+    """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
     backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
     holdout: OmitArgPrefixes[HoldoutSettings] = field(default_factory=HoldoutSettings)
     head: OmitArgPrefixes[HeadSettings] = field(default_factory=HeadSettings)
@@ -66,17 +69,18 @@ def retrain(options: RetrainOptions) -> int:
     settings = TrainingSettings(
         options.recipe, options.backbone, options.holdout, options.head, options.whole, options.comparison
     )
-    run = api.train(
-        options.image_dir,
-        settings=settings,
-        bottleneck_dir=options.bottleneck_dir,
-        summaries_dir=options.summaries_dir,
-        output_model=options.output_model,
-        output_graph=options.output_graph,
-        output_labels=options.output_labels,
-        report=options.report,
-        runs_dir=options.runs_dir,
-    )
+    with connected(options.cluster, folders=[options.image_dir, options.bottleneck_dir]):
+        run = api.train(
+            options.image_dir,
+            settings=settings,
+            bottleneck_dir=options.bottleneck_dir,
+            summaries_dir=options.summaries_dir,
+            output_model=options.output_model,
+            output_graph=options.output_graph,
+            output_labels=options.output_labels,
+            report=options.report,
+            runs_dir=options.runs_dir,
+        )
     evaluation_tables.warn(run.final.evaluation)
     for line in [*closing_lines(run, options.output_model), f"Report: {printable(short_path(options.report))}"]:
         print(line)

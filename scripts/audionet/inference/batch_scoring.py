@@ -10,19 +10,24 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from audionet import cluster
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
-from audionet.errors import AudioNetError, InputError
+from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import Recipe
 from audionet.files import in_sorted_runs, printable, sha256_of, walk_files
 from audionet.models.answer import Answer
+from audionet.parallel import run_groups
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
+CLIPS_IN_GROUP = 4  # that a process of a cluster is handed at once
 CLIPS_AHEAD = 2  # under way for each thread, so that none waits for the slowest
 LIST_BYTES = 1 << 16
 GLOB_CHARACTERS = frozenset("*?[")
@@ -182,6 +187,9 @@ def side_by_side(
         jobs: how many to work on side by side, by default one for each core.
     """
     mismatches = MismatchWarnings(recipe)
+    if cluster.is_connected():
+        yield from _on_cluster(work, clips, mismatches, description=description, total=total, jobs=jobs)
+        return
     jobs = jobs or os.cpu_count() or 1
     waiting = iter(clips)
     under_way: deque[tuple[Path, Future[Result | AudioNetError]]] = deque()
@@ -199,11 +207,44 @@ def side_by_side(
             pool.shutdown(cancel_futures=True)
 
 
-def _try(work: Callable[[Path], Result], clip: Path, mismatches: MismatchWarnings) -> Result | AudioNetError:
+def _try(
+    work: Callable[[Path], Result], clip: Path, mismatches: MismatchWarnings | None = None
+) -> Result | AudioNetError:
     try:
         if os.path.isdir(clip):  # noqa: PTH112 - as above
             return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
-        mismatches.check(clip)
+        if mismatches:
+            mismatches.check(clip)
         return work(clip)
     except AudioNetError as error:
         return error
+
+
+@dataclass(frozen=True, eq=False)
+class _Trying:
+    """Work that processes of a cluster do, each with the network that it holds."""
+
+    work: Callable[[Path], Any]
+
+    def of_clip(self, clip: Path) -> Any:
+        return _try(self.work, clip)
+
+
+def _on_cluster(
+    work: Callable[[Path], Result],
+    clips: Iterable[Path],
+    mismatches: MismatchWarnings,
+    *,
+    description: str,
+    total: int | None,
+    jobs: int | None,
+) -> Iterator[tuple[Path, Result | AudioNetError]]:
+    waiting = iter(clips)
+    groups = iter(lambda: list(islice(waiting, CLIPS_IN_GROUP)), [])
+    with progress_bar(total=total, description=description, unit="files") as bar:
+        for group in run_groups(_Trying(work).of_clip, groups, jobs=jobs, in_order=True, holds_network=True):
+            for clip, found in group:
+                with suppress(AudioNetError):  # which is what was found, too
+                    mismatches.check(clip)
+                yield clip, RecordingError(f"{printable(clip)}: {found}") if isinstance(found, str) else found
+            bar.update(len(group))

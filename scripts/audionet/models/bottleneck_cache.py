@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
+from audionet import cluster
 from audionet.console import progress_bar
 from audionet.errors import PictureError
 from audionet.files import mark_folder, read_mark, whole_file
@@ -156,7 +158,17 @@ class BottleneckCache:
     def add(self, keys: Sequence[bytes], inputs: Sequence[np.ndarray]) -> None:
         """Compute and keep the bottlenecks of some inputs; `finish` is to be called at the end."""
         if keys:
-            self._write_shard(keys, bottlenecks_of(self._backbone, np.stack(inputs)))
+            self.store(keys, bottlenecks_of(self._backbone, np.stack(inputs)))
+
+    @property
+    def backbone(self) -> PictureReader:
+        """What computes the bottlenecks."""
+        return self._backbone
+
+    def store(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
+        """Keep bottlenecks that were computed elsewhere, float16, shape (n, dimension); `finish` is for the end."""
+        if keys:
+            self._write_shard(keys, vectors)
 
     def gather(self, keys: Sequence[bytes]) -> np.ndarray:
         """Return bottlenecks by key: float16, shape (n, dimension), zero where there are none."""
@@ -309,24 +321,85 @@ def _fill(
     *,
     in_processes: bool,
 ) -> None:
-    with (
-        closing(_read_ahead(read, tasks, in_processes=in_processes)) as found,
-        progress_bar(total=len(tasks), description="Bottlenecks", unit="pictures") as bar,
-    ):
-        while batch := list(islice(found, BATCH_SIZE)):
-            inputs: list[tuple[list[bytes], list[np.ndarray]]] = [([], []) for _ in caches]
-            for task, of_item in batch:
-                if isinstance(of_item, str):
-                    failures.update(dict.fromkeys(positions[task.keys], of_item))
-                    continue
-                for number, one in zip(task.wanted, of_item, strict=True):
-                    inputs[number][0].append(task.keys[number])
-                    inputs[number][1].append(one)
-            for cache, (of_cache, arrays) in zip(caches, inputs, strict=True):
-                cache.add(of_cache, arrays)
-            bar.update(len(batch))
+    with progress_bar(total=len(tasks), description="Bottlenecks", unit="pictures") as bar:
+        if cluster.is_connected():
+            tasks = _filled_on_cluster(caches, tasks, read, positions, failures, bar)
+            in_processes = True  # one of those that are left crashed a process
+        with closing(_read_ahead(read, tasks, in_processes=in_processes)) as found:
+            while batch := list(islice(found, BATCH_SIZE)):
+                inputs = _by_cache(len(caches), batch, positions, failures)
+                for cache, (keys, arrays) in zip(caches, inputs, strict=True):
+                    cache.add(keys, arrays)
+                bar.update(len(batch))
     for cache in caches:
         cache.finish()
+
+
+def _by_cache(
+    count: int,
+    batch: Sequence[tuple[_Task, Sequence[np.ndarray] | str]],
+    positions: dict[tuple[bytes, ...], list[int]],
+    failures: dict[int, str],
+) -> list[tuple[list[bytes], list[np.ndarray]]]:
+    """Return the keys and the arrays of items for each of so many caches, and add to `failures` what has none."""
+    found: list[tuple[list[bytes], list[np.ndarray]]] = [([], []) for _ in range(count)]
+    for task, of_item in batch:
+        if isinstance(of_item, str):
+            failures.update(dict.fromkeys(positions[task.keys], of_item))
+            continue
+        for number, one in zip(task.wanted, of_item, strict=True):
+            found[number][0].append(task.keys[number])
+            found[number][1].append(one)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Embedding:
+    """Reads items and computes their bottlenecks, where both are done by the same process."""
+
+    backbones: tuple[PictureReader, ...]
+    read: Callable[[Any, tuple[int, ...]], Sequence[np.ndarray]]
+
+    def of_batch(self, tasks: Sequence[_Task]) -> list[list[np.ndarray] | str]:
+        """Return for each item its bottleneck by each backbone that is wanted, or the reason why there is none."""
+        found = [(task, _inputs_or_reason(self.read, task)) for task in tasks]
+        vectors: list[list[np.ndarray] | str] = [one if isinstance(one, str) else [] for _, one in found]
+        for number, backbone in enumerate(self.backbones):
+            rows = [
+                row for row, task in enumerate(tasks) if number in task.wanted and not isinstance(found[row][1], str)
+            ]
+            if rows:
+                inputs = [found[row][1][tasks[row].wanted.index(number)] for row in rows]
+                for row, vector in zip(rows, bottlenecks_of(backbone, np.stack(inputs)), strict=True):
+                    vectors[row].append(vector)  # type: ignore[union-attr]
+        return vectors
+
+
+def _filled_on_cluster(
+    caches: Sequence[BottleneckCache],
+    tasks: Sequence[_Task],
+    read: Callable[[Item, tuple[int, ...]], Sequence[np.ndarray]],
+    positions: dict[tuple[bytes, ...], list[int]],
+    failures: dict[int, str],
+    bar: tqdm,
+) -> list[_Task]:
+    """Let a cluster read items and compute bottlenecks; return those among which one crashed a process again and again.
+
+    Batches come back in order, so that the files of the cache are those that one machine writes.
+    """
+    embedding = _Embedding(tuple(cache.backbone for cache in caches), read)
+    batches = [[tasks[start : start + BATCH_SIZE]] for start in range(0, len(tasks), BATCH_SIZE)]
+    left: list[_Task] = []
+    for group in run_groups(embedding.of_batch, batches, jobs=None, in_order=True, holds_network=True):
+        for batch, found in group:
+            if isinstance(found, str):
+                left += batch
+                continue
+            by_cache = _by_cache(len(caches), list(zip(batch, found, strict=True)), positions, failures)
+            for cache, (keys, vectors) in zip(caches, by_cache, strict=True):
+                cache.store(keys, np.array(vectors))
+            bar.update(len(batch))
+    return left
 
 
 def _read_ahead(

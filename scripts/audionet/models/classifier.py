@@ -98,6 +98,10 @@ class Classifier(Embedder):
         if fingerprints is not None:
             self.fingerprints = fingerprints
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process makes the same classifier of, without what was mapped from its folder."""
+        return {**vars(self), "_packed_fingerprints": None}
+
     @classmethod
     def load(
         cls,

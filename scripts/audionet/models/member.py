@@ -53,6 +53,10 @@ class Network:
     def _network(self) -> Runner:
         return open_graph(self.graph, engine=self.engine, input_name="sounds" if self.input.is_sound else "pictures")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process makes the same member of, which opens the graph itself."""
+        return {name: value for name, value in vars(self).items() if name != "_network"}
+
     def bottlenecks(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Map what `NetworkInput` gives, at least one, to float16 bottlenecks, shape (n, dimension).
 

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from audionet import cluster
 from audionet.audio import decoding
 from audionet.audio.sox_ffmpeg import changes_time
 from audionet.audio.writing import Piece, cut_out
 from audionet.console import log, progress_bar
 from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.files import printable
-from audionet.inference.batch_scoring import MismatchWarnings, unique_name
+from audionet.inference.batch_scoring import MismatchWarnings, side_by_side, unique_name
 from audionet.inference.prediction_file import SPAN_COLUMNS, PredictionFile, span_rows
 from audionet.inference.settings import TimelineSettings
 from audionet.inference.timelines.timeline_formats import write_labels
@@ -73,16 +74,16 @@ def make_timelines(
     if settings.speakers is not None:
         classifier.comparison_space()  # a classifier without one is refused at once, and not for each recording
     names: dict[str, Path] = {}
-    mismatches = MismatchWarnings(classifier.recipe)
     if classifier.recipe and changes_time(classifier.recipe.sox_effects):
         log(
             f"The classifier's SoX effects ({classifier.recipe.sox_effects}) move sounds to other times: those of a "
             "timeline are not those of the recording. Train without such effects to have them so."
         )
-    for clip in clips:
+    for clip, timeline in _timelines_of(classifier, clips, settings):
         try:
-            mismatches.check(clip)
-            timeline = _timeline_of(classifier, clip, settings)
+            if isinstance(timeline, AudioNetError):
+                raise timeline
+            _note_missing_speakers(timeline, settings.speakers)
             name = unique_name(clip, names)
             if settings.timeline_dir:
                 _write_files(timeline, classifier, settings.timeline_dir / name, settings.formats)
@@ -94,22 +95,50 @@ def make_timelines(
             yield clip, timeline
 
 
+def _timelines_of(
+    classifier: Classifier, clips: Iterable[Path], settings: TimelineSettings
+) -> Iterator[tuple[Path, Timeline | AudioNetError]]:
+    """Yield each recording with its timeline: one after the other with all cores, or side by side on a cluster."""
+    work = _TimelineWork(classifier, settings)
+    if cluster.is_connected():
+        yield from side_by_side(work.of_clip, clips, recipe=classifier.recipe, description="Timelines")
+        return
+    mismatches = MismatchWarnings(classifier.recipe)
+    for clip in clips:
+        try:
+            mismatches.check(clip)
+            yield clip, work.of_clip(clip)
+        except AudioNetError as error:
+            yield clip, error
+
+
+@dataclass(frozen=True, eq=False)
+class _TimelineWork:
+    classifier: Classifier
+    settings: TimelineSettings
+
+    def of_clip(self, clip: Path) -> Timeline:
+        return _timeline_of(self.classifier, clip, self.settings)
+
+
+def _note_missing_speakers(timeline: Timeline, speakers: object) -> None:
+    found = len({span.label for span in timeline.non_silent_spans})
+    if isinstance(speakers, int) and found < speakers:
+        log(f"{printable(timeline.path)}: {speakers} speakers were asked for, and the sound has turns of {found} only.")
+
+
 def _timeline_of(classifier: Classifier, clip: Path, settings: TimelineSettings) -> Timeline:
     if not decoding.is_recording(clip):
         raise InputError(f"{printable(clip)} is no recording; a timeline takes recordings.")
     form = decoding.form_of(clip)
     with progress_bar(total=round(form[1]) if form else None, description=clip.name[:30], unit="s of sound") as bar:
-        timeline = classifier.timeline(
+        return classifier.timeline(
             clip,
             hop_seconds=settings.hop,
             min_seconds=settings.min_seconds,
             speakers=settings.speakers,
             on_seconds=lambda seconds: bar.update(round(seconds) - bar.n),
         )
-    found = len({span.label for span in timeline.non_silent_spans})
-    if isinstance(settings.speakers, int) and found < settings.speakers:
-        log(f"{printable(clip)}: {settings.speakers} speakers were asked for, and the sound has turns of {found} only.")
-    return timeline
 
 
 def _write_files(timeline: Timeline, classifier: Classifier, stem: Path, formats: Iterable[str]) -> None:

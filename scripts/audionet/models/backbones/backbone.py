@@ -149,6 +149,10 @@ class Backbone:
     def _runner(self) -> Runner:
         return open_graph(self.graph, engine=self.engine, input_name=self.input_name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process makes the same backbone of, which opens the graph itself."""
+        return {name: value for name, value in vars(self).items() if name != "_runner"}
+
 
 def load_backbone(
     architecture: str,

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from audionet.cluster import NETWORK_THREADS
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
 from audionet.files import brief
@@ -109,6 +110,8 @@ class _OpenVinoRunner:
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise InputError(f"--engine: expected a CPU with bfloat16 for {BFLOAT16}, and this has none; choose auto.")
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
+        if threads := os.environ.get(NETWORK_THREADS):
+            options["INFERENCE_NUM_THREADS"] = threads
         try:
             with temporary_folder() as folder, silence_native_stderr():  # of what it thinks of a damaged graph
                 compiled = core.compile_model(read_graph(core, graph, folder), "CPU", options)
