@@ -33,7 +33,7 @@ $(VENV)/installed: requirements.txt scripts/pyproject.toml
 	@touch $@
 
 $(VENV)/tested: tests/requirements.txt $(VENV)/installed
-	$(INSTALL) -r tests/requirements.txt -e './scripts[export,parquet,cluster]'
+	$(INSTALL) -r tests/requirements.txt -e './scripts[export,parquet,cluster,storage]'
 	@touch $@
 
 sox: # SoX with mp3, through apt-get where that is allowed; without it libsndfile decodes

@@ -25,6 +25,7 @@ from typing import Any
 from audionet.console import log
 from audionet.errors import ClusterError, InputError
 from audionet.files import brief, printable, sha256_of
+from audionet.storage import is_remote, named
 
 RESULTS_DEPEND_ON = ("numpy", "scipy", "soxr", "soundfile", "pillow", "openvino", "tensorflow")
 NETWORK_THREADS = "AUDIONET_NETWORK_THREADS"  # how many cores a network may take, where others share them
@@ -125,7 +126,7 @@ def _check_nodes(folders: Sequence[Path]) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ours, places = _versions(), {Path.cwd(), *map(_nearest_folder, folders)}
+    ours, places = _versions(), {Path.cwd(), *(_nearest_folder(one) for one in folders if not is_remote(named(one)))}
     checks = {}
     for node in _nodes():
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)

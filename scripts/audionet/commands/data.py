@@ -24,7 +24,7 @@ class DataMakerOptions:
     """The command line of audionet data."""
 
     audio_dir: Path = TF_FILES / "data_audio"
-    """Folder of recordings, one subfolder a label, in any format that SoX or FFmpeg reads; UrbanSound8K; or ESC-50."""
+    """Folder or URL of recordings, one subfolder a label, as SoX or FFmpeg reads them; UrbanSound8K; or ESC-50."""
     image_dir: Path = TF_FILES / "data_image"
     """Folder that the pictures go to."""
     pictures: OmitArgPrefixes[PictureSettings] = field(default_factory=PictureSettings)

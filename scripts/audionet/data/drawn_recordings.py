@@ -18,9 +18,11 @@ from pathlib import Path
 from pydantic import InstanceOf, TypeAdapter
 
 from audionet.audio.measurements import ChunkStats
+from audionet.errors import RecordingError
 from audionet.file_cache import FileCache, FileStamp
 from audionet.json_files import validated
 from audionet.regular_files import open_regular
+from audionet.storage import is_remote, local_copy
 
 LEDGER_NAME = "ledger.sqlite"
 
@@ -170,6 +172,8 @@ def kept_though_unreadable(
 
 def _out_of_reach(audio_dir: Path, folder: Path) -> tuple[str, str] | None:
     """Return the folder, that one or one above, of which nobody can tell what is in it, and why; None if all can."""
+    if is_remote(audio_dir):  # which was listed as a whole, or nothing was done
+        return None
     for above in [*reversed(folder.parents), folder][1:]:
         place = audio_dir / above
         if not os.path.lexists(place):
@@ -186,9 +190,12 @@ def _out_of_reach(audio_dir: Path, folder: Path) -> tuple[str, str] | None:
 
 def _digest_or_error(path: Path) -> str | OSError:
     try:
-        return digest_of_file(path)
+        with local_copy(path) as copy:
+            return digest_of_file(copy)
     except OSError as error:
         return error
+    except RecordingError as error:  # it cannot be fetched
+        return OSError(0, str(error))
 
 
 def digest_of_file(path: Path) -> str:

@@ -42,7 +42,7 @@ from audionet.errors import InputError, PictureError, RecordingError
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg
 from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe, find_recipe
-from audionet.file_cache import FileCache, file_stamp
+from audionet.file_cache import FileCache
 from audionet.files import (
     digest_of,
     disk_is_full,
@@ -58,6 +58,7 @@ from audionet.files import (
 )
 from audionet.parallel import run_groups
 from audionet.scratch import remove_leftovers
+from audionet.storage import find_files, is_remote, local_copy, named, stamp_of
 
 KIND = "pictures"
 LONGEST_STEM_BYTES = 200  # leaves room for the chunk's number within the 255 bytes that file systems allow
@@ -95,7 +96,8 @@ def make_pictures(
     """Bring `image_dir` up to date with the recordings in `audio_dir`.
 
     Args:
-        audio_dir: a folder with one subfolder a label, each with recordings at any depth; or a published data set.
+        audio_dir: a folder with one subfolder a label, each with recordings at any depth; or a published data set. A
+            folder may be in a store, by its URL.
         image_dir: a folder of ours, or a new one.
         recipe: how pictures look. Pictures of another recipe are drawn again.
         label: the only subfolder to take, by default all.
@@ -108,6 +110,7 @@ def make_pictures(
             to it.
     """
     check_effects(recipe.sox_effects)
+    audio_dir = named(audio_dir)
     result = PreprocessingResult()
     recordings = _list_recordings(audio_dir, label, result.failures)
     with one_writer(image_dir, option="--image_dir", wait_seconds=wait_seconds):
@@ -264,8 +267,13 @@ def _list_recordings(audio_dir: Path, label: Path | None, failures: dict[str, st
     Raises:
         InputError: there is no label folder, or a published data set has a table that cannot be read.
     """
-    published = find_published_dataset(audio_dir) if label is None else None
     by_label: dict[str, dict[str, Path]] = {}
+    if is_remote(audio_dir):
+        for recording, path in find_files(audio_dir, option="--audio_dir").items():
+            if decoding.is_recording(path) and len(path.relative_to(audio_dir).parts) > 1:
+                by_label.setdefault(Path(recording).parts[0], {})[recording] = path
+        return by_label
+    published = find_published_dataset(audio_dir) if label is None else None
     if published is not None:
         for recording, path in listed_recordings(audio_dir, published).items():
             by_label.setdefault(Path(recording).parts[0], {})[recording] = path
@@ -293,7 +301,7 @@ def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]
             stem = Path(recording).with_suffix("")
             name = path.name if stems[stem] > 1 or stem in names else path.stem
             try:
-                stamp = file_stamp(path)
+                stamp = stamp_of(path)
             except OSError as error:
                 failures[recording] = f"it cannot be read ({error.strerror})"
                 continue
@@ -369,12 +377,21 @@ class _Drawer:
             return f"{printable(error.filename or task.source)}: {error.strerror}"
 
     def _draw(self, task: Task) -> Made:
+        stamp = stamp_of(task.source)
+        with local_copy(task.source) as source:
+            digest = digest_of_file(source)
+            chunks, seconds, notes = self._drawn_chunks(task, source)
+        if stamp_of(task.source) != stamp:
+            raise RecordingError("it changed while it was drawn; try again when it is complete")
+        return Made(target=task.target, chunks=chunks, seconds=seconds, notes=notes, sha256=digest)
+
+    def _drawn_chunks(self, task: Task, source: Path) -> tuple[list[int], float, list[ChunkStats]]:
+        """Write the pictures of a recording that lies at `source`; return their numbers, length and statistics."""
         chunks: list[int] = []
         seconds = 0.0
         notes: list[ChunkStats] = []
         recipe_json = self.recipe.to_json()
-        stamp, digest = file_stamp(task.source), digest_of_file(task.source)
-        for chunk in chunks_by_recipe(task.source, self.recipe):
+        for chunk in chunks_by_recipe(source, self.recipe):
             jpg, wav = (self.image_dir / name for name in output_names(task.target, chunk.index))
             stats, level_dbfs = measure_chunk(chunk)
             about = {
@@ -391,9 +408,7 @@ class _Drawer:
             chunks.append(chunk.index)
             seconds += chunk.seconds
             notes.append(stats)
-        if file_stamp(task.source) != stamp:
-            raise RecordingError("it changed while it was drawn; try again when it is complete")
-        return Made(target=task.target, chunks=chunks, seconds=seconds, notes=notes, sha256=digest)
+        return chunks, seconds, notes
 
 
 def _is_drawn(path: Path) -> bool:

@@ -25,6 +25,7 @@ from audionet.features.recipes import Recipe
 from audionet.files import in_sorted_runs, printable, sha256_of, walk_files
 from audionet.models.answer import Answer
 from audionet.parallel import run_groups
+from audionet.storage import find_files, is_remote, local_copy, named
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
 CLIPS_IN_GROUP = 4  # that a process of a cluster is handed at once
@@ -69,6 +70,9 @@ def find_clips(paths: Sequence[Path], *, from_file: Path | None = None) -> Itera
 
 
 def _expanded(path: Path) -> Iterable[Path]:
+    path = named(path)
+    if is_remote(path):
+        return [path]
     if path == decoding.STDIN or os.path.lexists(path):
         return [path]
     if not GLOB_CHARACTERS & set(str(path)):
@@ -89,10 +93,16 @@ def _listed(from_file: Path) -> Iterator[Path]:
         while rest:
             block = names.read(LIST_BYTES)
             *whole, rest = (rest + block + (b"" if block else separator)).split(separator)
-            yield from (Path(os.fsdecode(name.rstrip(b"\r"))) for name in whole if name.strip())
+            yield from (named(Path(os.fsdecode(name.rstrip(b"\r")))) for name in whole if name.strip())
 
 
 def _clips_in(path: Path) -> Iterator[Path]:
+    if is_remote(path):
+        named_so = (
+            [path] if decoding.is_recording(path) or is_picture(path) else find_files(path, option="--image").values()
+        )
+        yield from (file for file in named_so if decoding.is_recording(file) or is_picture(file))
+        return
     if not os.path.isdir(path):  # noqa: PTH112 - the method raises an error for a name that is too long
         yield path
         return
@@ -213,9 +223,10 @@ def _try(
     try:
         if os.path.isdir(clip):  # noqa: PTH112 - as above
             return InputError(f"{printable(clip)} holds neither a recording nor a picture.")
-        if mismatches:
+        if mismatches and not is_remote(clip):
             mismatches.check(clip)
-        return work(clip)
+        with local_copy(clip) as copy:
+            return work(copy)
     except AudioNetError as error:
         return error
 
@@ -245,6 +256,7 @@ def _on_cluster(
         for group in run_groups(_Trying(work).of_clip, groups, jobs=jobs, in_order=True, holds_network=True):
             for clip, found in group:
                 with suppress(AudioNetError):  # which is what was found, too
-                    mismatches.check(clip)
+                    if not is_remote(clip):
+                        mismatches.check(clip)
                 yield clip, RecordingError(f"{printable(clip)}: {found}") if isinstance(found, str) else found
             bar.update(len(group))

@@ -19,6 +19,7 @@ from audionet.inference.timelines.timeline_formats import write_labels
 from audionet.inference.timelines.timeline_plot import write_overview
 from audionet.models.classifier import Classifier
 from audionet.models.timelines.timeline import Span, Timeline
+from audionet.storage import is_remote
 from audionet.tables import print_table
 from audionet.wording import clock
 
@@ -118,6 +119,8 @@ class _TimelineWork:
     settings: TimelineSettings
 
     def of_clip(self, clip: Path) -> Timeline:
+        if is_remote(clip):
+            raise InputError(f"{printable(clip)}: a timeline takes a file on this machine; copy it here first.")
         return _timeline_of(self.classifier, clip, self.settings)
 
 
