@@ -20,6 +20,8 @@ CONTRIBUTING = CHECKOUT / ".github" / "CONTRIBUTING.md"
 DOCUMENTS = [README, *PAGES, CONTRIBUTING]
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "*.egg-info", "build", "dist")
 
+OTHERS_COMMANDS = r"(RAY_\w+=0 )?(curl|pip|ray|srun|kubectl|#SBATCH) "
+
 by_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -114,7 +116,7 @@ def test_every_option_of_a_document_exists(document):
     declared = [*CHECKOUT.glob("scripts/**/*.py"), CHECKOUT / "tests" / "torture" / "options.py"]
     sources = "".join(path.read_text("utf-8") for path in declared)
     for snippet in snippets(document):
-        ours = "" if snippet.startswith(("curl ", "pip ")) else snippet
+        ours = "" if re.match(OTHERS_COMMANDS, snippet) else snippet
         for option in re.findall(r"--(?:no[-_])?([a-z][a-z_-]{2,})", ours):
             name = option.replace("-", "_")
             is_ours = re.search(rf"^    {name}: |\"--{name}\"", sources, flags=re.MULTILINE)
