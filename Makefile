@@ -100,7 +100,7 @@ test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
 
 test-cluster: setup $(VENV)/tested ## Kill workers, nodes and drivers of a Ray cluster: make test-cluster ROUNDS=10
-	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/test_cluster.py
+	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/distributed/test_cluster.py
 
 torture: setup $(VENV)/tested ## Kill, fill disks and read at the wrong moment: make torture TORTURE='kills --seed 7'
 	PYTHONPATH=scripts:tests $(RUN) -m torture $(or $(TORTURE),all)

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import threadpoolctl
 
-from audionet import cluster
 from audionet.console import progress_bar
+from audionet.distributed import cluster
 from audionet.files import held_folders
 from audionet.worker_process import context_of, end_with
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command, short_path
-from audionet.cluster import connected
 from audionet.console import log
+from audionet.distributed.cluster import connected
 from audionet.features.settings import PictureSettings
 from audionet.files import printable
 from audionet.ranges import between, check_ranges

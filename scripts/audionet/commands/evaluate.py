@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, run_command, short_path
-from audionet.cluster import connected
+from audionet.distributed.cluster import connected
 from audionet.errors import check
 from audionet.files import printable
 from audionet.outputs import check_outputs

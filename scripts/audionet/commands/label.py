@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
-from audionet.cluster import connected
+from audionet.distributed.cluster import connected
 from audionet.errors import check
 from audionet.inference.settings import ClipSettings, OutputSettings, ThresholdSettings
 from audionet.models.backbones.settings import Engine

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
-from audionet.cluster import connected
+from audionet.distributed.cluster import connected
 from audionet.inference.settings import ClipSettings, OutputSettings, ThresholdSettings, TimelineSettings
 from audionet.models.backbones.settings import Engine
 from audionet.outputs import check_outputs

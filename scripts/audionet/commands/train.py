@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, changed, run_command, short_path, typed_command
-from audionet.cluster import connected
+from audionet.distributed.cluster import connected
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings

@@ -18,11 +18,11 @@ from pathlib import Path
 from pydantic import InstanceOf, TypeAdapter
 
 from audionet.audio.measurements import ChunkStats
+from audionet.distributed.storage import is_remote, local_copy
 from audionet.errors import RecordingError
 from audionet.file_cache import FileCache, FileStamp
 from audionet.json_files import validated
 from audionet.regular_files import open_regular
-from audionet.storage import is_remote, local_copy
 
 LEDGER_NAME = "ledger.sqlite"
 

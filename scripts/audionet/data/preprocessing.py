@@ -38,6 +38,7 @@ from audionet.data.drawn_recordings import (
     unchanged,
 )
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
+from audionet.distributed.storage import find_files, is_remote, local_copy, named, stamp_of
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.features.extraction import chunks_by_recipe, drawn_jpg
 from audionet.features.image_io import is_picture, read_about, read_picture_file
@@ -58,7 +59,6 @@ from audionet.files import (
 )
 from audionet.parallel import run_groups
 from audionet.scratch import remove_leftovers
-from audionet.storage import find_files, is_remote, local_copy, named, stamp_of
 
 KIND = "pictures"
 LONGEST_STEM_BYTES = 200  # leaves room for the chunk's number within the 255 bytes that file systems allow

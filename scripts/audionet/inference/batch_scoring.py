@@ -16,16 +16,16 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from audionet import cluster
 from audionet.audio import decoding
 from audionet.console import log, progress_bar
+from audionet.distributed import cluster
+from audionet.distributed.storage import find_files, is_remote, local_copy, named
 from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.features.image_io import is_picture
 from audionet.features.recipes import Recipe
 from audionet.files import in_sorted_runs, printable, sha256_of, walk_files
 from audionet.models.answer import Answer
 from audionet.parallel import run_groups
-from audionet.storage import find_files, is_remote, local_copy, named
 
 NAMES_AT_ONCE = 4096  # of a folder: as many are sorted, and more would keep the first ones waiting
 CLIPS_IN_GROUP = 4  # that a process of a cluster is handed at once

@@ -26,8 +26,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from audionet import cluster
 from audionet.console import progress_bar
+from audionet.distributed import cluster
 from audionet.errors import PictureError
 from audionet.files import mark_folder, read_mark, whole_file
 from audionet.models.array_files import DAMAGED_HEADER

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from audionet import cluster
 from audionet.audio import decoding
 from audionet.audio.sox_ffmpeg import changes_time
 from audionet.audio.writing import Piece, cut_out
 from audionet.console import log, progress_bar
+from audionet.distributed import cluster
+from audionet.distributed.storage import is_remote
 from audionet.errors import AudioNetError, InputError, RecordingError
 from audionet.files import printable
 from audionet.inference.batch_scoring import MismatchWarnings, side_by_side, unique_name
@@ -19,7 +20,6 @@ from audionet.inference.timelines.timeline_formats import write_labels
 from audionet.inference.timelines.timeline_plot import write_overview
 from audionet.models.classifier import Classifier
 from audionet.models.timelines.timeline import Span, Timeline
-from audionet.storage import is_remote
 from audionet.tables import print_table
 from audionet.wording import clock
 

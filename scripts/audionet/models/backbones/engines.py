@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from audionet.cluster import NETWORK_THREADS
 from audionet.console import silence_native_stderr
+from audionet.distributed.cluster import NETWORK_THREADS
 from audionet.errors import InputError, WeightsError
 from audionet.files import brief
 from audionet.models.backbones.openvino_graphs import is_openvino_graph, read_graph

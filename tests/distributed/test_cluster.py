@@ -13,8 +13,8 @@ import psutil
 import pytest
 from conftest import FakeBackbone, names_below, run_python, voice, write_sound, write_speakers
 
-from audionet import cluster
 from audionet.data.preprocessing import make_pictures
+from audionet.distributed import cluster
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.files import one_writer

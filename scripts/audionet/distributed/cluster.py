@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from audionet.console import log
+from audionet.distributed.storage import is_remote, named
 from audionet.errors import ClusterError, InputError
 from audionet.files import brief, printable, sha256_of
-from audionet.storage import is_remote, named
 
 RESULTS_DEPEND_ON = ("numpy", "scipy", "soxr", "soundfile", "pillow", "openvino", "tensorflow")
 NETWORK_THREADS = "AUDIONET_NETWORK_THREADS"  # how many cores a network may take, where others share them
@@ -177,7 +177,7 @@ def _versions() -> dict[str, str]:
 
 
 def _digest_of_code() -> str:
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     modules = sorted(package.rglob("*.py"))
     return sha256_of(b"".join(path.relative_to(package).as_posix().encode() + path.read_bytes() for path in modules))[
         :12

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from conftest import names_below, run_audionet, voice, write_sound, write_speakers
 
-from audionet import storage
 from audionet.data.preprocessing import make_pictures
+from audionet.distributed import storage
+from audionet.distributed.storage import RemotePath, find_files, local_copy, named
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.inference.batch_scoring import find_clips, side_by_side
-from audionet.storage import RemotePath, find_files, local_copy, named
 
 pytest.importorskip("moto")
 s3fs = pytest.importorskip("s3fs")

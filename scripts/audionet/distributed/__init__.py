@@ -1,0 +1,1 @@
+"""Work on several machines, and recordings in a store."""
