@@ -15,6 +15,7 @@ from audionet.evaluation.detection_metrics import (
     detection_curve,
     equal_error_rate,
     least_cost,
+    partial_auroc,
     verification_trials,
 )
 from audionet.evaluation.evaluate import evaluate
@@ -50,6 +51,12 @@ class TestDetection:
         # A threshold above 7 misses three of four; one at 2 accepts one of 1001 false claims.
         assert least_cost(curve, target_prior=0.01) == pytest.approx(99 / 1001)
         assert least_cost(curve, target_prior=0.001) == pytest.approx(0.75)
+
+    @given(scores, scores)
+    def test_area_of_few_false_alarms_agrees_with_scikit_learn(self, known, unknown):
+        is_unknown = np.r_[np.zeros(len(known)), np.ones(len(unknown))]
+        theirs = sklearn.metrics.roc_auc_score(is_unknown, -np.r_[known, unknown], max_fpr=0.1)
+        assert partial_auroc(detection_curve(known, unknown)) == pytest.approx(theirs)
 
     @given(scores, scores)
     def test_area_agrees_with_scikit_learn(self, known, unknown):

@@ -164,8 +164,9 @@ def check_trainable(clips_by_label: Mapping[str, Sequence[str]]) -> None:
     labels = [label for label, clips in clips_by_label.items() if clips and label != UNKNOWN_LABEL]
     if len(labels) < 2:
         raise RefusedError(
-            f"Expected clips of two labels or more, received {len(labels)}. A classifier tells one thing from another: "
-            "add a second label with clips of its own."
+            f"Expected clips of two labels or more, received {len(labels)}. A classifier that is taught here tells one "
+            "thing from another: add a second label with clips of its own. From one alone, the command train makes one "
+            "that tells what is unusual."
         )
 
 

@@ -109,9 +109,14 @@ def _headline(run: "TrainingRun") -> str:
     if not recording["n"]:
         return f"On {run.final.on}: none is of a label that the classifier knows, so there is no accuracy."
     low, high = recording["named_right_ci95"] or (0, 1)
-    return (
+    answers = (
         f"On {run.final.on}: {answers_in_words(recording)}. That means {low:.0%} to {high:.0%} of the next ones named "
-        f"right with 95 % confidence, {resampled(run.metrics['data'])}. Without a threshold for unknown ones, "
+        f"right with 95 % confidence, {resampled(run.metrics['data'])}."
+    )
+    if len(run.classifier.labels) == 1:
+        return answers
+    return (
+        f"{answers} Without a threshold for unknown ones, "
         f"{recording['accuracy']:.0%} of recordings and {chunk['accuracy']:.1%} of {chunk['n']} pictures are right; "
         f"guessing would get {1 / len(run.classifier.labels):.0%}."
     )

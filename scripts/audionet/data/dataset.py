@@ -69,7 +69,7 @@ def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recordin
     What must be in one split is said by `group_by`, as `group_rule` reads it.
 
     Raises:
-        InputError: there are fewer than two labels, a label has no picture, the pictures are of several recipes, or
+        InputError: there is no label, a label has no picture, the pictures are of several recipes, or
             `group_by` cannot be applied.
     """
     rule = group_rule(group_by)
@@ -150,7 +150,7 @@ def _read_examples(
 
 
 def check_labels(image_dir: Path, labels: Sequence[str], filled: Container[str], *, noun: str = "picture") -> None:
-    """Raise InputError where there are fewer than two labels, or one is not `filled`: its folder has no such file."""
+    """Raise InputError where there is no label, or one is not `filled`: its folder has no such file."""
     without = [printable(label) for label in labels if label not in filled]
     if len(without) == len(labels):
         raise InputError(
@@ -161,11 +161,6 @@ def check_labels(image_dir: Path, labels: Sequence[str], filled: Container[str],
         raise InputError(
             f"--image_dir: no {noun} for {named_list('label', without)} in {printable(image_dir)}. Add some, or "
             "remove the empty folder."
-        )
-    if len(labels) < 2:  # there is one, since there are files
-        raise InputError(
-            f"--image_dir: {printable(image_dir)} has one label, {printable(labels[0])}; a classifier needs two or "
-            "more to choose between. Add a folder for another label."
         )
 
 

@@ -57,6 +57,9 @@ def closed_set_scores(
         unit = "recording" if len(known) == 1 else "group"
         not_computed["ci95"] = f"one {unit} tells nothing about how {unit}s vary"
     calibration = _calibration(levels["chunk"]) | {"recording": _calibration(levels["recording"])}
+    if len(label_ids) == 1:
+        not_computed["calibration"] = "one label alone has a score, and no probability beside others"
+        calibration = {"ece": None, "bins": []}
     scores = {name: _scores(level, weights) for name, level in levels.items()}
     scores["recording"] |= _named(known, levels["recording"], weights)
     return {

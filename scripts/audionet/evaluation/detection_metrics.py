@@ -16,6 +16,7 @@ from audionet.models.pooling import log_softmax
 # NIST's costs for speaker recognition since 2010: true claims are rare, or very rare, and either mistake costs 1.
 TARGET_PRIOR = 0.01
 RARE_TARGET_PRIOR = 0.001
+MOST_FALSE_ALARMS = 0.1  # share of known clips refused, up to which the partial area is taken
 CURVE_POINTS = 200
 CURVE_RESAMPLES = 500  # each of which goes through all clips again
 MOST_FALSE_CLAIMS = 1_000_000  # a thousand labels make thousands of claims a recording
@@ -84,6 +85,21 @@ def auroc(curve: DetectionCurve) -> float:
     return float(np.sum((accepts[:-1] + accepts[1:]) / 2 * -np.diff(curve.false_accepts)))
 
 
+def partial_auroc(curve: DetectionCurve) -> float:
+    """Return the area under the ROC curve where few known clips are refused, scaled: 1 is best, 0.5 is by chance.
+
+    Sources: D. McClish, "Analyzing a Portion of the ROC Curve", Medical Decision Making 9 (1989), with the share of
+    false alarms of DCASE's challenges on machine condition monitoring.
+    """
+    detected = 1 - curve.false_accepts  # rises with the share of known clips refused
+    behind = int(np.searchsorted(curve.false_rejects, MOST_FALSE_ALARMS, side="right"))
+    last = np.interp(MOST_FALSE_ALARMS, curve.false_rejects[behind - 1 : behind + 1], detected[behind - 1 : behind + 1])
+    heights, places = np.append(detected[:behind], last), np.append(curve.false_rejects[:behind], MOST_FALSE_ALARMS)
+    area = np.sum((heights[:-1] + heights[1:]) / 2 * np.diff(places))
+    by_chance = MOST_FALSE_ALARMS**2 / 2
+    return float((1 + (area - by_chance) / (MOST_FALSE_ALARMS - by_chance)) / 2)
+
+
 def equal_error_rate(curve: DetectionCurve) -> float:
     """Return the rate at which both mistakes are equally frequent, between two thresholds by a straight line."""
     gap = curve.false_rejects - curve.false_accepts  # rises from -1 to 1
@@ -133,10 +149,17 @@ def open_set_scores(
         not_computed["open_set.auroc"] = "no recording is of a label that the classifier knows"
     return {
         "score": "likelihood ratio" if open_set else "log probability",
-        "stated_rate": open_set.stated_rate if open_set else None,
+        **_stated(open_set),
         **_open_set_level(known, unknown, seed, by_chunk=False),
         "chunk": _open_set_level(known, unknown, seed, by_chunk=True),
     }
+
+
+def _stated(open_set: OpenSetDetector | None) -> dict[str, float | None]:
+    """Return the rate that the threshold was fitted for, of one kind of mistake or of the other."""
+    if open_set and open_set.stated_false_reject_rate is not None:
+        return {"stated_rate": None, "stated_false_reject_rate": open_set.stated_false_reject_rate}
+    return {"stated_rate": open_set.stated_rate if open_set else None}
 
 
 def open_set_score(recording: ScoredRecording) -> float:
@@ -280,9 +303,18 @@ def _log_odds(logits: np.ndarray) -> np.ndarray:
 
 def _curve_scores(curve: DetectionCurve | None, **sizes: int) -> dict[str, Any]:
     if curve is None:
-        return {"auroc": None, "eer": None, "min_dcf": None, "p_target": TARGET_PRIOR, **sizes, "det": None}
+        return {
+            "auroc": None,
+            "pauc": None,
+            "eer": None,
+            "min_dcf": None,
+            "p_target": TARGET_PRIOR,
+            **sizes,
+            "det": None,
+        }
     return {
         "auroc": auroc(curve),
+        "pauc": partial_auroc(curve),
         "eer": equal_error_rate(curve),
         "min_dcf": least_cost(curve),
         "p_target": TARGET_PRIOR,

@@ -18,10 +18,11 @@ cannot be computed, the reason for which is in `not_computed`:
     mistakes                a list, the most frequent first: label, answer, recordings
     calibration             of chunks: ece, binning, bins: a list of low, high, confidence, accuracy, n; and `recording`
                             with the same
-    open_set                known against unknown recordings: auroc, auroc_ci95, eer, eer_ci95, min_dcf, p_target,
-                            n_known, n_unknown, det; false_accept_rate, false_accept_rate_ci95, false_reject_rate,
-                            false_reject_rate_ci95 at the classifier's threshold, stated_rate; score; and `chunk` with
-                            the same. Without unknown recordings only what needs none.
+    open_set                known against unknown recordings: auroc, auroc_ci95, pauc, which is McClish's partial area
+                            up to a tenth of known ones refused, eer, eer_ci95, min_dcf, p_target, n_known, n_unknown,
+                            det; false_accept_rate, false_accept_rate_ci95, false_reject_rate, false_reject_rate_ci95
+                            at the classifier's threshold, stated_rate, or of one label alone stated_false_reject_rate;
+                            score; and `chunk` with the same. Without unknown recordings only what needs none.
     verification            true against false claims of a label, by recording: auroc, eer, min_dcf, p_target,
                             n_target, n_nontarget, det; and `chunk` with the same
     recordings              a list: recording, group, label, known, answer, probability, label_probability, right,
@@ -89,13 +90,14 @@ def evaluate(scored: Sequence[ScoredRecording], labels: Sequence[str], *, seed: 
     known = [one for one in scored if one.label in label_ids]
     unknown = [one for one in scored if one.label not in label_ids]
     not_computed: dict[str, str] = {}
+    claimants = unknown if len(labels) > 1 else []  # claims of the only label are the open set again
     result = {
         "format": FORMAT,
         "labels": list(labels),
         "data": _sizes(known, unknown),
         **closed_set_scores(known, label_ids, seed=seed, not_computed=not_computed),
         "open_set": open_set_scores(known, unknown, seed=seed, not_computed=not_computed),
-        "verification": verification_scores(known, unknown, label_ids, not_computed=not_computed),
+        "verification": verification_scores(known, claimants, label_ids, not_computed=not_computed),
         "recordings": [_row(one, labels) for one in scored],
         "map": map_recordings(scored, labels),
         "not_computed": not_computed,

@@ -21,6 +21,8 @@ from audionet.models.classifier import Classifier
 from audionet.models.head import Head
 from audionet.models.member import Member
 
+ONE_LABEL = "exports give probabilities of labels, and it was trained on one label alone, which has a score instead"
+
 
 def write_graph(classifier: Classifier, path: Path) -> None:
     """Write a classifier as a frozen GraphDef, whole or not at all.
@@ -32,6 +34,8 @@ def write_graph(classifier: Classifier, path: Path) -> None:
 
 def why_no_graph(classifier: Classifier) -> str:
     """Return why no graph can hold a classifier for pictures, or nothing if one can."""
+    if len(classifier.trained_labels) == 1:
+        return ONE_LABEL
     looking = [member for member in classifier.members if not member.input.is_sound]
     if not looking:
         return "a frozen graph takes pictures, and this classifier listens"
@@ -118,6 +122,8 @@ def _completed(graph: Any, classifier: Classifier, fed: Sequence[Any]) -> Any:
     """
     import tensorflow as tf  # imported by now
 
+    if len(classifier.trained_labels) == 1:
+        raise InputError(f"No export can hold this classifier: {ONE_LABEL}. Use it by the commands or the API.")
     if own := [member.name for member in classifier.members if not member.is_exportable]:
         raise InputError(
             f"No export can hold {own[0]}: it is out of an ONNX file, which OpenVINO alone runs. Export a classifier "
@@ -197,6 +203,6 @@ def _drawn_pictures(size: tuple[int, int], height: int, width: int, batch: int |
 def _logits(head: Head, inputs: Any) -> Any:
     import tensorflow as tf  # imported by now
 
-    if head.hidden:
+    if isinstance(head.hidden, Head):
         inputs = tf.nn.relu(_logits(head.hidden, inputs))
     return tf.matmul(inputs, tf.constant(head.weights)) + tf.constant(head.biases)

@@ -27,7 +27,9 @@ def print_predictions(
             print(json.dumps({"file": str(clip), **answer.to_json(top_k)}))
         else:
             without = f" (answered without {named_list('member', answer.left_out)})" if answer.left_out else ""
-            print(printable(clip) + without + answer.doubt())
+            print(printable(clip) + without + printable(answer.doubt()))
+            if len(answer.labels) == 1 and answer.score is not None:
+                continue  # it has no other to share its probability with
             for label, probability in answer.ranked(top_k).items():
                 print(f"  {probability:6.1%}  {printable(label)}")
     return failed

@@ -41,7 +41,13 @@ class Answer:
         return float(self.probabilities.max())
 
     def doubt(self) -> str:
-        """Return what a person should know before the list of labels: empty, or that the file seems to be of none."""
+        """Return what a person should know before the list of labels: empty, or that the file seems to be of none.
+
+        Of one label alone, which needs no list, it is the verdict and the score.
+        """
+        if len(self.labels) == 1 and self.score is not None:
+            side = "at or above" if self.is_known else "below"
+            return f": {self.label} (its score, {self.score:.1f}, is {side} {self.threshold:.1f})"
         if self.is_known:
             return ""
         return f": unknown (its score, {self.score:.1f}, is below {self.threshold:.1f}); nearest are"

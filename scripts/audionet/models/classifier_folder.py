@@ -15,6 +15,7 @@ files are opened in one folder, which is looked for again if it is no longer in 
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -34,7 +35,7 @@ from audionet.files import brief, one_writer, printable, read_mark, write_bytes
 from audionet.json_files import parse_json
 from audionet.models.array_files import check_shapes, read_arrays
 from audionet.models.classifier_schema import check_about, check_head_arrays, check_metrics, described_members
-from audionet.models.head import Head
+from audionet.models.head import Distance, Head
 from audionet.scratch import is_at, recover_folder
 
 FORMAT = 1  # goes up when a folder's meaning changes
@@ -140,13 +141,17 @@ def pack_head(head: Head) -> dict[str, np.ndarray]:
     """Return the arrays of a head by their names in the file."""
     arrays = {"weights": head.weights, "biases": head.biases}
     if head.hidden:
-        arrays |= {"hidden_weights": head.hidden.weights, "hidden_biases": head.hidden.biases}
+        arrays |= {f"hidden_{name}": array for name, array in vars(head.hidden).items() if array is not None}
     return arrays
 
 
 def unpack_head(arrays: Mapping[str, np.ndarray]) -> Head:
     """Rebuild what `pack_head` gave."""
-    hidden = Head(arrays["hidden_weights"], arrays["hidden_biases"]) if "hidden_weights" in arrays else None
+    hidden: Head | Distance | None = None
+    if "hidden_weights" in arrays:
+        hidden = Head(arrays["hidden_weights"], arrays["hidden_biases"])
+    elif "hidden_mean" in arrays:
+        hidden = Distance(*(arrays[f"hidden_{field.name}"] for field in dataclasses.fields(Distance)))
     return Head(arrays["weights"], arrays["biases"], hidden)
 
 

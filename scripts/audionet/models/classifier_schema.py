@@ -92,7 +92,9 @@ def check_head_arrays(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
     expected: dict[str, tuple[str, tuple[str, ...]]] = {"training_keys": ("u", ("pictures",))}
     _check_parts(arrays, expected | _parts(about), sizes, "")
     for member in members:
-        of_member = {**_HEAD[f"{member.prefix}hidden_weights" in arrays], **_parts(member.about)}
+        kind = "distance" if f"{member.prefix}hidden_mean" in arrays else "layer"
+        kind = "hidden layer" if f"{member.prefix}hidden_weights" in arrays else kind
+        of_member = {**_HEAD[kind], **_parts(member.about)}
         named = {f"{member.prefix}{name}": shape for name, shape in of_member.items()}
         _check_parts(
             arrays, named, {"labels": labels, "bottleneck": member.about["backbone"]["dimension"]}, member.prefix
@@ -182,16 +184,24 @@ def _of_annotation(annotation: Any) -> CoreSchema:
     return _SIMPLE[annotation]
 
 
-_HEAD: Mapping[bool, Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    False: {"weights": ("f", ("bottleneck", "labels")), "biases": ("f", ("labels",))},
-    True: {
+_HEAD: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "layer": {"weights": ("f", ("bottleneck", "labels")), "biases": ("f", ("labels",))},
+    "hidden layer": {
         "hidden_weights": ("f", ("bottleneck", "hidden")),
         "hidden_biases": ("f", ("hidden",)),
         "weights": ("f", ("hidden", "labels")),
         "biases": ("f", ("labels",)),
     },
+    "distance": {
+        "hidden_mean": ("f", ("bottleneck",)),
+        "hidden_scale": ("f", ("bottleneck",)),
+        "hidden_directions": ("f", ("bottleneck", "normal directions")),
+        "hidden_shares": ("f", ("normal directions",)),
+        "weights": ("f", ("distance", "labels")),
+        "biases": ("f", ("labels",)),
+    },
 }
-"""The arrays of a head, without and with a hidden layer."""
+"""The arrays of a head by what comes before the last layer."""
 
 _OPEN_SET: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "open_set_origin": ("f", ("labels",)),

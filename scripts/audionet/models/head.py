@@ -1,6 +1,7 @@
 """The head: a softmax layer on bottlenecks, with a hidden layer before it if wanted.
 
-Every way of training ends in weights and biases, so that scoring and exports need not know which it was.
+Every way of training ends in weights and biases, so that scoring and exports need not know which it was. Of one label
+alone, what the layer is given is how far a bottleneck lies from those that are normal.
 """
 
 from collections.abc import Iterator
@@ -15,12 +16,28 @@ ROWS_AT_ONCE = 4096  # tables may be larger than memory, so they are converted t
 
 
 @dataclass(frozen=True)
+class Distance:
+    """Mahalanobis' distance from a mean, where variances along some directions are known, and all others are alike."""
+
+    mean: np.ndarray  # float32, shape (dimension,), of bottlenecks
+    scale: np.ndarray  # float32, shape (dimension,), above 0, by which what is left over has a variance of 1
+    directions: np.ndarray  # float32, shape (dimension, directions), orthonormal, of bottlenecks so scaled
+    shares: np.ndarray  # float32, shape (directions,), by how much a square along each counts less, 1 at most
+
+    def logits(self, bottlenecks: np.ndarray) -> np.ndarray:
+        """Map float32 bottlenecks of shape (n, dimension) to distances: float32, shape (n, 1), 0 or more."""
+        places = (bottlenecks - self.mean) * self.scale
+        squares = np.square(places).sum(axis=1) - np.square(places @ self.directions) @ self.shares
+        return np.asarray(np.sqrt(np.maximum(squares, 0))[:, None], np.float32)
+
+
+@dataclass(frozen=True)
 class Head:
     """A softmax layer."""
 
     weights: np.ndarray  # float32, shape (dimension, labels)
     biases: np.ndarray  # float32, shape (labels,)
-    hidden: "Head | None" = None  # a layer whose outputs, where above 0, this one takes in place of the bottlenecks
+    hidden: "Head | Distance | None" = None  # whose outputs, where above 0, this one takes instead of the bottlenecks
 
     def logits(self, bottlenecks: np.ndarray | Rows) -> np.ndarray:
         """Map bottlenecks of shape (n, dimension), of any float dtype, to float32 logits of shape (n, labels)."""

@@ -6,6 +6,8 @@ that of the nearest label and that of clips in general. Both are t distributions
 wide as clips of one label vary; the general one is centred between the labels, and wider by as much as labels differ.
 Clips that score below a threshold are unknown.
 
+Of one label alone there is one logit, which says how usual a clip is (`one_class_fitting`): that is the score.
+
 The threshold is fitted on clips that the head was not trained on: known ones of recordings that were held out, and
 unknown ones, or, where there are none, each label in turn, scored by a head that was trained without it. A mean over
 more chunks varies less, so that each number of chunks has a threshold of its own.
@@ -40,13 +42,16 @@ class Space:
         """Fit the distributions of the labels and of clips in general.
 
         Logits, shape (n, labels), are of clips that the head was not trained on; each label id, int, shape (n,), is
-        there at least once.
+        there at least once. One logit is taken as it is.
 
         Source: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006, with the tails of P. Kenny, "Bayesian
         Speaker Verification with Heavy-Tailed Priors", Odyssey 2010.
         """
         logits = np.asarray(logits, np.float64)
         count = logits.shape[1]
+        if count == 1:
+            zero = np.zeros(1, np.float32)
+            return cls(zero, np.ones((1, 1), np.float32), zero[None], zero)
         centres = np.stack([logits[label_ids == label_id].mean(axis=0) for label_id in range(count)])
         deviations = logits - centres[label_ids]
         scatter = deviations.T @ deviations / len(logits)
@@ -77,6 +82,8 @@ class Space:
         In `logits`, as for `score`, what lies behind the labels that the space knows was enrolled later, and left out.
         """
         places = self.places(logits)
+        if len(self.origin) == 1:
+            return places
         lengths = np.square(places).sum(axis=1, keepdims=True)
         distances = lengths - 2 * places @ self.centres.T + np.square(self.centres, dtype=np.float64).sum(axis=1)
         general = (np.square(places) / (1 + self.variances)).sum(axis=1, keepdims=True)
@@ -117,6 +124,7 @@ class OpenSetDetector:
     false_reject_rate: float  # by recording
     known_recordings: int = 0  # how many of known labels the threshold rests on; 0 where an earlier version fitted it
     operating_points: tuple[OperatingPoint, ...] = ()  # to choose from; none where nothing unknown was there to fit on
+    stated_false_reject_rate: float | None = None  # what the threshold of one label keeps, where nothing was unknown
 
     def at_rate(self, false_accept_rate: float) -> "OpenSetDetector":
         """Return the detector at another rate of false accepts, as if it had been fitted at that.
@@ -127,6 +135,12 @@ class OpenSetDetector:
         for point in self.operating_points:
             if point.stated_rate == false_accept_rate:
                 return dataclasses.replace(self, **point.fields())
+        if self.stated_false_reject_rate is not None:
+            raise InputError(
+                "--false_accept_rate: the threshold of this classifier was fitted on its one label alone, to refuse "
+                f"{100 * self.stated_false_reject_rate:g}% of it; how much else it accepts nobody knows. Train it "
+                "again with another --false_reject_rate, or with --negatives."
+            )
         check(
             bool(self.operating_points),
             "--false_accept_rate: this classifier has one threshold alone, since it was trained by an earlier version "
@@ -183,6 +197,13 @@ class OpenSetDetector:
             if 0 < self.known_recordings < FEW_RECORDINGS
             else ""
         )
+        if self.stated_false_reject_rate is not None:
+            return (
+                f"Unknown clips are refused by a threshold meant to refuse {100 * self.stated_false_reject_rate:g}% of "
+                f"the next known ones; of {self.known_recordings} recordings, each scored by others, it refused "
+                f"{self.false_reject_rate:.1%} ({self.chunk_false_reject_rate:.1%} of chunks). How many unknown ones "
+                f"it lets pass cannot be told, since there were none.{few}"
+            )
         if self.false_accept_rate is None:
             return (
                 f"Unknown clips are refused by a threshold that refuses {known}; how many unknown ones it lets pass "
@@ -198,6 +219,8 @@ class OpenSetDetector:
         """Return everything but the arrays of `space`, in a form that JSON can hold."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["space"], fields["operating_points"]
+        if self.stated_false_reject_rate is None:
+            del fields["stated_false_reject_rate"]  # as in what earlier versions saved
         points = [dataclasses.asdict(point) for point in self.operating_points]
         return {
             **fields,

@@ -26,8 +26,11 @@ def headline(evaluation: Mapping[str, Any]) -> str:
     if recording["accuracy"] is None:
         return "No recording is of a label that the classifier knows, so there is no accuracy to report."
     share, interval = recording.get("named_right", recording["accuracy"]), recording.get("named_right_ci95")
+    answers = f"{answers_in_words(recording)} (right {_share(share)}{_range(interval)})."
+    if len(evaluation["labels"]) == 1:
+        return answers
     return (
-        f"{answers_in_words(recording)} (right {_share(share)}{_range(interval)}). Without a threshold: "
+        f"{answers} Without a threshold: "
         f"{_share(recording['accuracy'])} of recordings and {_share(chunk['accuracy'])} of {chunk['n']} chunks right"
         f"{_range(chunk['ci95'])}."
     )
@@ -38,7 +41,8 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
     warn(evaluation)
     print(headline(evaluation))
     _print_scores(evaluation)
-    _print_labels(evaluation["per_label"])
+    if len(evaluation["labels"]) > 1:
+        _print_labels(evaluation["per_label"])
     _print_detection(evaluation)
     if "sweep" in evaluation:
         _print_sweep(evaluation["sweep"], evaluation["sweep_skipped"])
@@ -74,20 +78,21 @@ def _print_scores(evaluation: Mapping[str, Any]) -> None:
     levels = [evaluation["chunk"], evaluation["recording"]]
     if levels[0]["accuracy"] is None:
         return
-    rows = [
-        (name, *(_with_range(level[score], level[interval], as_share=score != "log_loss") for level in levels))
-        for name, score, interval in _SCORES
-    ]
     named = levels[1]
-    rows[:0] = [
+    rows: list[tuple[str, ...]] = [
         ("named right", "", _with_range(named["named_right"], named["named_right_ci95"])),
         ("named wrong", "", _share(named["named_wrong"])),
         ("refused as unknown", "", _share(named["refused"])),
     ]
-    for k in levels[0]["top_k_accuracy"]:
-        rows.append((f"among the first {k}", *(_share(level["top_k_accuracy"][k]) for level in levels)))
-    calibration = evaluation["calibration"]
-    rows.append(("calibration error", _share(calibration["ece"]), _share(calibration["recording"]["ece"])))
+    if len(evaluation["labels"]) > 1:  # one alone has nothing to be mistaken for
+        rows += [
+            (name, *(_with_range(level[score], level[interval], as_share=score != "log_loss") for level in levels))
+            for name, score, interval in _SCORES
+        ]
+        for k in levels[0]["top_k_accuracy"]:
+            rows.append((f"among the first {k}", *(_share(level["top_k_accuracy"][k]) for level in levels)))
+        calibration = evaluation["calibration"]
+        rows.append(("calibration error", _share(calibration["ece"]), _share(calibration["recording"]["ece"])))
     columns = ("", *(f"{level['n']} {name}" for level, name in zip(levels, ("chunks", "recordings"), strict=True)))
     title = f"Scores, with 95 % intervals {resampled(evaluation['data'])}"
     print_table(columns, rows, title=title, numbers=columns[1:])
@@ -121,6 +126,7 @@ def _print_detection(evaluation: Mapping[str, Any]) -> None:
         if levels[1]["auroc"] is not None:
             rows += [
                 (f"{name}: AUROC", *(_with_range(level["auroc"], level.get("auroc_ci95")) for level in levels)),
+                *_partial_area(name, levels, evaluation["labels"]),
                 (f"{name}: equal error rate", *(_with_range(level["eer"], level.get("eer_ci95")) for level in levels)),
                 (f"{name}: minDCF", *(f"{level['min_dcf']:.3f}" for level in levels)),
             ]
@@ -130,6 +136,14 @@ def _print_detection(evaluation: Mapping[str, Any]) -> None:
             rows.append((name, *(_with_range(level[key], level[f"{key}_ci95"]) for level in levels)))
     if rows:
         print_table(columns, rows, title="Known or unknown", numbers=columns[1:])
+
+
+def _partial_area(name: str, levels: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return the row of what one label alone is judged by: few of its recordings should raise a false alarm."""
+    if len(labels) > 1:
+        return []
+    chunk, recording = (f"{level['pauc']:.3f}" for level in levels)
+    return [(f"{name}: partial AUROC, at most 10 % known refused", chunk, recording)]
 
 
 def _print_sweep(conditions: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> None:

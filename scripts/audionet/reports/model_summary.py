@@ -12,7 +12,7 @@ from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.openvino_graphs import read_graph
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import read_metrics
-from audionet.models.head import Head
+from audionet.models.head import Distance, Head
 from audionet.models.member import Member
 from audionet.reports.sections.model_card import card_of_classifier
 from audionet.scratch import temporary_folder
@@ -166,11 +166,15 @@ def _multiply_adds_of_cell(cell: Any) -> int:
     return 4 * int(rows) * int(units) * int(cell.input(0).get_shape()[-1] + units)
 
 
-def _parameters(head: Head) -> int:
+def _parameters(head: Head | Distance) -> int:
+    if isinstance(head, Distance):
+        return sum(array.size for array in vars(head).values())
     return head.weights.size + head.biases.size + (_parameters(head.hidden) if head.hidden else 0)
 
 
-def _biases(head: Head) -> int:
+def _biases(head: Head | Distance) -> int:
+    if isinstance(head, Distance):
+        return head.mean.size
     return head.biases.size + (_biases(head.hidden) if head.hidden else 0)
 
 

@@ -104,6 +104,7 @@ def render(report: Report) -> str:
 
 
 SECTIONS = 11
+OF_ONE_LABEL = ("Recordings named right", "Refused as unknown", "Known or unknown")  # numbers of the headline
 
 
 def _sections(report: Report) -> Iterator[Section | LeftOut]:
@@ -180,6 +181,8 @@ def _headline(report: Report) -> list[Number]:
             _doubt(open_set, "auroc_ci95", "area under ROC", decimal),
         ),
     ]
+    if len(labels) == 1:
+        found = [number for number in found if number.name in OF_ONE_LABEL]
     return [number for number in found if number.value != "–"] if recording.get("accuracy") is not None else []
 
 

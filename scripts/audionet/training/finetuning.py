@@ -163,7 +163,7 @@ def fine_tune(training: NetworkTraining, head: Head, *, backbone: Backbone) -> T
     )
     _freeze_all_but_the_last(found, settings.fine_tune)
     features, last = found.model, keras.layers.Dense(len(training.labels))
-    if head.hidden:
+    if isinstance(head.hidden, Head):
         units = keras.layers.Dense(len(head.hidden.biases), activation="relu")
         features = keras.Model(features.input, units(features.output))
         units.set_weights([head.hidden.weights, head.hidden.biases])

@@ -9,6 +9,8 @@ from audionet.models.head import Head
 from audionet.training.fitting.closed_forms import SummedRows, lda_head, prototype_head
 from audionet.training.fitting.head_trainers import TRAINERS, OnStep, TrainingSet
 from audionet.training.fitting.moments import Moments, origin_of
+from audionet.training.fitting.one_class_fitting import NAME as ONE_CLASS
+from audionet.training.fitting.one_class_fitting import train_one_class
 from audionet.training.fitting.sample_weights import picture_weights
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Samples
@@ -22,7 +24,7 @@ class HeadFitter:
     """A way to train a head on any samples."""
 
     bottleneck: str  # which parts of the bottlenecks the head is given, joined by `+`
-    trainer: str  # one of `TRAINERS`
+    trainer: str  # one of `TRAINERS`, or `ONE_CLASS`
     settings: HeadSettings
     seed: int
 
@@ -31,6 +33,8 @@ class HeadFitter:
         labels, label_ids = np.unique(samples.label_ids, return_inverse=True)
         weights = picture_weights(samples.views)
         training_set = TrainingSet(samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights)
+        if self.trainer == ONE_CLASS:
+            return train_one_class(training_set)
         return TRAINERS[self.trainer](training_set, self.settings, seed=self.seed, on_step=on_step)
 
 

@@ -154,7 +154,7 @@ def select_model(
     with progress_bar(total=total, description="Thresholds", unit="heads") as bar:
         judged = [
             _Judged(
-                known=_score_out_of_fold(one, folds, bar),
+                known=score_out_of_fold(one, folds, bar),
                 unknown=score_samples(of_none, head, one.fitter.bottleneck),
                 left_out=tuple(_score_left_out(one, folds, part) for part in ticked(parts, bar)),
             )
@@ -386,7 +386,7 @@ def inner_folds(samples: Samples) -> np.ndarray | None:
     return folds if all(len(labels) == len(groups_of) for labels in others) else None
 
 
-def _score_out_of_fold(refits: Refits, folds: np.ndarray, bar: tqdm) -> ScoredClips:
+def score_out_of_fold(refits: Refits, folds: np.ndarray, bar: tqdm) -> ScoredClips:
     """Score samples by heads that were not trained on their fold, fold by fold."""
     samples, bottleneck = refits.samples, refits.fitter.bottleneck
     logits = [

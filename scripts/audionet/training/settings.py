@@ -14,6 +14,7 @@ from audionet.models.backbones.settings import BackboneSettings
 from audionet.ranges import between, check_ranges
 
 FALSE_ACCEPT_RATE = 0.05
+FALSE_REJECT_RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class HeadSettings:
     """How far two examples are mixed into one, for softmax; 0 for not at all."""
     false_accept_rate: Annotated[float, between(0.0001, 0.5)] = FALSE_ACCEPT_RATE
     """Share of unknown sound that may be given a label; the lower, the more of the known is refused."""
+    false_reject_rate: Annotated[float, between(0.0001, 0.5)] = FALSE_REJECT_RATE
+    """Share of known sound that may be refused (false alarms), where there is one label and nothing unknown."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

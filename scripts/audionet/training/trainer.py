@@ -46,6 +46,7 @@ from audionet.training.model_selection import (
     score_samples,
     select_model,
 )
+from audionet.training.one_class import select_one_class
 from audionet.training.settings import HeadSettings, TrainingSettings
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
 
@@ -234,6 +235,8 @@ class Trainer:
         self._dataset, self._settings, self._bottleneck_dir = dataset, settings, bottleneck_dir
         self._spaces = spaces_for(settings)
         self._previous = previous
+        if len(dataset.labels) == 1:
+            _check_one_class(dataset.labels[0], settings)
         wanted, of_sound = settings.backbone, dataset.recipe is not None
         if settings.whole.network:
             first = probe(settings.whole.network, wanted.image_size, of_sound=of_sound)
@@ -254,13 +257,17 @@ class Trainer:
         if whole.network:
             network = train_network(self._network_training(data, summaries_dir))
             return self._whole_network(network, data)
-        selected = select_model(
-            data,
-            bottlenecks=self._members[0].network.bottlenecks,
-            settings=self._settings.head,
-            seed=self._settings.holdout.random_seed,
-            summaries_dir=summaries_dir,
-        )
+        bottlenecks, head_settings = self._members[0].network.bottlenecks, self._settings.head
+        if len(data.labels) == 1:
+            selected = select_one_class(data, bottlenecks=bottlenecks, settings=head_settings)
+        else:
+            selected = select_model(
+                data,
+                bottlenecks=bottlenecks,
+                settings=head_settings,
+                seed=self._settings.holdout.random_seed,
+                summaries_dir=summaries_dir,
+            )
         backbones = [self._members[one.number].load(bottleneck=one.best.bottleneck) for one in selected.members]
         backgrounds = [
             find_space(self._spaces, self._members[one.number].key, one.best.bottleneck) for one in selected.members
@@ -312,6 +319,21 @@ class Trainer:
             folder=self._bottleneck_dir / "training",
             summaries_dir=summaries_dir,
         )
+
+
+def _check_one_class(label: str, settings: TrainingSettings) -> None:
+    """Say what comes of one label, or raise InputError where settings ask for what takes two."""
+    if settings.whole.network or settings.whole.fine_tune is not None:
+        raise InputError(
+            f"--network and --fine_tune train a network to tell labels apart, and there is one alone, "
+            f"{printable(label)}. Leave them away, or add another label."
+        )
+    if settings.head.head != "auto":
+        raise InputError(
+            f"--head {settings.head.head} tells labels apart, and there is one alone, {printable(label)}. Leave --head "
+            "away, or add another label."
+        )
+    log(f"One label alone, {printable(label)}: the classifier tells how unusual a clip is beside its recordings.")
 
 
 def selected_network(network: TrainedNetwork, data: TrainingData, settings: HeadSettings) -> SelectedModel:

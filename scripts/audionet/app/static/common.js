@@ -117,10 +117,12 @@ export function formatPercent(share) {
 export function showAnswer(answer) {
   find("#label").textContent = answer.label;
   find("#label").classList.toggle("unknown", !answer.known);
-  find("#probability").textContent = answer.known ? `${formatPercent(answer.probability)} sure` : "like none of the labels";
+  const alone = Object.keys(answer.labels).length === 1 && answer.score !== null; // one label has a score, and no rivals
+  const sure = alone ? "as usual" : `${formatPercent(answer.probability)} sure`;
+  find("#probability").textContent = answer.known ? sure : alone ? "unusual" : "like none of the labels";
   const note = find("#note");
   note.hidden = answer.known;
-  note.textContent = answer.known ? "" : `Nearest is ${answer.nearest}, but its score, ${answer.score.toFixed(1)}, is below the ${answer.threshold.toFixed(1)} that a known one reaches.`;
+  note.textContent = answer.known ? "" : `${alone ? "Its score," : `Nearest is ${answer.nearest}, but its score,`} ${answer.score.toFixed(1)}, is below the ${answer.threshold.toFixed(1)} that a known one reaches.`;
   find("#left-out").hidden = !answer.left_out;
   find("#left-out").textContent = answer.left_out ? `Answered without ${answer.left_out.join(", ")}: not every network takes a picture.` : "";
   const rows = Object.entries(answer.labels).slice(0, 10).map(([label, probability]) => {

@@ -16,6 +16,8 @@ def labels_section(evaluation: Json | None) -> Section | LeftOut:
     """Show which labels are named right and what they are taken for."""
     if not evaluation:
         return LeftOut(NAME, NOT_TESTED)
+    if len(evaluation.get("labels") or []) == 1:
+        return LeftOut(NAME, "there is one label alone, which nothing is taken for")
     rows = [row for row in evaluation.get("per_label") or [] if row["recordings"]]
     if not rows:
         return LeftOut(NAME, missing_reason(evaluation, "recording", "no recording of a known label was tested"))

@@ -42,6 +42,13 @@ def open_set_section(evaluation: Json | None) -> Section | LeftOut:
             f"{percent(open_set['false_accept_rate'])} of {open_set['n_unknown']} unknown recordings and rejects "
             f"{percent(open_set['false_reject_rate'])} of {open_set['n_known']} known ones."
         )
+    elif open_set.get("stated_false_reject_rate") is not None:
+        section.lines.append(
+            f"At its threshold, meant to refuse {percent(open_set['stated_false_reject_rate'])} of known clips (false "
+            f"alarms), it refuses {percent(open_set['false_reject_rate'])} of {open_set['n_known']} known recordings "
+            f"and accepts {percent(open_set['false_accept_rate'])} of {open_set['n_unknown']} unknown ones. Up to a "
+            f"tenth of false alarms, the partial area under ROC is {decimal(open_set['pauc'])}."
+        )
     points = {
         name: (part["false_accept_rate"], part["false_reject_rate"])
         for name, part in parts.items()

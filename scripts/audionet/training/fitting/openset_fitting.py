@@ -8,13 +8,12 @@ import numpy as np
 
 from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, OperatingPoint, Space
 from audionet.training.fitting.sample_weights import evened_out
-from audionet.training.settings import FALSE_ACCEPT_RATE
+from audionet.training.settings import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 
 OPERATING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of false accepts, to choose from later
 
-# Of the next known clip, at the default rate of false accepts: where labels are alike, keeping unknown ones out may
-# cost too much. At half that rate twice as many may be refused, but never more than half.
-FALSE_REJECT_RATE = 0.05
+# Where labels are alike, keeping unknown clips out may cost too much: of the next known ones `FALSE_REJECT_RATE` may be
+# refused at the default rate of false accepts. At half that rate twice as many may be, but never more than half.
 MOST_FALSE_REJECTS = 0.5
 
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
@@ -95,6 +94,7 @@ def fit_open_set(
     unknown: ScoredClips | None = None,
     left_out: Sequence[LeftOutLabels] = (),
     false_accept_rate: float = FALSE_ACCEPT_RATE,
+    false_reject_rate: float = FALSE_REJECT_RATE,
 ) -> OpenSetDetector | None:
     """Fit a threshold at a stated rate of false accepts, or return None where some label has no chunk in `known`.
 
@@ -108,9 +108,10 @@ def fit_open_set(
         left_out: for each of `parts_to_leave_out` how a head scores that was trained without it; used if there is
             nothing unknown.
         false_accept_rate: the share of unknown recordings that may be accepted.
+        false_reject_rate: the share of known clips that may be refused, where there is one label and nothing unknown.
     """
     label_count = known.logits.shape[1]
-    if len(np.unique(known.label_ids)) < label_count or label_count < 2:
+    if len(np.unique(known.label_ids)) < label_count:
         return None
     space = Space.fit(known.logits, known.label_ids)
     scored_known = _by_spaces_of_others(known, space)
@@ -122,7 +123,14 @@ def fit_open_set(
         fitted_on = "left-out labels"
         scored_unknown = [_space_without(known, part) for part in left_out]
     counts = _chunk_counts([known, *(clips for _, clips in scored_unknown)])
-    fit = _ThresholdFit(scored_known, scored_unknown, counts, may_relent=fitted_on != "impostors")
+    is_known_alone = label_count == 1 and not scored_unknown
+    fit = _ThresholdFit(
+        scored_known,
+        scored_unknown,
+        counts,
+        may_relent=fitted_on != "impostors",
+        false_reject_rate=false_reject_rate if is_known_alone else FALSE_REJECT_RATE,
+    )
     rates = sorted({*OPERATING_RATES, false_accept_rate}) if scored_unknown else [false_accept_rate]
     points = {rate: fit.operating_point(rate) for rate in rates}
     chosen = points[false_accept_rate]
@@ -133,6 +141,7 @@ def fit_open_set(
         unknown_recordings=_count_recordings(scored_unknown),
         known_recordings=_count_recordings(scored_known),
         operating_points=tuple(points.values()) if scored_unknown else (),
+        stated_false_reject_rate=false_reject_rate if is_known_alone else None,
         **chosen.fields(),
     )
 
@@ -176,8 +185,9 @@ class _ThresholdFit:
         counts: np.ndarray,
         *,
         may_relent: bool,
+        false_reject_rate: float,
     ):
-        self._counts, self._may_relent = counts, may_relent
+        self._counts, self._may_relent, self._false_reject_rate = counts, may_relent, false_reject_rate
         self._recordings = _count_recordings(known)
         clean = [(space, clips.clean()) for space, clips in known]
         self._clean = [_pooled_scores(clean, chunks) for chunks in counts]
@@ -234,7 +244,7 @@ class _ThresholdFit:
         if self._recordings < 2 or len(scores) < 2:
             return float(scores.min())
         # Without unknown clips nobody knows what a stricter threshold would bring.
-        share = FALSE_REJECT_RATE * (FALSE_ACCEPT_RATE / false_accept_rate if self._unknown else 1)
+        share = self._false_reject_rate * (FALSE_ACCEPT_RATE / false_accept_rate if self._unknown else 1)
         deviations = stdtrit(self._recordings - 1, 1 - min(share, MOST_FALSE_REJECTS))
         deviations *= np.sqrt(1 + 1 / self._recordings)
         return float(scores.mean() - deviations * scores.std(ddof=1))
