@@ -12,8 +12,9 @@ from audionet.training.settings import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 
 OPERATING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of false accepts, to choose from later
 
-# Where labels are alike, keeping unknown clips out may cost too much: of the next known ones `FALSE_REJECT_RATE` may be
-# refused at the default rate of false accepts. At half that rate twice as many may be, but never more than half.
+# Where labels are alike, keeping unknown clips out may cost too much: of the next known ones so many may be refused at
+# the default rate of false accepts. At half that rate twice as many may be, but never more than half.
+FALSE_REJECTS_ALLOWED = 0.2
 MOST_FALSE_REJECTS = 0.5
 
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
@@ -124,12 +125,13 @@ def fit_open_set(
         scored_unknown = [_space_without(known, part) for part in left_out]
     counts = _chunk_counts([known, *(clips for _, clips in scored_unknown)])
     is_known_alone = label_count == 1 and not scored_unknown
+    allowed = FALSE_REJECTS_ALLOWED if scored_unknown else FALSE_REJECT_RATE
     fit = _ThresholdFit(
         scored_known,
         scored_unknown,
         counts,
         may_relent=fitted_on != "impostors",
-        false_reject_rate=false_reject_rate if is_known_alone else FALSE_REJECT_RATE,
+        false_reject_rate=false_reject_rate if is_known_alone else allowed,
     )
     rates = sorted({*OPERATING_RATES, false_accept_rate}) if scored_unknown else [false_accept_rate]
     points = {rate: fit.operating_point(rate) for rate in rates}
@@ -158,11 +160,15 @@ def _by_spaces_of_others(known: ScoredClips, space: Space) -> list[tuple[Space, 
 
 
 def _space_without(known: ScoredClips, part: LeftOutLabels) -> tuple[Space, ScoredClips]:
-    """Return the space of the labels that were not left out, and the others' clips, which are unknown there."""
+    """Return the space of the labels that were not left out, and the others' clips, which are unknown there.
+
+    Their augmented views are left out: noise makes them score lower than the clips themselves, and the rate is one of
+    clips as they come. Counted among them, views let half as many unknown clips again pass.
+    """
     kept = np.setdiff1d(np.arange(known.logits.shape[1]), part.label_ids)
     is_unknown = np.isin(known.label_ids, part.label_ids)
     space = Space.fit(known.logits[~is_unknown][:, kept], np.searchsorted(kept, known.label_ids[~is_unknown]))
-    return space, dataclasses.replace(known.take(is_unknown), logits=part.logits)
+    return space, dataclasses.replace(known.take(is_unknown), logits=part.logits).clean()
 
 
 def _chunk_counts(clips: Sequence[ScoredClips]) -> np.ndarray:
