@@ -3,6 +3,7 @@
     python bench.py accuracy --audio_dir ~/speakers --test '^04' --architectures efficientnet_lite0,inception_v3
     python bench.py accuracy --audio_dir ~/sounds --folds 5 --group_by '^[^_]+' --committees 'pair; trio'
     python bench.py open-set --audio_dir ~/speakers --held_out 4 --draws 6
+    python bench.py open-set --audio_dir ~/machines --one_class
     python bench.py verification --audio_dir ~/speakers --held_out 4 --draws 3
     python bench.py diarization --audio_dir ~/speakers --test '^04' --seconds 10800 --held_out 3
     python bench.py diarization --audio_dir ~/speakers --speakers 2,4,8 --seconds 600

@@ -12,6 +12,7 @@ from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.classifier import Classifier
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import SelectedModel, select_model
+from audionet.training.one_class import select_one_class
 from audionet.training.settings import HeadSettings, HoldoutSettings, TrainingSettings
 from audionet.training.trainer import TrainedModel, candidate_members
 from audionet.training.training_data import TrainingData, gather_training_data
@@ -43,7 +44,9 @@ class DefaultTraining:
         )
 
     def select(self, training_data: TrainingData) -> SelectedModel:
-        """Select bottleneck and head on validation, and train the head."""
+        """Select bottleneck and head on validation, and train the head; or fit one to one label alone."""
+        if len(training_data.labels) == 1:
+            return select_one_class(training_data, bottlenecks=self.candidates, settings=self.head)
         return select_model(
             training_data, bottlenecks=self.candidates, settings=self.head, seed=self.holdout.random_seed
         )

@@ -1,5 +1,7 @@
 """How well unknown clips are refused: labels are held out altogether, and scored by a classifier not trained on them.
 
+Or all labels but one are, each in turn, which measures what a classifier of one label makes of everything else.
+
 The baseline is what is done for want of anything better: a clip counts as unknown if no label has a probability of one
 half. Beside it stands what the temperature does to the probabilities of the known ones.
 """
@@ -15,7 +17,7 @@ from audionet.data.dataset import Dataset
 from audionet.evaluation.detection_metrics import auroc, detection_curve, equal_error_rate
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.scored_recording import ScoredRecording
-from audionet.files import UNKNOWN_LABEL
+from audionet.files import UNKNOWN_LABEL, printable
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
 from audionet.training.final_evaluation import score_held_out
@@ -30,11 +32,17 @@ LEAST_PROBABILITY = 0.5  # of the baseline, for a clip to count as known
 DETECTORS = ("score", "probability")
 LEVELS = ("chunk", "recording")
 RATES = ("auroc", "eer", "false_accept_rate", "false_reject_rate")
+ONE_CLASS_RATES = ("auroc", "pauc", "false_accept_rate", "false_reject_rate")
 
 
 def run(options: OpenSetOptions) -> int:
     """Draw, train, score, print and write the result; return 1 if any recording had to be set aside."""
     dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
+    if options.one_class:
+        result = measure_one_class(dataset, DefaultTraining.of(options))
+        print_one_class(result)
+        options.write(options.folder / "one_class.json", result)
+        return EXIT_FAILED if failures else 0
     held_out = max(1, len(dataset.labels) // 3) if options.held_out is None else options.held_out
     draws = draws_of(dataset.labels, held_out=held_out, count=options.draws, seed=options.random_seed)
     result = measure(dataset, draws, DefaultTraining.of(options))
@@ -60,6 +68,43 @@ def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) 
         "draws": found,
         "mean": mean_of([{key: value for key, value in one.items() if key != "held_out"} for one in found]),
     }
+
+
+def measure_one_class(dataset: Dataset, training: DefaultTraining) -> dict[str, Any]:
+    """Train on each label alone, and score its recordings that were held out, and those of all others.
+
+    Returns:
+        dict: `labels`, a list of `label`, and by level, `chunk` or `recording`, `auroc`, `pauc`, `false_accept_rate`
+        and `false_reject_rate`; `mean` of these over the labels; and the `stated_false_reject_rate`.
+    """
+    labels = dataset.labels
+    draws = [Draw(tuple(other for other in labels if other != label), (label,)) for label in labels]
+    rows = []
+    for draw, data, selected in train_draws(dataset, draws, training):
+        open_set = evaluate(score_held_out(selected, data), data.labels)["open_set"]
+        levels = {"chunk": open_set["chunk"], "recording": open_set}
+        found = {level: {name: value[name] for name in ONE_CLASS_RATES} for level, value in levels.items()}
+        rows.append({"label": draw.known[0], **found})
+    return {
+        "labels": rows,
+        "mean": mean_of([{level: row[level] for level in LEVELS} for row in rows]),
+        "stated_false_reject_rate": training.head.false_reject_rate,
+    }
+
+
+def print_one_class(result: Mapping[str, Any]) -> None:
+    """Print what `measure_one_class` found to stdout."""
+    names = ("AUROC", "partial AUROC", "unknown accepted", "known refused")
+    headings = [f"{name}, {level}s" for name in names for level in LEVELS]
+    rows = [
+        [name, *(f"{found[level][rate]:.3f}" for rate in ONE_CLASS_RATES for level in LEVELS)]
+        for name, found in [*((printable(row["label"]), row) for row in result["labels"]), ("mean", result["mean"])]
+    ]
+    print_table(["", *headings], rows, title="One label alone, all others unknown", numbers=headings)
+    print(
+        "The threshold was fitted on the label alone, to refuse "
+        f"{100 * result['stated_false_reject_rate']:g}% of its next clips."
+    )
 
 
 def _measured(draw: Draw, training_data: TrainingData, selected: SelectedModel) -> dict[str, Any]:

@@ -126,9 +126,12 @@ class OpenSetOptions(ClassifierBenchmarkOptions):
     """How many labels to hold out altogether. By default a third."""
     draws: int = 6
     """How often, other labels each time."""
+    one_class: bool = False
+    """Train on one label alone instead, each in turn, and take all others for unknown."""
 
     def __post_init__(self) -> None:
         check(self.draws >= 1, f"--draws: expected 1 or more, received {self.draws}.")
+        check(self.held_out is None or not self.one_class, "--held_out: all labels but one are unknown to --one_class.")
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,17 @@ def test_means_are_those_of_the_draws_and_json_can_hold_all(result):
     assert json.loads(json.dumps(result)) == result
 
 
+def test_one_label_alone_is_told_from_all_others_but_its_double(four_speakers, tmp_path, capsys):
+    training = DefaultTraining(FakeBackbone(), ("rows",), tmp_path, HoldoutSettings(views=0))
+    result = open_set.measure_one_class(four_speakers, training)
+    by_label = {row["label"]: row["recording"]["auroc"] for row in result["labels"]}
+    assert list(by_label) == list(LABELS)
+    assert by_label["alice"] == by_label["bob"] == 1 > max(by_label["carol"], by_label["dave"])
+    assert result["mean"]["recording"]["auroc"] == pytest.approx(np.mean(list(by_label.values())))
+    open_set.print_one_class(result)
+    assert "to refuse 5% of its next clips" in capsys.readouterr().out
+
+
 def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monkeypatch, capsys):
     import bench
 

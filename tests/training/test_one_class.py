@@ -13,6 +13,7 @@ from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
 from audionet.models.classifier import Classifier
+from audionet.training.holdout import HoldoutPlan
 from audionet.training.one_class import select_one_class
 from audionet.training.settings import HeadSettings, HoldoutSettings
 from audionet.training.trainer import TrainedModel
@@ -39,7 +40,7 @@ def classifier_of(dataset, *networks, settings=SETTINGS, testing_percentage=20) 
     holdout = HoldoutSettings(views=0, testing_percentage=testing_percentage)
     named = [MemberNetwork.of(one.architecture, one, dataset.recipe, (next(iter(one.slices)),)) for one in networks]
     data = gather_training_data(
-        dataset, *named, bottleneck_dir=dataset.folder.parent / "bottlenecks", holdout=holdout, remembered=False
+        dataset, *named, bottleneck_dir=dataset.folder.parent / "bottlenecks", holdout=holdout, previous=HoldoutPlan()
     )
     selected = select_one_class(data, bottlenecks=named[0].bottlenecks, settings=settings)
     return build_classifier(TrainedModel(data, selected, tuple(networks)), {})
