@@ -12,7 +12,7 @@ def test_bars_of_a_training_become_words_and_a_share():
     for line in ("Drawing:  25%|##5  | 1/4", "Drawing: 100%|#####| 4/4", "Bottlenecks:   0%| | 0/9", "some words"):
         job.read_line(line)
         seen.append((job.words, job.share))
-    looking = "Looking at the pictures"
+    looking = "Running the networks"
     drawing = "Drawing pictures of the clips"
     assert seen == [(drawing, 0.25), (drawing, None), (looking, 0.0), (looking, 0.0)]
     job.read_line("Bottlenecks:  88%|####| 8/9 [00:01<00:01]")

@@ -31,8 +31,8 @@ PROGRESS_BAR = re.compile(r"(\w+): +(\d+)%")
 REST = re.compile(r"<(?:(\d+):)?(\d+):(\d\d)")  # of a progress bar, what it still takes
 STEP_WORDS = {
     "Drawing": "Drawing pictures of the clips",
-    "Bottlenecks": "Looking at the pictures",
-    "Views": "Looking at noisy versions of the pictures",
+    "Bottlenecks": "Running the networks",
+    "Views": "Running the networks on noisy versions",
     "Choosing": "Trying ways to tell the labels apart",
     "Thresholds": "Deciding from when on a sound is unknown",
     "Auditing": "Testing on clips that were held back",
