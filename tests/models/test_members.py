@@ -190,7 +190,7 @@ def test_a_label_is_enrolled_in_the_spaces_of_all_members(folder, spoken, tmp_pa
     assert space.probability(places.mean(axis=0), places.mean(axis=0)) > 0.5
 
 
-@pytest.mark.parametrize(("name", "held"), [("graph", 2), ("tflite", 1)])
+@pytest.mark.parametrize(("name", "held"), [("graph", 2), ("onnx", 2), ("tflite", 1)])
 def test_an_export_holds_the_members_that_its_format_can(classifier, speakers, tmp_path, name, held):
     from audionet.export.export import export_classifier, exported, with_suffix
     from audionet.export.formats import FORMATS
@@ -198,6 +198,8 @@ def test_an_export_holds_the_members_that_its_format_can(classifier, speakers, t
 
     if name == "tflite":
         pytest.importorskip("ai_edge_litert", reason="LiteRT writes it")
+    if name == "onnx":
+        pytest.importorskip("tf2onnx", reason="tf2onnx writes it")
     clips = find_parity_clips(classifier, test_set.find_audio(speakers))
     output = with_suffix(tmp_path / "export", name)
     parity = export_classifier(classifier, output, format_name=name, input_kind="waveform", clips=clips)

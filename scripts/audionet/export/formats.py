@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from audionet.errors import InputError
+from audionet.export.onnx_lstm import block_lstm, check_recurrence
 from audionet.files import MARK_NAME, printable
 from audionet.models.backbones.engines import Runner
 from audionet.scratch import temporary_folder
@@ -241,8 +242,13 @@ def _write_onnx(content: ExportContent, path: Path) -> None:
     import onnx
     import tf2onnx
 
+    check_recurrence(content.graph)
     model, _ = tf2onnx.convert.from_graph_def(
-        content.graph, input_names=["input:0"], output_names=["final_result:0"], opset=OPSET
+        content.graph,
+        input_names=["input:0"],
+        output_names=["final_result:0"],
+        opset=OPSET,
+        custom_op_handlers={"BlockLSTM": (block_lstm, [])},
     )
     _rename(model.graph, {"input:0": "input", "final_result:0": "final_result"})
     onnx.helper.set_model_props(model, {"audionet": json.dumps(content.about)})
@@ -308,7 +314,11 @@ FORMATS: dict[str, ExportFormat] = {
         open=_open_tflite,
     ),
     "onnx": ExportFormat(
-        suffix=".onnx", packages=("tf2onnx", "onnx", "onnxruntime"), write=_write_onnx, open=_open_onnx
+        suffix=".onnx",
+        packages=("tf2onnx", "onnx", "onnxruntime"),
+        holds_listeners=True,
+        write=_write_onnx,
+        open=_open_onnx,
     ),
     "openvino": ExportFormat(
         suffix="", packages=("openvino",), holds_listeners=True, write=_write_openvino, open=_open_openvino
