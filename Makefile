@@ -89,6 +89,9 @@ bench-diarization: setup ## Measure the error rate of a long timeline: make benc
 	$(INSTALL) -r tests/requirements-timeline.txt
 	$(RUN) scripts/bench.py diarization --audio_dir "$$AUDIO" $(BENCH)
 
+bench-cluster: setup $(VENV)/tested ## Compare a cluster with processes, and plan: make bench-cluster BENCH="--hours 1000000"
+	$(RUN) scripts/bench.py cluster $(if $(filter command line environment,$(origin AUDIO)),--audio_dir "$$AUDIO") $(BENCH)
+
 bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes AUDIO=folder
 	$(RUN) scripts/bench.py recipes $(if $(filter command line environment,$(origin AUDIO)),--audio_dir "$$AUDIO") $(BENCH)
 

@@ -1,4 +1,4 @@
-"""Measure accuracy, the refusal of unknown labels, verification, diarization, search, recipes and speed.
+"""Measure accuracy, the refusal of unknown labels, verification, diarization, search, recipes, clusters and speed.
 
     python bench.py accuracy --audio_dir ~/speakers --test '^04' --architectures efficientnet_lite0,inception_v3
     python bench.py accuracy --audio_dir ~/sounds --folds 5 --group_by '^[^_]+' --committees 'pair; trio'
@@ -9,6 +9,7 @@
     python bench.py diarization --audio_dir ~/speakers --speakers 2,4,8 --seconds 600
     python bench.py search --chunks 1000000 --labels 1000
     python bench.py recipes --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
+    python bench.py cluster --hours 1000000 --cores 16 --node_price 0.5
     python bench.py speed --full --steps draw --no_scaling
 
 Each subfolder of --audio_dir is a label. Results go to tf_files/bench. What each subcommand runs is in benchmarks/.
@@ -23,6 +24,7 @@ from tyro.conf import OmitSubcommandPrefixes, subcommand
 from audionet.cli import OmitArgPrefixes, run_command
 from benchmarks.options import (
     AccuracyOptions,
+    ClusterOptions,
     DiarizationOptions,
     OpenSetOptions,
     RecipesOptions,
@@ -38,6 +40,7 @@ Benchmark = (
     | Annotated[DiarizationOptions, subcommand("diarization")]
     | Annotated[SearchOptions, subcommand("search")]
     | Annotated[RecipesOptions, subcommand("recipes")]
+    | Annotated[ClusterOptions, subcommand("cluster")]
     | Annotated[SpeedOptions, subcommand("speed")]
 )
 
@@ -52,7 +55,15 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Run one benchmark."""
     # NumPy, SciPy and the networks, which --help should not wait for.
-    from benchmarks import diarization, open_set, recipe_comparison, search, speaker_counting, verification
+    from benchmarks import (
+        cluster,
+        diarization,
+        open_set,
+        recipe_comparison,
+        search,
+        speaker_counting,
+        verification,
+    )
     from benchmarks.accuracy import benchmark as accuracy
     from benchmarks.speed import benchmark as speed
 
@@ -70,6 +81,8 @@ def bench(options: BenchOptions) -> int:
             return search.run(options.benchmark)
         case RecipesOptions():
             return recipe_comparison.run(options.benchmark)
+        case ClusterOptions():
+            return cluster.run(options.benchmark)
         case SpeedOptions():
             return speed.run(options.benchmark)
 

@@ -316,3 +316,30 @@ class SpeedOptions:
             re.compile(self.steps)
         except re.error as error:
             check(False, f"--steps: expected a regular expression, received {self.steps!r} ({error}).")
+
+
+@dataclass(frozen=True)
+class ClusterOptions(FolderBenchmarkOptions):
+    """Compare a Ray cluster of this machine with its processes, and plan how nodes would do many hours of sound."""
+
+    recordings: Annotated[int, between(1, 1_000_000)] = 1000
+    """How many recordings of 4 s processes and cluster draw."""
+    chunks: Annotated[int, between(40_960, 1_000_000_000)] = 1_000_000
+    """How many synthetic bottlenecks a head is trained on in one pass."""
+    hours: Annotated[float, between(0.1, 1e9)] = 1_000_000
+    """Hours of sound to plan for."""
+    recording_seconds: Annotated[float, between(0.1, 1e6)] = 60.0
+    """How long a recording is."""
+    recordings_per_task: Annotated[float, between(1, 64)] = 8
+    """How many recordings a task has: those of 4 MB together, at most 64."""
+    cores: Annotated[int, between(1, 10_000)] = 16
+    """Cores of a node."""
+    store_gigabytes: Annotated[float, between(0.001, 1e6)] = 10.0
+    """What the store of recordings delivers a second."""
+    node_price: Annotated[float, between(0, 1e6)] = 0.5
+    """Price of a node for an hour."""
+    request_price: Annotated[float, between(0, 1e6)] = 0.0004
+    """Price of a thousand requests to the store."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
