@@ -7,6 +7,7 @@
 Each way gives a network and a head, of which a classifier is made.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +165,7 @@ def candidate_members(dataset: Dataset, settings: TrainingSettings) -> tuple[Can
     wanted, recipe = settings.backbone, dataset.recipe
     is_default = wanted.architecture == BackboneSettings().architecture
     is_open = wanted.members == AUTO
-    names = parse_members(wanted)
+    names = parse_members(wanted, chunk_seconds=recipe.chunk_seconds if recipe else math.inf)
     if is_open and (not is_default or recipe is None or settings.whole.fine_tune is not None):
         names = names[:1]
     found = []

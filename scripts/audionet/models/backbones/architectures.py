@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from audionet.errors import InputError
 from audionet.models.backbones import network_builders
-from audionet.models.backbones.voice_encoder import SAMPLE_RATE_HZ, voice_encoder
+from audionet.models.backbones.mel_frames import SAMPLE_RATE_HZ
+from audionet.models.backbones.speech_embedding import speech_embedding
+from audionet.models.backbones.voice_encoder import voice_encoder
 from audionet.models.backbones.weights import OfficialSource, RegistrySource, Source
 
 
@@ -246,6 +248,29 @@ _ROWS = (
             ),
         ),
         build=voice_encoder,
+    ),
+    Architecture(
+        name="speech_embedding",
+        description="Google's speech embedding: listens for words, in chunks of about a second; needs nothing but pip",
+        input="sound",
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        taps={},
+        classic_tap="output",
+        default_bottleneck="classic",
+        candidate_bottlenecks=("classic",),
+        sources=(
+            RegistrySource(
+                registry="pypi",
+                package="openwakeword",
+                version="0.1.1",
+                member="openwakeword/resources/models/embedding_model.onnx",
+                sha256="ba754db3cd768a524c655ea90655ee5e6055a43b8dfd29366a11e93716ae9e51",
+                format="onnx",
+                licence="Apache-2.0",
+                note="Google's speech_embedding, trained to spot words",
+            ),
+        ),
+        build=speech_embedding,
     ),
     _own("tfhub", "any SavedModel: of TensorFlow Hub or exported by Keras 3, given with --tfhub-module"),
     _own("onnx", "any ONNX file, given with --onnx-file"),

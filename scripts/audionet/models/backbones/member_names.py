@@ -1,5 +1,6 @@
 """Names for the members of a classifier, as `--members` has them: `efficientnet_lite0:log_mel + voice_encoder`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,10 +13,12 @@ COMMITTEES: Mapping[str, tuple[str, ...]] = {
     "single": (),
     "pair": ("voice_encoder",),
     "trio": ("efficientnet_lite0:log_mel_3", "voice_encoder"),
+    "words": ("voice_encoder", "speech_embedding"),
 }
 """Names for members that serve well beside the network of --architecture."""
 
 AUTO = "auto"
+WORD_SECONDS = 1.5  # chunks this long or shorter may hold a word each, and longer ones running speech
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,16 @@ class MemberName:
         return f"{self.architecture}:{self.drawing}" if self.drawing else self.architecture
 
 
-def parse_members(settings: BackboneSettings) -> tuple[MemberName, ...]:
-    """Return the members that settings name, that of `--architecture` first; for `auto`, those of `pair`.
+def parse_members(settings: BackboneSettings, *, chunk_seconds: float = math.inf) -> tuple[MemberName, ...]:
+    """Return the members that settings name, that of `--architecture` first.
+
+    For `auto`, these are those of `words` where chunks are short enough to hold one word each, else those of `pair`.
 
     Raises:
         InputError: there is no such network or drawing, one is named twice, or `--architecture` is not among them.
     """
-    text = COMMITTEES["pair"] if settings.members == AUTO else COMMITTEES.get(settings.members)
+    automatic = "words" if chunk_seconds <= WORD_SECONDS else "pair"
+    text = COMMITTEES.get(automatic if settings.members == AUTO else settings.members)
     if text is not None:
         names = (MemberName(settings.architecture), *map(_parse, text))
     else:

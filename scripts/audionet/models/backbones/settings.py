@@ -20,11 +20,11 @@ class BackboneSettings:
     """Which pretrained network, and where it is read."""
 
     architecture: str = "efficientnet_lite0"
-    """Pretrained network: efficientnet_lite0, efficientnet_b0 to b7, inception_v3, voice_encoder, or one of your own:
-    tfhub or onnx."""
+    """Pretrained network: efficientnet_lite0, efficientnet_b0 to b7, inception_v3, voice_encoder, speech_embedding, or
+    one of your own: tfhub or onnx."""
     members: str = "auto"
-    """Networks that answer together: single, pair, trio, or names such as efficientnet_lite0:log_mel + voice_encoder.
-    auto lets a network that listens join the default one where this helps on validation."""
+    """Networks that answer together: single, pair, trio, words, or names such as efficientnet_lite0:log_mel +
+    voice_encoder. auto lets networks that listen join the default one where this helps on validation."""
     tfhub_module: str | None = None
     """SavedModel to use as the network tfhub, which looks or listens: a URL of TensorFlow Hub, a folder, such as
     Keras' model.export writes, or a .tar.gz."""

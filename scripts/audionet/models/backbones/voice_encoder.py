@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from audionet.errors import WeightsError
-from audionet.features.frequency_axis import hertz_to_mel, mel_to_hertz
+from audionet.models.backbones.mel_frames import SAMPLE_RATE_HZ, mel_filters, mel_powers
 from audionet.models.backbones.weights import Weights, expect_format, named_array, read_arrays
 
-SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 400
 HOP_SAMPLES = 160
 MEL_BANDS = 40
@@ -29,6 +28,7 @@ LEAST_COVERAGE = 0.75  # of the last piece by sound; one with less is left out
 UNITS = 256
 LAYERS = 3
 TARGET_DBFS = -30
+MEL_FILTERS = mel_filters(fft_samples=WINDOW_SAMPLES, bands=MEL_BANDS, low_hz=0, high_hz=SAMPLE_RATE_HZ / 2)
 SILENCE = 1e-9  # root mean square, far below any sound, and far enough from zero to divide by
 
 
@@ -70,7 +70,8 @@ class VoiceEncoder:
         import tensorflow as tf  # seconds, which only freezing takes
 
         starts = piece_starts(self.samples)
-        bands = _mel_powers(_turned_up(sounds), self.samples, frames=starts[-1] + PIECE_FRAMES)
+        padded = _padded(_turned_up(sounds), self.samples, frames=starts[-1] + PIECE_FRAMES)
+        bands = mel_powers(padded, MEL_FILTERS, window_samples=WINDOW_SAMPLES, hop_samples=HOP_SAMPLES)
         frames = np.add.outer(starts, np.arange(PIECE_FRAMES))
         pieces = tf.reshape(tf.gather(bands, frames, axis=1), (-1, PIECE_FRAMES, MEL_BANDS))
         hidden = tf.nn.relu(tf.matmul(self._read(pieces), self.arrays["linear.weight"].T) + self.arrays["linear.bias"])
@@ -124,19 +125,6 @@ def piece_starts(samples: int) -> list[int]:
     return starts[:-1] if len(starts) > 1 and coverage < LEAST_COVERAGE else starts
 
 
-def mel_filters() -> np.ndarray:
-    """Return triangular filters of one area, evenly spaced on the mel scale, float32 [window / 2 + 1, bands].
-
-    Source: `librosa.filters.mel` with its defaults, which are M. Slaney's.
-    """
-    edges_hz = mel_to_hertz(np.linspace(0, hertz_to_mel(SAMPLE_RATE_HZ / 2), MEL_BANDS + 2))
-    bins_hz = np.arange(WINDOW_SAMPLES // 2 + 1)[:, None] * (SAMPLE_RATE_HZ / WINDOW_SAMPLES)
-    low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
-    triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
-    filters: np.ndarray = (np.maximum(triangles, 0) * 2 / (high - low)).astype(np.float32)
-    return filters
-
-
 def _turned_up(sounds: Any) -> Any:
     """Bring sounds that are quieter than the target to it, and leave louder ones; silence stays silent."""
     import tensorflow as tf
@@ -145,24 +133,13 @@ def _turned_up(sounds: Any) -> Any:
     return sounds * tf.maximum(1.0, 10 ** (TARGET_DBFS / 20) / tf.maximum(level, SILENCE))
 
 
-def _mel_powers(sounds: Any, samples: int, *, frames: int) -> Any:
-    """Return the power in mel bands, [n, frames, bands], of windows centred on every tenth millisecond.
-
-    Beyond its ends a sound is silent. The Fourier transform is a convolution with cosines and sines.
-
-    Source: `librosa.feature.melspectrogram` with its defaults.
-    """
+def _padded(sounds: Any, samples: int, *, frames: int) -> Any:
+    """Return sounds with silence around them, so that their windows are centred on every tenth millisecond."""
     import tensorflow as tf
 
     seen = (frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES
     before = WINDOW_SAMPLES // 2
-    padded = tf.pad(sounds, ((0, 0), (before, max(0, seen - before - samples))))[:, :seen, None]
-    time, bins = np.arange(WINDOW_SAMPLES), np.arange(WINDOW_SAMPLES // 2 + 1)
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * time / WINDOW_SAMPLES)
-    waves = window[:, None] * np.exp(2j * np.pi / WINDOW_SAMPLES * np.outer(time, bins))
-    kernel = np.concatenate([waves.real, waves.imag], axis=1).astype(np.float32)
-    spectra = tf.square(tf.nn.conv1d(padded, kernel[:, None], stride=HOP_SAMPLES, padding="VALID"))
-    return tf.matmul(spectra[..., : len(bins)] + spectra[..., len(bins) :], mel_filters())
+    return tf.pad(sounds, ((0, 0), (before, max(0, seen - before - samples))))[:, :seen]
 
 
 def _at_unit_length(vectors: Any) -> Any:

@@ -6,6 +6,8 @@ Source: the numbers of the fields are those of `onnx.proto`.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from audionet.errors import InputError, WeightsError
 from audionet.files import brief, printable, sha256_of
 from audionet.models.backbones.weights import Weights, file_digest
@@ -13,6 +15,9 @@ from audionet.models.backbones.weights import Weights, file_digest
 MOST_BYTES = 2**31  # of a protobuf
 
 _MODEL_GRAPH = 7
+_GRAPH_TENSOR = 5
+_TENSOR_NAME = 8
+_TENSOR_BYTES = 9
 
 # Which fields of a message are messages that tensors may lie in.
 _PARTS: Mapping[str, Mapping[int, str]] = {
@@ -69,6 +74,26 @@ def outside_names(content: bytes) -> list[str]:
     if not any(number == _MODEL_GRAPH for number, _ in _fields(view)):
         raise ValueError("it holds no graph")
     return [bytes(name).decode("utf-8", "surrogateescape") for name in _locations(view, "model", 0)]
+
+
+def float_tensors(content: bytes) -> dict[str, np.ndarray]:
+    """Return the numbers of an ONNX model's graph that are float32, flat, by their names; shapes are left out.
+
+    Raises:
+        ValueError: the content is no such model.
+    """
+    found = {}
+    for number, graph in _fields(memoryview(content)):
+        if number != _MODEL_GRAPH or graph is None:
+            continue
+        for kind, tensor in _fields(graph):
+            if kind != _GRAPH_TENSOR or tensor is None:
+                continue
+            parts = dict(_fields(tensor))
+            name, numbers = parts.get(_TENSOR_NAME), parts.get(_TENSOR_BYTES)
+            if name is not None and numbers is not None and len(numbers) % 4 == 0:
+                found[name.tobytes().decode("utf-8", "replace")] = np.frombuffer(numbers, "<f4").astype(np.float32)
+    return found
 
 
 def _beside(path: Path, name: str) -> Path:
