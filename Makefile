@@ -95,6 +95,9 @@ bench-cluster: setup $(VENV)/tested ## Compare a cluster with processes, and pla
 bench-recipes: setup ## Compare recipes, on spoken words or make bench-recipes AUDIO=folder
 	$(RUN) scripts/bench.py recipes $(if $(filter command line environment,$(origin AUDIO)),--audio_dir "$$AUDIO") $(BENCH)
 
+bench-search: setup ## Measure searches among a million vectors: make bench-search
+	$(RUN) scripts/bench.py search $(BENCH)
+
 bench-unknown: bench-open-set
 bench-verify: bench-verification
 bench-timeline: bench-diarization

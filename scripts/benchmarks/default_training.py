@@ -61,7 +61,10 @@ def load_network(architecture: str, bottleneck: str) -> Backbone:
 def train_without(
     dataset: Dataset, unknown: Sequence[str], options: ClassifierBenchmarkOptions, *, members: str
 ) -> Classifier:
-    """Train on all recordings of all labels but the unknown ones, with the members that training chooses among."""
+    """Train on all recordings of all labels but the unknown ones, with the members that training chooses among.
+
+    There is no background, which may be of the very labels that are left out.
+    """
     examples = tuple(example for example in dataset.examples if example.label not in unknown)
     labels = tuple(label for label in dataset.labels if label not in unknown)
     known = replace(dataset, examples=examples, labels=labels)

@@ -6,14 +6,14 @@ A classifier is trained on the labels that are not held out, or on those of anot
 is chosen so that the error is least.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from audionet.cli import EXIT_FAILED
-from audionet.console import progress_bar
+from audionet.console import log, progress_bar
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError
 from audionet.models.classifier import Classifier
@@ -55,6 +55,7 @@ def run(options: DiarizationOptions) -> int:
         for number, draw in enumerate(voice_draws(dataset, other, options)):
             for count in options.counts:
                 measured.append(measure(draw, count, number=number, dataset=dataset, options=options))
+                log(sentence(measured[-1]))
                 bar.update()
     tables = {"Speakers without names": result_table(measured)}
     trained_on = "another folder" if other else f"the other {len(dataset.labels) - max(options.counts)} labels"
@@ -103,6 +104,14 @@ def measure(
         "confusion": rates["confusion"],
         "error_given": error_rates(truth, given, by_name=False)["strict"]["error_rate"],
     }
+
+
+def sentence(one: Mapping[str, Any]) -> str:
+    """Return one sentence for the screen on a conversation, as `measure` describes it."""
+    return (
+        f"{len(one['voices'])} voices: {one['counted']} counted, {one['error']:.1%} of the time wrong; "
+        f"{one['error_given']:.1%} where their number was given."
+    )
 
 
 def labels_of(timeline: Timeline) -> list[str]:

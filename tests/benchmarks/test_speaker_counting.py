@@ -6,7 +6,7 @@ from conftest import SPEAKERS, write_speakers
 from audionet.errors import InputError
 from benchmarks import speaker_counting
 from benchmarks.options import DiarizationOptions
-from benchmarks.speaker_counting import result_table
+from benchmarks.speaker_counting import result_table, sentence
 
 
 def test_each_number_of_speakers_has_a_row_with_what_was_counted():
@@ -21,6 +21,11 @@ def test_each_number_of_speakers_has_a_row_with_what_was_counted():
         ["4", "4 of 4", "2.0% (2.0%)", "0.0% (0.0%)", "1.0% (1.0%)"],
     ]
     assert all(len(row) == len(headings) for row in rows)
+
+
+def test_each_conversation_is_told_as_it_is_measured():
+    one = {"voices": ["a", "b"], "counted": 3, "error": 0.034, "error_given": 0.01}
+    assert sentence(one) == "2 voices: 3 counted, 3.4% of the time wrong; 1.0% where their number was given."
 
 
 @pytest.mark.parametrize("wrong", ["1", "2,,4", "0", "two", "2, 4", "-3", "1000"])
