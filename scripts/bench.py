@@ -1,4 +1,4 @@
-"""Measure accuracy, the refusal of unknown labels, verification, diarization, search, recipes, clusters and speed.
+"""Measure accuracy, unknown labels, verification, diarization, search, label suspects, recipes, clusters and speed.
 
     python bench.py accuracy --audio_dir ~/speakers --test '^04' --architectures efficientnet_lite0,inception_v3
     python bench.py accuracy --audio_dir ~/sounds --folds 5 --group_by '^[^_]+' --committees 'pair; trio'
@@ -8,6 +8,7 @@
     python bench.py diarization --audio_dir ~/speakers --test '^04' --seconds 10800 --held_out 3
     python bench.py diarization --audio_dir ~/speakers --speakers 2,4,8 --seconds 600
     python bench.py search --chunks 1000000 --labels 1000
+    python bench.py suspects --audio_dir ~/speakers --share 0.05 --trials 10
     python bench.py recipes --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
     python bench.py cluster --hours 1000000 --cores 16 --node_price 0.5
     python bench.py speed --full --steps draw --no_scaling
@@ -30,6 +31,7 @@ from benchmarks.options import (
     RecipesOptions,
     SearchOptions,
     SpeedOptions,
+    SuspectsOptions,
     VerificationOptions,
 )
 
@@ -39,6 +41,7 @@ Benchmark = (
     | Annotated[VerificationOptions, subcommand("verification")]
     | Annotated[DiarizationOptions, subcommand("diarization")]
     | Annotated[SearchOptions, subcommand("search")]
+    | Annotated[SuspectsOptions, subcommand("suspects")]
     | Annotated[RecipesOptions, subcommand("recipes")]
     | Annotated[ClusterOptions, subcommand("cluster")]
     | Annotated[SpeedOptions, subcommand("speed")]
@@ -58,6 +61,7 @@ def bench(options: BenchOptions) -> int:
     from benchmarks import (
         cluster,
         diarization,
+        label_suspects,
         open_set,
         recipe_comparison,
         search,
@@ -79,6 +83,8 @@ def bench(options: BenchOptions) -> int:
             return diarization.run(options.benchmark) if has_names else speaker_counting.run(options.benchmark)
         case SearchOptions():
             return search.run(options.benchmark)
+        case SuspectsOptions():
+            return label_suspects.run(options.benchmark)
         case RecipesOptions():
             return recipe_comparison.run(options.benchmark)
         case ClusterOptions():

@@ -17,6 +17,7 @@ from typing import Any
 from audionet.cli import TF_FILES
 from audionet.console import log
 from audionet.data.preprocessing import PreprocessingResult, make_pictures
+from audionet.data.verdicts import verdicts_on
 from audionet.evaluation.evaluate import evaluate_folder
 from audionet.evaluation.runs import Stopwatch, write_evaluation
 from audionet.evaluation.test_set import find_sources
@@ -103,7 +104,7 @@ def train(
     with watch.stage("pictures"):
         pictures = read_pictures(
             image_dir, recipe=settings.recipe, bottleneck_dir=bottleneck_dir, holdout=settings.holdout
-        )
+        ).obeying(verdicts_on(image_dir))
     with watch.stage("bottlenecks"):
         trainer = Trainer(pictures.dataset, settings, bottleneck_dir=bottleneck_dir)
     with watch.stage("training"):
@@ -112,7 +113,7 @@ def train(
         fingerprints = fingerprints_of(model.data, pictures.chunk_stats)
         classifier = build_classifier(model, fingerprints)
         final = evaluate_model(model, classifier, fingerprints, trainer=trainer, holdout=settings.holdout)
-    run = TrainingRun.of(model, classifier, final, failures=pictures.failures)
+    run = TrainingRun.of(model, classifier, final, failures=pictures.failures, verdicts=pictures.verdicts)
     if output_model:
         run.save(Path(output_model))
     if output_graph and (reason := why_no_graph(classifier)):

@@ -235,6 +235,22 @@ class SearchOptions(TrainingBenchmarkOptions):
 
 
 @dataclass(frozen=True)
+class SuspectsOptions(FolderBenchmarkOptions):
+    """Measure how many of the recordings whose label was swapped by chance are among the likeliest suspects."""
+
+    share: float = 0.05
+    """Share of recordings whose label is swapped."""
+    trials: int = 10
+    """How often, other recordings each time."""
+    members: str = "auto"
+    """Networks whose answers are judged by, as --members of retrain.py names them."""
+
+    def __post_init__(self) -> None:
+        check(0 < self.share < 0.5, f"--share: expected more than 0 and less than 0.5, received {self.share:g}.")
+        check(self.trials >= 1, f"--trials: expected 1 or more, received {self.trials}.")
+
+
+@dataclass(frozen=True)
 class RecipesOptions(TrainingBenchmarkOptions):
     """Compare recipes: accuracy, time and size, on words spoken by espeak-ng or on a folder of recordings.
 

@@ -117,7 +117,7 @@ def test_heads_answer_as_those_of_training_do():
 def test_both_ways_train_and_test_as_many_chunks_of_each_label():
     samples = samples_of(recordings=5, memory=0)
     rng = np.random.default_rng(0)
-    folds = leak_audit._folds_of_groups(samples.label_ids, samples.group_ids(), 3, rng)
+    folds = leak_audit.folds_of_groups(samples.label_ids, samples.group_ids(), 3, rng)
     dealt = leak_audit._dealt_by_chance(samples.label_ids, folds, rng)
     for label in range(4):
         of_label = samples.label_ids == label
@@ -129,7 +129,7 @@ def test_both_ways_train_and_test_as_many_chunks_of_each_label():
 def test_of_many_chunks_some_of_each_of_many_groups_are_taken(labels, recordings, chunks):
     label_ids = np.repeat(np.arange(labels), recordings * chunks)
     groups = np.repeat(np.arange(labels * recordings), chunks)
-    kept = leak_audit._thinned(label_ids, groups, np.random.default_rng(0))
+    kept = leak_audit.thinned(label_ids, groups, np.random.default_rng(0), most=leak_audit.MOST_CHUNKS)
     assert len(kept) <= leak_audit.MOST_CHUNKS and len(np.unique(kept)) == len(kept)
     assert len(np.unique(label_ids[kept])) == min(labels, leak_audit.MOST_LABELS)
     counts = np.bincount(groups[kept])

@@ -20,6 +20,7 @@ from audionet.audio.fingerprints import Fingerprint
 from audionet.console import log
 from audionet.data.dataset import Dataset, read_dataset
 from audionet.data.preprocessing import ANOTHER_RUN_SECONDS, make_pictures, recordings_in
+from audionet.data.verdicts import obey, verdicts_on
 from audionet.errors import AudioNetError, InputError
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.runs import data_digest, scores_of
@@ -88,6 +89,7 @@ class GridRunner:
             seed: plan_recordings(recordings, replace(self.holdout, random_seed=seed), image_dir=audio_dir)
             for seed in grid.seeds
         }
+        self._verdicts = verdicts_on(audio_dir)
         self._datasets: dict[str, Dataset] = {}
         self._unreadable: dict[str, str] = {}
 
@@ -136,7 +138,7 @@ class GridRunner:
             if self.holdout.negatives:
                 dataset, failed = with_unknown(dataset, self.holdout.negatives, self._bottleneck_dir)
                 self._set_aside(failed)
-            self._datasets[recipe.digest] = dataset
+            self._datasets[recipe.digest] = obey(dataset, self._verdicts).dataset
         return self._datasets[recipe.digest]
 
     def _set_aside(self, failures: Mapping[str, str]) -> None:

@@ -40,7 +40,7 @@ def compare_splits(samples: Samples, tables: Sequence[Rows], *, seed: int = 0) -
         SplitComparison: None where a label has but one group, so that it cannot be held out.
     """
     rng = np.random.default_rng(seed)
-    some = _thinned(samples.label_ids, samples.group_ids(), rng)
+    some = thinned(samples.label_ids, samples.group_ids(), rng, most=MOST_CHUNKS)
     samples = samples.take(some)
     label_ids, groups = (np.unique(ids, return_inverse=True)[1] for ids in (samples.label_ids, samples.group_ids()))
     count = min(MOST_FOLDS, *(len(np.unique(groups[label_ids == label])) for label in np.unique(label_ids)))
@@ -51,7 +51,7 @@ def compare_splits(samples: Samples, tables: Sequence[Rows], *, seed: int = 0) -
     right = np.zeros((2, len(samples)))
     with progress_bar(total=2 * DRAWS, description="Auditing", unit="draws") as bar:
         for _ in range(DRAWS):
-            folds = _folds_of_groups(label_ids, groups, count, rng)
+            folds = folds_of_groups(label_ids, groups, count, rng)
             if any(len(np.unique(label_ids[folds != fold])) <= label_ids.max() for fold in range(count)):
                 return None  # groups of several labels, which leave another one nothing to train on
             for way, dealt in enumerate((folds, _dealt_by_chance(label_ids, folds, rng))):
@@ -116,7 +116,7 @@ def _right(products: Sequence[tuple[np.ndarray, int]], label_ids: np.ndarray, fo
     return np.asarray(answers == label_ids)
 
 
-def _folds_of_groups(label_ids: np.ndarray, groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def folds_of_groups(label_ids: np.ndarray, groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Deal each label's groups out in turn, whole; return the fold of each row, int, shape (n,)."""
     fold_of: np.ndarray = np.full(groups.max() + 1, -1)
     for label in np.unique(label_ids):
@@ -134,8 +134,8 @@ def _dealt_by_chance(label_ids: np.ndarray, folds: np.ndarray, rng: np.random.Ge
     return dealt
 
 
-def _thinned(label_ids: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the rows to compare by, ascending: all, or of many a few of each group, of so many groups and labels."""
+def thinned(label_ids: np.ndarray, groups: np.ndarray, rng: np.random.Generator, *, most: int) -> np.ndarray:
+    """Return the rows to compare by, ascending: all, or of more than `most` some of each group, and of each label."""
     labels = np.unique(label_ids)
     if len(labels) > MOST_LABELS:
         labels = np.sort(rng.choice(labels, MOST_LABELS, replace=False))
@@ -143,8 +143,8 @@ def _thinned(label_ids: np.ndarray, groups: np.ndarray, rng: np.random.Generator
     for label in labels:
         rows = rng.permutation(np.flatnonzero(label_ids == label))
         names = dict.fromkeys(groups[rows])
-        most = MOST_CHUNKS // len(labels)
-        each = max(2, most // len(names))
-        for name in list(names)[: max(2, most // each)]:
+        of_label = most // len(labels)
+        each = max(2, of_label // len(names))
+        for name in list(names)[: max(2, of_label // each)]:
             kept += rows[groups[rows] == name][:each].tolist()
     return np.sort(np.array(kept, int))

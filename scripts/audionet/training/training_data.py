@@ -3,8 +3,8 @@
 A sample is a picture as it is or one of its augmented views. Views are made of training and validation recordings only.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
 from audionet.data.drawn_recordings import read_chunk_stats, read_unreadable
 from audionet.data.preprocessing import pictures_of_recordings, recordings_in, unknown_pictures_for
 from audionet.data.splits import SPLITS
+from audionet.data.verdicts import Verdict, obey
 from audionet.errors import InputError, PictureError, RecordingError
 from audionet.features.extraction import NetworkInput
 from audionet.features.image_io import read_picture
@@ -192,6 +193,14 @@ class LabelledPictures:
     dataset: Dataset
     chunk_stats: dict[str, list[ChunkStats]]  # by recording, where there is sound
     failures: dict[str, str]  # reason by recording that could not be drawn
+    verdicts: dict[str, int] = field(default_factory=dict)  # how many recordings people have judged, by verdict
+
+    def obeying(self, verdicts: Mapping[str, Verdict]) -> "LabelledPictures":
+        """Return them as verdicts on recordings have them; what cannot be obeyed is named and changes nothing."""
+        obeyed = obey(self.dataset, verdicts)
+        for fault in obeyed.faults:
+            log(f"Note: {fault}.")
+        return replace(self, dataset=obeyed.dataset, verdicts=obeyed.counts)
 
 
 def read_pictures(

@@ -50,8 +50,13 @@ class TrainingRun:
         final: FinalEvaluation,
         *,
         failures: Mapping[str, str] | None = None,
+        verdicts: Mapping[str, int] | None = None,
     ) -> "TrainingRun":
-        """Put together what came of training; `failures` are the reasons by recording that could not be drawn."""
+        """Put together what came of training.
+
+        `failures` are the reasons by recording that could not be drawn, and `verdicts` says how many recordings people
+        have judged, by verdict.
+        """
         data, best = model.data, model.selected.best
         splits = split_of_recordings(data)
         pictures = data.select(*SPLITS, views=False).pictures()
@@ -63,6 +68,7 @@ class TrainingRun:
                 "training": classifier.about["training"],
                 "leak_audit": final.leak_audit().to_json(),
                 "curves": [best.learning_curve()] if best.has_curve else [],
+                **({"verdicts": dict(verdicts)} if verdicts else {}),
             },
             splits=splits,
             data={

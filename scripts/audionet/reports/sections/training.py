@@ -31,6 +31,9 @@ def training_section(training: Json | None) -> Section | LeftOut:
     section = Section("training", "How it was trained")
     for curve in training.get("curves") or []:
         section.figures += _curve_plots(curve)
+    if verdicts := training.get("verdicts"):
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+        section.lines.append(f"Verdicts of people on labels that were obeyed, by recording: {counts}.")
     about = training.get("training") or training
     if len(members := about.get("members") or []) > 1:
         section.lines.append(worth_in_words(members))
