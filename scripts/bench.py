@@ -9,6 +9,7 @@
     python bench.py diarization --audio_dir ~/speakers --speakers 2,4,8 --seconds 600
     python bench.py search --chunks 1000000 --labels 1000
     python bench.py suspects --audio_dir ~/speakers --share 0.05 --trials 10
+    python bench.py learning-curve --audio_dir ~/sounds --group_by '^[^_]+'
     python bench.py recipes --audio_dir ~/speakers --test '^04' --recipes default,audionet,simple_audio
     python bench.py cluster --hours 1000000 --cores 16 --node_price 0.5
     python bench.py speed --full --steps draw --no_scaling
@@ -27,6 +28,7 @@ from benchmarks.options import (
     AccuracyOptions,
     ClusterOptions,
     DiarizationOptions,
+    LearningCurveOptions,
     OpenSetOptions,
     RecipesOptions,
     SearchOptions,
@@ -42,6 +44,7 @@ Benchmark = (
     | Annotated[DiarizationOptions, subcommand("diarization")]
     | Annotated[SearchOptions, subcommand("search")]
     | Annotated[SuspectsOptions, subcommand("suspects")]
+    | Annotated[LearningCurveOptions, subcommand("learning-curve")]
     | Annotated[RecipesOptions, subcommand("recipes")]
     | Annotated[ClusterOptions, subcommand("cluster")]
     | Annotated[SpeedOptions, subcommand("speed")]
@@ -62,6 +65,7 @@ def bench(options: BenchOptions) -> int:
         cluster,
         diarization,
         label_suspects,
+        learning_curves,
         open_set,
         recipe_comparison,
         search,
@@ -85,6 +89,8 @@ def bench(options: BenchOptions) -> int:
             return search.run(options.benchmark)
         case SuspectsOptions():
             return label_suspects.run(options.benchmark)
+        case LearningCurveOptions():
+            return learning_curves.run(options.benchmark)
         case RecipesOptions():
             return recipe_comparison.run(options.benchmark)
         case ClusterOptions():

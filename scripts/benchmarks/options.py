@@ -251,6 +251,19 @@ class SuspectsOptions(FolderBenchmarkOptions):
 
 
 @dataclass(frozen=True)
+class LearningCurveOptions(FolderBenchmarkOptions):
+    """Measure how often a forecast made from half of the recordings holds what all of them give."""
+
+    trials: int = 10
+    """How often, another half each time."""
+    members: str = "single"
+    """Networks whose heads are trained, as --members of retrain.py names them."""
+
+    def __post_init__(self) -> None:
+        check(self.trials >= 1, f"--trials: expected 1 or more, received {self.trials}.")
+
+
+@dataclass(frozen=True)
 class RecipesOptions(TrainingBenchmarkOptions):
     """Compare recipes: accuracy, time and size, on words spoken by espeak-ng or on a folder of recordings.
 

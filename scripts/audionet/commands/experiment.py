@@ -1,6 +1,7 @@
 """Try many ways to draw and to train on the same recordings, and say which are better.
 
     audionet experiment grid.toml --audio_dir recordings/
+    audionet experiment grid.toml --audio_dir recordings/ --learning_curve
 
 The grid is a file of options of audionet data and audionet train; each list gives one cell for each of its values:
 
@@ -32,6 +33,8 @@ class ExperimentOptions:
     """Folder of recordings, one subfolder a label."""
     compare_by: Literal["chunk", "recording"] = "chunk"
     """What the paired tests compare: answers to chunks, resampled by recording, or answers to recordings."""
+    learning_curve: bool = False
+    """Say too what twice as many recordings would give, by training the baseline's heads on ever larger parts."""
     output_dir: Path = TF_FILES / "experiment"
     """Folder for the table, the page, and what came of each cell."""
     bottleneck_dir: Path = TF_FILES / "bottlenecks"
@@ -47,6 +50,7 @@ def experiment(options: ExperimentOptions) -> int:
     from audionet.experiments.grid import read_grid
     from audionet.experiments.summary import csv_of, rows_of, summarise
     from audionet.reports.experiment_page import experiment_page
+    from audionet.reports.sections.learning_curve import sentences_of
     from audionet.tables import print_table
 
     check_outputs(folders={"output_dir": options.output_dir, "bottleneck_dir": options.bottleneck_dir})
@@ -63,6 +67,10 @@ def experiment(options: ExperimentOptions) -> int:
     print_table(columns, rows, title=f"Scored in {runner.holdout.folds} folds", numbers=columns[len(grid.varied) :])
     for sentence in summary["verdict"]:
         print(sentence)
+    if options.learning_curve:
+        summary["learning_curve"] = runner.learning_curve()
+        for sentence in sentences_of(summary["learning_curve"]):
+            print(sentence)
     for name, reason in summary["failures"].items():
         log(f"Failed: {name}: {reason}")
     stem = options.output_dir / options.grid.stem

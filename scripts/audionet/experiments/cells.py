@@ -20,6 +20,7 @@ from audionet.audio.fingerprints import Fingerprint
 from audionet.console import log
 from audionet.data.dataset import Dataset, read_dataset
 from audionet.data.preprocessing import ANOTHER_RUN_SECONDS, make_pictures, recordings_in
+from audionet.data.splits import SPLITS
 from audionet.data.verdicts import obey, verdicts_on
 from audionet.errors import AudioNetError, InputError
 from audionet.evaluation.evaluate import evaluate
@@ -32,6 +33,7 @@ from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
 from audionet.training.final_evaluation import cross_validate
 from audionet.training.holdout import HoldoutPlan, plan_recordings
+from audionet.training.learning_curve import learning_curve
 from audionet.training.settings import HoldoutSettings
 from audionet.training.trainer import Trainer
 from audionet.training.training_data import PICTURE_CACHE_NAME, with_unknown
@@ -126,6 +128,25 @@ class GridRunner:
             found = self._run(cell, dataset)
             write_json(path, {"format": FORMAT, "digest": digest_of(asdict(found)), "result": asdict(found)})
         return found
+
+    def learning_curve(self) -> dict[str, Any] | None:
+        """Return the learning curve of the baseline's networks, each read at the bottleneck that is preferred.
+
+        Raises:
+            AudioNetError: the baseline cannot be had, or is trained whole, which no cache helps with.
+        """
+        cell = next(cell for cell in self._grid.cells if cell.name == self._grid.baseline)
+        if cell.settings.whole.network or cell.settings.whole.fine_tune is not None:
+            raise InputError(
+                "--learning_curve: expected a baseline that trains a head alone, received a whole network."
+            )
+        seed, plan = next(iter(self._plans.items()))
+        dataset = self._dataset(cell.settings.pictures.chosen_recipe())
+        settings = cell.settings.training(seed=seed)
+        data = Trainer(dataset, settings, bottleneck_dir=self._bottleneck_dir, previous=plan).data
+        seen = [data.seen_by(number).select(*SPLITS, views=False) for number in range(1 + len(data.others))]
+        tables = [one.bottlenecks(network.bottlenecks[0]) for one, network in zip(seen, data.networks, strict=True)]
+        return learning_curve(seen[0], tables, seed=seed)
 
     def _dataset(self, recipe: Recipe) -> Dataset:
         """Return the pictures of the recordings, which are drawn where they are not yet."""

@@ -6,6 +6,7 @@ from audionet.files import printable
 from audionet.reports import figures
 from audionet.reports.elements import Json, LeftOut, Section, table
 from audionet.reports.page import Page, render_page
+from audionet.reports.sections.learning_curve import learning_curve_section
 from audionet.wording import counted
 
 MOST_DRAWN = 40
@@ -47,7 +48,13 @@ def experiment_page(
         title=title,
         subtitle=f"{counted(len(cells), 'cell')}, all scored in the same {folds} folds{repeated}.",
         verdict=" ".join(summary["verdict"]),
-        sections=[_cells_section(columns, rows), _plot_section(summary), _failures_section(summary), _about(summary)],
+        sections=[
+            _cells_section(columns, rows),
+            _plot_section(summary),
+            *([learning_curve_section(summary["learning_curve"])] if "learning_curve" in summary else []),
+            _failures_section(summary),
+            _about(summary),
+        ],
     )
     return render_page(page)
 

@@ -200,6 +200,34 @@ def curves(
         return _finish(figure, alt)
 
 
+Growth = tuple[float, float, Sequence[float] | None]
+"""A size, a share, and its 95 % interval."""
+
+
+def growth(points: Sequence[Growth], *, forecast: Growth | None, xlabel: str, alt: str) -> Figure:
+    """Draw shares with intervals over sizes that double, and a forecast as an open mark behind a dashed line."""
+    sizes, shares = [size for size, _, _ in points], [share for _, share, _ in points]
+    with _canvas(height=280) as (figure, axes):
+        axes.plot(sizes, shares, "o-", color=ACCENT, lw=2, ms=6, label="measured")
+        for size, _, found in points:
+            if found:
+                axes.plot([size, size], found, color=ACCENT, lw=2, alpha=0.45, solid_capstyle="butt")
+        if forecast:
+            size, share, found = forecast
+            axes.plot([sizes[-1], size], [shares[-1], share], color=OTHER, lw=1.5, dashes=(4, 3))
+            if found:
+                axes.plot([size, size], found, color=OTHER, lw=2, alpha=0.6, solid_capstyle="butt")
+            axes.plot([size], [share], "D", ms=7, mfc=PAPER, mec=OTHER, mew=1.8, label="forecast", zorder=3)
+        ticks = [*sizes, *([forecast[0]] if forecast else [])]
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        _share_axis(axes.yaxis)
+        axes.set(xlabel=xlabel, ylabel="right")
+        _legend(axes)
+        return _finish(figure, alt)
+
+
 @dataclass(frozen=True)
 class MapPoint:
     """A recording on a map."""

@@ -34,6 +34,7 @@ from audionet.reports.sections.calibration import calibration_section
 from audionet.reports.sections.data_audit import data_section
 from audionet.reports.sections.labels import labels_section
 from audionet.reports.sections.leakage import leak_section
+from audionet.reports.sections.learning_curve import learning_curve_section
 from audionet.reports.sections.model_card import card_of_classifier, card_section
 from audionet.reports.sections.open_set import open_set_section
 from audionet.reports.sections.recordings import map_section, pictures_section, recordings_section
@@ -103,7 +104,7 @@ def render(report: Report) -> str:
     return render_page(page)
 
 
-SECTIONS = 11
+SECTIONS = 12
 OF_ONE_LABEL = ("Recordings named right", "Refused as unknown", "Known or unknown")  # numbers of the headline
 
 
@@ -117,6 +118,7 @@ def _sections(report: Report) -> Iterator[Section | LeftOut]:
     yield robustness_section(report.evaluation)
     yield leak_section(_leak_audit(report), report.evaluation)
     yield data_section(_data_audit(report))
+    yield learning_curve_section((report.training or {}).get("learning_curve"))
     yield training_section(report.training)
     yield card_section(report.card)
 

@@ -23,6 +23,7 @@ from audionet.files import printable
 from audionet.models.classifier import Classifier
 from audionet.training.fitting.head_trainers import TRAINERS
 from audionet.training.leak_audit import compare_splits
+from audionet.training.learning_curve import learning_curve
 from audionet.training.model_selection import SelectedModel
 from audionet.training.settings import HoldoutSettings
 from audionet.training.trainer import TrainedModel, Trainer
@@ -39,6 +40,7 @@ class FinalEvaluation:
     shared: tuple[SharedSound, ...]  # sound that is in two splits
     compared: int  # how many recordings were searched for it
     comparison: SplitComparison | None = None  # of splits by chance and by group; None of a network trained whole
+    curve: dict[str, Any] | None = None  # as `learning_curve` gives it; None of a network trained whole
 
     def leak_audit(self) -> LeakAudit:
         """Return the audit of the split."""
@@ -76,7 +78,11 @@ def evaluate_model(
         return final
     seen = [model.data.seen_by(one.number).select(*SPLITS, views=False) for one in model.selected.members]
     tables = [of.bottlenecks(one.best.bottleneck) for of, one in zip(seen, model.selected.members, strict=True)]
-    return replace(final, comparison=compare_splits(seen[0], tables, seed=holdout.random_seed))
+    return replace(
+        final,
+        comparison=compare_splits(seen[0], tables, seed=holdout.random_seed),
+        curve=learning_curve(seen[0], tables, seed=holdout.random_seed),
+    )
 
 
 def evaluate_held_out(model: TrainedModel, fingerprints: Mapping[str, Fingerprint]) -> FinalEvaluation:

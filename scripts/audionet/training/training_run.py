@@ -68,6 +68,7 @@ class TrainingRun:
                 "training": classifier.about["training"],
                 "leak_audit": final.leak_audit().to_json(),
                 "curves": [best.learning_curve()] if best.has_curve else [],
+                **({"learning_curve": final.curve} if final.curve else {}),
                 **({"verdicts": dict(verdicts)} if verdicts else {}),
             },
             splits=splits,
