@@ -35,6 +35,7 @@ from audionet.files import disk_is_full
 from audionet.ranges import default_hint
 
 __all__ = [
+    "EXIT_BELOW_LIMIT",
     "EXIT_FAILED",
     "TF_FILES",
     "FlagOrWords",
@@ -73,6 +74,7 @@ SCRIPT_NAMES = {"data": "data_maker", "inspect": "inspect_model", "label": "labe
 
 EXIT_FAILED = 1  # the work was begun and something failed
 EXIT_USAGE = 2  # the work could not begin: options or folders
+EXIT_BELOW_LIMIT = 3  # the work was done, and a number that it found is below a limit that was set
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
 EXIT_TERMINATED = 128 + signal.SIGTERM

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from conftest import (
     SCRIPTS,
+    run_audionet,
     run_python,
 )
 from scored_examples import LABELS, scored_folder
@@ -32,6 +33,15 @@ class TestEvaluateCommand:
         assert report_of(tmp_path / "runs", record).read_text() == (tmp_path / "report.html").read_text()
         assert record["data"]["fingerprint"] == evaluation["data"]["fingerprint"]
         assert comparison.compare_named(record["id"], record["id"], runs_dir=tmp_path / "runs")["recordings"] == 6
+
+    def test_a_number_below_its_limit_has_a_status_of_its_own(self, saved, spoken, tmp_path, capsys):
+        arguments = [*("--model", saved / "retrained_model", "--audio_dir", spoken), "--runs_dir", tmp_path / "runs"]
+        assert run_audionet("evaluate", *arguments, "--fail_below", "recording.accuracy=0", "chunk.n=6") == 0
+        assert run_audionet("evaluate", *arguments, "--fail_below", "recording.accuracy=1.01", "chunk.n=1") == 3
+        assert "Failed: recording.accuracy is 1, below 1.01." in capsys.readouterr().err
+        assert run_audionet("evaluate", *arguments, "--fail_below", "recording.acuracy=1") == 2
+        assert "there are recording.n, recording.accuracy" in capsys.readouterr().err
+        assert run_audionet("evaluate", "--audio_dir", spoken, "--fail_below", "accuracy") == 2
 
     def test_fails_for_a_bad_recording_and_scores_the_others(self, saved, spoken, tmp_path):
         folder = shutil.copytree(spoken, tmp_path / "audio")

@@ -3,6 +3,7 @@
     audionet evaluate --audio_dir recordings/
     audionet evaluate --audio_dir recordings/ --negatives others/ --json a.json --report a.html
     audionet evaluate --audio_dir recordings/ --sweep
+    audionet evaluate --audio_dir recordings/ --fail_below chunk.accuracy=0.9 recording.ci95.low=0.8
     audionet evaluate --compare a.json b.json
 
 Each subfolder is a label. One that the classifier does not know, such as _unknown_, counts as unknown.
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from audionet.cli import EXIT_FAILED, TF_FILES, run_command, short_path
+from audionet.cli import EXIT_BELOW_LIMIT, EXIT_FAILED, TF_FILES, run_command, short_path
+from audionet.console import log
 from audionet.distributed.cluster import connected
 from audionet.errors import check
+from audionet.evaluation.limits import faults_of, parse_limits
 from audionet.files import printable
 from audionet.outputs import check_outputs
 from audionet.ranges import between, check_ranges
@@ -50,11 +53,15 @@ class EvaluateOptions:
     """Folder of records of runs."""
     cluster: str | None = None
     """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
+    fail_below: tuple[str, ...] = ()
+    """Numbers of the JSON below which the command ends with status 3: chunk.accuracy=0.9 recording.ci95.low=0.8."""
     jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        parse_limits(self.fail_below)
+        check(not (self.fail_below and self.compare), "--fail_below is about one evaluation; leave --compare away.")
         given = [name for name in ("audio_dir", "image_dir", "compare") if getattr(self, name) is not None]
         check(
             len(given) == 1, f"Expected one of --audio_dir, --image_dir and --compare, received {len(given)} of them."
@@ -95,7 +102,10 @@ def evaluate(options: EvaluateOptions) -> int:
     evaluation_tables.print_evaluation(evaluation)
     if options.report:
         print(f"Report: {printable(short_path(options.report))}")
-    return EXIT_FAILED if evaluation["failures"] else 0
+    faults = faults_of(evaluation, parse_limits(options.fail_below))
+    for fault in faults:
+        log(f"Failed: {fault}.")
+    return EXIT_BELOW_LIMIT if faults else EXIT_FAILED if evaluation["failures"] else 0
 
 
 def main(argv: list[str] | None = None) -> int:
