@@ -24,7 +24,7 @@ def test_a_list_gives_a_cell_for_each_value_and_a_single_value_holds_for_all(tmp
 def test_all_that_is_wrong_is_named_at_once(tmp_path):
     text = (
         'colour = 3\nheads = "lda"\nhead = ["lda", "forest", "lda"]\nviews = [4, -1, true]\ntest_dir = "/"\n'
-        'folds = [3, 4]\narchitecture = "alexnet"\nchunk_seconds = []\nmembers = "nobody"\n'
+        'background = "none"\nfolds = [3, 4]\narchitecture = "alexnet"\nchunk_seconds = []\nmembers = "nobody"\n'
     )
     with pytest.raises(InputError) as raised:
         read_grid(written(tmp_path, text))
@@ -32,6 +32,7 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path):
     for part in (
         *("Nothing was begun", "colour: there is no such option", "did you mean head?", "received 'forest'"),
         *("'lda' is there twice", "views: expected 0 to 100, received -1", "received True"),
+        "background: it has no part in which label is named",
         *("test_dir: cells are scored by cross-validation", "folds: it must be the same for all cells"),
         *("alexnet", "chunk_seconds: expected a value"),
     ):

@@ -46,6 +46,7 @@ SAME_FOR_ALL = ("folds", "group_by", "negatives")
 NOT_IN_GRIDS = {
     "test_dir": "cells are scored by cross-validation; leave it away",
     "testing_percentage": "cells are scored by cross-validation; use folds",
+    "background": "it has no part in which label is named; leave it away",
 }
 OF_SOFTMAX = ("how_many_training_steps", "learning_rate", "train_batch_size", "l2", "hidden_units", "dropout", "mixup")
 
@@ -180,12 +181,12 @@ def _checked(name: str, values: list[Any], faults: list[str]) -> list[Any]:
     """Return the values of an option as its type has them, and add what is wrong with them to `faults`."""
     annotations = _annotations()
     shown = printable(name)
+    if name in NOT_IN_GRIDS:
+        faults.append(f"{shown}: {NOT_IN_GRIDS[name]}")
+        return []
     if name not in annotations:
         near = difflib.get_close_matches(name, annotations, 1)
         faults.append(f"{shown}: there is no such option{f'; did you mean {near[0]}?' if near else ''}")
-        return []
-    if name in NOT_IN_GRIDS:
-        faults.append(f"{shown}: {NOT_IN_GRIDS[name]}")
         return []
     if name in SAME_FOR_ALL and len(values) > 1:
         faults.append(f"{shown}: it must be the same for all cells, so that their scores compare; give one value")
