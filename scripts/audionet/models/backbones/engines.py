@@ -75,12 +75,12 @@ def check_engine(engine: str) -> None:
 
 
 def _chosen_engine() -> Engine:
-    if importlib.util.find_spec("openvino") is None or (_has_gpu_device() and _tensorflow_has_gpu()):
+    if importlib.util.find_spec("openvino") is None or (has_gpu_device() and _tensorflow_has_gpu()):
         return "tensorflow"
     return "openvino"
 
 
-def _has_gpu_device() -> bool:
+def has_gpu_device() -> bool:
     """Look for a GPU without importing TensorFlow, which takes seconds."""
     return os.environ.get("CUDA_VISIBLE_DEVICES") not in {"", "-1"} and Path("/dev/nvidiactl").exists()
 

