@@ -71,8 +71,9 @@ def test_where_nothing_is_wrong_the_forecast_leaves_room_for_doubt():
     assert forecast["accuracy"] == pytest.approx(1, abs=0.01) and forecast["ci95"][0] < 0.95
 
 
-def test_one_recording_a_label_gives_no_curve_and_two_no_forecast():
+def test_one_recording_a_label_or_one_label_gives_no_curve_and_two_recordings_no_forecast():
     assert curve_of(samples_of(labels=3, recordings=1)) is None
+    assert curve_of(samples_of(labels=1, recordings=8)) is None
     assert curve_of(samples_of(labels=3, recordings=2))["forecast"] == {"chunk": None, "recording": None}
 
 

@@ -1,7 +1,9 @@
 """Say what this machine has of what is needed, and what to type where something is missing.
 
-audionet doctor
-audionet doctor --json
+    audionet doctor
+    audionet doctor --json
+
+It ends with status 1 where something is missing without which nothing works.
 """
 
 import json

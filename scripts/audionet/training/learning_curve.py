@@ -43,15 +43,15 @@ def learning_curve(samples: Samples, tables: Sequence[Rows], *, seed: int = 0) -
         dict: `groups`, the number of groups a label that the largest subset has; `recordings`, a list of points with
         `size`, the groups a label, and by level `accuracy` and `ci95`; `labels`, likewise with the number of labels as
         `size`; and by level in `forecast` the `size`, `accuracy` and `ci95` of twice as many groups. None where a label
-        has fewer than two groups, so that nothing can be held out.
+        has fewer than two groups, so that nothing can be held out, or there is one label alone.
     """
     rng = np.random.default_rng(seed)
     some = thinned(samples.label_ids, samples.group_ids(), rng, most=MOST_CHUNKS)
     samples = samples.take(some)
     label_ids, groups = (np.unique(ids, return_inverse=True)[1] for ids in (samples.label_ids, samples.group_ids()))
     per_label = [len(np.unique(groups[label_ids == label])) for label in np.unique(label_ids)]
-    folds = min(MOST_FOLDS, *per_label)
-    if folds < 2:
+    folds = min([MOST_FOLDS, *per_label])
+    if folds < 2 or len(per_label) < 2:
         return None
     products = [(inner_products(table), table.shape[1]) for table in (table.take(some) for table in tables)]
     chunks = _Chunks(products, label_ids, groups, samples.recording_ids())
