@@ -76,7 +76,23 @@ def training() -> dict:
     return {
         "attempts": [{**attempt, "validation_accuracy": 0.95}],
         "curves": [{"name": "softmax on block3", "steps": steps, "training": falling, "validation": falling}],
+        "learning_curve": growing_curve(),
     }
+
+
+def growing_curve() -> dict:
+    def point(size: int, accuracy: float) -> dict:
+        level = {"accuracy": accuracy, "ci95": [accuracy - 0.05, accuracy + 0.05]}
+        return {"size": size, "chunk": level, "recording": level}
+
+    points = [point(1, 0.6), point(2, 0.75), point(4, 0.85)]
+    forecast = {"chunk": {"size": 8, "accuracy": 0.9, "ci95": [0.84, 0.95]}, "recording": None}
+    return {"groups": 4, "recordings": points, "labels": points, "forecast": forecast}
+
+
+def test_a_report_says_what_twice_as_many_recordings_would_give(page):
+    assert "With 4 recordings of each label to train on, 85% of chunks are right (80 to 90 %)." in page
+    assert "Twice as many: about 90% (84 to 95 %)." in page
 
 
 def about() -> dict:
@@ -155,6 +171,7 @@ def test_every_section_is_there(page):
         "Under noise, codecs and other conditions",
         "Could the score be a leak?",
         "The recordings",
+        "What more recordings would change",
         "How it was trained",
         "Model card",
     ]
@@ -163,7 +180,7 @@ def test_every_section_is_there(page):
 def test_an_empty_report_says_why_each_section_is_left_out():
     page = render(Report("Nothing"))
     assert headings(page) == ["Not in this report"]
-    assert page.count("<dt>") == 11
+    assert page.count("<dt>") == 12
     assert "no score to believe" in page
 
 
