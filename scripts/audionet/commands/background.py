@@ -12,11 +12,13 @@ is there holds for others is kept. One of voices comes with the package, and tra
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, check, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
+from audionet.ranges import between
 from audionet.training.settings import HoldoutSettings, TrainingSettings
 
 
@@ -34,7 +36,7 @@ class BackgroundOptions:
     """Licence of the recordings."""
     recipe: str = "default"
     """Recipe that the recordings are drawn by."""
-    views: int = 4
+    views: Annotated[int, between(0, 100)] = 4
     """Augmented views of each chunk, with noise, rooms and codecs."""
     bottleneck_dir: Path = TF_FILES / "bottlenecks"
     """Folder of the cache. It is safe to delete."""
@@ -44,7 +46,6 @@ class BackgroundOptions:
 
     def __post_init__(self) -> None:
         find_recipe(self.recipe)
-        check(self.views >= 0, f"--views: expected 0 or more, received {self.views}.")
 
 
 def make(options: BackgroundOptions) -> int:
