@@ -16,7 +16,8 @@ from audionet.outputs import check_outputs
 FILES = [
     *(("train", option) for option in ("output_graph", "output_labels", "report")),
     *(("evaluate", option) for option in ("json", "report")),
-    *((command, "output") for command in ("label", "timeline", "explain", "export", "verify", "embed")),
+    *((command, "output") for command in ("label", "timeline", "explain", "export", "verify", "embed", "background")),
+    *(("suspects", option) for option in ("csv", "report")),
     ("verify", "json"),
 ]
 FOLDERS = [
@@ -26,9 +27,13 @@ FOLDERS = [
     *[("export", "output"), ("similar", "cache_dir"), ("inspect", "tensorboard"), ("app", "taught_dir")],
     *[("enroll", "model"), ("similar", "index")],
     *[("embed", option) for option in ("index", "cache_dir", "model_dir")],
+    *[(command, option) for command in ("background", "suspects") for option in ("bottleneck_dir", "model_dir")],
+    *[("experiment", option) for option in ("output_dir", "bottleneck_dir")],
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
 READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort", "background"}
+READ |= {"grid", "verdicts"}
+WITHOUT_MODEL = ("train", "data", "demo", "embed", "background", "experiment", "suspects")
 NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 
@@ -52,7 +57,7 @@ def refused(command: str, option: str, place: Path, arguments: list[str], capsys
         for one in NEEDED_TO_WRITE.get(command, NEEDED.get(command, []))
         if one not in ("--output", "a.png", "a.keras", "--list")
     ]
-    model = [] if option == "model" or command in ("train", "data", "demo", "embed") else ["--model", "no such model"]
+    model = [] if option == "model" or command in WITHOUT_MODEL else ["--model", "no such model"]
     status = run_audionet(command, *needed, *model, *arguments, f"--{option}", place)
     message = capsys.readouterr().err
     return status == 2 and f"Error: --{option}: " in message and "cannot be written (" in message

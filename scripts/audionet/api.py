@@ -168,7 +168,10 @@ def make_background(
         WeightsError: no source delivers the weights of a network.
     """
     output, bottleneck_dir = Path(output), Path(bottleneck_dir)
-    check_outputs(files={"output": output}, folders={"bottleneck_dir": bottleneck_dir})
+    check_outputs(
+        files={"output": output},
+        folders={"bottleneck_dir": bottleneck_dir, "model_dir": settings.backbone.model_dir},
+    )
     kept = read_background(output) if output.exists() else ()
     check_settings(settings)
     pictures = read_pictures(

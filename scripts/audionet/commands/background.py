@@ -18,7 +18,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.ranges import between
+from audionet.ranges import between, check_ranges
 from audionet.training.settings import HoldoutSettings, TrainingSettings
 
 
@@ -45,6 +45,7 @@ class BackgroundOptions:
     backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         find_recipe(self.recipe)
 
 

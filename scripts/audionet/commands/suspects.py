@@ -59,7 +59,7 @@ def suspects(options: SuspectsOptions) -> int:
     """List suspects or take verdicts down; return 1 if a recording or a row had to be set aside."""
     check_outputs(
         files={"csv": options.csv, "report": options.report},
-        folders={"bottleneck_dir": options.bottleneck_dir},
+        folders={"bottleneck_dir": options.bottleneck_dir, "model_dir": options.backbone.model_dir},
     )
     return _take_down(options) if options.verdicts else _list(options)
 

@@ -43,7 +43,8 @@ def parse_members(settings: BackboneSettings, *, chunk_seconds: float = math.inf
     automatic = "words" if chunk_seconds <= WORD_SECONDS else "pair"
     text = COMMITTEES.get(automatic if settings.members == AUTO else settings.members)
     if text is not None:
-        names = (MemberName(settings.architecture), *map(_parse, text))
+        others = [one for one in text if settings.members != AUTO or one != settings.architecture]
+        names = (MemberName(settings.architecture), *map(_parse, others))
     else:
         names = tuple(_parse(one.strip()) for one in settings.members.replace(",", "+").split("+"))
         is_default = settings.architecture == BackboneSettings().architecture
