@@ -136,7 +136,7 @@ def test_a_member_that_a_file_has_nothing_for_is_named(others, tmp_path, capsys,
     folder = humming(tmp_path / "own", range(425, 1_200, 250))
     capsys.readouterr()
     assert train(folder, tmp_path / "model") == 0
-    assert "Note: the background has nothing for fake" in capsys.readouterr().err
+    assert "Note: the background has nothing for efficientnet_lite0:log_mel at rows" in capsys.readouterr().err
     assert Classifier.load(tmp_path / "model").comparison_space().background == ""
 
 

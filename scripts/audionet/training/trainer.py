@@ -99,12 +99,16 @@ def check_background(
             "the option away."
         )
     of_sound = [member for member in members if member.key.samples or member.key.recipe]
-    for one in of_sound if spaces else ():
-        if find_space(spaces, one.key, union_of(one.network.bottlenecks)) is None:
-            log(
-                f"Note: the background has nothing for {one.key.words()}, at {union_of(one.network.bottlenecks)}; it "
-                "compares clips by your own labels alone. audionet background makes one."
-            )
+    missing = [
+        f"{one.network.name} at {union_of(one.network.bottlenecks)}"
+        for one in of_sound
+        if find_space(spaces, one.key, union_of(one.network.bottlenecks)) is None
+    ]
+    if spaces and missing:
+        log(
+            f"Note: the background has nothing for {' and '.join(missing)} with this recipe; clips are compared by "
+            "your own labels alone. audionet background makes one."
+        )
 
 
 def fit_spaces(
