@@ -105,8 +105,8 @@ bench-timeline: bench-diarization
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
 
-test-cluster: setup $(VENV)/tested ## Kill workers, nodes and drivers of a Ray cluster: make test-cluster ROUNDS=10
-	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/distributed/test_cluster.py
+test-cluster: setup $(VENV)/tested ## Test buckets and a Ray cluster, and kill its parts: make test-cluster ROUNDS=10
+	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/distributed
 
 torture: setup $(VENV)/tested ## Kill, fill disks and read at the wrong moment: make torture TORTURE='kills --seed 7'
 	PYTHONPATH=scripts:tests $(RUN) -m torture $(or $(TORTURE),all)

@@ -147,7 +147,7 @@ def test_the_threshold_is_that_of_the_rate_that_is_asked_for(model, hisses, caps
         threshold_of(capsys, *clip, *rate)
         for rate in (["--false_accept_rate", 0.001], [], ["--false_accept_rate", 0.5])
     )
-    assert strict > usual > lax
+    assert strict >= usual >= lax and strict > lax  # where labels are alike, the threshold gives way
 
 
 @pytest.mark.parametrize("command", ["label", "timeline", "listen", "evaluate"])

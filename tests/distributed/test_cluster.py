@@ -21,7 +21,12 @@ from audionet.files import one_writer
 from audionet.models.bottleneck_cache import BottleneckCache
 from audionet.parallel import CRASHED, run_groups
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "CLUSTER_ROUNDS" not in os.environ, reason="they take minutes, by themselves: make test-cluster"
+    ),
+]
 ray = pytest.importorskip("ray")
 
 RECIPE = find_recipe("default")

@@ -23,7 +23,13 @@ from audionet.inference.batch_scoring import find_clips, side_by_side
 pytest.importorskip("moto")
 s3fs = pytest.importorskip("s3fs")
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # warnings of others' packages
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # warnings of others' packages
+    pytest.mark.skipif(
+        "CLUSTER_ROUNDS" not in os.environ, reason="they take minutes, by themselves: make test-cluster"
+    ),
+]
 
 RECIPE = find_recipe("default")
 
@@ -36,6 +42,9 @@ def free_port() -> int:
 
 class Proxy(http.server.ThreadingHTTPServer):
     """Passes requests on to a server, or answers 503 to as many of the next ones as it is told."""
+
+    request_queue_size = 64  # several processes ask at once
+    daemon_threads = True
 
     def __init__(self, target_port: int):
         super().__init__(("127.0.0.1", 0), _Passing)
@@ -53,7 +62,7 @@ class _Passing(http.server.BaseHTTPRequestHandler):
             self._answer(503, {}, b"")
             return
         self.server.fetched.append(f"{self.command} {self.path}")
-        onward = http.client.HTTPConnection("127.0.0.1", self.server.target_port)
+        onward = http.client.HTTPConnection("127.0.0.1", self.server.target_port, timeout=20)
         onward.request(self.command, self.path, body, dict(self.headers))
         answer = onward.getresponse()
         self._answer(answer.status, dict(answer.getheaders()), answer.read())
@@ -164,9 +173,9 @@ def test_only_what_is_new_or_changed_in_a_bucket_is_fetched_again(bucket, tmp_pa
 def test_a_store_that_answers_503_for_a_while_is_asked_again(bucket, tmp_path, store, monkeypatch):
     monkeypatch.setattr(storage, "WAITS_SECONDS", (0, 0, 0, 0, 0))
     _, url = bucket
-    store.refusals = 12
+    store.refusals = 7  # more than the library retries by itself
     assert len(find_files(named(url), option="--audio_dir")) == 7
-    store.refusals = 12
+    store.refusals = 7  # more than the library retries by itself
     with local_copy(named(url) / "alice" / "0.mp3") as copy:
         assert copy.stat().st_size > 1000
     assert not copy.exists()

@@ -35,6 +35,6 @@ class TestScoring:
             np.testing.assert_allclose(one.logits, by_name[one.recording], atol=1e-4)
 
     def test_recordings_are_nothing_for_a_classifier_of_ordinary_pictures(self, classifier, spoken):
-        classifier.members = (replace(classifier.members[0], recipe=None),)
+        classifier.networks = classifier.members = (replace(classifier.members[0], recipe=None),)
         with pytest.raises(InputError, match="--image_dir"):
             score_sources(classifier, test_set.find_audio(spoken))
