@@ -40,6 +40,7 @@ from audionet.scratch import is_at, recover_folder
 
 FORMAT = 1  # goes up when a folder's meaning changes
 FORMAT_OF_SEVERAL = 2  # of a classifier with several members, which earlier versions would misread
+MOST_MISSES = 5  # of a folder that another one is taking the place of
 KIND = "classifier"
 ABOUT_NAME = "classifier.json"
 GRAPH_NAME = "backbone.pb"
@@ -198,14 +199,20 @@ def _opened_folder(folder: Path) -> Iterator[int]:
 
 def _of_one_version(folder: Path, read: Callable[[int, Path], Content]) -> Content:
     """Return what is read of a folder, again if another one takes its place meanwhile."""
+    misses = 0
     while True:
         recover_folder(folder)
-        with _opened_folder(folder) as directory:
-            try:
-                return read(directory, folder)
-            except ClassifierError:
-                if is_at(directory, folder):
-                    raise
+        try:
+            with _opened_folder(folder) as directory:
+                try:
+                    return read(directory, folder)
+                except ClassifierError:
+                    if is_at(directory, folder):
+                        raise
+        except NoClassifierError:
+            misses += 1  # between two renames of a writer it is not there for a moment
+            if misses == MOST_MISSES:
+                raise
 
 
 def _read_all(directory: int, folder: Path) -> ClassifierFiles:
