@@ -105,7 +105,7 @@ bench-timeline: bench-diarization
 test: setup $(VENV)/tested ## Run all tests
 	$(RUN) -m pytest -n auto
 
-test-cluster: setup $(VENV)/tested ## Test buckets and a Ray cluster, and kill its parts: make test-cluster ROUNDS=10
+test-cluster: setup $(VENV)/tested ## Kill parts of a Ray cluster at many moments: make test-cluster ROUNDS=10
 	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/distributed
 
 torture: setup $(VENV)/tested ## Kill, fill disks and read at the wrong moment: make torture TORTURE='kills --seed 7'

@@ -43,6 +43,18 @@ def test_what_workers_preload_can_be_imported(module):
     importlib.import_module(module)
 
 
+def read_variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_have_the_environment_of_the_moment(monkeypatch):
+    """Keys of a bucket that a notebook sets after its first pictures were drawn reach the workers of the next."""
+    for value in ("first", "second", None):
+        monkeypatch.setenv("SECRET_OF_A_BUCKET", value) if value else monkeypatch.delenv("SECRET_OF_A_BUCKET")
+        ((_, found),) = side_by_side(read_variable, ["SECRET_OF_A_BUCKET"], description="", jobs=1)
+        assert found == value
+
+
 def test_a_crash_costs_one_task_and_leaves_the_order(monkeypatch):
     monkeypatch.setattr(parallel, "GROUPS_AHEAD", 2)
     tasks = [str(number) for number in range(20)]

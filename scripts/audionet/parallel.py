@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -42,14 +42,15 @@ class WorkerPool(ProcessPoolExecutor):
 
     They leave Ctrl-C to the parent, use one thread each and keep their libraries' chatter to themselves. However the
     parent ends, they and their children are killed at once; until then they hold what it holds by `files.one_writer`,
-    so that whoever writes there next finds nobody at it. A block that is left by an error kills them, too.
+    so that whoever writes there next finds nobody at it. Their environment is the parent's when the pool is made. A
+    block that is left by an error kills them, too.
     """
 
     def __init__(self, jobs: int):
         context = importing_context()
         lifeline, self._end = context.Pipe(duplex=False)
         held = [_Inherited(descriptor) for descriptor in held_folders().values()]
-        super().__init__(jobs, mp_context=context, initializer=_start, initargs=(lifeline, held))
+        super().__init__(jobs, mp_context=context, initializer=_start, initargs=(lifeline, held, dict(os.environ)))
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand a call over, as any executor; raise BrokenProcessPool also if no process can be started for it."""
@@ -106,8 +107,10 @@ def importing_context() -> BaseContext:
     return context
 
 
-def _start(lifeline: Connection, held: Sequence[_Inherited]) -> None:
+def _start(lifeline: Connection, held: Sequence[_Inherited], environment: Mapping[str, str]) -> None:
     end_with(os.dup(lifeline.fileno()))
+    os.environ.clear()  # it is that of the moment when the first pool was made, whose server starts all processes
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work, once, with one message
     threadpoolctl.threadpool_limits(1)  # the processes share the cores already
     # Decoders chatter on stderr about files whose fault is reported properly anyway.

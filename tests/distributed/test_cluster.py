@@ -21,12 +21,7 @@ from audionet.files import one_writer
 from audionet.models.bottleneck_cache import BottleneckCache
 from audionet.parallel import CRASHED, run_groups
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        "CLUSTER_ROUNDS" not in os.environ, reason="they take minutes, by themselves: make test-cluster"
-    ),
-]
+pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")
 
 RECIPE = find_recipe("default")
@@ -39,13 +34,16 @@ def two_nodes():
     """Start a cluster of two nodes, and yield it with its address."""
     from ray.cluster_utils import Cluster
 
+    kept = os.environ["PYTHONPATH"]
+    here = Path(__file__).parent
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)  # workers import functions of this module
+    os.environ["PYTHONPATH"] = os.pathsep.join([kept, str(here), str(here.parent)])  # of what workers import by name
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     nodes.add_node(num_cpus=1)
     nodes.wait_for_nodes()
     yield nodes
     nodes.shutdown()
+    os.environ["PYTHONPATH"] = kept
 
 
 @pytest.fixture

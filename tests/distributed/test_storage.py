@@ -26,9 +26,6 @@ s3fs = pytest.importorskip("s3fs")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # warnings of others' packages
-    pytest.mark.skipif(
-        "CLUSTER_ROUNDS" not in os.environ, reason="they take minutes, by themselves: make test-cluster"
-    ),
 ]
 
 RECIPE = find_recipe("default")
@@ -66,6 +63,7 @@ class _Passing(http.server.BaseHTTPRequestHandler):
         onward.request(self.command, self.path, body, dict(self.headers))
         answer = onward.getresponse()
         self._answer(answer.status, dict(answer.getheaders()), answer.read())
+        onward.close()
 
     do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - as http.server calls them
 
@@ -111,6 +109,7 @@ def store():
         for name in variables:
             del os.environ[name]
         proxy.shutdown()
+        proxy.server_close()
         server.kill()
 
 
