@@ -20,6 +20,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def in_hertz(frequency: float) -> str:
+    """Return `500 Hz` or `7.8 kHz`."""
+    return f"{frequency / 1000:.3g} kHz" if frequency >= 1_000 else f"{frequency:.3g} Hz"
+
+
 def answers_in_words(recording: Mapping[str, Any], *, noun: str = "recordings") -> str:
     """Return what became of tested recordings: `2 of 4 recordings named right, 1 wrong, 1 refused as unknown`.
 

@@ -13,6 +13,7 @@ from audionet.audio.measurements import (
     bandwidth_hz,
     chunk_level_dbfs,
     clipped_share,
+    covered_seconds,
     digest,
     measure,
     measure_chunk,
@@ -96,3 +97,8 @@ def test_statistics_are_json_of_half_a_kilobyte_that_gives_the_peaks_back():
     assert len(json.dumps(stats)) < 1000
     assert stats["offset_seconds"] == 6.0
     assert peaks_of(stats).shape[1] == 2 and len(peaks_of(stats)) > 10
+
+
+def test_sound_that_chunks_share_counts_once():
+    overlapping = [{"offset_seconds": start, "measures": {"seconds": 2.0}} for start in (0.0, 1.0, 2.0, 10.0)]
+    assert covered_seconds(overlapping) == 6.0

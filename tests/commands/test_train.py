@@ -270,3 +270,33 @@ def test_members_that_cannot_be_are_refused(places, drawn, capsys, text, message
     arguments = ["--image_dir", drawn, *(f"--{name}={path}" for name, path in places.items())]
     assert run_audionet("train", *arguments, "--members", text) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "options", "heard"),
+    [
+        (2_000, ("--sample_rate_hz", 2_000), "voice_encoder is left out: it listens up to 8 kHz"),
+        (48_000, ("--sample_rate_hz", 48_000), "voice_encoder hears only a part"),
+        (384_000, ("--sample_rate_hz", 384_000, "--low_hz", 15_000, "--chunk_seconds", 0.25), "is left out"),
+    ],
+)
+def test_chirps_of_any_band_are_drawn_trained_on_and_labelled(
+    tmp_path, fake_network, places, capsys, rate_hz, options, heard
+):
+    seconds = np.arange(rate_hz) / rate_hz
+    for number in range(4):
+        for label, share in (("low", 0.2), ("high", 0.35)):
+            phase = 2 * np.pi * (share * rate_hz * seconds + 0.02 * rate_hz * np.sin(seconds * (number + 2)))
+            chirp = 0.3 * np.sin(phase) + np.random.default_rng(number).normal(0, 0.005, rate_hz)
+            write_sound(tmp_path / "audio" / label / f"{number}.wav", chirp.astype(np.float32), rate_hz)
+    images = tmp_path / "images"
+    assert run_audionet("data", "--audio_dir", tmp_path / "audio", "--image_dir", images, *options) == 0
+    assert "Pictures end" not in capsys.readouterr().err
+    placed = [f"--{name}={path}" for name, path in places.items()]
+    assert run_audionet("train", f"--image_dir={images}", *placed, "--views", 2) == 0
+    assert heard in capsys.readouterr().err
+    clip = tmp_path / "audio" / "high" / "0.wav"
+    assert run_audionet("label", "--model", places["output_model"], clip) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("high")
+    assert run_audionet("timeline", "--model", places["output_model"], clip) == 0
+    assert "high" in capsys.readouterr().out

@@ -5,7 +5,8 @@ import pytest
 
 from audionet.commands import train
 from audionet.errors import InputError
-from audionet.features.recipes import DRAWINGS, NOT_IN_PICTURES, RECIPES, Recipe, check_drawn_by, find_recipe
+from audionet.features.recipes import DRAWINGS, NOT_IN_PICTURES, RECIPES, Recipe, check_drawn_by, find_recipe, redrawn
+from audionet.features.settings import PictureSettings
 from audionet.features.spectrogram import DRAWERS
 
 CHANGES = {
@@ -24,6 +25,7 @@ CHANGES = {
     "hop_samples": 128,
     "padding": "zeros",
     "long_clips": "crop",
+    "overlap": 0.5,
 }
 
 
@@ -82,6 +84,8 @@ def test_changes_that_are_none_leave_the_recipe():
         ("window_samples", (1,)),
         ("low_hz", 9_000.0),
         ("high_hz", 9_000.0),
+        ("high_hz", 0.0),
+        ("overlap", 1.0),
         ("range_db", -1.0),
         ("jpg_quality", 101),
         ("sox_effects", "norm 'unclosed"),
@@ -115,11 +119,63 @@ def test_the_drawing_that_a_recipe_has_already_changes_nothing_in_it():
 
 
 def test_windows_keep_their_seconds_at_another_sample_rate():
-    shown = dataclasses.replace(RECIPES["default"], sample_rate_hz=32_000)
+    shown = dataclasses.replace(RECIPES["default"], name="wide", sample_rate_hz=32_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(RECIPES, "wide", shown)
         assert find_recipe("wide", picture="linear").window_samples == (512,)
         assert find_recipe("wide", picture="linear").high_hz == 16_000
+
+
+def test_recipes_have_the_digests_that_earlier_versions_gave_them():
+    assert RECIPES["default"].digest == "3d976519b7770a27"
+    assert "overlap" not in RECIPES["default"].to_json()
+    assert find_recipe("default", picture="log_mel_3").digest == "f94a1ca55d05ecf1"
+
+
+@pytest.mark.parametrize(("rate_hz", "low_hz", "high_hz"), [(48_000, 50, 23_400), (384_000, 50, 187_200)])
+def test_another_sample_rate_widens_the_band_and_keeps_windows_in_samples(rate_hz, low_hz, high_hz):
+    recipe = find_recipe("default", sample_rate_hz=rate_hz)
+    assert (recipe.low_hz, recipe.high_hz, recipe.window_samples) == (low_hz, high_hz, (1024,))
+
+
+def test_a_low_sample_rate_moves_the_whole_band_down_and_keeps_four_windows_a_chunk():
+    recipe = find_recipe("default", sample_rate_hz=2_000, chunk_seconds=1.0)
+    assert (recipe.low_hz, recipe.high_hz, recipe.window_samples) == (6.25, 975.0, (500,))
+    assert find_recipe("default", sample_rate_hz=2_000, low_hz=10.0).low_hz == 10.0
+
+
+def test_a_band_that_was_chosen_is_kept_when_a_member_draws_in_another_way():
+    chosen = find_recipe("default", sample_rate_hz=384_000, low_hz=15_000.0, high_hz=120_000.0)
+    assert (redrawn(chosen, "linear").low_hz, redrawn(chosen, "linear").high_hz) == (15_000, 120_000)
+    wide = find_recipe("default", sample_rate_hz=384_000)
+    assert (redrawn(wide, "linear").low_hz, redrawn(wide, "linear").high_hz) == (0, 192_000)
+    assert redrawn(wide, "log_mel_3").window_samples == (400, 1024, 2048)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"high_hz": 20_000.0}, r"^high_hz: expected half of sample_rate_hz at most, which is 8000 .*_hz 40000"),
+        ({"low_hz": 3_000.0, "high_hz": 2_000.0}, r"^low_hz: expected at least 0 and below high_hz, which is 2000"),
+        ({"high_hz": 0.0}, r"^high_hz: expected more than 0 Hz"),
+        ({"sample_rate_hz": 0}, r"^--sample_rate_hz: expected 100 to 768000, received 0"),
+        ({"sample_rate_hz": 100, "chunk_seconds": 0.2}, r"^chunk_seconds: expected at 100 samples a second 0.64"),
+        ({"picture": "magnitude", "low_hz": 100.0}, r"^--low_hz: expected none with pictures drawn as magnitude"),
+        ({"picture": "linear", "mel_bands": 64}, r"^--mel_bands: expected none with pictures drawn as linear"),
+    ],
+)
+def test_a_band_that_cannot_be_drawn_is_refused_with_what_to_do(settings, message):
+    with pytest.raises(InputError, match=message):
+        PictureSettings(**settings)
+
+
+def test_every_setting_of_pictures_reaches_the_recipe():
+    settings = PictureSettings(
+        sample_rate_hz=48_000, low_hz=500.0, high_hz=15_000.0, range_db=70.0, mel_bands=96, overlap=0.5
+    )
+    recipe = settings.chosen_recipe()
+    for name in ("sample_rate_hz", "low_hz", "high_hz", "range_db", "mel_bands", "overlap"):
+        assert getattr(recipe, name) == getattr(settings, name)
 
 
 def test_an_unknown_drawing_lists_the_known():

@@ -7,6 +7,7 @@ import base64
 import functools
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,13 @@ def chunk_level_dbfs(chunk: Chunk) -> float:
 
 def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
     """Return the highest frequency at which the mean spectrum is above the floor; half the sample rate at most."""
+    levels = mean_spectrum_db(samples, sample_rate_hz=sample_rate_hz)
+    audible = np.flatnonzero(levels > max(levels.max() - BANDWIDTH_RANGE_DB, BANDWIDTH_FLOOR_DB))
+    return float(audible[-1] / (len(levels) - 1) * sample_rate_hz / 2) if len(audible) else 0.0
+
+
+def mean_spectrum_db(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
+    """Return the mean power at frequencies from 0 to half the sample rate, in decibels: shape (bins,)."""
     import scipy.fft  # a fifth of a second, for this alone
 
     window_samples = 1 << round(math.log2(SPECTRUM_SECONDS * sample_rate_hz))
@@ -97,9 +105,18 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
     slices = np.lib.stride_tricks.sliding_window_view(centred, window_samples)[:: window_samples // 2]
     spectra = scipy.fft.rfft(slices * _window(window_samples), axis=1)
     power = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
-    levels = 10 * np.log10(power + 1e-20)
-    audible = np.flatnonzero(levels > max(levels.max() - BANDWIDTH_RANGE_DB, BANDWIDTH_FLOOR_DB))
-    return float(audible[-1] / (len(power) - 1) * sample_rate_hz / 2) if len(audible) else 0.0
+    levels: np.ndarray = 10 * np.log10(power + 1e-20)
+    return levels
+
+
+def covered_seconds(chunk_stats: Sequence[ChunkStats]) -> float:
+    """Return how much sound some chunks of a recording hold; what overlaps counts once."""
+    seconds = end = 0.0
+    for chunk in chunk_stats:
+        start, length = chunk["offset_seconds"], chunk["measures"]["seconds"]
+        seconds += length - min(max(0.0, end - start), length)
+        end = max(end, start + length)
+    return float(seconds)
 
 
 @functools.lru_cache(maxsize=16)

@@ -38,6 +38,7 @@ EQUALIZER_DB = 8.0
 SPEED_RANGE = 0.12  # as a logarithm: a tenth or so faster or slower
 TEMPO_RANGE = 0.25  # the same at one pitch
 PITCH_SEMITONES = 2.0
+VOICE_RATE_HZ = 32_000  # sound of a higher rate is no voice, and no codec of telephones would leave anything of it
 WIDEST_MASK = 0.15  # of the picture's height, and of its width
 TELEPHONE_CODECS = ("gsm", "mu_law", "adpcm", "opus")
 COLORS: tuple[effects.Color, ...] = ("white", "pink", "brown")
@@ -264,6 +265,8 @@ def _noisy(
 
 
 def _coded(samples: np.ndarray, rate: int, rng: np.random.Generator, codecs: Sequence[str]) -> np.ndarray:
+    if rate > VOICE_RATE_HZ:
+        return samples
     available = [codec for codec in codecs if codec not in missing_codecs()]
     codec = str(rng.choice(available)) if available else None
     return through_codec(samples, sample_rate_hz=rate, codec=codec) if codec else samples
@@ -288,8 +291,13 @@ def _distorted(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _narrowed(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Leave a band of at least 600 Hz to 1,800 Hz, which small loudspeakers and old lines still carry."""
-    highest_hz, lowest_hz = (np.exp(rng.uniform(*np.log(ends))) for ends in ((1_800, 6_000), (80, 600)))
+    """Leave a band of at least 600 Hz to 1,800 Hz, which small loudspeakers and old lines still carry.
+
+    Of sound at rates that are not those of voices, it is as large a part of the band.
+    """
+    usual = rate if not 8_000 <= rate <= VOICE_RATE_HZ else 16_000
+    ends_hz = (np.array(ends) * usual / 16_000 for ends in ((1_800, 6_000), (80, 600)))
+    highest_hz, lowest_hz = (np.exp(rng.uniform(*np.log(ends))) for ends in ends_hz)
     return effects.high_pass(
         effects.low_pass(samples, sample_rate_hz=rate, cutoff_hz=highest_hz),
         sample_rate_hz=rate,

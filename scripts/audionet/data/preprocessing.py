@@ -22,7 +22,8 @@ from itertools import chain
 from pathlib import Path
 
 from audionet.audio import decoding
-from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, measure_chunk
+from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, covered_seconds, measure_chunk
+from audionet.audio.source_band import source_band
 from audionet.audio.sox_ffmpeg import check_effects
 from audionet.audio.writing import write_wav
 from audionet.console import log, progress_bar
@@ -388,7 +389,6 @@ class _Drawer:
     def _drawn_chunks(self, task: Task, source: Path) -> tuple[list[int], float, list[ChunkStats]]:
         """Write the pictures of a recording that lies at `source`; return their numbers, length and statistics."""
         chunks: list[int] = []
-        seconds = 0.0
         notes: list[ChunkStats] = []
         recipe_json = self.recipe.to_json()
         for chunk in chunks_by_recipe(source, self.recipe):
@@ -406,9 +406,10 @@ class _Drawer:
                 write_wav(wav, chunk.samples, sample_rate_hz=self.recipe.sample_rate_hz)
             write_bytes(jpg, content)
             chunks.append(chunk.index)
-            seconds += chunk.seconds
             notes.append(stats)
-        return chunks, seconds, notes
+        if band := source_band(source, low_hz=self.recipe.low_hz, high_hz=self.recipe.high_hz):
+            notes[0]["source"] = band
+        return chunks, covered_seconds(notes), notes
 
 
 def _is_drawn(path: Path) -> bool:

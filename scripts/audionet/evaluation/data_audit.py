@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from audionet.audio.fingerprints import SharedSound, fingerprint_of, shared_within
-from audionet.audio.measurements import ChunkStats
+from audionet.audio.measurements import ChunkStats, covered_seconds
+from audionet.audio.source_band import band_sentences
 from audionet.files import printable
 from audionet.wording import counted, listed
 
@@ -146,6 +147,7 @@ def audit_data(
         *(_about_too_few(summaries) if for_training else []),
         *_about_sound(recordings),
         *_about_differences(summaries),
+        *band_sentences({name: of_one[0]["source"] for name, of_one in chunk_stats.items() if "source" in of_one[0]}),
         *_about_shared(shared, labels),
     ]
     facts = [_size(summaries)]
@@ -167,7 +169,7 @@ def _sounds_of_recording(name: str, label: str, chunk_stats: Sequence[ChunkStats
         name=name,
         label=label,
         recordings=1,
-        minutes=float(seconds.sum() / 60),
+        minutes=covered_seconds(chunk_stats) / 60,
         level_dbfs=_mean_level(measures["level_dbfs"], seconds),
         peak_dbfs=float(measures["peak_dbfs"].max()),
         noise_floor_dbfs=float(np.median(measures["noise_floor_dbfs"])),

@@ -27,6 +27,7 @@ def chunks_by_recipe(path: Path, recipe: Recipe) -> Iterator[Chunk]:
         sample_rate_hz=recipe.sample_rate_hz,
         chunk_seconds=recipe.chunk_seconds,
         effects=recipe.sox_effects,
+        hop_seconds=recipe.hop_seconds,
         padding=recipe.padding,
     )
     return islice(chunks, 1) if recipe.long_clips == "crop" else chunks
@@ -83,6 +84,16 @@ class NetworkInput:
         if self.is_sound:
             return np.zeros(self.samples, np.float32)
         return np.zeros((self.height, self.width, 3), np.uint8)
+
+
+def heard_share(recipe: Recipe, *, sample_rate_hz: int) -> float:
+    """Return how much a network that listens at a rate shares with the pictures of a recipe, from 0 to 1.
+
+    That is the band that both reach, as a share of the recipe's, or of the network's where that is the smaller share.
+    """
+    reach_hz = sample_rate_hz / 2
+    shared_hz = max(0.0, min(recipe.high_hz, reach_hz) - recipe.low_hz)
+    return min(shared_hz / (recipe.high_hz - recipe.low_hz), shared_hz / reach_hz)
 
 
 def inputs_of(

@@ -5,7 +5,7 @@ import numpy as np
 from audionet.features.recipes import DRAWINGS, Recipe
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-TICKS_HZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000)
+TICKS_HZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000)
 
 
 def hertz_at(heights: np.ndarray, recipe: Recipe) -> np.ndarray:

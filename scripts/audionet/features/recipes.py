@@ -24,16 +24,21 @@ class Drawing:
     axis: Literal["mel", "linear", "pitch"]
     window_seconds: tuple[float, ...]  # lengths of the analysis windows
     range_db: float  # what lies this far or further below the loudest point is black
+    ignored: tuple[str, ...] = ()  # settings of a recipe that change nothing in it
 
 
 DRAWINGS: Mapping[str, Drawing] = {
     "log_mel": Drawing("mel", window_seconds=(0.064,), range_db=55.0),
     "log_mel_3": Drawing("mel", window_seconds=(0.025, 0.064, 0.128), range_db=80.0),
-    "linear": Drawing("linear", window_seconds=(0.016,), range_db=100.0),
-    "chromagram": Drawing("pitch", window_seconds=(0.256,), range_db=30.0),
+    "linear": Drawing("linear", window_seconds=(0.016,), range_db=100.0, ignored=("mel_bands",)),
+    "chromagram": Drawing("pitch", window_seconds=(0.256,), range_db=30.0, ignored=("mel_bands",)),
     "pcen": Drawing("mel", window_seconds=(0.064,), range_db=60.0),
-    "spectrogram": Drawing("linear", window_seconds=(0.016,), range_db=100.0),
-    "magnitude": Drawing("linear", window_seconds=(0.016,), range_db=55.0),
+    "spectrogram": Drawing(
+        "linear", window_seconds=(0.016,), range_db=100.0, ignored=("mel_bands", "low_hz", "high_hz")
+    ),
+    "magnitude": Drawing(
+        "linear", window_seconds=(0.016,), range_db=55.0, ignored=("mel_bands", "low_hz", "high_hz", "range_db")
+    ),
 }
 """By name; `spectrogram.DRAWERS` has the function that draws each."""
 
@@ -47,6 +52,13 @@ KINDS_OF_SETTINGS: Mapping[Any, tuple[tuple[type, ...], str]] = {
 """What values a setting may have, by its annotation, and in words."""
 
 NOT_IN_PICTURES = ("about", "training", "any_pictures")
+SINCE_RECENTLY = ("overlap",)
+"""Settings that recipes of earlier versions lack. At their defaults they are left out of JSON, so that digests stay."""
+
+LOWEST_RATE_HZ = 100
+HIGHEST_RATE_HZ = 768_000
+FEWEST_SAMPLES = 64  # of a chunk, as of a window
+WINDOWS_A_CHUNK = 4  # at least, where the sample rate is chosen
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class Recipe:
     padding: str = "repeat"  # how a clip that is shorter than a chunk fills it: `repeat`, or followed by `zeros`
     # What becomes of a longer one: it is `cut` into chunks, or the first chunk is kept and the rest is a `crop`.
     long_clips: str = "cut"
+    overlap: float = 0.0  # the share of a chunk that the next one begins with again
     # What it is and where it comes from in one line, and behind it a line for each way in which it differs.
     about: str = field(default="", compare=False, repr=False)
     # Options of `audionet train` by name, where they are not its defaults.
@@ -87,8 +100,15 @@ class Recipe:
                 kinds, expected = KINDS_OF_SETTINGS[setting.type]
                 value = getattr(self, setting.name)
                 self._expect(setting.name, expected, isinstance(value, kinds) and not isinstance(value, bool))
-        self._expect("sample_rate_hz", "1000 to 192000", 1_000 <= self.sample_rate_hz <= 192_000)
+        rates = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}"
+        self._expect("sample_rate_hz", rates, LOWEST_RATE_HZ <= self.sample_rate_hz <= HIGHEST_RATE_HZ)
         self._expect("chunk_seconds", "0.1 to 600 seconds", 0.1 <= self.chunk_seconds <= 600)
+        fewest_seconds = FEWEST_SAMPLES / self.sample_rate_hz
+        self._expect(
+            "chunk_seconds",
+            f"at {self.sample_rate_hz} samples a second {fewest_seconds:.3g} seconds or more",
+            self.chunk_samples >= FEWEST_SAMPLES,
+        )
         self._expect("drawing", "one of " + ", ".join(DRAWINGS), self.drawing in DRAWINGS)
         self._expect("picture_height", "32 to 1024 pixels", 32 <= self.picture_height <= 1024)
         self._expect("picture_width", "32 to 1024 pixels", 32 <= self.picture_width <= 1024)
@@ -99,13 +119,22 @@ class Recipe:
             and all(isinstance(samples, int) and 64 <= samples <= 65_536 for samples in self.window_samples),
         )
         self._expect("mel_bands", "8 to 512", 8 <= self.mel_bands <= 512)
-        self._expect("low_hz", "at least 0 and below high_hz", 0 <= self.low_hz < self.high_hz)
-        self._expect("high_hz", "half of sample_rate_hz at most", self.high_hz <= self.sample_rate_hz / 2)
+        self._expect("high_hz", "more than 0 Hz", self.high_hz > 0)
+        self._expect(
+            "low_hz", f"at least 0 and below high_hz, which is {self.high_hz:g}", 0 <= self.low_hz < self.high_hz
+        )
+        self._expect(
+            "high_hz",
+            f"half of sample_rate_hz at most, which is {self.sample_rate_hz / 2:g} (recordings with more may be drawn "
+            f"up to it with --sample_rate_hz {min(2 * self.high_hz, HIGHEST_RATE_HZ):.0f})",
+            self.high_hz <= self.sample_rate_hz / 2,
+        )
         self._expect("range_db", "10 to 200 decibels", 10 <= self.range_db <= 200)
         self._expect("jpg_quality", "50 to 100", 50 <= self.jpg_quality <= 100)
         self._expect("hop_samples", "0 to 65536 samples", 0 <= self.hop_samples <= 65_536)
         self._expect("padding", " or ".join(PADDINGS), self.padding in PADDINGS)
         self._expect("long_clips", " or ".join(LONG_CLIPS), self.long_clips in LONG_CLIPS)
+        self._expect("overlap", "0 to 0.95 of a chunk", 0 <= self.overlap <= 0.95)
         if self.sox_effects:
             from audionet.audio.sox_ffmpeg import effect_arguments  # with NumPy, which --help should not wait for
 
@@ -121,14 +150,23 @@ class Recipe:
         return round(self.chunk_seconds * self.sample_rate_hz)
 
     @property
+    def hop_seconds(self) -> float:
+        """Time from the start of one chunk to that of the next."""
+        return self.chunk_seconds * (1 - self.overlap)
+
+    @property
     def summary(self) -> str:
         """The first line of what there is to say about it."""
         return self.about.partition("\n")[0]
 
     def to_json(self) -> dict[str, Any]:
         """Return what decides how pictures look, and the name, as a JSON object."""
-        names = (field.name for field in dataclasses.fields(self))
-        return {name: getattr(self, name) for name in names if name not in NOT_IN_PICTURES}
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in NOT_IN_PICTURES
+            and not (field.name in SINCE_RECENTLY and getattr(self, field.name) == field.default)
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Recipe":
@@ -320,19 +358,36 @@ def check_drawn_by(name: str, drawn_by: Recipe | None) -> None:
 def find_recipe(name: str, *, picture: str | None = None, **changes: Any) -> Recipe:
     """Return the recipe called `name`, with those `changes` of settings that are not None.
 
-    With a `picture` of DRAWINGS, it draws in that way instead of its own, with the settings that suit it.
+    With a `picture` of DRAWINGS, it draws in that way instead of its own, with the settings that suit it. With another
+    sample rate, windows keep their samples, a quarter of a chunk at most; the band reaches as far up as before, of what
+    the rate can hold, and where the rate is lower as far down.
 
     Raises:
         InputError: no recipe or drawing has that name, or a change is outside its range.
     """
     if name not in RECIPES:
         raise InputError(f"--recipe: expected one of {', '.join(RECIPES)}, received {name!r}.")
+    recipe = redrawn(RECIPES[name], picture)
     changed = {field: value for field, value in changes.items() if value is not None}
-    return dataclasses.replace(redrawn(RECIPES[name], picture), **changed)
+    if isinstance(rate_hz := changed.get("sample_rate_hz"), int | float) and rate_hz != recipe.sample_rate_hz:
+        low_hz, high_hz = _band_at(recipe, rate_hz)
+        chunk_seconds = changed.get("chunk_seconds", recipe.chunk_seconds)
+        longest = max(FEWEST_SAMPLES, int(chunk_seconds * rate_hz / WINDOWS_A_CHUNK))
+        window_samples = tuple(min(samples, longest) for samples in recipe.window_samples)
+        changed = {"low_hz": low_hz, "high_hz": high_hz, "window_samples": window_samples, **changed}
+    return dataclasses.replace(recipe, **changed)
+
+
+def _band_at(recipe: Recipe, sample_rate_hz: float) -> tuple[float, float]:
+    """Return the band of a recipe at another sample rate."""
+    factor = sample_rate_hz / recipe.sample_rate_hz
+    return recipe.low_hz * min(1.0, factor), recipe.high_hz * factor
 
 
 def redrawn(recipe: Recipe, picture: str | None) -> Recipe:
     """Return a recipe that draws as `picture` of DRAWINGS does, with the settings that suit it; None for no change.
+
+    A band that was chosen is kept.
 
     Raises:
         InputError: no drawing has that name.
@@ -342,12 +397,14 @@ def redrawn(recipe: Recipe, picture: str | None) -> Recipe:
     if picture not in DRAWINGS:
         raise InputError(f"--picture: expected one of {', '.join(DRAWINGS)}, received {picture!r}.")
     drawing = DRAWINGS[picture]
+    named = RECIPES.get(recipe.name, recipe)
+    has_usual_band = (recipe.low_hz, recipe.high_hz) == _band_at(named, recipe.sample_rate_hz)
     full_range: dict[str, Any] = {"low_hz": 0.0, "high_hz": recipe.sample_rate_hz / 2}
     return dataclasses.replace(
         recipe,
         drawing=picture,
-        window_samples=tuple(round(seconds * recipe.sample_rate_hz) for seconds in drawing.window_seconds),
+        window_samples=tuple(round(seconds * named.sample_rate_hz) for seconds in drawing.window_seconds),
         range_db=drawing.range_db,
         hop_samples=0,
-        **(full_range if drawing.axis == "linear" else {}),
+        **(full_range if drawing.axis == "linear" and has_usual_band else {}),
     )

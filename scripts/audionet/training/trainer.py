@@ -16,7 +16,8 @@ from audionet.console import log
 from audionet.data.dataset import Dataset
 from audionet.errors import InputError, WeightsError
 from audionet.evaluation.test_set import find_test_sources
-from audionet.features.recipes import redrawn
+from audionet.features.extraction import heard_share
+from audionet.features.recipes import Recipe, redrawn
 from audionet.files import printable
 from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import Backbone, loader_of
@@ -50,6 +51,10 @@ from audionet.training.model_selection import (
 from audionet.training.one_class import select_one_class
 from audionet.training.settings import HeadSettings, TrainingSettings
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
+from audionet.wording import in_hertz
+
+LEAST_HEARD = 0.25  # of the band that is drawn, or of the network's own: a network that hears less is no help
+MOST_UNSAID = 0.75
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,8 @@ def candidate_members(dataset: Dataset, settings: TrainingSettings) -> tuple[Can
         names = names[:1]
     found = []
     for number, name in enumerate(names):
+        if not _hears(name, recipe, may_be_left_out=is_open and number > 0):
+            continue
         try:
             found.append(_candidate(name, dataset, wanted))
         except (InputError, WeightsError) as error:
@@ -186,6 +193,21 @@ def candidate_members(dataset: Dataset, settings: TrainingSettings) -> tuple[Can
     for one in found:
         log(one.network.backbone.sentence())
     return tuple(found)
+
+
+def _hears(name: MemberName, recipe: Recipe | None, *, may_be_left_out: bool) -> bool:
+    """Tell whether a network hears enough of the band that is drawn to be of use, and say if it is but a part."""
+    rate_hz = find_architecture(name.architecture).sample_rate_hz
+    if recipe is None or not rate_hz:
+        return True
+    share = heard_share(recipe, sample_rate_hz=rate_hz)
+    is_left_out = may_be_left_out and share < LEAST_HEARD
+    if share < MOST_UNSAID:
+        log(
+            f"Note: {name} {'is left out' if is_left_out else 'hears only a part'}: it listens up to "
+            f"{in_hertz(rate_hz / 2)}, and pictures show {in_hertz(recipe.low_hz)} to {in_hertz(recipe.high_hz)}."
+        )
+    return not is_left_out
 
 
 def _candidate(name: MemberName, dataset: Dataset, settings: BackboneSettings) -> CandidateMember:
