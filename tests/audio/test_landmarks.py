@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.signal
 import soxr
 from conftest import RATE_HZ, melody, noise, tone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audionet.audio import landmarks
 from audionet.audio.landmarks import LEAST_SHARED, find_matches, find_peaks, join_peaks, landmarks_of, landmarks_of_all
 
 CHUNK = 2 * RATE_HZ
@@ -34,6 +36,16 @@ def test_a_peak_is_where_a_note_is():
     samples[RATE_HZ : RATE_HZ + 1600] = tone(1000, 0.1) * np.hanning(1600)
     loudest = find_peaks(samples, sample_rate_hz=RATE_HZ).astype(int)
     assert (np.abs(loudest - [round(1.05 * 62.5) - 2, 1000 / 15.625]) <= 3).all(axis=1).any()
+
+
+def test_peaks_are_the_loudest_points_of_their_neighbourhoods():
+    samples = noise(1.0).astype(np.float32)[: landmarks.RATE_HZ]
+    levels = landmarks._levels(samples)
+    highest = scipy.ndimage.maximum_filter(levels, landmarks.NEIGHBOURHOOD)
+    frames, bins = np.nonzero(levels == highest)
+    found = find_peaks(samples, sample_rate_hz=landmarks.RATE_HZ)
+    assert 0 < len(found) <= landmarks.PEAKS_PER_SECOND
+    assert set(map(tuple, found.tolist())) <= set(zip(frames, bins + landmarks.LOWEST_BIN, strict=True))
 
 
 def test_peaks_do_not_depend_on_level():

@@ -115,6 +115,8 @@ def filled(samples: np.ndarray, chunk_samples: int, *, sample_rate_hz: int, padd
     """
     if padding == "zeros":
         return np.pad(samples[:chunk_samples], (0, max(0, chunk_samples - len(samples))))
+    if len(samples) >= chunk_samples:
+        return samples[:chunk_samples]
     silence = max(0, round(SHORTEST_PERIOD_SECONDS * sample_rate_hz) - len(samples))
     return np.resize(np.pad(samples, (0, silence)), chunk_samples)
 
@@ -126,15 +128,19 @@ def cut(blocks: Iterable[np.ndarray], chunk_samples: int, hop_samples: int | Non
     shorter; those less than half as long are dropped, unless there is no other.
     """
     hop_samples = hop_samples or chunk_samples
-    rest = np.empty(0, np.float32)
+    parts = [np.empty(0, np.float32)]
     is_first = True
     for block in blocks:
-        rest = np.concatenate([rest, block])
+        parts.append(block)
+        if sum(map(len, parts)) < chunk_samples:
+            continue
+        rest = np.concatenate(parts)
         starts = range(0, len(rest) - chunk_samples + 1, hop_samples)
         for start in starts:
             yield rest[start : start + chunk_samples]
             is_first = False
-        rest = rest[len(starts) * hop_samples :]
+        parts = [rest[len(starts) * hop_samples :]]
+    rest = np.concatenate(parts)
     for start in range(0, len(rest), hop_samples):
         if is_first or 2 * (len(rest) - start) >= chunk_samples:
             yield rest[start : start + chunk_samples]

@@ -16,6 +16,8 @@ from typing import Generic, TypeVar
 import numpy as np
 import soxr
 
+from audionet.audio.spectra import power_blocks
+
 RATE_HZ = 8_000  # what a telephone codec leaves
 WINDOW_SAMPLES = 512  # 64 ms
 HOP_SAMPLES = 128  # 16 ms
@@ -62,27 +64,43 @@ def find_peaks(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
     Returns:
         uint16, shape (peaks, 2): frame from the chunk's start and bin, sorted by frame.
     """
-    from scipy.ndimage import maximum_filter  # a tenth of a second, which labelling should not take
-
     levels = _levels(soxr.resample(samples.astype(np.float32, copy=False), sample_rate_hz, RATE_HZ))
     if not levels.size:
         return np.empty((0, 2), np.uint16)
-    is_peak = (levels == maximum_filter(levels, NEIGHBOURHOOD)) & (levels > levels.max() - RANGE_DB)
-    frames, bins = np.nonzero(is_peak)
+    is_peak = (levels == _highest_around(levels)) & (levels > levels.max() - RANGE_DB)
+    frames, bins = np.divmod(np.flatnonzero(is_peak), levels.shape[1])
     most = max(1, round(PEAKS_PER_SECOND * len(levels) / FRAMES_PER_SECOND))
     strongest = np.sort(np.argsort(-levels[frames, bins], kind="stable")[:most])
     return np.stack([frames[strongest], bins[strongest] + LOWEST_BIN], axis=1).astype(np.uint16)
 
 
 def _levels(samples: np.ndarray) -> np.ndarray:
+    """Return decibels, float32, shape (frames, bins from `LOWEST_BIN` to `HIGHEST_BIN`)."""
     if len(samples) < WINDOW_SAMPLES:
         return np.empty((0, 0), np.float32)
-    import scipy.fft  # as above
+    starts = np.arange(0, len(samples) - WINDOW_SAMPLES + 1, HOP_SAMPLES)
+    levels = np.empty((len(starts), HIGHEST_BIN + 1 - LOWEST_BIN), np.float32)
+    first = 0
+    for power in power_blocks(samples, _window(), starts):
+        audible = power[:, LOWEST_BIN : HIGHEST_BIN + 1] + 1e-9
+        np.multiply(np.log10(audible, out=audible), 10, out=levels[first : first + len(power)])
+        first += len(power)
+    return levels
 
-    slices = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    spectra = scipy.fft.rfft(slices * _window(), axis=1)
-    power = spectra.real**2 + spectra.imag**2
-    levels: np.ndarray = 10 * np.log10(power[:, LOWEST_BIN : HIGHEST_BIN + 1] + 1e-9)
+
+def _highest_around(levels: np.ndarray) -> np.ndarray:
+    """Return the highest level in the neighbourhood of each point, of the same shape."""
+    for axis, size in enumerate(NEIGHBOURHOOD):
+        sides = [(0, 0), (0, 0)]
+        sides[axis] = (size // 2, size // 2)
+        levels = np.moveaxis(np.pad(levels, sides, constant_values=-np.inf), axis, 0)
+        # Of two, then of four and so on: ten passes instead of as many as points are compared.
+        covered = 1
+        while covered < size:
+            step = min(covered, size - covered)
+            levels = np.maximum(levels[:-step], levels[step:])
+            covered += step
+        levels = np.moveaxis(levels, 0, axis)
     return levels
 
 

@@ -14,10 +14,12 @@ import numpy as np
 
 from audionet.audio.chunks import Chunk
 from audionet.audio.landmarks import find_peaks
+from audionet.audio.spectra import FRAMES_AT_ONCE, power_blocks
 
 ChunkStats = dict[str, Any]  # statistics of a chunk, as `measure_chunk` returns them
 CHUNK_STATS_VERSION = 2  # goes up by one when statistics change, so that those in caches are computed again
 
+SAMPLES_AT_ONCE = 16_384  # fresh memory for many would take longer than the arithmetic
 FRAME_SECONDS = 0.02
 QUIETEST_DB = -120.0  # stands for nothing at all
 SILENT_DBFS = -70.0  # a frame below is silent whatever surrounds it
@@ -55,7 +57,10 @@ def peaks_of(stats: ChunkStats) -> np.ndarray:
 
 def digest(samples: np.ndarray) -> str:
     """Return 16 hexadecimal digits that are the same for the same samples at 16 bits, whatever file they came from."""
-    return hashlib.sha256(np.round(samples * 32_767).astype("<i2").tobytes()).hexdigest()[:16]
+    found = hashlib.sha256()
+    for first in range(0, len(samples), SAMPLES_AT_ONCE):
+        found.update(np.round(samples[first : first + SAMPLES_AT_ONCE] * 32_767).astype("<i2").tobytes())
+    return found.hexdigest()[:16]
 
 
 def measure(samples: np.ndarray, *, sample_rate_hz: int) -> dict[str, float]:
@@ -97,14 +102,12 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate_hz: int) -> float:
 
 def mean_spectrum_db(samples: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
     """Return the mean power at frequencies from 0 to half the sample rate, in decibels: shape (bins,)."""
-    import scipy.fft  # a fifth of a second, for this alone
-
     window_samples = 1 << round(math.log2(SPECTRUM_SECONDS * sample_rate_hz))
     centred = np.pad(samples - samples.mean(), (0, max(0, window_samples - len(samples))))
     # Windows lie within the chunk: where one reached beyond, the cut would sound like a click of every frequency.
-    slices = np.lib.stride_tricks.sliding_window_view(centred, window_samples)[:: window_samples // 2]
-    spectra = scipy.fft.rfft(slices * _window(window_samples), axis=1)
-    power = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
+    starts = np.arange(0, len(centred) - window_samples + 1, window_samples // 2)
+    blocks = power_blocks(centred, _window(window_samples), starts)
+    power = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(starts)
     levels: np.ndarray = 10 * np.log10(power + 1e-20)
     return levels
 
@@ -136,21 +139,27 @@ def clipped_share(samples: np.ndarray) -> float:
     if peak < QUIET_PEAK or len(samples) < 3:
         return 0.0
     # Resampling lets what was clipped at full scale ring a little above and below it.
-    at_top = magnitudes >= min(FLAT_TOP * peak, FULL_SCALE)
-    flat = (np.abs(np.diff(samples)) < FLAT_STEP) | ((magnitudes[1:] >= FULL_SCALE) & (magnitudes[:-1] >= FULL_SCALE))
-    run = flat[:-1] & flat[1:] & at_top[:-2] & at_top[2:]
-    clipped = np.zeros(len(samples), bool)
-    for shift in range(3):
-        clipped[shift : len(run) + shift] |= run
-    return float(clipped.mean())
+    top = np.flatnonzero(magnitudes[:-2] >= min(FLAT_TOP * peak, FULL_SCALE))
+    top = top[magnitudes[top + 2] >= min(FLAT_TOP * peak, FULL_SCALE)]
+    flat = [
+        (np.abs(samples[here + 1] - samples[here]) < FLAT_STEP)
+        | ((magnitudes[here + 1] >= FULL_SCALE) & (magnitudes[here] >= FULL_SCALE))
+        for here in (top, top + 1)
+    ]
+    run = top[flat[0] & flat[1]]
+    return len(np.unique(np.concatenate([run, run + 1, run + 2]))) / len(samples)
 
 
 def _frames(samples: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the power of each frame in decibels, and whether it is silent."""
     frame_samples = min(round(FRAME_SECONDS * sample_rate_hz), len(samples))
     whole = len(samples) // frame_samples * frame_samples
-    frames = (samples[:whole] - samples.mean(dtype=np.float64)).reshape(-1, frame_samples)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    frames = samples[:whole].reshape(-1, frame_samples)
+    mean = samples.mean(dtype=np.float64)
+    power = np.empty(len(frames))
+    for first in range(0, len(frames), FRAMES_AT_ONCE):
+        rows = slice(first, first + FRAMES_AT_ONCE)
+        power[rows] = np.mean(np.square(frames[rows] - mean, dtype=np.float64), axis=1)
     decibels = 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
     return decibels, decibels < max(SILENT_DBFS, decibels.max() - SILENT_BELOW_LOUDEST_DB)
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from audionet.audio.spectra import FRAMES_AT_ONCE, power_blocks
 from audionet.features.frequency_axis import PITCH_CLASSES, hertz_to_mel, mel_to_hertz
 from audionet.features.recipes import Recipe
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-FRAMES_AT_ONCE = 32  # transformed together: so many stay in the processor's cache, where all would take twice as long
 QUIETEST_POWER = 1e-20  # far below any sound, so that the logarithm of silence is finite
 
 TUNING_HZ = 440.0  # the A that every other pitch follows from
@@ -63,10 +63,11 @@ def _draw_linear(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
     from matplotlib import colormaps  # half a second, for this drawing alone
 
     power = power_spectra(samples, recipe.window_samples[0], recipe.picture_width)
-    rows = np.linspace(recipe.low_hz, recipe.high_hz, recipe.picture_height) / (recipe.sample_rate_hz / 2)
-    bins = np.arange(power.shape[1])
-    levels = decibels(power, recipe.range_db)
-    drawing = np.stack([np.interp(rows * bins[-1], bins, column) for column in levels], axis=1)
+    last = power.shape[1] - 1
+    places = np.linspace(recipe.low_hz, recipe.high_hz, recipe.picture_height) / (recipe.sample_rate_hz / 2) * last
+    below = np.minimum(places.astype(int), last - 1)
+    levels = decibels(power, recipe.range_db).T.astype(np.float64)  # as viridis takes them
+    drawing = levels[below] + (levels[below + 1] - levels[below]) * (places - below)[:, None]
     colours: np.ndarray = colormaps["viridis"](drawing)[:, :, :3]
     return colours
 
@@ -136,24 +137,23 @@ def power_spectra(samples: np.ndarray, window_samples: int, columns: int) -> np.
         float32, shape (columns, bins); a full-scale sine has power 1. Bins are those of a transform of a power of two,
         512 at least.
     """
-    import scipy.fft  # a fifth of a second, which labelling a picture should not take
-
     starts = frame_starts(len(samples), window_samples, columns)
     padded = np.pad(samples.astype(np.float32, copy=False), window_samples // 2)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window_samples)
     fft_samples = transform_samples(window_samples)
-    power = np.empty((starts.size, fft_samples // 2 + 1), np.float32)
-    for first in range(0, starts.size, FRAMES_AT_ONCE):
-        rows = slice(first, first + FRAMES_AT_ONCE)
-        slices = windows[starts.ravel()[rows]]
-        slices *= hann(window_samples)  # in place here and below: fresh memory would cost more than the arithmetic
-        squares = scipy.fft.rfft(slices, fft_samples, axis=1, overwrite_x=True).view(np.float32)
-        squares *= squares
-        np.add(squares[:, ::2], squares[:, 1::2], out=power[rows])
-    if starts.shape[1] == 1:
-        return power
-    mean_power: np.ndarray = power.reshape(*starts.shape, -1).mean(axis=1)
-    return mean_power
+    frames_per_column = starts.shape[1]
+    columns_at_once = max(1, FRAMES_AT_ONCE // frames_per_column)
+    power = np.empty((columns, fft_samples // 2 + 1), np.float32)
+    blocks = power_blocks(
+        padded,
+        hann(window_samples),
+        starts.ravel(),
+        fft_samples=fft_samples,
+        at_once=columns_at_once * frames_per_column,
+    )
+    for first, block in zip(range(0, columns, columns_at_once), blocks, strict=True):
+        of_columns = block.reshape(-1, frames_per_column, block.shape[1])
+        of_columns.mean(axis=1, out=power[first : first + columns_at_once])
+    return power
 
 
 def frame_starts(samples: int, window_samples: int, columns: int) -> np.ndarray:
