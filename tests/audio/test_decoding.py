@@ -163,7 +163,7 @@ def test_an_mp3_put_together_of_two_is_decoded_to_its_end(tmp_path):
 def test_what_sox_cannot_decode_is_told_in_its_words(tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
     with pytest.raises(DecoderError, match=r"^SoX: "):
-        list(decoding._decode_sox(tmp_path / "a.mp3", RATE_HZ, ""))
+        list(decoding._decode_sox(tmp_path / "a.mp3", RATE_HZ, "", None))
 
 
 def test_sox_and_libsndfile_decode_mp3_to_the_same_sound(tmp_path, monkeypatch):

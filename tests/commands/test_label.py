@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from conftest import (
     run_audionet,
@@ -173,3 +174,17 @@ def test_a_frozen_graph_has_no_rate(saved, capsys):
     graph = ("--graph", saved / "graph.pb", "--labels", saved / "labels.txt", "--false_accept_rate", 0.05)
     assert run_audionet("label", "a.jpg", *graph) == 2
     assert "--false_accept_rate: a frozen graph" in capsys.readouterr().err
+
+
+def test_a_channel_may_be_chosen_at_labelling_and_one_that_a_file_lacks_fails_alone(label, speakers, tmp_path, capsys):
+    both = np.stack([voice("alice", seed=1), voice("bob", seed=2)], axis=1)
+    stereo, mono = write_sound(tmp_path / "two.wav", both), speakers / "carol" / "0.mp3"
+    for channel, name in (("left", "alice"), ("right", "bob"), ("2", "bob")):
+        assert label("--json", "--channel", channel, stereo) == 0
+        assert json.loads(capsys.readouterr().out)["nearest"] == name
+    assert label("--json", "--channel", "right", mono, stereo) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    assert "0.mp3 has 1 channel, and channel 2 is asked for" in err
+    assert label("--channel", "middle", stereo) == 2
+    assert "--channel: expected mean, left, right, each, loudest or a number from 1 to 64" in capsys.readouterr().err

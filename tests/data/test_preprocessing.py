@@ -17,6 +17,7 @@ from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, wr
 from audionet import parallel
 from audionet.audio.chunks import read_chunks
 from audionet.data import drawn_recordings, preprocessing
+from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_of_recordings, recordings_in
 from audionet.errors import InputError
 from audionet.features.image_io import encode_jpg, read_about, read_picture
@@ -742,3 +743,22 @@ def test_two_runs_do_not_write_to_one_folder(audio_dir, image_dir):
         other = pool.submit(make, audio_dir, image_dir, wait_seconds=0)
         with pytest.raises(InputError, match="--image_dir: another run writes to"):
             other.result()
+
+
+# Channels
+
+
+def test_a_recording_that_lacks_the_channel_is_set_aside_alone_and_each_channel_stays_in_one_recording(
+    tmp_path, image_dir
+):
+    audio_dir = tmp_path / "audio"
+    write_sound(audio_dir / "cat" / "mono.wav", tone(300, 2.0))
+    write_sound(audio_dir / "cat" / "stereo.wav", np.stack([tone(300, 2.0), tone(900, 2.0)], axis=1))
+    recipe = find_recipe("default", chunk_seconds=1.0, channel="right")
+    result = make(audio_dir, image_dir, recipe)
+    assert (result.recordings_made, list(result.failures)) == (1, ["cat/mono.wav"])
+    assert "has 1 channel, and channel 2 is asked for" in result.failures["cat/mono.wav"]
+    result = make(audio_dir, image_dir, find_recipe("default", chunk_seconds=1.0, channel="each"))
+    assert result.chunks == {"cat": 6} and result.sound_seconds == {"cat": 4.0}
+    dataset = read_dataset(image_dir, tmp_path / "pictures.sqlite")
+    assert {example.group for example in dataset.examples} == {"cat/mono.wav", "cat/stereo.wav"}

@@ -26,6 +26,7 @@ CHANGES = {
     "padding": "zeros",
     "long_clips": "crop",
     "overlap": 0.5,
+    "channel": "left",
 }
 
 
@@ -86,6 +87,8 @@ def test_changes_that_are_none_leave_the_recipe():
         ("high_hz", 9_000.0),
         ("high_hz", 0.0),
         ("overlap", 1.0),
+        ("channel", "0"),
+        ("channel", "middle"),
         ("range_db", -1.0),
         ("jpg_quality", 101),
         ("sox_effects", "norm 'unclosed"),

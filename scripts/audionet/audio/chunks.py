@@ -40,6 +40,7 @@ def read_chunks(
     sample_rate_hz: int,
     chunk_seconds: float,
     effects: str = "",
+    channel: str = "mean",
     hop_seconds: float | None = None,
     padding: str = "repeat",
 ) -> Iterator[Chunk]:
@@ -49,9 +50,9 @@ def read_chunks(
     longer one, or a recording shorter than a chunk, is filled, by default with itself, as `filled` does it.
 
     Raises:
-        RecordingError: no decoder reads the file, or it holds no sound.
+        RecordingError: no decoder reads the file, it lacks the channel, or holds no sound.
     """
-    blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects)
+    blocks = read_blocks(path, sample_rate_hz=sample_rate_hz, effects=effects, channel=channel)
     yield from chunks_of(
         blocks,
         name=path,

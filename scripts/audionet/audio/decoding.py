@@ -34,6 +34,7 @@ from audionet.console import silence_native_stderr
 from audionet.errors import RecordingError
 from audionet.files import printable, walk_files
 from audionet.regular_files import open_regular
+from audionet.wording import counted
 
 SUFFIXES = LOSSLESS_SUFFIXES | {
     *(".mp3", ".mp2", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".mkv"),
@@ -83,7 +84,7 @@ def read_wav(path: Path) -> np.ndarray:
 
 
 def read_blocks(
-    path: Path, *, sample_rate_hz: int, effects: str = "", block_seconds: float = 1.0
+    path: Path, *, sample_rate_hz: int, effects: str = "", channel: str = "mean", block_seconds: float = 1.0
 ) -> Iterator[np.ndarray]:
     """Yield a recording as consecutive blocks of mono float32 samples, each of shape (n,), in -1..1.
 
@@ -91,14 +92,17 @@ def read_blocks(
         path: the recording, in any format that SoX, libsndfile or FFmpeg reads; or `STDIN`, as wav.
         sample_rate_hz: the rate to resample to.
         effects: a SoX effect chain that the sound goes through, such as `norm -3`.
+        channel: the `mean` of all, or `each`, which is the same here; `left`, `right` or a number from 1; or the
+            `loudest`, for which a recording is decoded once more for each channel.
         block_seconds: how much of what comes by stdin to wait for.
 
     Raises:
         RecordingError: no decoder reads the file, and the message holds the reason of each; or it is no regular file;
-            or its rate or channels are none that sound has, or it gives more sound than its bytes can hold.
+            or it lacks the channel; or its rate or channels are none that sound has, or it gives more sound than its
+            bytes can hold.
     """
     if path == STDIN:
-        yield from _read_stdin(sample_rate_hz, block_seconds)
+        yield from _read_stdin(sample_rate_hz, channel, block_seconds)
         return
     path = Path(path).absolute()  # a relative name may begin with a dash, which programs take for an option
     try:
@@ -112,7 +116,8 @@ def read_blocks(
         raise RecordingError(f"{printable(path)} is empty. Remove it or copy it again.")
     least_bytes = LEAST_BYTES_A_SECOND.get(path.suffix.lower(), LEAST_BYTES_OF_OTHERS)
     most_samples = round((SPARE_SECONDS + size / least_bytes) * sample_rate_hz)
-    for block in _decode(path, sample_rate_hz, effects):
+    number = _loudest_channel(path, sample_rate_hz, effects) if channel == "loudest" else channel_number(channel)
+    for block in _decode(path, sample_rate_hz, effects, number):
         most_samples -= len(block)
         if most_samples < 0:
             raise RecordingError(
@@ -122,12 +127,47 @@ def read_blocks(
         yield block
 
 
-def _decode(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+def channel_number(channel: str) -> int | None:
+    """Return the number of a channel that is named by it or by its side, from 1; None for what is of all channels."""
+    if channel in ("mean", "each", "loudest"):
+        return None
+    return {"left": 1, "right": 2}.get(channel) or int(channel)
+
+
+def count_channels(path: Path) -> int:
+    """Return how many channels a recording has, 1 where nothing tells."""
+    path = Path(path).absolute()
+    with (
+        suppress(soundfile.LibsndfileError, OSError),
+        open_regular(path) as file,
+        opened_sound(file.fileno(), path) as sound,
+    ):
+        return int(sound.channels)
+    for is_there, form in ((has_sox(), sox_form), (has_ffmpeg(), ffmpeg_form)):
+        with suppress(DecoderError):
+            if is_there and (count := form(path)[1]):
+                return count
+    return 1
+
+
+def _loudest_channel(path: Path, sample_rate_hz: int, effects: str) -> int | None:
+    """Return the number of the channel with the most power over the whole recording, None where there is but one."""
+    numbers = range(1, min(count_channels(path), MOST_CHANNELS) + 1)
+    if len(numbers) == 1:
+        return None
+    powers = [
+        sum(float(np.square(block, dtype=np.float64).sum()) for block in _decode(path, sample_rate_hz, effects, number))
+        for number in numbers
+    ]
+    return numbers[int(np.argmax(powers))]
+
+
+def _decode(path: Path, sample_rate_hz: int, effects: str, channel: int | None = None) -> Iterator[np.ndarray]:
     """Yield what the first decoder that reads the file makes of it."""
     reasons = []
     found_nothing = False
     for decode in _decoders(path, effects):
-        blocks = decode(path, sample_rate_hz, effects)
+        blocks = decode(path, sample_rate_hz, effects, channel)
         try:
             first = next(blocks, None)
         except DecoderError as error:
@@ -181,7 +221,7 @@ def form_of(path: Path) -> tuple[int, float] | None:
     return (form[0], form[1] / form[0]) if form[1] else None
 
 
-def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Iterator[np.ndarray]]]:
+def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str, int | None], Iterator[np.ndarray]]]:
     if effects:
         return [_decode_sox]
     sox = [_decode_sox] if has_sox() else []
@@ -192,50 +232,62 @@ def _decoders(path: Path, effects: str) -> list[Callable[[Path, int, str], Itera
     return [*sox, *ffmpeg, _decode_sndfile]
 
 
-def _decode_sox(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+def _decode_sox(path: Path, sample_rate_hz: int, effects: str, channel: int | None) -> Iterator[np.ndarray]:
     # Raw samples, because a wav header holds no more than two gigabytes, and not resampled, which soxr does in a tenth
     # of the time.
-    rate_hz = _check_form(path, *sox_form(path))
+    rate_hz = _check_form(path, *sox_form(path), channel)
     form = ["-t", "raw", *SOX_16_BITS, "-r", str(rate_hz), "-c", "1"]
-    command = [*sox_command(path), *form, "-", *effect_arguments(effects)]
+    remix = [] if channel is None else ["remix", str(channel)]
+    command = [*sox_command(path), *form, "-", *remix, *effect_arguments(effects)]
     blocks = program_blocks("SoX", command, block_bytes=2 * rate_hz, seconds=patience_seconds(path))
     # 16 bits are exact in float32.
     samples = (np.frombuffer(block[: len(block) // 2 * 2], np.int16) / np.float32(32_768) for block in blocks)
     yield from _resampled(samples, rate_hz, sample_rate_hz)
 
 
-def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
-    _check_form(path, *ffmpeg_form(path))
-    command = [*SAFE_FFMPEG, "-i", f"file:{path}"]
-    command += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
+def _decode_ffmpeg(path: Path, sample_rate_hz: int, effects: str, channel: int | None) -> Iterator[np.ndarray]:
+    rate_hz, channels = ffmpeg_form(path)
+    _check_form(path, rate_hz, channels, channel)
+    heard = range(channels or 0) if channel is None else [channel - 1]
+    parts = "+".join(f"{1 / len(heard):.6f}*c{number}" for number in heard)
+    command = [*SAFE_FFMPEG, "-i", f"file:{path}", "-map", "0:a:0"]
+    # By itself it would mix more than two as a cinema does, and leave the third out.
+    command += ["-af", f"pan=mono|c0={parts}"] if channel is not None or len(heard) > 2 else []
+    command += ["-ac", "1", "-ar", str(sample_rate_hz), "-f", "f32le", "-"]
     blocks = program_blocks("FFmpeg", command, block_bytes=4 * sample_rate_hz, seconds=patience_seconds(path))
     for block in blocks:
         yield np.frombuffer(block[: len(block) // 4 * 4], "<f4")
 
 
-def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str) -> Iterator[np.ndarray]:
+def _decode_sndfile(path: Path, sample_rate_hz: int, effects: str, channel: int | None) -> Iterator[np.ndarray]:
     try:
         with open_regular(path) as file:
-            yield from _decode_stream(file.fileno(), sample_rate_hz, path)
+            yield from _decode_stream(file.fileno(), sample_rate_hz, path, channel)
     except OSError as error:
         raise DecoderError(f"libsndfile: {error.strerror}") from error
 
 
-def _read_stdin(sample_rate_hz: int, block_seconds: float) -> Iterator[np.ndarray]:
+def _read_stdin(sample_rate_hz: int, channel: str, block_seconds: float) -> Iterator[np.ndarray]:
+    if channel == "loudest":
+        raise RecordingError(
+            "-: which channel is the loudest cannot be told before all of it was heard. Give it as a file, or name a "
+            "channel by --channel."
+        )
+    number = channel_number(channel)
     try:
-        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, STDIN, block_seconds)
+        yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, STDIN, number, block_seconds)
     except DecoderError as error:
         raise RecordingError(f"-: expected wav on stdin ({error}). Send it with sox voice.mp3 -t wav - |.") from error
 
 
 def _decode_stream(
-    descriptor: int, sample_rate_hz: int, path: Path, block_seconds: float = 1.0
+    descriptor: int, sample_rate_hz: int, path: Path, channel: int | None, block_seconds: float = 1.0
 ) -> Iterator[np.ndarray]:
     """Decode what comes through an open file descriptor, which libsndfile has to know by its content."""
     try:
         with opened_sound(descriptor, path) as sound:
-            rate_hz = _check_form(path, sound.samplerate, sound.channels)
-            yield from _resampled(_mono_blocks(sound, block_seconds), rate_hz, sample_rate_hz)
+            rate_hz = _check_form(path, sound.samplerate, sound.channels, channel)
+            yield from _resampled(_mono_blocks(sound, channel, block_seconds), rate_hz, sample_rate_hz)
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
         raise DecoderError(f"libsndfile: {last_line(getattr(error, 'error_string', str(error)))}") from error
 
@@ -247,13 +299,16 @@ def opened_sound(descriptor: int, path: Path) -> soundfile.SoundFile:
         return soundfile.SoundFile(descriptor, closefd=False, **HEADERLESS.get(path.suffix.lower(), {}))
 
 
-def _mono_blocks(sound: soundfile.SoundFile, block_seconds: float) -> Iterator[np.ndarray]:
+def _mono_blocks(sound: soundfile.SoundFile, channel: int | None, block_seconds: float) -> Iterator[np.ndarray]:
     sound.seekable = lambda: False  # it would seek after each read, which tears a gap into mp3
     # A second at a time, since a damaged block is lost as a whole. Its own `blocks` would return what happens to be in
     # memory for what a truncated file lacks.
     buffer = np.empty((round(block_seconds * sound.samplerate), sound.channels), np.float32)
     while len(block := _read_into(sound, buffer)):
-        mono = block[:, 0].copy() if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        if sound.channels == 1 or channel is not None:
+            mono = block[:, (channel or 1) - 1].copy()
+        else:
+            mono = block.mean(axis=1, dtype=np.float32)
         if not np.isfinite(mono).all():
             mono = np.nan_to_num(mono, posinf=1.0, neginf=-1.0)
         yield mono
@@ -275,8 +330,12 @@ def _resampled(blocks: Iterable[np.ndarray], rate_hz: int, sample_rate_hz: int) 
     yield resample(np.empty(0, np.float32), last=True)
 
 
-def _check_form(path: Path, rate_hz: int, channels: int | None) -> int:
-    """Return the rate that a header claims, or raise RecordingError where no sound has that rate or those channels."""
+def _check_form(path: Path, rate_hz: int, channels: int | None, channel: int | None = None) -> int:
+    """Return the rate that a header claims.
+
+    Raises:
+        RecordingError: no sound has that rate or those channels, or they lack the one that is asked for.
+    """
     damaged = "Its header is damaged: remove it or convert it again."
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         raise RecordingError(
@@ -286,5 +345,10 @@ def _check_form(path: Path, rate_hz: int, channels: int | None) -> int:
     if channels is not None and not 1 <= channels <= MOST_CHANNELS:
         raise RecordingError(
             f"{printable(path)} says that it has {channels:,} channels; expected 1 to {MOST_CHANNELS}. {damaged}"
+        )
+    if channels is not None and channel is not None and channel > channels:
+        raise RecordingError(
+            f"{printable(path)} has {counted(channels, 'channel')}, and channel {channel} is asked for. Choose another "
+            "--channel, or leave the file out."
         )
     return rate_hz

@@ -35,6 +35,8 @@ SAFE_FFMPEG = (
     *("-protocol_whitelist", "file", "-format_whitelist", FFMPEG_FORMATS),
 )
 
+FFMPEG_LAYOUTS = {b"mono": 1, b"stereo": 2, b"quad": 4}
+
 LEAST_PATIENCE_SECONDS = 60.0
 BYTES_A_SECOND_OF_PATIENCE = 50_000  # six seconds of mp3 at 64 kbit/s; SoX decodes hundreds in a second
 
@@ -153,7 +155,7 @@ def sox_form(source: Path) -> tuple[int, int]:
 
 
 def ffmpeg_form(source: Path) -> tuple[int, int | None]:
-    """Return how many samples a second a recording has and, of many, how many channels, according to FFmpeg.
+    """Return how many samples a second a recording has and, where it says so, how many channels, according to FFmpeg.
 
     Raises:
         DecoderError: FFmpeg does not read it.
@@ -161,10 +163,13 @@ def ffmpeg_form(source: Path) -> tuple[int, int | None]:
     # It ends with an error, since no output is named, after it has told of the input.
     command = [*SAFE_FFMPEG, "-v", "info", "-hide_banner", "-i", f"file:{source}"]
     told = _finished("FFmpeg", command, patience_seconds(source)).stderr
-    stream = re.search(rb"Stream #0:\d+.*: Audio: .*?, (\d+) Hz, (?:(\d+) channels)?", told)
+    stream = re.search(rb"Stream #0:\d+.*: Audio: .*?, (\d+) Hz, (?:(\d+) channels|(\d)\.(\d)|(\w+))?", told)
     if not stream:
         raise program_error("FFmpeg", told)
-    return int(stream[1]), int(stream[2]) if stream[2] else None
+    _, several, speakers, woofers, layout = stream.groups()
+    if speakers:
+        return int(stream[1]), int(speakers) + int(woofers)
+    return int(stream[1]), int(several) if several else FFMPEG_LAYOUTS.get(layout)
 
 
 @functools.cache

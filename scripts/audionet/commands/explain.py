@@ -44,7 +44,7 @@ def explain_clips(options: ExplainOptions) -> int:
 
     is_one_picture = options.output.suffix.lower() == ".png"
     check_outputs(**{"files" if is_one_picture else "folders": {"output": options.output}})
-    classifier = Classifier.load(options.model, engine=options.engine)
+    classifier = Classifier.load(options.model, engine=options.engine, channel=options.clips.channel)
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     first_two = list(islice(clips, 2))
     check(

@@ -50,6 +50,7 @@ class LabelOptions:
         check((self.graph is None) == (self.labels is None), "--graph and --labels: expected both or neither.")
         has_rate = self.threshold.false_accept_rate is not None
         check(self.graph is None or not has_rate, "--false_accept_rate: a frozen graph has no threshold; use --model.")
+        check(self.graph is None or self.clips.channel is None, "--channel: a frozen graph is given pictures.")
         check(self.graph is None or self.model is None, "--graph and --model: expected one of them, received both.")
 
 
@@ -70,6 +71,7 @@ def label_files(options: LabelOptions) -> int:
             options.model or TF_FILES / "retrained_model",
             engine=options.engine,
             false_accept_rate=options.threshold.false_accept_rate,
+            channel=options.clips.channel,
         )
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     top_k, jobs, out = options.top_k, options.jobs, options.out

@@ -56,7 +56,10 @@ def listen(options: ListenOptions) -> int:
     from audionet.models.classifier import Classifier
 
     classifier = Classifier.load(
-        options.model, engine=options.engine, false_accept_rate=options.threshold.false_accept_rate
+        options.model,
+        engine=options.engine,
+        false_accept_rate=options.threshold.false_accept_rate,
+        channel=options.clips.channel,
     )
     recipe = classifier.recipe_for("The sound")
     if recipe.sox_effects:
@@ -66,7 +69,7 @@ def listen(options: ListenOptions) -> int:
         return 0 if print_stream(classifier, blocks, name="the microphone", hop_seconds=options.hop) else EXIT_FAILED
     failed = 0
     for clip in find_clips(options.clips.paths, from_file=options.clips.from_file):
-        blocks = file_blocks(clip, sample_rate_hz=recipe.sample_rate_hz)
+        blocks = file_blocks(clip, sample_rate_hz=recipe.sample_rate_hz, channel=recipe.channel)
         name = "standard input" if clip == STDIN else printable(clip)
         failed += not print_stream(classifier, blocks, name=name, hop_seconds=options.hop)
     return EXIT_FAILED if failed else 0

@@ -49,7 +49,10 @@ def label_timelines(options: TimelineOptions) -> int:
         files={"output": options.out.output}, folders={"timeline_dir": timeline_dir, "export_clips": clips_dir}
     )
     classifier = Classifier.load(
-        options.model, engine=options.engine, false_accept_rate=options.threshold.false_accept_rate
+        options.model,
+        engine=options.engine,
+        false_accept_rate=options.threshold.false_accept_rate,
+        channel=options.clips.channel,
     )
     clips = find_clips(options.clips.paths, from_file=options.clips.from_file)
     with connected(options.cluster):

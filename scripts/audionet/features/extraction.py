@@ -1,7 +1,7 @@
 """From a recording to its chunks, and from a chunk to what networks are given, in training and in scoring alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,27 +10,53 @@ import numpy as np
 import soxr
 
 from audionet.audio.chunks import Chunk, read_chunks
+from audionet.audio.decoding import count_channels
 from audionet.audio.writing import pcm16
+from audionet.errors import RecordingError
 from audionet.features.image_io import decode_picture, encode_jpg, fit_pictures
 from audionet.features.recipes import Recipe
 from audionet.features.spectrogram import draw
 
 
 def chunks_by_recipe(path: Path, recipe: Recipe) -> Iterator[Chunk]:
-    """Yield the chunks of a recording that pictures are drawn of by a recipe, in order.
+    """Yield the chunks of a recording that pictures are drawn of by a recipe, in order, of each channel if so chosen.
 
     Raises:
         RecordingError: no decoder reads the file, or it holds no sound.
     """
+    return _of_each_channel(path, recipe) if recipe.channel == "each" else _of_channel(path, recipe, recipe.channel)
+
+
+def _of_channel(path: Path, recipe: Recipe, channel: str) -> Iterator[Chunk]:
     chunks = read_chunks(
         path,
         sample_rate_hz=recipe.sample_rate_hz,
         chunk_seconds=recipe.chunk_seconds,
         effects=recipe.sox_effects,
+        channel=channel,
         hop_seconds=recipe.hop_seconds,
         padding=recipe.padding,
     )
     return islice(chunks, 1) if recipe.long_clips == "crop" else chunks
+
+
+def _of_each_channel(path: Path, recipe: Recipe) -> Iterator[Chunk]:
+    """Yield the chunks of one channel after the other, with numbers that go on; silent channels have none."""
+    first = 0
+    silent: RecordingError | None = None
+    for number in range(1, count_channels(path) + 1):
+        last = first - 1
+        try:
+            for chunk in _of_channel(path, recipe, str(number)):
+                last = first + chunk.index
+                yield replace(chunk, index=last)
+        except RecordingError as error:
+            if last >= first:
+                raise
+            silent = error
+        first = last + 1
+    if not first and silent:
+        raise silent
 
 
 def drawn_jpg(samples: np.ndarray, recipe: Recipe, about: dict[str, Any] | None = None) -> bytes:

@@ -42,6 +42,10 @@ DRAWINGS: Mapping[str, Drawing] = {
 }
 """By name; `spectrogram.DRAWERS` has the function that draws each."""
 
+CHANNELS = ("mean", "left", "right", "each", "loudest")
+"""What is heard of a recording with several channels, or one of them by its number, from 1."""
+MOST_CHANNELS = 64
+
 PADDINGS = ("repeat", "zeros")
 LONG_CLIPS = ("cut", "crop")
 KINDS_OF_SETTINGS: Mapping[Any, tuple[tuple[type, ...], str]] = {
@@ -52,13 +56,21 @@ KINDS_OF_SETTINGS: Mapping[Any, tuple[tuple[type, ...], str]] = {
 """What values a setting may have, by its annotation, and in words."""
 
 NOT_IN_PICTURES = ("about", "training", "any_pictures")
-SINCE_RECENTLY = ("overlap",)
+SINCE_RECENTLY = ("overlap", "channel")
 """Settings that recipes of earlier versions lack. At their defaults they are left out of JSON, so that digests stay."""
 
 LOWEST_RATE_HZ = 100
 HIGHEST_RATE_HZ = 768_000
 FEWEST_SAMPLES = 64  # of a chunk, as of a window
 WINDOWS_A_CHUNK = 4  # at least, where the sample rate is chosen
+
+
+CHANNEL_EXPECTED = f"{', '.join(CHANNELS)} or a number from 1 to {MOST_CHANNELS}"
+
+
+def is_channel(text: str) -> bool:
+    """Tell whether a text names what is heard of several channels."""
+    return text in CHANNELS or (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class Recipe:
     padding: str = "repeat"  # how a clip that is shorter than a chunk fills it: `repeat`, or followed by `zeros`
     # What becomes of a longer one: it is `cut` into chunks, or the first chunk is kept and the rest is a `crop`.
     long_clips: str = "cut"
+    channel: str = "mean"  # one of CHANNELS, or a number from 1
     overlap: float = 0.0  # the share of a chunk that the next one begins with again
     # What it is and where it comes from in one line, and behind it a line for each way in which it differs.
     about: str = field(default="", compare=False, repr=False)
@@ -134,6 +147,7 @@ class Recipe:
         self._expect("hop_samples", "0 to 65536 samples", 0 <= self.hop_samples <= 65_536)
         self._expect("padding", " or ".join(PADDINGS), self.padding in PADDINGS)
         self._expect("long_clips", " or ".join(LONG_CLIPS), self.long_clips in LONG_CLIPS)
+        self._expect("channel", CHANNEL_EXPECTED, is_channel(self.channel))
         self._expect("overlap", "0 to 0.95 of a chunk", 0 <= self.overlap <= 0.95)
         if self.sox_effects:
             from audionet.audio.sox_ffmpeg import effect_arguments  # with NumPy, which --help should not wait for

@@ -34,6 +34,8 @@ class PictureSettings:
     """How many bands the mel scale is divided into. By default as the recipe has it."""
     overlap: Annotated[float | None, between(0, 0.95)] = None
     """The share of a chunk that the next one begins with again: 0.5 gives twice as many. By default none."""
+    channel: str | None = None
+    """Which channel to hear: mean of all, left, right, a number from 1, each by itself, or loudest. By default mean."""
     sox_effects: str | None = None
     """SoX effect chain for every recording, such as "norm -3 silence 1 0.1 1%"."""
 

@@ -37,6 +37,7 @@ def file_blocks(
     path: Path,
     *,
     sample_rate_hz: int,
+    channel: str = "mean",
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[AudioBlock]:
@@ -48,7 +49,7 @@ def file_blocks(
     begun = now()
     done = 0
     for samples in cut_evenly(
-        decoding.read_blocks(path, sample_rate_hz=sample_rate_hz, block_seconds=BLOCK_SECONDS),
+        decoding.read_blocks(path, sample_rate_hz=sample_rate_hz, channel=channel, block_seconds=BLOCK_SECONDS),
         round(BLOCK_SECONDS * sample_rate_hz),
     ):
         start_seconds = done / sample_rate_hz

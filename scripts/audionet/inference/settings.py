@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from audionet.cli import Positional
 from audionet.errors import check
+from audionet.features.recipes import CHANNEL_EXPECTED, is_channel
 from audionet.ranges import between, check_ranges
 
 TimelineFormat = Literal["audacity", "raven", "rttm", "srt", "picture"]
@@ -21,6 +22,15 @@ class ClipSettings:
     """The same, as an option."""
     from_file: Path | None = None
     """A list of more of them, one a line; - for a list on stdin."""
+    channel: str | None = None
+    """Which channel to hear: mean of all, left, right, a number from 1, each on its own, or loudest. By default that of
+    training."""
+
+    def __post_init__(self) -> None:
+        check(
+            self.channel is None or is_channel(self.channel),
+            f"--channel: expected {CHANNEL_EXPECTED}, received {str(self.channel)[:40]!r}.",
+        )
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -110,12 +110,13 @@ class Classifier(Embedder):
         engine: Engine = "auto",
         with_enrolled: bool = True,
         false_accept_rate: float | None = None,
+        channel: str | None = None,
     ) -> "Classifier":
         """Load a classifier from its folder, with the labels that were added without training or without them.
 
         All is of one version, even if another one takes its place meanwhile. Another `false_accept_rate` than that of
-        training may be chosen from those that it was fitted at; it is not saved. Errors are those of `read_files`, and
-        InputError where there is no such rate.
+        training may be chosen from those that it was fitted at, and another `channel` to hear; neither is saved. Errors
+        are those of `read_files`, and InputError where there is no such rate or channel.
         """
         folder = Path(folder)
         files = read_files(folder)
@@ -127,6 +128,11 @@ class Classifier(Embedder):
             )
         except InputError as error:
             raise ClassifierError(f"{printable(folder / ABOUT_NAME)} is damaged: {error} {TRAIN_AGAIN}") from error
+        if channel is not None:
+            members = tuple(
+                dataclasses.replace(one, recipe=one.recipe and dataclasses.replace(one.recipe, channel=channel))
+                for one in members
+            )
         similarity = _unpacked_similarity(about, members)
         classifier = cls(
             labels=tuple(about["labels"]),
@@ -343,7 +349,9 @@ class Classifier(Embedder):
         """
         space = self.comparison_space() if speakers is not None else None
         path, recipe = Path(path), self.recipe_for(path)
-        blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
+        blocks = decoding.read_blocks(
+            path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects, channel=recipe.channel
+        )
         level_meter = LevelMeter(blocks, sample_rate_hz=recipe.sample_rate_hz)
         scored, places = self._scored_chunks(
             path, level_meter, hop_seconds=min(hop_seconds, recipe.chunk_seconds), space=space, on_seconds=on_seconds

@@ -75,7 +75,9 @@ def long_spectrogram(path: Path, recipe: Recipe, *, column_seconds: float) -> np
         low_hz=recipe.low_hz,
         high_hz=recipe.high_hz,
     )
-    blocks = decoding.read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects)
+    blocks = decoding.read_blocks(
+        path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects, channel=recipe.channel
+    )
     column_samples = column_seconds * recipe.sample_rate_hz
     powers = [power_spectra(one, WINDOW_SAMPLES, 1)[0] @ filters for one in _columns(blocks, column_samples)]
     levels: np.ndarray = 10 * np.log10(np.maximum(np.stack(powers, axis=1), 1e-12))
