@@ -1,9 +1,10 @@
 """Whether what a command is to write can be written, found out before the work instead of after it."""
 
+import importlib.util
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from audionet.errors import InputError
@@ -12,6 +13,8 @@ from audionet.regular_files import KINDS
 
 Places = Mapping[str, Path | str | None]
 NOWHERE: Places = {}
+
+PARQUET = ".parquet"
 
 
 def check_outputs(*, files: Places = NOWHERE, folders: Places = NOWHERE, replaced: Places = NOWHERE) -> None:
@@ -35,6 +38,20 @@ def check_outputs(*, files: Places = NOWHERE, folders: Places = NOWHERE, replace
                     f"--{option}: {printable(path)} cannot be written ({reason}). Name another "
                     f"{'folder' if is_folder else 'file'}."
                 )
+
+
+def check_suffix(path: Path, suffixes: Collection[str]) -> None:
+    """Check that the suffix of what `--output` names is of a format that can be written.
+
+    Raises:
+        InputError: it is none of `suffixes`, or is that of Parquet, and pyarrow is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise InputError(f"--output: expected a name that ends in {', '.join(suffixes)}, received {printable(path)}.")
+    if suffix == PARQUET and importlib.util.find_spec("pyarrow") is None:
+        others = " or ".join(other for other in suffixes if other != PARQUET)
+        raise InputError(f"--output: Parquet needs pyarrow: pip install pyarrow. Or name a {others} file.")
 
 
 def _refusal(path: Path, *, is_folder: bool, is_replaced: bool) -> str:

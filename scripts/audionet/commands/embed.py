@@ -21,7 +21,7 @@ from audionet.errors import InputError, check
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.outputs import check_outputs
+from audionet.outputs import check_outputs, check_suffix
 from audionet.ranges import between, check_ranges
 from audionet.wording import counted
 
@@ -74,9 +74,9 @@ def embed(options: EmbedOptions) -> int:
     # NumPy, OpenVINO and more, which --help should not wait for.
     from audionet.inference.clip_similarity import clip_files
     from audionet.inference.vectors.refreshing import refresh
-    from audionet.inference.vectors.vector_files import check_vector_file, write_vectors
+    from audionet.inference.vectors.vector_files import SUFFIXES, write_vectors
 
-    check_vector_file(options.output)
+    check_suffix(options.output, SUFFIXES)
     folders = {"index": options.index, "cache_dir": options.cache_dir, "model_dir": options.backbone.model_dir}
     check_outputs(files={"output": options.output}, folders=folders)
     files = clip_files(options.clips)

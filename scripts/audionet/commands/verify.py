@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from audionet.cli import EXIT_FAILED, TF_FILES, FlagOrWords, Positional, run_command
 from audionet.errors import check
 from audionet.files import write_json
-from audionet.outputs import check_outputs
+from audionet.outputs import check_outputs, check_suffix
 from audionet.ranges import between, check_ranges
 from audionet.wording import counted
 
@@ -95,13 +95,13 @@ def verify(options: VerifyOptions) -> int:
 
 def _verify_list(options: VerifyOptions, trials: Path) -> int:
     from audionet.inference.trial_list import read_trials
-    from audionet.inference.verification import check_suffix, score_trials
+    from audionet.inference.verification import DELIMITERS, score_trials
     from audionet.models.classifier import Classifier
 
     assert options.audio_dir  # as the options were checked
     written = Path(options.behind_json[0]) if options.behind_json else None
     if options.output:
-        check_suffix(options.output)
+        check_suffix(options.output, DELIMITERS)
     check_outputs(files={"json": written, "output": options.output})
     pairs = read_trials(trials)
     scored = score_trials(

@@ -21,7 +21,6 @@ A timeline has one row a span; `timeline.Span` says what its columns mean.
 """
 
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -39,11 +38,12 @@ from audionet.files import brief, printable, whole_file
 from audionet.json_files import parse_json
 from audionet.models.answer import Answer
 from audionet.models.timelines.timeline import Span
+from audionet.outputs import PARQUET, check_suffix
 from audionet.scratch import is_at, take_lock
 
 Row = Mapping[str, Any]
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".csv", PARQUET)
 ROWS_AT_ONCE = 10_000
 NUMBERS = frozenset({"probability", "score", "threshold", "start_seconds", "end_seconds"})
 
@@ -107,8 +107,8 @@ class PredictionFile:
         self._path = path
         self._columns = list(columns)
         self._model = model
-        self._is_parquet = path.suffix.lower() == ".parquet"
-        check_suffix(path)
+        self._is_parquet = path.suffix.lower() == PARQUET
+        check_suffix(path, SUFFIXES)
         self._journal = path.with_name(f"{path.name}.part.jsonl") if self._is_parquet else path
         self._is_csv = self._journal.suffix.lower() == ".csv"
         self._done: set[int] = set()
@@ -226,7 +226,7 @@ class PredictionFile:
             yield from of_one
 
     def _rows_of(self, source: Path) -> Iterator[dict[str, Any]]:
-        if source.suffix.lower() == ".parquet":
+        if source.suffix.lower() == PARQUET:
             yield from _parquet_rows(source)
         elif self._is_csv:
             yield from self._csv_rows(source)
@@ -260,18 +260,6 @@ class PredictionFile:
                         "another file."
                     ) from error
         self._journal.unlink()
-
-
-def check_suffix(path: Path) -> None:
-    """Check that rows can be written to a file of this suffix.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--output: expected a name that ends in {', '.join(SUFFIXES)}, received {printable(path)}.")
-    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise InputError("--output: Parquet needs pyarrow: pip install pyarrow. Or name a .csv or .jsonl file.")
 
 
 def _whole_csv_rows(source: Path) -> Iterator[list[str]]:

@@ -106,7 +106,7 @@ class ScoredTrials:
         }
 
     def write(self, path: Path) -> None:
-        """Write a row for each trial, as a table whose suffix `check_suffix` admits."""
+        """Write a row for each trial, as a table whose suffix is one of `DELIMITERS`."""
         reasons = {**self.missing, **self.failures}
         with (
             whole_file(path) as scratch,
@@ -120,14 +120,6 @@ class ScoredTrials:
                     table.writerow([*names, "", "", reasons.get(trial.first) or reasons[trial.second]])
                 else:
                     table.writerow([*names, f"{score:.6f}", f"{1 / (1 + np.exp(-log_odds)):.6g}", ""])
-
-
-def check_suffix(path: Path) -> None:
-    """Raise InputError if a table of trials cannot be written to a file of this suffix."""
-    check(
-        path.suffix.lower() in DELIMITERS,
-        f"--output: expected a name that ends in {' or '.join(DELIMITERS)}, received {printable(path)}.",
-    )
 
 
 def score_trials(

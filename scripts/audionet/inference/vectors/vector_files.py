@@ -8,7 +8,6 @@ Rows are written a block at a time, so that memory does not grow with how many t
 """
 
 import csv
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Literal
 
 import numpy as np
 
-from audionet.errors import InputError
-from audionet.files import printable, whole_file
+from audionet.files import whole_file
 from audionet.inference.vectors.refreshing import RefreshedIndex
+from audionet.outputs import PARQUET
 
 By = Literal["chunk", "recording"]
 
-SUFFIXES = (".npy", ".csv", ".parquet")
+SUFFIXES = (".npy", ".csv", PARQUET)
 COLUMNS = ("file", "start_seconds", "end_seconds")
 ROWS_AT_ONCE = 1_024
 
@@ -35,18 +34,6 @@ class VectorRows:
     starts: np.ndarray  # float32, shape (rows,), in seconds
     ends: np.ndarray  # float32, shape (rows,)
     vectors: np.ndarray  # float32, shape (rows, dimension)
-
-
-def check_vector_file(path: Path) -> None:
-    """Check that vectors can be written to a file of this suffix.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--output: expected a name that ends in {', '.join(SUFFIXES)}, received {printable(path)}.")
-    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise InputError("--output: Parquet needs pyarrow: pip install pyarrow. Or name a .npy or .csv file.")
 
 
 def write_vectors(path: Path, found: RefreshedIndex, *, by: By) -> int:

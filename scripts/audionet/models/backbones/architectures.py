@@ -137,6 +137,21 @@ def _scaled_efficientnet(number: int, image_size: int, depth: float, sha256: str
     )
 
 
+def _listening(name: str, *, description: str, build: Callable[..., Any], source: Source) -> Architecture:
+    return Architecture(
+        name=name,
+        description=description,
+        input="sound",
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        taps={},
+        classic_tap="output",
+        default_bottleneck="classic",
+        candidate_bottlenecks=("classic",),
+        sources=(source,),
+        build=build,
+    )
+
+
 def _own(name: str, description: str) -> Architecture:
     return Architecture(
         name=name,
@@ -226,51 +241,35 @@ _ROWS = (
         ),
         build=network_builders.inception_v3,
     ),
-    Architecture(
-        name="voice_encoder",
+    _listening(
+        "voice_encoder",
         description="Resemblyzer's speaker encoder: listens to sound and tells voices apart; needs nothing but pip",
-        input="sound",
-        sample_rate_hz=SAMPLE_RATE_HZ,
-        taps={},
-        classic_tap="output",
-        default_bottleneck="classic",
-        candidate_bottlenecks=("classic",),
-        sources=(
-            RegistrySource(
-                registry="pypi",
-                package="Resemblyzer",
-                version="0.1.4",
-                member="resemblyzer/pretrained.pt",
-                sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
-                format="torch",
-                licence="Apache-2.0",
-                note="trained to tell speakers apart",
-            ),
-        ),
         build=voice_encoder,
-    ),
-    Architecture(
-        name="speech_embedding",
-        description="Google's speech embedding: listens for words, in chunks of about a second; needs nothing but pip",
-        input="sound",
-        sample_rate_hz=SAMPLE_RATE_HZ,
-        taps={},
-        classic_tap="output",
-        default_bottleneck="classic",
-        candidate_bottlenecks=("classic",),
-        sources=(
-            RegistrySource(
-                registry="pypi",
-                package="openwakeword",
-                version="0.1.1",
-                member="openwakeword/resources/models/embedding_model.onnx",
-                sha256="ba754db3cd768a524c655ea90655ee5e6055a43b8dfd29366a11e93716ae9e51",
-                format="onnx",
-                licence="Apache-2.0",
-                note="Google's speech_embedding, trained to spot words",
-            ),
+        source=RegistrySource(
+            registry="pypi",
+            package="Resemblyzer",
+            version="0.1.4",
+            member="resemblyzer/pretrained.pt",
+            sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+            format="torch",
+            licence="Apache-2.0",
+            note="trained to tell speakers apart",
         ),
+    ),
+    _listening(
+        "speech_embedding",
+        description="Google's speech embedding: listens for words, in chunks of about a second; needs nothing but pip",
         build=speech_embedding,
+        source=RegistrySource(
+            registry="pypi",
+            package="openwakeword",
+            version="0.1.1",
+            member="openwakeword/resources/models/embedding_model.onnx",
+            sha256="ba754db3cd768a524c655ea90655ee5e6055a43b8dfd29366a11e93716ae9e51",
+            format="onnx",
+            licence="Apache-2.0",
+            note="Google's speech_embedding, trained to spot words",
+        ),
     ),
     _own("tfhub", "any SavedModel: of TensorFlow Hub or exported by Keras 3, given with --tfhub-module"),
     _own("onnx", "any ONNX file, given with --onnx-file"),

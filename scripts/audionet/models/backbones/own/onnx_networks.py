@@ -45,10 +45,9 @@ class OnnxNetwork:
             ) from error
         taken = self._taken()
         if taken is None:
-            wanted = {"picture": "pictures", "sound": "sounds"}.get(declared.kind or "", "pictures or sounds")
             listed = ", ".join(f"{one.element_type.get_type_name()} {one.partial_shape}" for one in self._model.inputs)
             raise WeightsError(
-                f"Expected a network that takes {wanted} alone, [n, height, width, 3], [n, 3, height, width], "
+                f"Expected a network that takes {declared.wanted} alone, [n, height, width, 3], [n, 3, height, width], "
                 f"[samples] or [n, samples], received {printable(weights.path)}, which takes "
                 f"{brief(listed) or 'nothing'}. Export it with one input."
             )
@@ -76,8 +75,8 @@ class OnnxNetwork:
             frozen = openvino.Model([vectors], [fed], "network")
         except (RuntimeError, ValueError) as error:
             raise WeightsError(
-                f"Expected a network that takes {self._kind(size)}, received {self.name}, which does not "
-                f"({_on_one_line(error)}). Choose another size, sample rate or network."
+                f"Expected a network that takes {self.taken.described(size, self._declared)}, received {self.name}, "
+                f"which does not ({_on_one_line(error)}). Choose another size, sample rate or network."
             ) from error
         return pack_graph(frozen), [dimension]
 
@@ -150,11 +149,6 @@ class OnnxNetwork:
             tuple(length if length == other else None for length, other in zip(shape, more, strict=False))
             for shape, more in zip(shapes, others, strict=True)
         ]
-
-    def _kind(self, size: Sequence[int]) -> str:
-        if self.taken.listens:
-            return f"sounds of {size[0]} samples at {self._declared.sample_rate_hz} Hz"
-        return f"pictures of {size[0]} x {size[1]} pixels"
 
 
 def _shape(port: Any) -> Shape:

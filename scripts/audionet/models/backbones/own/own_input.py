@@ -52,6 +52,11 @@ class OwnInput:
     levels: str | None = None  # out of `LEVELS`; None: 0..255 where it takes bytes, and else 0..1
     sample_rate_hz: int = SAMPLE_RATE_HZ
 
+    @property
+    def wanted(self) -> str:
+        """What the network is to take, in words."""
+        return {"picture": "pictures", "sound": "sounds"}.get(self.kind or "", "pictures or sounds")
+
 
 def parse_network_input(text: str | None) -> OwnInput:
     """Return what a text such as "sound 8000" or "picture -1..1" says; None says nothing.
@@ -113,6 +118,12 @@ class Taken:
         """Tell whether it takes pictures of a height and width, or sounds of a number of samples."""
         fits = zip(self.shape, self.of_one(size), strict=True)
         return all(fixed in (None, length) for fixed, length in fits)
+
+    def described(self, size: Sequence[int], declared: OwnInput) -> str:
+        """Return in words pictures of a height and width, or sounds of a number of samples."""
+        if self.listens:
+            return f"sounds of {size[0]} samples at {declared.sample_rate_hz} Hz"
+        return f"pictures of {size[0]} x {size[1]} pixels"
 
 
 def taken_by(shape: Shape, declared: OwnInput) -> Taken | None:

@@ -53,8 +53,9 @@ class SavedNetwork:
             outputs = self._called(self._prepared(inputs, size))
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise WeightsError(
-                f"Expected a network that takes {self._kind(size)}, received {printable(self.name)}, which does not "
-                f"({brief(' '.join(str(error).split()))}). Choose another size, sample rate or network."
+                f"Expected a network that takes {self.taken.described(size, self.declared)}, received "
+                f"{printable(self.name)}, which does not ({brief(' '.join(str(error).split()))}). Choose another "
+                "size, sample rate or network."
             ) from error
         return self._pooled(outputs)
 
@@ -111,11 +112,6 @@ class SavedNetwork:
         assert axis is not None  # as it was chosen
         return tf.reshape(vectors, (-1, shape[axis])) if self.taken.is_one else vectors
 
-    def _kind(self, size: Sequence[int]) -> str:
-        if self.taken.listens:
-            return f"sounds of {size[0]} samples at {self.declared.sample_rate_hz} Hz"
-        return f"pictures [n, {size[0]}, {size[1]}, 3]"
-
 
 def load_saved_network(weights: Weights, declared: OwnInput) -> SavedNetwork:
     """Load a SavedModel and find the function that is a network.
@@ -138,11 +134,10 @@ def load_saved_network(weights: Weights, declared: OwnInput) -> SavedNetwork:
         if taken := _taken(tensors, declared):
             outputs = concrete.structured_outputs
             return SavedNetwork(weights.path.name, taken, declared, function, arguments, outputs, module)
-    wanted = {"picture": "pictures", "sound": "sounds"}.get(declared.kind or "", "pictures or sounds")
     listed = ", ".join(f"{tensor.dtype.name} {tensor.shape}" for tensor in found)
     raise WeightsError(
-        f"Expected a SavedModel with a function that takes {wanted}, float32 [n, height, width, 3], [samples] or "
-        f"[n, samples], received {printable(weights.path)}, whose functions take {brief(listed) or 'nothing'}. "
+        f"Expected a SavedModel with a function that takes {declared.wanted}, float32 [n, height, width, 3], [samples] "
+        f"or [n, samples], received {printable(weights.path)}, whose functions take {brief(listed) or 'nothing'}. "
         "Choose another module or version."
     )
 
