@@ -2,15 +2,17 @@ import numpy as np
 import pytest
 from conftest import RATE_HZ, noise, tone
 
+from audionet.audio.chunks import WORD_SECONDS
 from audionet.audio.codecs import CODECS
 from audionet.audio.writing import write_wav
 from audionet.data import augmentation
 from audionet.data.augmentation import (
     KINDS,
+    KINDS_OF_WORDS,
     WIDEST_MASK,
     ChunkFile,
+    ViewKind,
     draw_view,
-    kind_of,
     make_view,
     mask,
     plan_views,
@@ -20,13 +22,13 @@ from audionet.features.extraction import served_picture
 from audionet.features.recipes import find_recipe
 
 OTHERS = [noise(1.0), tone(300, 1.0)]
-every_kind = pytest.mark.parametrize("number", range(len(KINDS)))
+every_kind = pytest.mark.parametrize("kind", sorted({*KINDS, *KINDS_OF_WORDS}, key=lambda kind: kind.name))
 
 
-def view(number: int, *, seed: int = 0, samples: np.ndarray | None = None, others=OTHERS) -> np.ndarray:
+def view(kind: ViewKind, *, seed: int = 0, samples: np.ndarray | None = None, others=OTHERS) -> np.ndarray:
     sound = tone(440, 1.0) if samples is None else samples
     rng = np.random.default_rng(seed)
-    return make_view(sound, kind=kind_of(number), sample_rate_hz=RATE_HZ, others=others, rng=rng)
+    return make_view(sound, kind=kind, sample_rate_hz=RATE_HZ, others=others, rng=rng)
 
 
 def chunks(tmp_path, count: int) -> list[ChunkFile]:
@@ -34,15 +36,15 @@ def chunks(tmp_path, count: int) -> list[ChunkFile]:
 
 
 @every_kind
-def test_a_view_is_the_same_again_and_another_for_another_seed(number):
-    assert np.array_equal(view(number), view(number))
-    assert not np.array_equal(view(number), view(number, seed=1))
+def test_a_view_is_the_same_again_and_another_for_another_seed(kind):
+    assert np.array_equal(view(kind), view(kind))
+    assert not np.array_equal(view(kind), view(kind, seed=1))
 
 
 @every_kind
 @pytest.mark.parametrize("seed", range(12))
-def test_a_view_is_a_sound_of_about_the_same_length_that_does_not_clip(number, seed):
-    made = view(number, seed=seed)
+def test_a_view_is_a_sound_of_about_the_same_length_that_does_not_clip(kind, seed):
+    made = view(kind, seed=seed)
     assert made.dtype == np.float32 and np.isfinite(made).all()
     assert np.abs(made).max() <= 0.99 + 1e-6
     assert len(made) == pytest.approx(RATE_HZ, rel=0.3)
@@ -50,9 +52,9 @@ def test_a_view_is_a_sound_of_about_the_same_length_that_does_not_clip(number, s
 
 @every_kind
 @pytest.mark.parametrize("samples", [np.zeros(8_000, np.float32), np.ones(1, np.float32), noise(0.02)])
-def test_silence_and_the_shortest_sounds_have_views(number, samples):
+def test_silence_and_the_shortest_sounds_have_views(kind, samples):
     for seed in range(6):
-        assert np.isfinite(view(number, seed=seed, samples=samples)).all()
+        assert np.isfinite(view(kind, seed=seed, samples=samples)).all()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -79,16 +81,16 @@ def test_the_fifth_view_is_masked_and_the_same_again(tmp_path):
 
 
 def test_the_kind_that_needs_other_chunks_does_without_any():
-    (number,) = (number for number, kind in enumerate(KINDS) if kind.needs_others)
+    (kind,) = (kind for kind in KINDS if kind.needs_others)
     for seed in range(8):
-        assert np.isfinite(view(number, seed=seed, others=[])).all()
+        assert np.isfinite(view(kind, seed=seed, others=[])).all()
 
 
 def test_what_this_machine_cannot_encode_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(augmentation, "missing_codecs", lambda: dict.fromkeys(CODECS, "not here"))
     monkeypatch.setattr(augmentation, "through_codec", lambda *_, **__: pytest.fail("a codec was used"))
-    for number in range(len(KINDS)):
-        view(number)
+    for kind in KINDS:
+        view(kind)
 
 
 def test_views_of_a_chunk_stay_the_same_when_other_chunks_come(tmp_path):
@@ -97,3 +99,31 @@ def test_views_of_a_chunk_stay_the_same_when_other_chunks_come(tmp_path):
     same = [first.key == second.key for row in range(40) for first, second in zip(few[row], many[row], strict=True)]
     assert np.mean(same) > 0.9
     assert all(other.label != made.chunk.label for views in few for made in views for other in made.others)
+
+
+def planned(tmp_path, *, chunk_seconds: float, count: int = 4):
+    recipe = find_recipe("default", chunk_seconds=chunk_seconds)
+    return plan_views(chunks(tmp_path, 8), count=count, seed=0, recipe=recipe)[0]
+
+
+def test_words_are_spoken_faster_and_slower_and_longer_chunks_are_varied_as_ever(tmp_path):
+    of_word, of_speech = (planned(tmp_path, chunk_seconds=seconds) for seconds in (WORD_SECONDS, 2.0))
+    assert [view.kind.name for view in of_word] == ["microphone", "speaking rate", "speaking rate", "street"]
+    assert [view.kind for view in of_speech] == list(KINDS[:4])
+
+
+def test_words_are_varied_in_every_kind_before_one_comes_again_but_the_speaking_rate(tmp_path):
+    views = planned(tmp_path, chunk_seconds=1.0, count=len(KINDS_OF_WORDS))
+    assert {kind.name for kind in KINDS} < {view.kind.name for view in views}
+
+
+def test_views_of_words_that_are_of_the_same_kind_as_ever_are_taken_from_the_cache(tmp_path):
+    of_word, of_speech = (planned(tmp_path, chunk_seconds=seconds) for seconds in (1.0, 2.0))
+    kept = [word.key == speech.key for word, speech in zip(of_word, of_speech, strict=True)]
+    assert kept == [True, False, False, True]
+
+
+def test_a_speaking_rate_changes_by_a_fifth_and_more_in_either_direction():
+    (kind,) = {kind for kind in KINDS_OF_WORDS if kind not in KINDS}
+    lengths = [len(view(kind, seed=seed)) / RATE_HZ for seed in range(40)]
+    assert min(lengths) < 0.85 and max(lengths) > 1.15

@@ -16,6 +16,7 @@ SILENCE_PEAK = 1e-4  # -80 dBFS: three steps of 16-bit sound; no microphone is t
 SHORTEST_PERIOD_SECONDS = 0.5
 
 SHORTEST_SECONDS = 0.02  # one window of analysis
+WORD_SECONDS = 1.5  # chunks this long or shorter may hold a word each, and longer ones running speech
 
 
 @dataclass(frozen=True)

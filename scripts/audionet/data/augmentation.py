@@ -12,7 +12,13 @@ the same again for the same chunk, number and seed. The kinds take turns:
        picture are covered
 
 The fifth is for those who ask for more than the four of the default, as it does least for recordings of other rooms and
-lines. Source of the covers: D. Park et al., "SpecAugment", Interspeech 2019.
+lines. Chunks that are short enough to hold one word each have other kinds second and third, since words of unknown
+voices differ in pitch and length more than in lines and rooms:
+
+    2  faster or slower, by up to a quarter; another frequency response
+    3  the same again; rooms and lines come sixth and seventh
+
+Source of the covers: D. Park et al., "SpecAugment", Interspeech 2019.
 """
 
 import bisect
@@ -24,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from audionet.audio import effects
-from audionet.audio.chunks import Chunk, filled
+from audionet.audio.chunks import WORD_SECONDS, Chunk, filled
 from audionet.audio.codecs import missing_codecs, through_codec
 from audionet.audio.decoding import read_wav
 from audionet.errors import PictureError, RecordingError
@@ -36,6 +42,7 @@ VERSION = 3  # goes up by one when views come out otherwise
 BABBLERS = 6
 EQUALIZER_DB = 8.0
 SPEED_RANGE = 0.12  # as a logarithm: a tenth or so faster or slower
+SPEAKING_RATE_RANGE = 0.22  # the same for words
 TEMPO_RANGE = 0.25  # the same at one pitch
 PITCH_SEMITONES = 2.0
 VOICE_RATE_HZ = 32_000  # sound of a higher rate is no voice, and no codec of telephones would leave anything of it
@@ -58,6 +65,7 @@ class ChunkFile:
 class ViewKind:
     """One kind of views."""
 
+    name: str
     # Takes samples, their rate, other chunks and a generator, and gives the altered samples.
     alter: Callable[[np.ndarray, int, Sequence[np.ndarray], np.random.Generator], np.ndarray]
     needs_others: bool = False  # whether it mixes in other chunks
@@ -77,12 +85,14 @@ class View:
     @property
     def kind(self) -> ViewKind:
         """What is done to the chunk."""
-        return kind_of(self.number)
+        return kind_of(self.number, self.recipe)
 
     @property
     def key(self) -> str:
         """SHA-256 in hexadecimal of all that decides how the view comes out."""
         parts = [VERSION, self.number, self.seed, self.chunk.sha256, *(other.sha256 for other in self.others)]
+        if self.kind != KINDS[self.number % len(KINDS)]:
+            parts.append(self.kind.name)
         return sha256_of("/".join(map(str, ("view", *parts))).encode())
 
 
@@ -94,7 +104,10 @@ def plan_views(chunks: Sequence[ChunkFile], *, count: int, seed: int, recipe: Re
     ring = sorted(chunks, key=lambda chunk: chunk.sha256)
     places = [chunk.sha256 for chunk in ring]
     return [
-        [View(chunk, number, seed, _others(chunk, number, seed, ring, places), recipe) for number in range(count)]
+        [
+            View(chunk, number, seed, _others(chunk, number, seed, ring, places) if kind.needs_others else (), recipe)
+            for number, kind in enumerate(kind_of(number, recipe) for number in range(count))
+        ]
         for chunk in chunks
     ]
 
@@ -102,8 +115,6 @@ def plan_views(chunks: Sequence[ChunkFile], *, count: int, seed: int, recipe: Re
 def _others(
     chunk: ChunkFile, number: int, seed: int, ring: Sequence[ChunkFile], places: Sequence[str]
 ) -> tuple[ChunkFile, ...]:
-    if not kind_of(number).needs_others:
-        return ()
     # Whoever follows on the ring is the same after most additions, so that cached views stay valid.
     start = bisect.bisect(places, sha256_of(f"{seed}/{number}/{chunk.sha256}".encode()))
     following = (ring[(start + step) % len(ring)] for step in range(len(ring)))
@@ -234,19 +245,29 @@ def _voice(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np
     return _equalized(view, rate, rng)
 
 
-KINDS = (
-    ViewKind(_microphone),
-    ViewKind(_hall),
-    ViewKind(_line),
-    ViewKind(_street, needs_others=True),
-    ViewKind(_voice, is_masked=True),
+def _rate(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    factor = float(np.exp(rng.uniform(-SPEAKING_RATE_RANGE, SPEAKING_RATE_RANGE)))
+    return _equalized(effects.change_speed(samples, factor=factor), rate, rng)
+
+
+_MICROPHONE, _HALL, _LINE, _STREET, _VOICE = KINDS = (
+    ViewKind("microphone", _microphone),
+    ViewKind("hall", _hall),
+    ViewKind("line", _line),
+    ViewKind("street", _street, needs_others=True),
+    ViewKind("voice", _voice, is_masked=True),
 )
 """They take turns in this order."""
 
+_RATE = ViewKind("speaking rate", _rate)
+KINDS_OF_WORDS = (_MICROPHONE, _RATE, _RATE, _STREET, _VOICE, _HALL, _LINE)
+"""In this order of chunks that may hold one word each."""
 
-def kind_of(number: int) -> ViewKind:
-    """Return the kind of a chunk's view, counted from 0."""
-    return KINDS[number % len(KINDS)]
+
+def kind_of(number: int, recipe: Recipe) -> ViewKind:
+    """Return the kind of a chunk's view, counted from 0; the chunk was drawn by the recipe."""
+    kinds = KINDS_OF_WORDS if recipe.chunk_seconds <= WORD_SECONDS else KINDS
+    return kinds[number % len(kinds)]
 
 
 def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:

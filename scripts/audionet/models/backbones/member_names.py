@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from audionet.audio.chunks import WORD_SECONDS
 from audionet.errors import InputError
 from audionet.features.recipes import DRAWINGS
 from audionet.models.backbones.architectures import find_architecture
@@ -18,7 +19,6 @@ COMMITTEES: Mapping[str, tuple[str, ...]] = {
 """Names for members that serve well beside the network of --architecture."""
 
 AUTO = "auto"
-WORD_SECONDS = 1.5  # chunks this long or shorter may hold a word each, and longer ones running speech
 
 
 @dataclass(frozen=True)
