@@ -10,7 +10,7 @@ raised as `audionet.errors.AudioNetError`.
 """
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,8 @@ def train(
             "runs_dir": runs_dir,
             **asdict(settings),
         }
-        run.record(Path(runs_dir), options=options, watch=watch, seed=settings.holdout.random_seed, report=page)
+        seed = settings.holdout.random_seed
+        run = replace(run, recorded=run.record(Path(runs_dir), options=options, watch=watch, seed=seed, report=page))
     for picture, reason in model.data.failures.items():
         log(f"Set aside: {printable(picture)}: {reason}")
     return run

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -300,3 +301,46 @@ def test_chirps_of_any_band_are_drawn_trained_on_and_labelled(
     assert capsys.readouterr().out.splitlines()[1].endswith("high")
     assert run_audionet("timeline", "--model", places["output_model"], clip) == 0
     assert "high" in capsys.readouterr().out
+
+
+def test_a_run_is_repeated_by_its_record_to_the_same_bytes(drawn, places, train, capsys):
+    train(drawn, "--random_seed=5", "--l2=0.01")
+    (record,) = places["runs_dir"].glob("2*.json")
+    kept = {path.name: path.read_bytes() for path in places["output_model"].iterdir()}
+    capsys.readouterr()
+    assert run_audionet("train", "--again", record) == 0
+    assert "The same again: all" in capsys.readouterr().out
+    again = places["output_model"].with_name("retrained_model_again")
+    assert {path.name: path.read_bytes() for path in places["output_model"].iterdir()} == kept
+    assert (again / "head.npz").read_bytes() == kept["head.npz"]
+    assert read_runs(places["runs_dir"])[0][-1]["arguments"]["holdout"]["random_seed"] == 5
+
+
+def test_a_repetition_that_differs_says_in_what(drawn, places, train, tmp_path, capsys, monkeypatch):
+    train(drawn)
+    (path,) = places["runs_dir"].glob("2*.json")
+    record = json.loads(path.read_text())
+    record["versions"]["numpy"], record["data"]["fingerprint"] = "0.1", "another"
+    path.write_text(json.dumps(record))
+    capsys.readouterr()
+    assert run_audionet("train", "--again", path, "--random_seed=7") == 1
+    printed = capsys.readouterr().out
+    assert "Not the same: " in printed and "head.npz" in printed
+    assert re.search(r"What differs besides: .*numpy 0\.1 and \d.*the recordings", printed)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"script": "evaluate.py"}, "is of another run"),
+        ({"arguments": {"image_dir": "pictures", "tea": 3}}, "options that this version does not know: tea"),
+        ({"arguments": {"image_dir": "pictures", "holdout": {"views": "many"}}}, "holdout.views"),
+        ({"started": "once"}, "expected the record of a run"),
+    ],
+)
+def test_what_cannot_be_repeated_is_named(change, words, drawn, places, train, capsys):
+    train(drawn)
+    (path,) = places["runs_dir"].glob("2*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert run_audionet("train", "--again", path) == 2
+    assert words in capsys.readouterr().err

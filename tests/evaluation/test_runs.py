@@ -238,3 +238,23 @@ class TestScript:
         (tmp_path / "stray.json").write_text("{")
         outcome = self.run("--runs_dir", tmp_path)
         assert outcome.returncode == 1 and "stray.json" in outcome.stderr
+
+
+def test_the_commit_of_a_checkout_is_told_and_whether_files_differ(tmp_path):
+    assert runs.commit_of(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").write_text("one")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], check=True)
+    commit = runs.commit_of(tmp_path)
+    assert commit is not None and re.fullmatch("[0-9a-f]{40}", commit)
+    (tmp_path / "file").write_text("two")
+    assert runs.commit_of(tmp_path) == f"{commit}-dirty"
+
+
+def test_variables_that_decide_numbers_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("SECRET", "hidden")
+    written = json.loads(record(tmp_path).read_text())
+    assert written["environment"]["OMP_NUM_THREADS"] == "3" and "SECRET" not in written["environment"]

@@ -3,6 +3,7 @@
     audionet train --image_dir pictures/
     audionet train --image_dir pictures/ --architecture inception_v3 --head softmax
     audionet train --image_dir ~/photos --recipe cnvrg --output_model photo_model/
+    audionet train --again tf_files/runs/20261121-093012-5f0c2ab1.json
 
 Each subfolder of --image_dir is a label. Recordings are held out as a whole, so that the score is that of recordings
 that took no part in training. A folder of recordings is drawn first, as audionet data does.
@@ -47,6 +48,9 @@ class RetrainOptions:
     """File that the page about the run is written to."""
     runs_dir: Path = TF_FILES / "runs"
     """Folder of records of runs."""
+    again: Path | None = None
+    """Record of a training to repeat, with its options unless others are given; what it writes is named _again. Whether
+    the classifier has the same bytes is said, and the status is 1 where it has not."""
     cluster: str | None = None
     """Ray cluster that does the work: auto, local, or an address such as ray://host:10001. By default this machine."""
     backbone: OmitArgPrefixes[BackboneSettings] = field(default_factory=BackboneSettings)
@@ -84,7 +88,20 @@ def retrain(options: RetrainOptions) -> int:
     evaluation_tables.warn(run.final.evaluation)
     for line in [*closing_lines(run, options.output_model), f"Report: {printable(short_path(options.report))}"]:
         print(line)
-    return EXIT_FAILED if run.failures else 0
+    is_same = options.again is None or _compare(options.again, run.recorded)
+    return EXIT_FAILED if run.failures or not is_same else 0
+
+
+def _compare(again: Path, recorded: Path | None) -> bool:
+    """Print whether a repeated run gave the same bytes, and return it."""
+    from audionet.evaluation.runs import read_run  # which --help need not wait for
+    from audionet.training.repetition import sentences
+
+    assert recorded is not None  # as this command records each run
+    is_same, lines = sentences(read_run(again), read_run(recorded))
+    for line in lines:
+        print(line)
+    return is_same
 
 
 def closing_lines(run: "TrainingRun", folder: Path) -> list[str]:
@@ -128,5 +145,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def recipe_defaults(typed: RetrainOptions) -> RetrainOptions:
-    """Return the options as the recipe that was asked for has them."""
+    """Return the options as the recipe that was asked for has them, or the run that is to be repeated had them."""
+    if typed.again:
+        from audionet.training.repetition import options_of  # which --help need not wait for
+
+        return options_of(typed.again, RetrainOptions)
     return changed(RetrainOptions(), find_recipe(typed.recipe).training if typed.recipe else {})

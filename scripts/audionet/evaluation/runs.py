@@ -13,8 +13,11 @@ A record is one JSON object:
     arguments      every option with its value, whether it was given or not
     seed           of everything random
     versions       of this package, of Python, of this machine's system, and of the libraries that compute the numbers
+    commit         of the checkout that the package lies in, with `-dirty` behind it where files differ; else null
+    environment    the variables that decide how numbers are computed, where they are set
     data           fingerprint, labels, recordings, chunks
-    classifier     architecture, bottleneck, head
+    classifier     architecture, bottleneck, head; of trainings `weights`, the SHA-256 of each network's, and `files`,
+                   the SHA-256 of each file in the classifier's folder
     seconds        of each stage, and `total`
     scores         as evaluation gives them: chunk.accuracy, recording.accuracy and so on
 """
@@ -22,6 +25,7 @@ A record is one JSON object:
 import os
 import platform
 import re
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +44,19 @@ from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
 
 FORMAT = 1
+GIT_SECONDS = 10
+OF_NUMBERS = (
+    "AUDIONET_NETWORK_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "KERAS_",
+    "MKL_",
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "TF_",
+    "XLA_",
+)
+"""Beginnings of the names of environment variables that decide how numbers are computed."""
 REPORT_NAME = "report.html"
 LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "soxr"),
@@ -141,6 +158,8 @@ def write_run(
         "arguments": _plain(asdict(options) if is_dataclass(options) and not isinstance(options, type) else options),
         "seed": seed,
         "versions": versions(),
+        "commit": commit_of(Path(__file__).resolve().parents[3]),
+        "environment": environment(),
         "data": _plain(data),
         "classifier": _plain(classifier),
         "seconds": watch.seconds,
@@ -225,17 +244,31 @@ def read_runs(runs_dir: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         if path.name == MARK_NAME:
             continue
         try:
-            record = parse_json(read_regular(path))
-        except (OSError, ValueError) as error:
-            failures[path.name] = f"it cannot be read ({brief(error)})"
-            continue
-        try:
-            validated(_RECORD, record)
+            records.append(_read_record(path))
         except ValueError as error:
-            failures[path.name] = f"expected the record of a run, of format {FORMAT} ({error})"
-            continue
-        records.append(record)
+            failures[path.name] = str(error)
     return sorted(records, key=lambda record: (record["started"], record.get("id", ""))), failures
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Return the record in a file; raise InputError where it holds none."""
+    try:
+        return _read_record(path)
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: {error}. Name a file that audionet runs lists.") from error
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """Return the record in a file; raise ValueError, with the reason, where it holds none."""
+    try:
+        record: dict[str, Any] = parse_json(read_regular(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"it cannot be read ({brief(error)})") from error
+    try:
+        validated(_RECORD, record)
+    except ValueError as error:
+        raise ValueError(f"expected the record of a run, of format {FORMAT} ({error})") from error
+    return record
 
 
 def find_run(runs_dir: Path, name: str) -> dict[str, Any] | None:
@@ -278,6 +311,23 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def environment() -> dict[str, str]:
+    """Return the environment variables that decide how numbers are computed, where they are set."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(OF_NUMBERS)}
+
+
+def commit_of(checkout: Path) -> str | None:
+    """Return the commit that a checkout stands at, with `-dirty` behind it where files differ; None if none tells."""
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
 
 
 COLUMNS = ("kind", "name", "right", "refused", "when", "run")

@@ -15,7 +15,7 @@ from audionet.errors import InputError
 from audionet.evaluation.data_audit import audit_data
 from audionet.evaluation.leakage import content_keys
 from audionet.evaluation.runs import Stopwatch, data_digest, scores_of, write_run
-from audionet.files import printable, read_mark, whole_folder
+from audionet.files import MARK_NAME, printable, read_mark, sha256_of, whole_folder
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND, METRICS_NAME, SPLIT_NAME
 from audionet.models.fused_similarity import FusedSimilarity
@@ -41,6 +41,7 @@ class TrainingRun:
     final: FinalEvaluation
     example_clip: Path  # a file to try it on, which training never saw if there is one
     failures: dict[str, str]  # reason by recording or picture that could not be read, whether to train on or to test
+    recorded: Path | None = None  # the file of its record, if it was recorded
 
     @classmethod
     def of(
@@ -111,10 +112,13 @@ class TrainingRun:
 
     def record(
         self, runs_dir: Path, *, options: Mapping[str, Any], watch: Stopwatch, seed: int, report: str | None = None
-    ) -> None:
-        """Add a record of the run to those in `runs_dir`, with its report as HTML."""
+    ) -> Path:
+        """Add a record of the run to those in `runs_dir`, with its report as HTML, and return its path.
+
+        Of the folder that `options` name as `output_model`, to which the classifier was saved, it has checksums.
+        """
         training, members = self.metrics["training"], self.classifier.members
-        write_run(
+        return write_run(
             runs_dir,
             script="retrain.py",
             options=options,
@@ -125,10 +129,18 @@ class TrainingRun:
                 "architecture": " + ".join(member.backbone["architecture"] for member in members),
                 "bottleneck": members[0].backbone["bottleneck"],
                 "head": training["trainer"],
+                "weights": [member.backbone.get("weights", {}).get("sha256") for member in members],
+                "files": checksums_of(options.get("output_model")),
             },
             scores=scores_of(self.metrics) if self.final.evaluation else {},
             report=report,
         )
+
+
+def checksums_of(folder: str | Path | None) -> dict[str, str]:
+    """Return the SHA-256 of each file in a classifier's folder, by name; none where there is no folder."""
+    files = sorted(Path(folder).iterdir()) if folder else []
+    return {path.name: sha256_of(path.read_bytes()) for path in files if path.is_file() and path.name != MARK_NAME}
 
 
 def fingerprints_of(data: TrainingData, stats: Mapping[str, Sequence[ChunkStats]]) -> dict[str, Fingerprint]:
