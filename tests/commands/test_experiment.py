@@ -66,10 +66,10 @@ def test_folds_are_the_same_whatever_was_remembered_beside_pictures(experiment, 
     def watched(trainer, *, holdout):
         known = trainer.data.select("training", "validation", views=False)
         tested.append({one.recording: int(fold) for one, fold in zip(known.pictures(), known.folds, strict=True)})
-        return cells_cross_validate(trainer, holdout=holdout)
+        return models_of_folds(trainer, holdout=holdout)
 
-    cells_cross_validate = cells.cross_validate
-    monkeypatch.setattr(cells, "cross_validate", watched)
+    models_of_folds = cells.models_of_folds
+    monkeypatch.setattr(cells, "models_of_folds", watched)
     experiment(GRID)
     assert len(tested) == 2 and all(one == tested[0] for one in tested)
 
@@ -87,7 +87,7 @@ def test_what_is_done_is_not_done_again(experiment, tmp_path, monkeypatch, capsy
     whole = Trainer.train
     monkeypatch.setattr(Trainer, "train", lambda self, *args, **more: trained.append(1) or whole(self, *args, **more))
     status, second = experiment(GRID)
-    assert status == 0 and len(trained) == 2 * 3
+    assert status == 0 and len(trained) == 2 * 2
     assert "the cell is run again" in capsys.readouterr().err
     for one, other in zip(first["cells"], second["cells"], strict=True):
         assert one["scores"] == other["scores"]
@@ -132,3 +132,29 @@ def test_cells_that_mean_the_same_are_named_and_run_once(experiment, capsys):
     status, summary = experiment('head = "lda"\nl2 = [0.0, 0.1]\nmembers = "single"\nviews = 0\nfolds = 2\n')
     assert status == 0 and [cell["same_as"] for cell in summary["cells"]] == [["l2 0.1"]]
     assert "Note: l2 0.1 means the same as l2 0.0" in capsys.readouterr().err
+
+
+def test_cells_share_heads_and_data_and_score_as_they_do_alone(experiment, tmp_path, monkeypatch):
+    fitted, gathered = [], []
+    from audionet.training import head_fitting, trainer
+
+    def noting(fitter, samples, on_step):
+        fitted.append((fitter.trainer, len(samples)))
+        return really_fitted(fitter, samples, on_step)
+
+    def noting_data(*arguments, **options):
+        gathered.append(1)
+        return really_gathered(*arguments, **options)
+
+    really_fitted, really_gathered = head_fitting.HeadFitter._fitted, trainer.gather_training_data
+    monkeypatch.setattr(head_fitting.HeadFitter, "_fitted", noting)
+    monkeypatch.setattr(trainer, "gather_training_data", noting_data)
+    common = 'members = "single"\nviews = 0\nfolds = 2\n'
+    _, alone = experiment(f'head = "ridge"\n{common}')
+    once = len(fitted)
+    _, both = experiment(f'head = ["ridge", "lda"]\nfalse_accept_rate = [0.05, 0.1]\n{common}')
+    assert len(fitted) == once + 2 * once  # ridge again, as it is another run, and lda, each for both rates
+    assert len(gathered) == 2
+    assert both["cells"][0]["scores"] == alone["cells"][0]["scores"]
+    ridge = [cell for cell in both["cells"] if cell["options"]["head"] == "ridge"]
+    assert ridge[1]["train_seconds"] > ridge[0]["train_seconds"] / 10  # what was spared is counted

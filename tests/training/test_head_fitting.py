@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from audionet.data.dataset import Example
 from audionet.models.bottleneck_cache import Rows
 from audionet.training import head_fitting
+from audionet.training.fitting.head_memory import HeadMemory
 from audionet.training.head_fitting import HeadFitter, Refits
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Samples
@@ -61,3 +63,30 @@ def test_what_is_left_in_is_not_read_again_for_a_fold(monkeypatch):
     monkeypatch.setattr(head_fitting.Moments, "of", classmethod(noting))
     refits.head_without(samples.example_ids % 3 == 1)
     assert sum(read) == (samples.example_ids % 3 == 1).sum()
+
+
+@pytest.mark.parametrize("trainer", ["lda", "ridge", "prototypes"])
+def test_a_head_from_memory_is_the_one_that_was_trained_and_no_other(trainer, monkeypatch):
+    samples = samples_with_views()
+    memory = HeadMemory().of_table(samples.table)
+    remembering, fitter = replace(samples, memory=memory), HeadFitter("rows", trainer, HeadSettings(), 0)
+    first = fitter.fit(remembering)
+    assert fitter.fit(remembering) is first
+    assert np.array_equal(first.weights, fitter.fit(samples).weights)
+    is_out = samples.label_ids == 1
+    without = Refits(fitter, remembering).head_without(is_out)
+    assert Refits(fitter, remembering).head_without(is_out) is without
+    assert np.array_equal(without.weights, Refits(fitter, samples).head_without(is_out).weights)
+    other = replace(samples, label_ids=(samples.label_ids + 1) % LABELS, memory=memory)
+    assert np.array_equal(fitter.fit(other).weights, fitter.fit(replace(other, memory=None)).weights)
+    half = remembering.take(np.arange(len(samples)) % 2 == 0)
+    assert np.array_equal(fitter.fit(half).weights, fitter.fit(replace(half, memory=None)).weights)
+
+
+def test_the_clock_of_a_memory_counts_what_was_spared():
+    samples = samples_with_views()
+    memory = HeadMemory().of_table(samples.table)
+    memory.keep("head", 1, since=memory.clock() - 100)
+    before = memory.clock()
+    assert memory.get("head") == 1 and memory.get("another") is None
+    assert memory.clock() - before > 99

@@ -31,11 +31,12 @@ from audionet.features.recipes import Recipe
 from audionet.files import brief, digest_of, mark_folder, printable, read_mark, write_json
 from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
-from audionet.training.final_evaluation import cross_validate
+from audionet.training.final_evaluation import models_of_folds, score_held_out
+from audionet.training.fitting.head_memory import HeadMemory
 from audionet.training.holdout import HoldoutPlan, plan_recordings
 from audionet.training.learning_curve import learning_curve
 from audionet.training.settings import HoldoutSettings
-from audionet.training.trainer import Trainer
+from audionet.training.trainer import TrainedModel, Trainer
 from audionet.training.training_data import PICTURE_CACHE_NAME, with_unknown
 from audionet.training.training_run import build_classifier
 
@@ -51,7 +52,7 @@ class CellResult:
     scores: dict[str, Any]  # as `scores_of` gives them, over all seeds
     train_seconds: float  # of one training, from bottlenecks in the cache
     score_ms: float  # of one chunk of a recording: to decode, to draw, and to answer
-    size_bytes: int  # of the classifier's folder
+    size_bytes: int  # of the folder of the classifier without the last fold
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,9 @@ class GridRunner:
         }
         self._verdicts = verdicts_on(audio_dir)
         self._datasets: dict[str, Dataset] = {}
+        self._trainers: dict[tuple[int, str], Trainer] = {}  # of the cells at hand, by seed and what they see
+        self._costs: dict[str, tuple[float, int]] = {}  # by networks, and where each is read
+        self._memory = HeadMemory()
         self._unreadable: dict[str, str] = {}
 
     @property
@@ -106,8 +110,10 @@ class GridRunner:
             if read_mark(folder) is None:
                 mark_folder(folder, kind)
         results, failures = {}, {}
-        for number, cell in enumerate(self._grid.cells, 1):
-            log(f"Cell {number} of {len(self._grid.cells)}: {cell.name}")
+        seen = list(dict.fromkeys(cell.settings.seen() for cell in self._grid.cells))
+        cells = sorted(self._grid.cells, key=lambda cell: seen.index(cell.settings.seen()))  # it is stable
+        for number, cell in enumerate(cells, 1):
+            log(f"Cell {number} of {len(cells)}: {cell.name}")
             try:
                 results[cell.name] = self._result_of(cell)
             except AudioNetError as error:
@@ -172,21 +178,43 @@ class GridRunner:
         """Score a cell by a cross-validation for each seed, and measure the classifier that it would be."""
         scored: list[ScoredRecording] = []
         seconds = 0.0
-        for seed, plan in self._plans.items():
-            settings = cell.settings.training(seed=seed)
-            trainer = Trainer(dataset, settings, bottleneck_dir=self._bottleneck_dir, previous=plan)
-            began = time.monotonic()
-            scored += _of_seed(cross_validate(trainer, holdout=settings.holdout), seed, self._grid)
-            seconds += time.monotonic() - began
-        score_ms, size_bytes = self._cost(trainer, dataset)
+        for seed in self._plans:
+            trainer, holdout = self._trainer(cell, dataset, seed), replace(self.holdout, random_seed=seed)
+            began = self._memory.clock()
+            for model in models_of_folds(trainer, holdout=holdout):
+                scored += _of_seed(score_held_out(model.selected, model.data), seed, self._grid)
+            seconds += self._memory.clock() - began
+        score_ms, size_bytes = self._cost(model, dataset)
         evaluation = evaluate(scored, dataset.labels)
         trainings = len(self._plans) * self.holdout.folds
         scores = {**scores_of(evaluation), "labels": evaluation["labels"], "data": evaluation["data"]}
         return CellResult(scores, round(seconds / trainings, 3), score_ms, size_bytes)
 
-    def _cost(self, trainer: Trainer, dataset: Dataset) -> tuple[float, int]:
-        """Return how many milliseconds a chunk takes, and how many bytes the classifier does, trained on all."""
-        classifier = build_classifier(trainer.train(trainer.data), NO_FINGERPRINTS)
+    def _trainer(self, cell: Cell, dataset: Dataset, seed: int) -> Trainer:
+        """Return what trains a cell's heads; cells that differ in nothing else share its data and its memory."""
+        settings, seen = cell.settings.training(seed=seed), (seed, cell.settings.seen())
+        if seen not in self._trainers:
+            self._trainers = {key: one for key, one in self._trainers.items() if key[1] == seen[1]}  # the last ones go
+            trainer = Trainer(dataset, settings, bottleneck_dir=self._bottleneck_dir, previous=self._plans[seed])
+            if not settings.whole.network:
+                trainer.data = trainer.data.remembering(self._memory)
+            self._trainers[seen] = trainer
+        return self._trainers[seen].with_head(settings.head)
+
+    def _cost(self, model: TrainedModel, dataset: Dataset) -> tuple[float, int]:
+        """Return how many milliseconds a chunk takes, and how many bytes the classifier does.
+
+        Both are decided by the networks and where they are read: cells that have these in common are measured once.
+        """
+        heads = [one.head for one in model.selected.members]
+        shapes = [[*head.weights.shape, type(head.hidden).__name__] for head in heads]
+        key = digest_of([dataset.recipe and dataset.recipe.digest, [one.digest for one in model.backbones], shapes])
+        if key not in self._costs:
+            self._costs[key] = self._measured(model, dataset)
+        return self._costs[key]
+
+    def _measured(self, model: TrainedModel, dataset: Dataset) -> tuple[float, int]:
+        classifier = build_classifier(model, NO_FINGERPRINTS)
         with tempfile.TemporaryDirectory() as folder:
             classifier.save(Path(folder))
             size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())

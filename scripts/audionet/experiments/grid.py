@@ -66,6 +66,12 @@ class CellSettings:
         holdout = replace(self.holdout, random_seed=seed)
         return TrainingSettings(self.pictures.recipe, self.backbone, holdout, self.head, self.whole)
 
+    def seen(self) -> str:
+        """Return what decides the samples and their bottlenecks: the same for cells that differ in the head alone."""
+        parts = {"backbone": self.backbone, "holdout": self.holdout, "whole": self.whole}
+        settings = {name: {key: str(value) for key, value in vars(part).items()} for name, part in parts.items()}
+        return digest_of({"recipe": self.pictures.chosen_recipe().digest, **settings})
+
     def meaning(self) -> dict[str, Any]:
         """Return as JSON what decides the outcome: the same for settings that differ in what has no effect."""
         head, whole = self.head, self.whole

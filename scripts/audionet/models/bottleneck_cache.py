@@ -104,6 +104,16 @@ class Rows:
         return joined
 
     @property
+    def tables(self) -> tuple[np.ndarray, ...]:
+        """The tables that rows are of, whole."""
+        return self._tables
+
+    @property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """The table that each row is of, and its place there: both int, shape (n,)."""
+        return self._table_of, self._row_of
+
+    @property
     def shape(self) -> tuple[int, int]:
         """How many rows and columns there are."""
         return len(self._row_of), sum(behind - first for first, behind in self._columns)

@@ -4,7 +4,7 @@ They are held out once and for all; or each in turn, by a cross-validation, afte
 all; or they are in a folder of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,13 +103,19 @@ def cross_validate(trainer: Trainer, *, holdout: HoldoutSettings) -> list[Scored
 
     Returns every recording, those of none of the labels included, as scored without its fold.
     """
-    scored: list[ScoredRecording] = []
+    return [
+        scored
+        for model in models_of_folds(trainer, holdout=holdout)
+        for scored in score_held_out(model.selected, model.data)
+    ]
+
+
+def models_of_folds(trainer: Trainer, *, holdout: HoldoutSettings) -> Iterator[TrainedModel]:
+    """Yield for each fold the model that was chosen and trained without it; the data were gathered for these folds."""
     with progress_bar(total=holdout.folds, description="Testing", unit="folds") as bar:
         for fold in range(holdout.folds):
-            model = trainer.train(trainer.data.without_fold(fold, holdout=holdout))
-            scored += score_held_out(model.selected, model.data)
+            yield trainer.train(trainer.data.without_fold(fold, holdout=holdout))
             bar.update()
-    return scored
 
 
 def evaluate_folds(

@@ -1,5 +1,6 @@
 """Train a head on samples in one way, and again without some of them, as folds and labels left out need it."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +31,25 @@ class HeadFitter:
 
     def fit(self, samples: Samples, *, on_step: OnStep | None = None) -> Head:
         """Train a head for the labels that the samples have, in ascending order of their ids."""
+        memory = samples.memory
+        if memory is None or (on_step and self.trainer == "softmax"):  # whoever asks wants to be called at each step
+            return self._fitted(samples, on_step)
+        key = (*self.meaning(), memory.key(samples.table, samples.label_ids, samples.views))
+        head: Head | None = memory.get(key)
+        if head is None:
+            began = memory.clock()
+            head = self._fitted(samples, None)
+            memory.keep(key, head, since=began)
+        if on_step:
+            on_step(1, head)
+        return head
+
+    def meaning(self) -> tuple[Hashable, ...]:
+        """Return what decides which head comes of given samples; ways that differ in what has no effect share it."""
+        decisive = (self.settings.of_training(), self.seed) if self.trainer == "softmax" else ()
+        return self.bottleneck, self.trainer, *decisive
+
+    def _fitted(self, samples: Samples, on_step: OnStep | None) -> Head:
         labels, label_ids = np.unique(samples.label_ids, return_inverse=True)
         weights = picture_weights(samples.views)
         training_set = TrainingSet(samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights)
@@ -55,6 +75,18 @@ class Refits:
 
     def head_without(self, is_out: np.ndarray) -> Head:
         """Train on all samples but some, which are given by a mask, for the labels that the others have."""
+        samples, memory = self.samples, self.samples.memory
+        if memory is None:
+            return self._without(is_out)
+        key = (*self.fitter.meaning(), "without", memory.key(samples.table, samples.label_ids, samples.views, is_out))
+        head: Head | None = memory.get(key)
+        if head is None:
+            began = memory.clock()
+            head = self._without(is_out)
+            memory.keep(key, head, since=began)
+        return head
+
+    def _without(self, is_out: np.ndarray) -> Head:
         closed_form = SUBTRACTED.get(self.fitter.trainer)
         dimension = self.samples.bottlenecks(self.fitter.bottleneck).shape[1]
         kept = self.samples.take(~is_out)

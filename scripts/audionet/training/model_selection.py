@@ -332,6 +332,22 @@ def _try_on_validation(
     data: TrainingData, fitter: HeadFitter, summaries_dir: Path | None, bar: tqdm, network: str
 ) -> _Tried:
     """Train on the training split, and return how that does on validation, which the bar shows meanwhile."""
+    memory = data.samples.memory
+    if memory is None or summaries_dir:
+        return _trained_and_tried(data, fitter, summaries_dir, bar, network)
+    samples = data.samples
+    key = ("tried", *fitter.meaning(), memory.key(samples.table, samples.label_ids, samples.views, samples.splits))
+    found: _Tried | None = memory.get(key)
+    if found is None:
+        began = memory.clock()
+        found = _trained_and_tried(data, fitter, None, bar, network)
+        memory.keep(key, found, since=began)
+    return replace(found, candidate=replace(found.candidate, network=network))
+
+
+def _trained_and_tried(
+    data: TrainingData, fitter: HeadFitter, summaries_dir: Path | None, bar: tqdm, network: str
+) -> _Tried:
     bottleneck, trainer, l2 = fitter.bottleneck, fitter.trainer, fitter.settings.l2 or 0.0
     validation = data.select("validation")
     with LearningCurves(summaries_dir, data, bottleneck, f"{network} {trainer} {l2}".strip()) as curves:

@@ -5,7 +5,7 @@ A setting outside its range raises InputError.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from audionet.cli import changed
 from audionet.errors import check
@@ -44,6 +44,11 @@ class HeadSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    def of_training(self) -> tuple[Any, ...]:
+        """Return what decides how softmax is trained, apart from the thresholds that are set afterwards."""
+        others = ("head", "false_accept_rate", "false_reject_rate")
+        return tuple(value for name, value in vars(self).items() if name not in others)
 
 
 @dataclass(frozen=True)

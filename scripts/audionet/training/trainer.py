@@ -7,6 +7,7 @@
 Each way gives a network and a head, of which a classifier is made.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -277,6 +278,12 @@ class Trainer:
             self._seen_by(*(member.network for member in self._members)) if self._members else self._seen_by(first)
         )
         """What can be trained on, and how it is split."""
+
+    def with_head(self, settings: HeadSettings) -> "Trainer":
+        """Return a trainer with the same data and networks that trains another head."""
+        other = copy.copy(self)
+        other._settings = replace(self._settings, head=settings)
+        return other
 
     def train(self, data: TrainingData, *, summaries_dir: Path | None = None) -> TrainedModel:
         """Train on `self.data`, or on the same with other splits; curves for TensorBoard go to `summaries_dir`."""

@@ -26,6 +26,7 @@ from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
 from audionet.files import mark_folder, printable, read_mark, sha256_of
 from audionet.models.backbones.backbone import Backbone
 from audionet.models.bottleneck_cache import BottleneckCache, Rows, compute_all, kept_rows
+from audionet.training.fitting.head_memory import HeadMemory
 from audionet.training.holdout import (
     HoldoutPlan,
     SplitMemory,
@@ -52,6 +53,7 @@ class Samples:
     folds: np.ndarray  # int, shape (n,), the fold of a cross-validation that tests the sample; all 0 without one
     table: Rows  # float16, shape (n, dimension), all parts of the bottleneck; it may be larger than memory
     slices: dict[str, tuple[int, int]]  # first column and the one behind the last, by part of the bottleneck
+    memory: HeadMemory | None = None  # of heads that were trained on samples of the same table
 
     @classmethod
     def of_pictures(
@@ -158,13 +160,21 @@ class TrainingData:
     failures: dict[str, str]  # reason by picture that could not be read
     networks: tuple[MemberNetwork, ...] = ()  # all of them; empty where there is but one and it needs no name
     others: tuple[Rows, ...] = ()  # bottlenecks of the same samples by the second network, the third and so on
+    memories: tuple[HeadMemory, ...] = ()  # one for each network; empty where nothing is remembered
+
+    def remembering(self, memory: HeadMemory) -> "TrainingData":
+        """Return the same data, for which heads that were trained once are taken from memory."""
+        memories = tuple(memory.of_table(table) for table in (self.samples.table, *self.others))
+        return replace(self, samples=replace(self.samples, memory=memories[0]), memories=memories)
 
     def seen_by(self, number: int) -> "TrainingData":
         """Return the same samples with the bottlenecks of one of the networks, and without the others."""
         if not number:
             return replace(self, others=())
         network = self.networks[number]
-        samples = replace(self.samples, table=self.others[number - 1], slices=dict(network.backbone.slices))
+        memory = self.memories[number] if self.memories else None
+        slices = dict(network.backbone.slices)
+        samples = replace(self.samples, table=self.others[number - 1], slices=slices, memory=memory)
         return replace(self, samples=samples, others=())
 
     def select(self, *splits: str, views: bool = True, unknown: bool = False) -> Samples:

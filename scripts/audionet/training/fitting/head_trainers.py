@@ -15,6 +15,7 @@ from audionet.training.fitting.closed_forms import (
     lda_head,
     prototype_head,
     ridge_head,
+    solved,
 )
 from audionet.training.fitting.moments import Moments, origin_of
 from audionet.training.fitting.sample_weights import balanced_weights
@@ -84,8 +85,6 @@ class TrainingSet:
     def _inverse_of_rows_times(
         self, directions: np.ndarray, sample_weight: np.ndarray, middles: np.ndarray, shrinkage: float
     ) -> np.ndarray:
-        from scipy.linalg import solve  # a tenth of a second, which only training should take
-
         count, dimension = self.bottlenecks.shape
         rows = self.standardisation.standardised(np.asarray(self.bottlenecks[:]))
         deviations = (rows - middles[self.label_ids]) * np.sqrt(sample_weight[:, None]).astype(np.float32)
@@ -93,7 +92,7 @@ class TrainingSet:
         ridge = np.float32(max(shrinkage * trace / count / dimension, 1e-6))
         gram = deviations @ deviations.T
         gram[np.diag_indices(count)] += ridge / np.float32((1 - shrinkage) / count)
-        inner = solve(gram, deviations @ directions, assume_a="pos", overwrite_a=True)
+        inner = solved(gram, deviations @ directions)
         return np.asarray((directions - deviations.T @ inner) / ridge)
 
     def _moments(self, weights: np.ndarray, *, with_products: bool) -> Moments:
