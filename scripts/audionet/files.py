@@ -171,6 +171,17 @@ def _held_folder(folder: Path, wait_seconds: float) -> int | None:
         os.close(descriptor)  # another has it, or has put another folder in its place
 
 
+def cache_folder() -> Path:
+    """Return the folder for everything that may be fetched or computed again (env AUDIONET_CACHE moves it)."""
+    chosen = os.environ.get("AUDIONET_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    # platformdirs is imported late: with AUDIONET_CACHE set, nothing needs it.
+    import platformdirs
+
+    return platformdirs.user_cache_path("audionet")
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     # Not by its name, which would empty it first: ext4 flushes such a file when it is closed, even if it was empty.

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from audionet.files import cache_folder
 from audionet.models.backbones import checkpoints, tfhub
-from audionet.models.backbones.weights import cache_folder, find_weights
+from audionet.models.backbones.weights import find_weights
 from torture.mutations import LIMITS, damaged, hostile_values
 from torture.reader import Files, Reader
 

@@ -51,7 +51,8 @@ class Network:
 
     @functools.cached_property
     def _network(self) -> Runner:
-        return open_graph(self.graph, engine=self.engine, input_name="sounds" if self.input.is_sound else "pictures")
+        name = "sounds" if self.input.is_sound else "pictures"
+        return open_graph(self.graph, engine=self.engine, input_name=name, is_kept=True)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process makes the same member of, which opens the graph itself."""

@@ -9,12 +9,13 @@ import pytest
 
 from audionet.errors import InputError
 from audionet.features.image_io import fit_pictures
+from audionet.files import cache_folder
 from audionet.models.backbones.architectures import ARCHITECTURES
 from audionet.models.backbones.backbone import load_backbone, loader_of
 from audionet.models.backbones.engines import open_graph
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks
-from audionet.models.backbones.weights import RegistrySource, cache_folder, find_weights
+from audionet.models.backbones.weights import RegistrySource, find_weights
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"]
 

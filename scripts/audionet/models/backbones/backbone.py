@@ -37,7 +37,7 @@ import numpy as np
 
 from audionet.console import log, silence_native_stderr
 from audionet.errors import InputError
-from audionet.files import digest_of
+from audionet.files import cache_folder, digest_of
 from audionet.models.backbones.architectures import ARCHITECTURES, Architecture, find_architecture
 from audionet.models.backbones.engines import BFLOAT16, Runner, check_engine, open_graph
 from audionet.models.backbones.freezing import freeze, pair_of, read_cached_graph, write_cached_graph
@@ -46,7 +46,7 @@ from audionet.models.backbones.own.own_input import OwnInput, parse_network_inpu
 from audionet.models.backbones.own.own_networks import find_own, freeze_own, refuse_own
 from audionet.models.backbones.settings import BackboneSettings, Engine
 from audionet.models.backbones.taps import BottleneckSpec, parse_bottleneck, slices_of, tap_vectors
-from audionet.models.backbones.weights import Weights, cache_folder, find_weights
+from audionet.models.backbones.weights import Weights, find_weights
 
 GRAPH_VERSION = 1  # part of every digest; raise it when the same weights and bottleneck come to give other numbers
 

@@ -9,9 +9,9 @@ from types import ModuleType
 
 from audionet.console import silence_native_stderr
 from audionet.errors import InputError, WeightsError
-from audionet.files import printable, sha256_of, whole_folder
+from audionet.files import cache_folder, printable, sha256_of, whole_folder
 from audionet.models.backbones.checkpoints import named_faults
-from audionet.models.backbones.weights import Weights, cache_folder, file_digest
+from audionet.models.backbones.weights import Weights, file_digest
 
 MOST_MODULE_BYTES = 4_000_000_000  # unpacked; the largest image feature vectors have 1.5 GB
 

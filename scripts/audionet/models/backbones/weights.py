@@ -36,7 +36,7 @@ from typing import Literal
 import numpy as np
 
 from audionet.errors import InputError, WeightsError
-from audionet.files import printable, whole_file
+from audionet.files import cache_folder, printable, whole_file
 from audionet.models.backbones.checkpoints import Format, Reader, read_tfjs, read_torch, sniff_format
 from audionet.scratch import temporary_folder
 
@@ -125,17 +125,6 @@ class Weights:
     def describe(self) -> dict[str, str]:
         """Return everything but the path, for a classifier's description."""
         return {"origin": self.origin, "sha256": self.sha256, "licence": self.licence, "note": self.note}
-
-
-def cache_folder() -> Path:
-    """Return the folder for everything that may be fetched or computed again (env AUDIONET_CACHE moves it)."""
-    chosen = os.environ.get("AUDIONET_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    # platformdirs is imported late: with AUDIONET_CACHE set, nothing needs it.
-    import platformdirs
-
-    return platformdirs.user_cache_path("audionet")
 
 
 def find_weights(architecture: str, sources: Sequence[Source], *, weights_file: Path | str | None = None) -> Weights:
