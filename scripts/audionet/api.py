@@ -44,21 +44,32 @@ def make_data(
     image_dir: PathLike,
     *,
     recipe: Recipe | str = "default",
+    labels: PathLike | None = None,
+    unlabelled: bool = False,
     jobs: int | None = None,
     keep_wav: bool = True,
 ) -> PreprocessingResult:
     """Draw the recordings of each label folder as pictures; only what is new or changed is drawn.
 
     `audio_dir` has one subfolder a label, or is a published data set. `features.recipes.find_recipe` gives a recipe
-    with changes. `jobs` is the number of processes, by default one a core. `keep_wav` says whether to write each chunk
-    as wav beside its picture, which augmented views are made of.
+    with changes. `labels` is a table of labels, or a folder of them, that says where clips are cut, and `unlabelled`
+    whether what lies between them is taken as unknown. `jobs` is the number of processes, by default one a core.
+    `keep_wav` says whether to write each chunk as wav beside its picture, which augmented views are made of.
 
     Raises:
         InputError: there is nothing to draw, or `image_dir` holds something else.
     """
     check_outputs(folders={"image_dir": image_dir})
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    return make_pictures(Path(audio_dir), Path(image_dir), recipe=recipe, jobs=jobs, keep_wav=keep_wav)
+    return make_pictures(
+        Path(audio_dir),
+        Path(image_dir),
+        recipe=recipe,
+        labels=Path(labels) if labels else None,
+        unlabelled=unlabelled,
+        jobs=jobs,
+        keep_wav=keep_wav,
+    )
 
 
 def train(

@@ -344,3 +344,25 @@ def test_what_cannot_be_repeated_is_named(change, words, drawn, places, train, c
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert run_audionet("train", "--again", path) == 2
     assert words in capsys.readouterr().err
+
+
+def test_clips_of_a_table_are_trained_on_and_tested_in_the_splits_that_it_names(tmp_path, places, train, capsys):
+    rows = ["path,start,end,label,split,group,weight"]
+    for number, split in enumerate(("train", "train", "train", "dev", "test", "test")):
+        both = [voice("alice", seed=number, seconds=3.0), voice("bob", seed=number + 50, seconds=3.0)]
+        write_sound(tmp_path / "audio" / f"{number}.wav", np.concatenate(both))
+        rows += [f"{number}.wav,0,3,alice,{split},day{number},1", f"{number}.wav,3,6,bob,{split},day{number},2"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    images = tmp_path / "images"
+    arguments = ("--audio_dir", tmp_path / "audio", "--image_dir", images, "--labels", tmp_path / "labels.csv")
+    assert run_audionet("data", *arguments, "--chunk_seconds", 1) == 0
+    assert train(images) == 0
+    assert "4 of 4 recordings named right" in capsys.readouterr().out
+    metrics = json.loads((places["output_model"] / "metrics.json").read_text())
+    tested = {one["recording"] for one in metrics["recordings"]}
+    assert tested == {"alice/4_0-3.wav", "alice/5_0-3.wav", "bob/4_3-6.wav", "bob/5_3-6.wav"}
+    starts = {one["recording"]: one["telling_seconds"] for one in metrics["recordings"]}
+    assert all(3 <= starts[name] < 6 for name in tested if name.startswith("bob"))
+    assert run_audionet("evaluate", "--model", places["output_model"], "--image_dir", images) == 0
+    assert train(images, "--folds", 2) == 0
+    assert "the splits that a table names are not obeyed" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from conftest import CHECKOUT, RATE_HZ, names_below, noise, run_python, tone, wr
 
 from audionet import parallel
 from audionet.audio.chunks import read_chunks
-from audionet.data import drawn_recordings, preprocessing
+from audionet.data import drawing, drawn_recordings, preprocessing
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import PreprocessingResult, make_pictures, pictures_of_recordings, recordings_in
 from audionet.errors import InputError
@@ -518,7 +518,7 @@ def make_killed(audio_dir: Path, image_dir: Path, monkeypatch, *, recipe=RECIPE,
     """Draw, and stop as a killed run does, with some pictures on disk and nothing said about them."""
     with monkeypatch.context() as patch:
         patch.setattr(preprocessing, "GROUP_BYTES", 1)
-        write, written = preprocessing.write_bytes, []
+        write, written = drawing.write_bytes, []
 
         def write_or_stop(path, content):
             if len(written) == after:
@@ -526,7 +526,7 @@ def make_killed(audio_dir: Path, image_dir: Path, monkeypatch, *, recipe=RECIPE,
             written.append(path)
             write(path, content)
 
-        patch.setattr(preprocessing, "write_bytes", write_or_stop)
+        patch.setattr(drawing, "write_bytes", write_or_stop)
         with pytest.raises(KeyboardInterrupt):
             make(audio_dir, image_dir, recipe=recipe, **options)
 
@@ -626,14 +626,14 @@ def test_a_recording_of_another_time_and_the_same_content_is_not_drawn_again(
 
 
 def test_a_recording_that_changes_while_it_is_drawn_is_set_aside(audio_dir, image_dir, monkeypatch):
-    write = preprocessing.write_bytes
+    write = drawing.write_bytes
 
     def write_and_grow(path, content):
         write(path, content)
         if path.name == "1_00001.jpg" and path.parent.name == "alice":
             write_sound(audio_dir / "alice" / "1.wav", tone(3000, 2.0))
 
-    monkeypatch.setattr(preprocessing, "write_bytes", write_and_grow)
+    monkeypatch.setattr(drawing, "write_bytes", write_and_grow)
     result = make(audio_dir, image_dir)
     assert "changed while it was drawn" in result.failures["alice/1.wav"]
     assert not [name for name in jpgs(image_dir) if name.startswith("alice/1")]

@@ -79,6 +79,10 @@ def test_a_head_from_memory_is_the_one_that_was_trained_and_no_other(trainer, mo
     assert np.array_equal(without.weights, Refits(fitter, samples).head_without(is_out).weights)
     other = replace(samples, label_ids=(samples.label_ids + 1) % LABELS, memory=memory)
     assert np.array_equal(fitter.fit(other).weights, fitter.fit(replace(other, memory=None)).weights)
+    heavier = replace(
+        samples, examples=tuple(replace(one, weight=2.0 + place) for place, one in enumerate(samples.examples))
+    )
+    assert fitter.fit(replace(heavier, memory=memory)) is not first
     half = remembering.take(np.arange(len(samples)) % 2 == 0)
     assert np.array_equal(fitter.fit(half).weights, fitter.fit(replace(half, memory=None)).weights)
 
@@ -90,3 +94,17 @@ def test_the_clock_of_a_memory_counts_what_was_spared():
     before = memory.clock()
     assert memory.get("head") == 1 and memory.get("another") is None
     assert memory.clock() - before > 99
+
+
+@pytest.mark.parametrize("trainer", ["lda", "ridge"])
+def test_samples_that_a_table_says_count_more_do(trainer):
+    samples = samples_with_views()
+    heavy = [replace(one, weight=50.0 if row < LABELS else 1.0) for row, one in enumerate(samples.examples)]
+    weighted = replace(samples, examples=tuple(heavy))
+    fitter = HeadFitter("rows", trainer, HeadSettings(), seed=0)
+    first = samples.bottlenecks("rows")[np.arange(LABELS)]
+    usual, heavier = (fitter.fit(one).logits(first) for one in (samples, weighted))
+    assert np.diag(heavier - heavier.mean(axis=1)[:, None]).mean() > np.diag(usual - usual.mean(axis=1)[:, None]).mean()
+    is_out = np.arange(len(weighted)) >= 100
+    without, alone = Refits(fitter, weighted).head_without(is_out), fitter.fit(weighted.take(~is_out))
+    assert np.array_equal(without.logits(first), alone.logits(first))

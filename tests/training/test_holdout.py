@@ -214,3 +214,38 @@ def test_the_memory_is_no_label_no_picture_and_outlives_new_drawings(audio_dir, 
     assert [folder.name for folder in label_folders(image_dir, option="--image_dir")] == ["alice"]
     assert SPLITS_NAME not in files_below(image_dir)
     assert (image_dir / SPLITS_NAME).is_file()
+
+
+def listed(**splits: str) -> list[Example]:
+    """Return examples by group, such as `alice_1`, in the splits that a table names."""
+    return [
+        Example(Path(f"{group}.jpg"), group.partition("_")[0], group, 0.0, "", split=split)
+        for group, split in splits.items()
+    ]
+
+
+def test_splits_that_a_table_names_are_obeyed_and_what_it_does_not_name_is_trained_on():
+    splits = {f"{label}_{number}": "" for label in ("a", "b") for number in range(9)}
+    splits |= {"a_0": "testing", "b_1": "testing", "a_2": "validation", "b_3": "validation", "a_4": "training"}
+    plan = plan_holdout(listed(**splits), [], HoldoutSettings(), previous=HoldoutPlan(known={"a_0": "training"}))
+    assert plan.known == {group: split or "training" for group, split in splits.items()}
+
+
+def test_validation_that_a_table_does_not_name_is_taken_from_what_it_trains_on():
+    splits = {f"{label}_{number}": "training" for label in ("a", "b") for number in range(10)}
+    splits |= {"a_0": "testing", "b_0": "testing"}
+    plan = plan_holdout(listed(**splits), [], HoldoutSettings(), previous=HoldoutPlan())
+    assert sorted(group for group, split in plan.known.items() if split == "testing") == ["a_0", "b_0"]
+    assert sum(split == "validation" for split in plan.known.values()) == 4
+
+
+def test_unknown_recordings_are_in_the_split_that_a_table_names():
+    known = listed(**{f"{label}_{number}": "" for label in ("a", "b") for number in range(5)})
+    unknown = listed(u_1="testing", u_2="validation", u_3="training")
+    plan = plan_holdout(known, unknown, HoldoutSettings(), previous=HoldoutPlan())
+    assert plan.unknown == {"u_1": "testing", "u_2": "training", "u_3": "training"}
+
+
+def test_a_label_that_a_table_has_nothing_of_to_train_on_is_named():
+    with pytest.raises(InputError, match="Nothing to train on for label b: the table has all of it in validation or"):
+        plan_holdout(listed(a_1="", a_2="", b_1="testing"), [], HoldoutSettings(), previous=HoldoutPlan())

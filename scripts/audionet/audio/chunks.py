@@ -1,7 +1,8 @@
 """Cut a recording into chunks of one length."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +148,37 @@ def cut(blocks: Iterable[np.ndarray], chunk_samples: int, hop_samples: int | Non
         if is_first or 2 * (len(rest) - start) >= chunk_samples:
             yield rest[start : start + chunk_samples]
             is_first = False
+
+
+def cut_spans(
+    blocks: Iterable[np.ndarray], spans: Sequence[tuple[float, float | None]], *, sample_rate_hz: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the samples of each span, with its number among the spans, as soon as its end has come.
+
+    Spans are their start and their end in seconds, None for that of the sound; they may overlap. Of one that begins
+    behind the last sample there are none. Only samples of spans under way are kept in memory.
+    """
+    starts = [round(start * sample_rate_hz) for start, _ in spans]
+    ends = [math.inf if end is None else round(end * sample_rate_hz) for _, end in spans]
+    waiting = deque(sorted(range(len(spans)), key=starts.__getitem__))
+    under_way: dict[int, list[np.ndarray]] = {}
+    position = 0
+    for block in blocks:
+        end = position + len(block)
+        while waiting and starts[waiting[0]] < end:
+            under_way[waiting.popleft()] = []
+        for number in list(under_way):
+            first, last = max(starts[number] - position, 0), min(ends[number] - position, len(block))
+            under_way[number].append(block[first : int(last)])
+            if ends[number] <= end:
+                yield number, np.concatenate(under_way.pop(number))
+        position = end
+        if not waiting and not under_way:
+            return
+    for number, parts in under_way.items():
+        yield number, np.concatenate(parts)
+    for number in waiting:
+        yield number, np.empty(0, np.float32)
 
 
 def cut_evenly(blocks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:

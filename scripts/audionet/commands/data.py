@@ -9,11 +9,12 @@ or changed is done.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, run_command, short_path
 from audionet.console import log
 from audionet.distributed.cluster import connected
+from audionet.errors import check
 from audionet.features.settings import PictureSettings
 from audionet.files import printable
 from audionet.ranges import between, check_ranges
@@ -27,6 +28,11 @@ class DataMakerOptions:
     """Folder or URL of recordings, one subfolder a label, as SoX or FFmpeg reads them; UrbanSound8K; or ESC-50."""
     image_dir: Path = TF_FILES / "data_image"
     """Folder that the pictures go to."""
+    labels: Path | None = None
+    """Table of labels, or folder of them, that says where clips are cut: CSV (path, start, end, label, and split, group
+    and weight where wanted), selection tables of Raven, label tracks of Audacity, or RTTM."""
+    unlabelled: Literal["leave_out", "unknown"] = "leave_out"
+    """What becomes of sound between the clips of --labels: leave_out, or unknown, which is of none of the labels."""
     pictures: OmitArgPrefixes[PictureSettings] = field(default_factory=PictureSettings)
     jobs: Annotated[int | None, between(1, 1_024)] = None
     """How many processes to use. By default one a core."""
@@ -37,6 +43,7 @@ class DataMakerOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        check(self.labels is not None or self.unlabelled == "leave_out", "--unlabelled is about the clips of --labels.")
 
 
 def make_data(options: DataMakerOptions) -> int:
@@ -49,6 +56,8 @@ def make_data(options: DataMakerOptions) -> int:
             options.audio_dir,
             options.image_dir,
             recipe=options.pictures.chosen_recipe(),
+            labels=options.labels,
+            unlabelled=options.unlabelled == "unknown",
             jobs=options.jobs,
             keep_wav=options.keep_wav,
         )

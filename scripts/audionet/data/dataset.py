@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from audionet.data.groups import NO_HASH, group_rule
+from audionet.data.groups import NO_HASH
+from audionet.data.listed_clips import clip_groups, read_clips
 from audionet.errors import InputError, PictureError
 from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe
@@ -39,6 +40,8 @@ class Example:
     seconds: float = 0.0  # how long it is; 0 for ordinary pictures
     group: str = ""  # what must be in one split, by default the recording; a session, a site or a microphone
     level_dbfs: float | None = None  # how loud the chunk is; None for ordinary pictures
+    split: str = ""  # that a table has it in; empty where none does
+    weight: float = 1.0  # how much it counts in training
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -66,18 +69,23 @@ def levels_of(examples: Sequence[Example]) -> tuple[float, ...]:
 def read_dataset(image_dir: Path, cache_path: Path, *, group_by: str = "recording") -> Dataset:
     """List the pictures of every label folder, at any depth; only what the cache lacks or has changed is read.
 
-    What must be in one split is said by `group_by`, as `group_rule` reads it.
+    What must be in one split is said by `group_by`, as `group_rule` reads it, and by the table of clips beside them.
 
     Raises:
         InputError: there is no label, a label has no picture, the pictures are of several recipes, or
             `group_by` cannot be applied.
     """
-    rule = group_rule(group_by)
+    listed = read_clips(image_dir)
+    rule = clip_groups(group_by, listed)
     unlisted: dict[Path, str] = {}
     pictures = labelled_files(image_dir, option="--image_dir", wanted=is_picture, failures=unlisted)
     labels = tuple(label for label in pictures if label != UNKNOWN_LABEL)
     check_labels(image_dir, labels, {label for label, files in pictures.items() if files})
     examples, recipe, failures = _read_examples(pictures, image_dir, cache_path, rule)
+    examples = [
+        replace(example, split=said.split, weight=said.weight) if (said := listed.get(example.recording)) else example
+        for example in examples
+    ]
     failures |= {str(below): reason for below, reason in unlisted.items()}
     known_examples = tuple(example for example in examples if example.label != UNKNOWN_LABEL)
     unknown = tuple(example for example in examples if example.label == UNKNOWN_LABEL)

@@ -35,6 +35,7 @@ class Task:
     recording: str  # relative to audio_dir
     target: str  # relative to image_dir, without the chunk's number and suffix
     stamp: FileStamp
+    span: tuple[float, float | None] | None = None  # start and end in seconds of a clip; None for all of the recording
 
 
 @dataclass(frozen=True)

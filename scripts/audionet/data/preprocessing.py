@@ -7,6 +7,10 @@ or a data set as it is published, which `published_datasets` knows:
 
     audio_dir/audio/fold5/1.wav ->  image_dir/dog_bark/fold5/1_00000.jpg
 
+or the clips that tables of labels name, which are cut out of recordings:
+
+    3.2 s to 5.1 s of a.wav     ->  image_dir/wren/a_3.2-5.1_00000.jpg
+
 Each jpg carries its recording, its offset and its recipe. A recording that is taken away takes its pictures with it;
 one that cannot be read is set aside with its reason while the rest go on. The pictures that it has stay if they are
 still those of its content, as far as one can tell: it may be back when a disk is mounted or a right is given.
@@ -22,32 +26,30 @@ from itertools import chain
 from pathlib import Path
 
 from audionet.audio import decoding
-from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats, covered_seconds, measure_chunk
-from audionet.audio.source_band import source_band
+from audionet.audio.measurements import CHUNK_STATS_VERSION, ChunkStats
 from audionet.audio.sox_ffmpeg import check_effects
-from audionet.audio.writing import write_wav
 from audionet.console import log, progress_bar
+from audionet.data.drawing import Drawer, OfSource
 from audionet.data.drawn_recordings import (
     LEDGER_NAME,
     Made,
     Task,
     complete_rows,
-    digest_of_file,
     forget,
     kept_though_unreadable,
-    output_names,
     unchanged,
 )
+from audionet.data.label_tables import read_labels, unlabelled_clips
+from audionet.data.listed_clips import Clip, write_clips
 from audionet.data.published_datasets import find_published_dataset, listed_recordings
-from audionet.distributed.storage import find_files, is_remote, local_copy, named, stamp_of
-from audionet.errors import InputError, PictureError, RecordingError
-from audionet.features.extraction import chunks_by_recipe, drawn_jpg
+from audionet.distributed.storage import find_files, is_remote, named, stamp_of
+from audionet.errors import InputError, PictureError
 from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.features.recipes import Recipe, find_recipe
 from audionet.file_cache import FileCache
 from audionet.files import (
+    UNKNOWN_LABEL,
     digest_of,
-    disk_is_full,
     files_below,
     label_folders,
     labelled_files,
@@ -56,7 +58,6 @@ from audionet.files import (
     printable,
     read_mark,
     walk_files,
-    write_bytes,
 )
 from audionet.parallel import run_groups
 from audionet.scratch import remove_leftovers
@@ -90,6 +91,8 @@ def make_pictures(
     *,
     recipe: Recipe,
     label: Path | None = None,
+    labels: Path | None = None,
+    unlabelled: bool = False,
     jobs: int | None = None,
     keep_wav: bool = True,
     wait_seconds: float = ORPHAN_SECONDS,
@@ -102,45 +105,74 @@ def make_pictures(
         image_dir: a folder of ours, or a new one.
         recipe: how pictures look. Pictures of another recipe are drawn again.
         label: the only subfolder to take, by default all.
+        labels: a table of labels, or a folder of them, as `label_tables.read_labels` takes it: clips are cut where it
+            says, whatever the folders are called.
+        unlabelled: whether what lies between these clips is taken too, as unknown: of none of the labels.
         jobs: how many processes to use, by default one a core.
         keep_wav: whether each picture's chunk is written beside it as wav.
         wait_seconds: how long to wait for another run that writes to `image_dir`.
 
     Raises:
         InputError: `audio_dir` has no label folder, `image_dir` holds something that is not ours, or another run writes
-            to it.
+            to it; or the table of labels cannot be used.
     """
     check_effects(recipe.sox_effects)
     audio_dir = named(audio_dir)
     result = PreprocessingResult()
-    recordings = _list_recordings(audio_dir, label, result.failures)
+    clips = _listed_clips(audio_dir, labels, recipe, result.failures, unlabelled=unlabelled) if labels else {}
+    recordings = _by_label(clips) if labels else _list_recordings(audio_dir, label, result.failures)
     with one_writer(image_dir, option="--image_dir", wait_seconds=wait_seconds):
-        _mark_as_pictures(image_dir, audio_dir, recipe)
+        _mark_as_pictures(image_dir, audio_dir, recipe, labels)
         _remove_scratch_files(image_dir)
         context = f"{recipe.digest} wav={keep_wav} notes={CHUNK_STATS_VERSION}"
         try:
             with FileCache(image_dir / LEDGER_NAME, context=context) as cache:
-                made = _bring_up_to_date(
-                    cache, result, recordings, audio_dir, _Drawer(image_dir, recipe, keep_wav), jobs
-                )
+                plan = {task.recording: task for task in _plan(recordings, clips, result.failures)}
+                made = _bring_up_to_date(cache, result, plan, audio_dir, Drawer(image_dir, recipe, keep_wav), jobs)
         except BaseException:
             _remove_scratch_files(image_dir)  # of processes that were killed by the error
             raise
+        write_clips(image_dir, (clip for recording, clip in clips.items() if recording in made))
     _count(result, made)
     return result
+
+
+def _listed_clips(
+    audio_dir: Path, labels: Path, recipe: Recipe, failures: dict[str, str], *, unlabelled: bool
+) -> dict[str, Clip]:
+    """Return the clips that tables name, by name, and add rows that cannot be used to `failures`.
+
+    Raises:
+        InputError: there is no such table, or nothing in it can be used.
+    """
+    if is_remote(audio_dir):
+        raise InputError("--labels: expected recordings on this machine, received a URL. Copy them here first.")
+    table = read_labels(labels, audio_dir)
+    failures |= table.faults
+    for note in table.notes:
+        log(f"Note: {note}")
+    if unlabelled:
+        table.clips += unlabelled_clips(table.clips, least_seconds=recipe.chunk_seconds, label=UNKNOWN_LABEL)
+    return {clip.recording: clip for clip in table.clips}
+
+
+def _by_label(clips: Mapping[str, Clip]) -> dict[str, dict[str, Path]]:
+    by_label: dict[str, dict[str, Path]] = {}
+    for recording, clip in clips.items():
+        by_label.setdefault(clip.label, {})[recording] = clip.source
+    return by_label
 
 
 def _bring_up_to_date(
     cache: FileCache,
     result: PreprocessingResult,
-    recordings: Mapping[str, Mapping[str, Path]],
+    plan: Mapping[str, Task],
     audio_dir: Path,
-    drawer: "_Drawer",
+    drawer: Drawer,
     jobs: int | None,
 ) -> dict[str, Made]:
     """Draw what is new or changed, remove what is outdated, and return what was made of each recording."""
     on_disk = set(files_below(drawer.image_dir))
-    plan = {task.recording: task for task in _plan(recordings, result.failures)}
     complete = complete_rows(cache, on_disk, drawer.keep_wav)
     made, unread = unchanged(plan, complete, cache)
     result.recordings_kept = len(made)
@@ -240,14 +272,14 @@ def _place_of(audio_dir: Path, recipe: Recipe | None, cache_dir: Path) -> tuple[
     names = ["data_image", f"{name}_image", *([f"{name}_{recipe.name}_image"] if recipe else [])]
     for place in [*(folder / each for each in names), *places]:
         mark = read_mark(place) or {}
-        if mark.get("audio_dir") == str(audio_dir.resolve()) and "recipe" in mark:
+        if mark.get("audio_dir") == str(audio_dir.resolve()) and "recipe" in mark and "labels" not in mark:
             drawn_by = Recipe.from_json(mark["recipe"])
             if recipe is None or drawn_by.name == recipe.name:
                 return place, drawn_by
     return next((place for place in places if not place.exists()), places[-1]), None
 
 
-def _mark_as_pictures(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
+def _mark_as_pictures(image_dir: Path, audio_dir: Path, recipe: Recipe, labels: Path | None) -> None:
     mark = read_mark(image_dir)
     is_ours = mark is not None and mark["kind"] == KIND
     if image_dir.exists() and not is_ours and (not image_dir.is_dir() or any(image_dir.iterdir())):
@@ -256,7 +288,8 @@ def _mark_as_pictures(image_dir: Path, audio_dir: Path, recipe: Recipe) -> None:
             "something else. Choose another folder."
         )
     about = {"audio_dir": str(audio_dir.resolve()), "recipe": recipe.to_json()}
-    if mark is None or any(mark.get(key) != value for key, value in about.items()):
+    about |= {"labels": str(labels.resolve())} if labels else {}
+    if mark is None or {key: mark[key] for key in (*about, "labels") if key in mark} != about:
         mark_folder(image_dir, KIND, **about)
 
 
@@ -289,7 +322,9 @@ def _list_recordings(audio_dir: Path, label: Path | None, failures: dict[str, st
     return by_label
 
 
-def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]) -> Iterator[Task]:
+def _plan(
+    recordings: Mapping[str, Mapping[str, Path]], clips: Mapping[str, Clip], failures: dict[str, str]
+) -> Iterator[Task]:
     """Yield what would have to be done if nothing had been done yet, and add what cannot be done to `failures`."""
     for label, files in recordings.items():
         if not files:
@@ -300,13 +335,16 @@ def _plan(recordings: Mapping[str, Mapping[str, Path]], failures: dict[str, str]
             # a.mp3 and a.wav are two recordings: where they meet in one folder, the suffix keeps them apart. So it does
             # for a.mp3.wav, whose stem could be taken for the first.
             stem = Path(recording).with_suffix("")
-            name = path.name if stems[stem] > 1 or stem in names else path.stem
+            named = Path(recording)
+            name = named.name if stems[stem] > 1 or stem in names else named.stem
             try:
                 stamp = stamp_of(path)
             except OSError as error:
                 failures[recording] = f"it cannot be read ({error.strerror})"
                 continue
-            yield Task(path, recording, str(Path(recording).with_name(_shortened(name))), stamp)
+            clip = clips.get(recording)
+            span = None if clip is None or clip.is_whole else (clip.start_seconds, clip.end_seconds)
+            yield Task(path, recording, str(named.with_name(_shortened(name))), stamp, span)
 
 
 def _shortened(name: str) -> str:
@@ -331,85 +369,46 @@ def _count(result: PreprocessingResult, made: Mapping[str, Made]) -> None:
 
 
 def _draw_all(
-    tasks: Sequence[Task], drawer: "_Drawer", cache: FileCache, jobs: int | None
+    tasks: Sequence[Task], drawer: Drawer, cache: FileCache, jobs: int | None
 ) -> Generator[Sequence[tuple[Task, Made | str]], None, None]:
     """Yield groups of tasks, each task with what was made of it or why nothing was, in order of completion."""
-    groups = _grouped(sorted(tasks, key=lambda task: task.stamp[0], reverse=True))
-    with progress_bar(total=sum(task.stamp[0] for task in tasks), description="Drawing", unit="B") as bar:
-        for group in run_groups(drawer.draw, _forgotten_first(groups, cache), jobs=jobs, in_order=False):
-            yield group
-            bar.update(sum(task.stamp[0] for task, _ in group))
+    by_source: dict[Path, list[Task]] = {}
+    for task in tasks:
+        by_source.setdefault(task.source, []).append(task)
+    sources = sorted(map(tuple, by_source.values()), key=_size_of, reverse=True)
+    groups = _forgotten_first(_grouped(sources), cache)
+    with progress_bar(total=sum(map(_size_of, sources)), description="Drawing", unit="B") as bar:
+        for group in run_groups(drawer.draw, groups, jobs=jobs, in_order=False):
+            yield [pair for one, made in group for pair in _by_task(one, made)]
+            bar.update(sum(_size_of(of_source) for of_source, _ in group))
 
 
-def _forgotten_first(groups: Iterable[Sequence[Task]], cache: FileCache) -> Iterator[Sequence[Task]]:
+def _size_of(tasks: OfSource) -> int:
+    return int(tasks[0].stamp[0])
+
+
+def _by_task(tasks: OfSource, made: list[Made | str] | str) -> list[tuple[Task, Made | str]]:
+    """Return each task with what was made of it; one reason is that of all."""
+    return list(zip(tasks, [made] * len(tasks) if isinstance(made, str) else made, strict=True))
+
+
+def _forgotten_first(groups: Iterable[Sequence[OfSource]], cache: FileCache) -> Iterator[Sequence[OfSource]]:
     """Forget what is about to be drawn over, in case that the run is killed meanwhile."""
     for group in groups:
-        cache.remove(task.recording for task in group)
+        cache.remove(task.recording for of_source in group for task in of_source)
         yield group
 
 
-def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:
-    groups: list[list[Task]] = []
+def _grouped(sources: Sequence[OfSource]) -> list[list[OfSource]]:
+    groups: list[list[OfSource]] = []
     room = 0
-    for task in tasks:
-        if room < task.stamp[0] or len(groups[-1]) >= MOST_IN_GROUP:
+    for tasks in sources:
+        if room < _size_of(tasks) or len(groups[-1]) >= MOST_IN_GROUP:
             groups.append([])
             room = GROUP_BYTES
-        groups[-1].append(task)
-        room -= task.stamp[0]
+        groups[-1].append(tasks)
+        room -= _size_of(tasks)
     return groups
-
-
-@dataclass(frozen=True)
-class _Drawer:
-    image_dir: Path
-    recipe: Recipe
-    keep_wav: bool
-
-    def draw(self, task: Task) -> Made | str:
-        """Write the pictures of a recording, and return what was made or the reason why nothing was."""
-        try:
-            return self._draw(task)
-        except RecordingError as error:
-            return str(error)
-        except OSError as error:
-            if disk_is_full(error):
-                raise
-            return f"{printable(error.filename or task.source)}: {error.strerror}"
-
-    def _draw(self, task: Task) -> Made:
-        stamp = stamp_of(task.source)
-        with local_copy(task.source) as source:
-            digest = digest_of_file(source)
-            chunks, seconds, notes = self._drawn_chunks(task, source)
-        if stamp_of(task.source) != stamp:
-            raise RecordingError("it changed while it was drawn; try again when it is complete")
-        return Made(target=task.target, chunks=chunks, seconds=seconds, notes=notes, sha256=digest)
-
-    def _drawn_chunks(self, task: Task, source: Path) -> tuple[list[int], float, list[ChunkStats]]:
-        """Write the pictures of a recording that lies at `source`; return their numbers, length and statistics."""
-        chunks: list[int] = []
-        notes: list[ChunkStats] = []
-        recipe_json = self.recipe.to_json()
-        for chunk in chunks_by_recipe(source, self.recipe):
-            jpg, wav = (self.image_dir / name for name in output_names(task.target, chunk.index))
-            stats, level_dbfs = measure_chunk(chunk)
-            about = {
-                "recording": task.recording,
-                "offset_seconds": round(chunk.offset_seconds, 6),
-                "seconds": round(chunk.seconds, 6),
-                "level_dbfs": level_dbfs,
-                "recipe": recipe_json,
-            }
-            content = drawn_jpg(chunk.samples, self.recipe, about)
-            if self.keep_wav:
-                write_wav(wav, chunk.samples, sample_rate_hz=self.recipe.sample_rate_hz)
-            write_bytes(jpg, content)
-            chunks.append(chunk.index)
-            notes.append(stats)
-        if band := source_band(source, low_hz=self.recipe.low_hz, high_hz=self.recipe.high_hz):
-            notes[0]["source"] = band
-        return chunks, covered_seconds(notes), notes
 
 
 def _is_drawn(path: Path) -> bool:

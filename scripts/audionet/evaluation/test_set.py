@@ -7,13 +7,14 @@
 Folders of pictures are read alike, a recording for the pictures of its chunks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from audionet.audio import decoding
-from audionet.data.groups import NO_HASH, group_rule
+from audionet.data.groups import NO_HASH
+from audionet.data.listed_clips import Listing, clip_groups, read_clips
 from audionet.errors import InputError, PictureError
 from audionet.features.image_io import is_picture, read_about, read_picture_file
 from audionet.files import UNKNOWN_LABEL, files_below, labelled_files, printable
@@ -42,7 +43,8 @@ def find_test_sources(test_dir: Path, *, group_by: str = "recording") -> list[So
     Raises:
         InputError: it holds neither in any label folder, or `group_by` cannot be applied.
     """
-    return _grouped(_picture_sources(test_dir, option="--test_dir") or find_audio(test_dir), group_by)
+    found = _picture_sources(test_dir, option="--test_dir") or find_audio(test_dir)
+    return _grouped(found, group_by, read_clips(test_dir))
 
 
 def find_either(folder: Path) -> list[Source]:
@@ -61,7 +63,8 @@ def find_sources(
         InputError: a folder is not there or holds nothing of its kind, or `group_by` cannot be applied.
     """
     sources = find_audio(audio_dir) if audio_dir else find_pictures(image_dir) if image_dir else []
-    return _grouped(sources, group_by) + (find_negatives(negatives) if negatives else [])
+    listed = read_clips(image_dir) if image_dir else {}
+    return _grouped(sources, group_by, listed) + (find_negatives(negatives) if negatives else [])
 
 
 def find_audio(audio_dir: Path) -> list[Source]:
@@ -135,8 +138,8 @@ def _about(path: Path) -> dict[str, Any]:
         return {}  # whoever scores it says why it cannot be
 
 
-def _grouped(sources: Sequence[Source], group_by: str) -> list[Source]:
-    rule = group_rule(group_by)
+def _grouped(sources: Sequence[Source], group_by: str, listed: Mapping[str, Listing]) -> list[Source]:
+    rule = clip_groups(group_by, listed)
     return [source if source.is_closed else replace(source, group=rule(source.recording)) for source in sources]
 
 

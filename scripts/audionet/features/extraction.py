@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import soxr
 
-from audionet.audio.chunks import Chunk, read_chunks
-from audionet.audio.decoding import count_channels
+from audionet.audio.chunks import Chunk, chunks_of, cut_spans, read_chunks
+from audionet.audio.decoding import count_channels, read_blocks
 from audionet.audio.writing import pcm16
 from audionet.errors import RecordingError
 from audionet.features.image_io import decode_picture, encode_jpg, fit_pictures
@@ -57,6 +57,47 @@ def _of_each_channel(path: Path, recipe: Recipe) -> Iterator[Chunk]:
         first = last + 1
     if not first and silent:
         raise silent
+
+
+def clips_by_recipe(
+    path: Path, spans: Sequence[tuple[float, float | None]], recipe: Recipe
+) -> Iterator[tuple[int, Chunk | RecordingError]]:
+    """Yield the chunks of parts of a recording, as of clips of their own, each with the number of its part.
+
+    The recording is decoded once for each channel that is heard. Spans are as `cut_spans` takes them; the chunks'
+    offsets are from the beginning of the recording. A part without any sound has an error instead.
+
+    Raises:
+        RecordingError: no decoder reads the file.
+    """
+    each = recipe.channel == "each"
+    channels = [str(number + 1) for number in range(count_channels(path))] if each else [recipe.channel]
+    following = [0] * len(spans)
+    errors: dict[int, RecordingError] = {}
+    for channel in channels:
+        blocks = read_blocks(path, sample_rate_hz=recipe.sample_rate_hz, effects=recipe.sox_effects, channel=channel)
+        for number, samples in cut_spans(blocks, spans, sample_rate_hz=recipe.sample_rate_hz):
+            first = following[number]
+            try:
+                for chunk in _chunks_of_clip(path, samples, recipe):
+                    following[number] = first + chunk.index + 1
+                    offset_seconds = spans[number][0] + chunk.offset_seconds
+                    yield number, replace(chunk, index=first + chunk.index, offset_seconds=offset_seconds)
+            except RecordingError as error:
+                errors[number] = error
+    yield from ((number, error) for number, error in errors.items() if not following[number])
+
+
+def _chunks_of_clip(path: Path, samples: np.ndarray, recipe: Recipe) -> Iterator[Chunk]:
+    chunks = chunks_of(
+        [samples],
+        name=path,
+        sample_rate_hz=recipe.sample_rate_hz,
+        chunk_seconds=recipe.chunk_seconds,
+        hop_seconds=recipe.hop_seconds,
+        padding=recipe.padding,
+    )
+    return islice(chunks, 1) if recipe.long_clips == "crop" else chunks
 
 
 def drawn_jpg(samples: np.ndarray, recipe: Recipe, about: dict[str, Any] | None = None) -> bytes:

@@ -144,8 +144,9 @@ def _pictures_of(samples: Samples, drawn: Sequence[_AugmentedView]) -> SplitPict
     label_of = dict(zip(samples.example_ids.tolist(), samples.label_ids.tolist(), strict=True))
     views = [view for view in drawn if view.example_id in label_of]
     label_ids = np.array([*label_of.values(), *(label_of[view.example_id] for view in views)], int)
-    weights = picture_weights(np.arange(len(label_ids)) >= len(samples))
     examples = samples.pictures()
+    said = [samples.examples[view.example_id].weight for view in views]
+    weights = picture_weights(np.arange(len(label_ids)) >= len(samples)) * [*(one.weight for one in examples), *said]
     return SplitPictures(
         paths=(*(example.path for example in examples), *(view.path for view in views)),
         label_ids=label_ids,

@@ -34,7 +34,7 @@ class HeadFitter:
         memory = samples.memory
         if memory is None or (on_step and self.trainer == "softmax"):  # whoever asks wants to be called at each step
             return self._fitted(samples, on_step)
-        key = (*self.meaning(), memory.key(samples.table, samples.label_ids, samples.views))
+        key = (*self.meaning(), memory.key(samples.table, samples.label_ids, samples.views, samples.weights()))
         head: Head | None = memory.get(key)
         if head is None:
             began = memory.clock()
@@ -51,7 +51,7 @@ class HeadFitter:
 
     def _fitted(self, samples: Samples, on_step: OnStep | None) -> Head:
         labels, label_ids = np.unique(samples.label_ids, return_inverse=True)
-        weights = picture_weights(samples.views)
+        weights = picture_weights(samples.views) * samples.weights()
         training_set = TrainingSet(samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights)
         if self.trainer == ONE_CLASS:
             return train_one_class(training_set)
@@ -78,7 +78,8 @@ class Refits:
         samples, memory = self.samples, self.samples.memory
         if memory is None:
             return self._without(is_out)
-        key = (*self.fitter.meaning(), "without", memory.key(samples.table, samples.label_ids, samples.views, is_out))
+        parts = samples.label_ids, samples.views, samples.weights(), is_out
+        key = (*self.fitter.meaning(), "without", memory.key(samples.table, *parts))
         head: Head | None = memory.get(key)
         if head is None:
             began = memory.clock()
@@ -90,7 +91,8 @@ class Refits:
         closed_form = SUBTRACTED.get(self.fitter.trainer)
         dimension = self.samples.bottlenecks(self.fitter.bottleneck).shape[1]
         kept = self.samples.take(~is_out)
-        if closed_form is None or len(kept) < dimension:  # for so few, no products are formed
+        # For so few, no products are formed; and moments are of samples that count alike.
+        if closed_form is None or len(kept) < dimension or (self.samples.weights() != 1).any():
             return self.fitter.fit(kept)
         by_kind = [
             of_all - self._moments(is_out & of_kind) for of_all, of_kind in zip(self._all, self._kinds, strict=True)

@@ -27,6 +27,7 @@ from audionet.files import SPLITS_NAME, UNKNOWN_LABEL, brief, digest_of, one_wri
 from audionet.json_files import parse_json, validated
 from audionet.regular_files import read_regular
 from audionet.training.settings import HoldoutSettings
+from audionet.wording import named_list
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -151,21 +152,20 @@ def plan_holdout(
 ) -> HoldoutPlan:
     """Give each group of recordings a split and a fold; those that an earlier plan has stay where they were.
 
-    A group that has recordings of labels and of none goes where the former are. A single group of unknown recordings is
-    trained on, since the open-set detector is fitted on none that are tested.
+    Splits that a table names are obeyed, unless there are folds. Where it names none for testing or for validation,
+    that share of the others goes there; all else is trained on. A group that has recordings of labels and of none goes
+    where the former are. A single group of unknown recordings is trained on, since the open-set detector is fitted on
+    none that are tested.
 
     Raises:
         InputError: a label has too few groups to be in every split, or there are fewer groups than folds.
     """
-    splits = assign_splits(
-        known,
-        testing_percentage=holdout.testing_share,
-        validation_percentage=holdout.validation_percentage,
-        seed=holdout.random_seed,
-        previous=previous.known,
-    )
+    splits = _known_splits(known, holdout, previous.known)
     groups = {example.group for example in unknown}
     mixed = {group: "testing" if splits[group] == "testing" else "training" for group in groups & splits.keys()}
+    if not holdout.folds:
+        said = {example.group: example.split for example in unknown if example.split}
+        mixed = {group: "testing" if split == "testing" else "training" for group, split in said.items()} | mixed
     unknown_splits = assign_splits(
         unknown,
         testing_percentage=holdout.testing_share if len(groups) > 1 else 0,
@@ -178,6 +178,26 @@ def plan_holdout(
         return HoldoutPlan(known=splits, unknown=unknown_splits, folds={example.group: 0 for example in everything})
     folds = assign_folds(everything, folds=holdout.folds, seed=holdout.random_seed, previous=previous.folds)
     return HoldoutPlan(known=splits, unknown=unknown_splits, folds=folds)
+
+
+def _known_splits(examples: Sequence[Example], holdout: HoldoutSettings, previous: Mapping[str, str]) -> dict[str, str]:
+    said = {} if holdout.folds else {example.group: example.split for example in examples if example.split}
+    held = {group: split for group, split in said.items() if split != "training"}
+    others = [example for example in examples if example.group not in held]
+    lacking = {example.label for example in examples} - {example.label for example in others}
+    if lacking:
+        raise InputError(
+            f"Nothing to train on for {named_list('label', sorted(map(printable, lacking)))}: the table has all of it "
+            "in validation or testing. Correct its column split, or leave the label out."
+        )
+    splits = assign_splits(
+        others,
+        testing_percentage=0 if "testing" in held.values() else holdout.testing_share,
+        validation_percentage=0 if "validation" in held.values() else holdout.validation_percentage,
+        seed=holdout.random_seed,
+        previous=previous,
+    )
+    return splits | held
 
 
 def check_plan(plan: HoldoutPlan, examples: Sequence[Example], holdout: HoldoutSettings) -> None:

@@ -119,6 +119,10 @@ class Samples:
         """Return the picture that each sample is of."""
         return [self.examples[example_id] for example_id in self.example_ids]
 
+    def weights(self) -> np.ndarray:
+        """Return how much a table says that each sample counts, 1 where it says nothing: float64, shape (n,)."""
+        return np.array([example.weight for example in self.pictures()], np.float64)
+
     def recording_ids(self) -> np.ndarray:
         """Return the same number for samples of the same recording, in the order of their names: int, shape (n,)."""
         return _ids([example.recording for example in self.pictures()])
@@ -233,6 +237,8 @@ def read_pictures(
         wanted = find_recipe(recipe) if recipe else None
         folder, failures = pictures_of_recordings(image_dir, recipe=wanted, cache_dir=bottleneck_dir / "pictures")
     dataset = read_dataset(folder, bottleneck_dir / PICTURE_CACHE_NAME, group_by=holdout.group_by)
+    if holdout.folds and any(example.split for example in dataset.examples):
+        log("Note: with --folds every recording is held out once, and the splits that a table names are not obeyed.")
     if holdout.negatives:
         dataset, failed = with_unknown(dataset, holdout.negatives, bottleneck_dir)
         failures |= failed
