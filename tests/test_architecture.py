@@ -107,7 +107,7 @@ def test_every_option_works_with_underscores_and_with_dashes(command, name, caps
 
 def test_a_picture_is_labelled_without_what_takes_long_to_import(saved, drawn):
     pytest.importorskip("openvino", reason="without OpenVINO, TensorFlow has to score")
-    heavy = "{'tensorflow', 'keras', 'scipy.stats', 'sklearn', 'matplotlib', 'sox'}"
+    heavy = "{'tensorflow', 'keras', 'scipy.stats', 'sklearn', 'matplotlib', 'sox', 'typeguard', 'openvino.tools.ovc'}"
     arguments = ["label", "--model", str(saved / "retrained_model"), str(drawn / "bob" / "0_00000.jpg")]
     program = (
         f"import sys, audionet.__main__\nassert audionet.__main__.main({arguments!r}) == 0\n"

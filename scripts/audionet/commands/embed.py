@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, Positional, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, OmitArgPrefixes, Paths, Positional, run_command
 from audionet.errors import InputError, check
 from audionet.features.recipes import find_recipe
 from audionet.files import printable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class EmbedOptions:
     """The command line of audionet embed."""
 
-    clips: Positional[tuple[Path, ...]] = ()
+    clips: Positional[Paths] = ()
     """Recordings or pictures, or folders of them."""
     output: Path = TF_FILES / "vectors.npy"
     """File for the vectors: .npy, with a .csv beside it that says what each row is of; .csv; or .parquet."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, Paths, Positional, run_command
 from audionet.console import log
 from audionet.errors import check
 from audionet.files import printable
@@ -28,7 +28,7 @@ FEW_CHUNKS = 5  # with fewer, a prototype says little about its label
 class EnrollOptions:
     """The command line of audionet enroll."""
 
-    clips: Positional[tuple[Path, ...]] = ()
+    clips: Positional[Paths] = ()
     """Recordings or pictures of the label, or folders of them."""
     model: Path = TF_FILES / "retrained_model"
     """Classifier folder."""

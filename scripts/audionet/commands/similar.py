@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command
+from audionet.cli import EXIT_FAILED, TF_FILES, Paths, Positional, run_command
 from audionet.errors import check
 from audionet.files import printable
 from audionet.outputs import check_outputs
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class SimilarOptions:
     """The command line of audionet similar."""
 
-    clips: Positional[tuple[Path, ...]] = ()
+    clips: Positional[Paths] = ()
     """Recording or picture to compare with, one."""
-    among: tuple[Path, ...] = ()
+    among: Paths = ()
     """Recordings or pictures, or folders of them, to look among. By default what the classifier was trained on."""
     places: bool = False
     """Find places within files, from when to when, and not whole files."""

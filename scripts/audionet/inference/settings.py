@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from audionet.cli import Positional
+from audionet.cli import Paths, Positional
 from audionet.errors import check
 from audionet.features.recipes import CHANNEL_EXPECTED, is_channel
 from audionet.ranges import between, check_ranges
@@ -16,9 +16,9 @@ TimelineFormat = Literal["audacity", "raven", "rttm", "srt", "picture"]
 class ClipSettings:
     """Which recordings and pictures."""
 
-    files: Positional[tuple[Path, ...]] = ()
+    files: Positional[Paths] = ()
     """Recordings, pictures, folders of them, patterns such as 'clips/*.mp3', or - for wav on stdin."""
-    image: tuple[Path, ...] = ()
+    image: Paths = ()
     """The same, as an option."""
     from_file: Path | None = None
     """A list of more of them, one a line; - for a list on stdin."""
