@@ -102,8 +102,9 @@ bench-unknown: bench-open-set
 bench-verify: bench-verification
 bench-timeline: bench-diarization
 
+# With stealing of work, a long test holds up none of those that wait behind it.
 test: setup $(VENV)/tested ## Run all tests
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto --dist worksteal
 
 test-cluster: setup $(VENV)/tested ## Kill parts of a Ray cluster at many moments: make test-cluster ROUNDS=10
 	CLUSTER_ROUNDS="$(or $(ROUNDS),10)" $(RUN) -m pytest tests/distributed

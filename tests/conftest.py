@@ -38,6 +38,11 @@ SPEAKERS = {"alice": (210, 900, 2800), "bob": (105, 500, 1500), "carol": (150, 7
 needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="the sox program is not installed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the documents, whose examples are the longest test by far: others run beside it."""
+    items.sort(key=lambda item: item.path.name != "test_documents.py")
+
+
 def tone(hertz: float, seconds: float = 1.0, *, rate_hz: int = RATE_HZ, level: float = 0.5) -> np.ndarray:
     """Return a sine."""
     moments = np.arange(round(seconds * rate_hz)) / rate_hz

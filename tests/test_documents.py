@@ -59,8 +59,6 @@ def clone(tmp_path_factory) -> Path:
     for name in ("requirements.txt", "Makefile", "README.md"):
         shutil.copy2(CHECKOUT / name, folder / name)
     shutil.copytree(folder / "tf_files" / "sample_audio", folder / "tf_files" / "data_audio")
-    for name in ("requirements.txt", "scripts/pyproject.toml"):
-        os.utime(folder / name, (0, 0))  # or make would install the clone into the environment of these tests
     (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     for name in ("requirements.txt", "scripts/pyproject.toml"):  # older than the environment: nothing to install
         os.utime(folder / name, (0, 0))
