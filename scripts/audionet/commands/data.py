@@ -25,7 +25,7 @@ class DataMakerOptions:
     """The command line of audionet data."""
 
     audio_dir: Path = TF_FILES / "data_audio"
-    """Folder or URL of recordings, one subfolder a label, as SoX or FFmpeg reads them; UrbanSound8K; or ESC-50."""
+    """Folder or URL of recordings, one subfolder a label, as SoX or FFmpeg reads them; or a published data set."""
     image_dir: Path = TF_FILES / "data_image"
     """Folder that the pictures go to."""
     labels: Path | None = None

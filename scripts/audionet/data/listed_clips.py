@@ -24,6 +24,15 @@ COLUMNS = ("recording", "path", "start", "end", "label", "split", "group", "weig
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What the table beside pictures says about a clip."""
+
+    split: str
+    group: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class Clip:
     """A part of a recording, or all of it, with its label."""
 
@@ -54,6 +63,11 @@ class Clip:
         times = "" if self.is_whole else f"_{plain(self.start_seconds)}-{end}"
         return str(Path(self.label) / path.with_name(f"{path.stem}{times}{path.suffix}"))
 
+    @property
+    def listing(self) -> Listing:
+        """What the table beside its pictures is to say about it."""
+        return Listing(self.split, self.group, self.weight)
+
     def until(self, end_seconds: float) -> "Clip":
         """Return the clip with another end."""
         return replace(self, end_seconds=end_seconds)
@@ -68,7 +82,7 @@ def plain(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
-def clip_groups(group_by: str, listed: Mapping[str, "Listing"]) -> Callable[[str], str]:
+def clip_groups(group_by: str, listed: Mapping[str, Listing]) -> Callable[[str], str]:
     """Return the function from a recording's name to the group it belongs to, as `groups.group_rule` does.
 
     Grouped by recording, clips are in the groups that the table beside their pictures names.
@@ -81,7 +95,8 @@ def clip_groups(group_by: str, listed: Mapping[str, "Listing"]) -> Callable[[str
         return rule
 
     def listed_group(recording: str) -> str:
-        return listed[recording].group if recording in listed else rule(recording)
+        said = listed[recording].group if recording in listed else ""
+        return said or rule(recording)
 
     return listed_group
 
@@ -109,15 +124,6 @@ def write_clips(image_dir: Path, clips: Iterable[Clip]) -> None:
     writer.writerow(COLUMNS)
     writer.writerows(rows)
     write_text(image_dir / CLIPS_NAME, text.getvalue())
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What the table beside pictures says about a clip."""
-
-    split: str
-    group: str
-    weight: float
 
 
 def read_clips(image_dir: Path) -> dict[str, Listing]:

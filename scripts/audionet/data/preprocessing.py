@@ -41,7 +41,7 @@ from audionet.data.drawn_recordings import (
 )
 from audionet.data.label_tables import read_labels, unlabelled_clips
 from audionet.data.listed_clips import Clip, write_clips
-from audionet.data.published_datasets import find_published_dataset, listed_recordings
+from audionet.data.published_datasets import published_recordings
 from audionet.distributed.storage import find_files, is_remote, named, stamp_of
 from audionet.errors import InputError, PictureError
 from audionet.features.image_io import is_picture, read_about, read_picture_file
@@ -119,8 +119,11 @@ def make_pictures(
     check_effects(recipe.sox_effects)
     audio_dir = named(audio_dir)
     result = PreprocessingResult()
-    clips = _listed_clips(audio_dir, labels, recipe, result.failures, unlabelled=unlabelled) if labels else {}
-    recordings = _by_label(clips) if labels else _list_recordings(audio_dir, label, result.failures)
+    if labels:
+        clips = _listed_clips(audio_dir, labels, recipe, result.failures, unlabelled=unlabelled)
+    else:
+        clips = published_recordings(audio_dir) if label is None else {}
+    recordings = _by_label(clips) if clips else _list_recordings(audio_dir, label, result.failures)
     with one_writer(image_dir, option="--image_dir", wait_seconds=wait_seconds):
         _mark_as_pictures(image_dir, audio_dir, recipe, labels)
         _remove_scratch_files(image_dir)
@@ -132,7 +135,8 @@ def make_pictures(
         except BaseException:
             _remove_scratch_files(image_dir)  # of processes that were killed by the error
             raise
-        write_clips(image_dir, (clip for recording, clip in clips.items() if recording in made))
+        has_more = bool(labels) or any(clip.split or clip.group for clip in clips.values())
+        write_clips(image_dir, (clip for recording, clip in clips.items() if has_more and recording in made))
     _count(result, made)
     return result
 
@@ -202,17 +206,16 @@ def recordings_in(image_dir: Path) -> dict[str, dict[str, Path]] | None:
     Raises:
         InputError: the folder has no label folder.
     """
-    if find_published_dataset(image_dir) is None:
-        has_recordings = False
-        for path in chain.from_iterable(
-            walk_files(label, failures={}) for label in label_folders(image_dir, option="--image_dir")
-        ):
-            if is_picture(path):
-                return None
-            has_recordings = has_recordings or decoding.is_recording(path)
-        if not has_recordings:
+    if published := published_recordings(image_dir):
+        return _by_label(published)
+    has_recordings = False
+    for path in chain.from_iterable(
+        walk_files(label, failures={}) for label in label_folders(image_dir, option="--image_dir")
+    ):
+        if is_picture(path):
             return None
-    return _list_recordings(image_dir, None, {})
+        has_recordings = has_recordings or decoding.is_recording(path)
+    return _list_recordings(image_dir, None, {}) if has_recordings else None
 
 
 def pictures_of_recordings(
@@ -299,18 +302,13 @@ def _list_recordings(audio_dir: Path, label: Path | None, failures: dict[str, st
     Folders that cannot be read are added to `failures`, by their names.
 
     Raises:
-        InputError: there is no label folder, or a published data set has a table that cannot be read.
+        InputError: there is no label folder.
     """
     by_label: dict[str, dict[str, Path]] = {}
     if is_remote(audio_dir):
         for recording, path in find_files(audio_dir, option="--audio_dir").items():
             if decoding.is_recording(path) and len(path.relative_to(audio_dir).parts) > 1:
                 by_label.setdefault(Path(recording).parts[0], {})[recording] = path
-        return by_label
-    published = find_published_dataset(audio_dir) if label is None else None
-    if published is not None:
-        for recording, path in listed_recordings(audio_dir, published).items():
-            by_label.setdefault(Path(recording).parts[0], {})[recording] = path
         return by_label
     unreadable: dict[Path, str] = {}
     wanted = decoding.is_recording

@@ -20,7 +20,8 @@ from pydantic import BaseModel, Field, InstanceOf, TypeAdapter
 
 from audionet.console import log
 from audionet.data.dataset import Example, check_labels
-from audionet.data.groups import group_rule
+from audionet.data.listed_clips import clip_groups
+from audionet.data.published_datasets import published_recordings
 from audionet.data.splits import SPLITS, assign_folds, assign_splits
 from audionet.errors import InputError
 from audionet.files import SPLITS_NAME, UNKNOWN_LABEL, brief, digest_of, one_writer, printable, write_json
@@ -218,9 +219,13 @@ def plan_recordings(
     """
     known = {label: list(names) for label, names in recordings.items() if label != UNKNOWN_LABEL}
     check_labels(image_dir, list(known), {label for label, names in known.items() if names}, noun="recording")
-    rule = group_rule(holdout.group_by)
+    published = {name: clip.listing for name, clip in published_recordings(image_dir).items()}
+    rule = clip_groups(holdout.group_by, published)
+    split_of = {name: said.split for name, said in published.items()}
     examples = [
-        Example(Path(name), label, name, 0.0, "", group=rule(name)) for label, names in known.items() for name in names
+        Example(Path(name), label, name, 0.0, "", group=rule(name), split=split_of.get(name, ""))
+        for label, names in known.items()
+        for name in names
     ]
     plan = plan_holdout(examples, [], holdout, previous=HoldoutPlan())
     check_plan(plan, examples, holdout)
