@@ -29,11 +29,12 @@ FOLDERS = [
     *[("embed", option) for option in ("index", "cache_dir", "model_dir")],
     *[(command, option) for command in ("background", "suspects") for option in ("bottleneck_dir", "model_dir")],
     *[("experiment", option) for option in ("output_dir", "bottleneck_dir")],
+    ("cache", "bottleneck_dir"),
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
 READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort", "background"}
-READ |= {"grid", "verdicts"}
-WITHOUT_MODEL = ("train", "data", "demo", "embed", "background", "experiment", "suspects")
+READ |= {"grid", "verdicts", "again"}
+WITHOUT_MODEL = ("train", "data", "demo", "embed", "background", "experiment", "suspects", "cache")
 NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 

@@ -10,7 +10,8 @@ from audionet import __version__
 
 COMMANDS = (
     *("demo", "data", "train", "label", "timeline", "listen", "explain", "evaluate", "export", "enroll", "verify"),
-    *("similar", "embed", "background", "inspect", "runs", "experiment", "suspects", "doctor", "recipes", "app"),
+    *("similar", "embed", "background", "inspect", "runs", "experiment", "suspects", "cache", "doctor"),
+    *("recipes", "app"),
 )
 
 

@@ -133,3 +133,13 @@ def test_too_many_cells_and_too_few_folds_are_refused():
         grid_of({"views": list(range(50)), "validation_percentage": list(range(10, 31))})
     with pytest.raises(InputError, match="folds: expected 2 or more"):
         grid_of({"folds": 0})
+
+
+def test_options_of_gradients_change_a_cell_where_there_are_gradients():
+    def cells(**options):
+        return len(grid_of({"folds": 3, "members": "single", **options}).cells)
+
+    assert cells(head="lda", focal=[0, 2], warmup=[0, 0.1]) == 1
+    assert cells(head="softmax", focal=[0, 2], rate_schedule=["constant", "cosine"]) == 4
+    assert cells(network="cnvrg", label_smoothing=[0, 0.1], staged=[True, False]) == 4
+    assert cells(head="lda", label_weights=["balanced", "none"]) == 2

@@ -249,3 +249,23 @@ def test_fine_tuning_needs_validation(drawn, tmp_path):
     dataset = read_dataset(drawn, tmp_path / "pictures.sqlite")
     with pytest.raises(InputError, match="--fine_tune: expected validation recordings"):
         train(dataset, settings, bottleneck_dir=tmp_path / "bottlenecks")
+
+
+def test_loss_rates_and_average_are_those_asked_for(dataset, patterns):
+    head = HeadSettings(label_weights="rows=2", label_smoothing=0.1, focal=1, rate_schedule="cosine", warmup=0.1)
+    whole = replace(SETTINGS.whole, weight_averaging=0.9, staged=True, rate_decay=0.9, epochs=6)
+    asked = replace(SETTINGS, head=head, whole=whole)
+    folder = patterns.parent / "asked"
+    trained = train(dataset, asked, bottleneck_dir=folder)
+    again = train(dataset, asked, bottleneck_dir=folder)  # found as it was kept, the average included
+    assert np.array_equal(trained.selected.members[0].head.weights, again.selected.members[0].head.weights)
+    plain = train(dataset, replace(asked, whole=replace(whole, weight_averaging=0.0)), bottleneck_dir=folder)
+    assert not np.array_equal(trained.selected.members[0].head.weights, plain.selected.members[0].head.weights)
+    assert len([path for path in (folder / "training").iterdir() if path.is_dir()]) == 2
+    losses = trained.selected.best.curve["training"]["log_loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_a_weight_for_a_label_that_there_is_not_is_refused(dataset, tmp_path):
+    with pytest.raises(InputError, match="--label_weights: expected labels out of checks, columns, rows, received tea"):
+        Trainer(dataset, replace(SETTINGS, head=HeadSettings(label_weights="tea=2")), bottleneck_dir=tmp_path)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from audionet.data.dataset import Example
+from audionet.errors import InputError
 from audionet.models.bottleneck_cache import Rows
 from audionet.training import head_fitting
 from audionet.training.fitting.head_memory import HeadMemory
@@ -108,3 +109,33 @@ def test_samples_that_a_table_says_count_more_do(trainer):
     is_out = np.arange(len(weighted)) >= 100
     without, alone = Refits(fitter, weighted).head_without(is_out), fitter.fit(weighted.take(~is_out))
     assert np.array_equal(without.logits(first), alone.logits(first))
+
+
+@pytest.mark.parametrize("trainer", ["lda", "ridge"])
+def test_labels_count_as_much_as_their_weights_say(trainer):
+    samples = samples_with_views()
+    logits = {}
+    for weights in ("balanced", "none", "1=4"):
+        fitter = HeadFitter("rows", trainer, HeadSettings(label_weights=weights), 0)
+        logits[weights] = fitter.fit(samples).logits(samples.bottlenecks("rows"))
+        is_out = samples.example_ids % 3 == 1
+        alone = fitter.fit(samples.take(~is_out)).logits(samples.bottlenecks("rows"))
+        assert Refits(fitter, samples).head_without(is_out).logits(samples.bottlenecks("rows")) == pytest.approx(
+            alone, abs=1e-4 * float(np.ptp(alone))
+        )
+    margin = {name: float((one[:, 1] - one[:, 2]).mean()) for name, one in logits.items()}
+    if trainer == "lda":
+        assert margin["1=4"] == pytest.approx(margin["balanced"] + np.log(4), rel=1e-3)
+    few = samples.take(~((samples.label_ids == 2) & (samples.example_ids % 5 > 0)))
+    by_count, alike = (
+        HeadFitter("rows", trainer, HeadSettings(label_weights=weights), 0).fit(few).logits(few.bottlenecks("rows"))
+        for weights in ("none", "balanced")
+    )
+    assert not np.array_equal(by_count, alike)
+    assert trainer == "ridge" or (by_count[:, 2] < alike[:, 2]).all()
+
+
+@pytest.mark.parametrize("text", ["equal", "alice", "alice=", "=2", "alice=0", "alice=-1", "a=1e9", "a=2,b"])
+def test_weights_that_cannot_be_are_named(text):
+    with pytest.raises(InputError, match="--label_weights: expected balanced, none, or labels with weights"):
+        HeadSettings(label_weights=text)

@@ -48,6 +48,7 @@ NOT_IN_GRIDS = {
     "testing_percentage": "cells are scored by cross-validation; use folds",
     "background": "it has no part in which label is named; leave it away",
 }
+OF_GRADIENTS = ("label_smoothing", "focal", "rate_schedule", "warmup")  # of softmax and of whole networks
 OF_SOFTMAX = ("how_many_training_steps", "learning_rate", "train_batch_size", "l2", "hidden_units", "dropout", "mixup")
 
 
@@ -79,6 +80,8 @@ class CellSettings:
             head = replace(head, **{name: getattr(HeadSettings(), name) for name in OF_SOFTMAX})
         if whole.network:
             head = replace(head, head="auto")
+        if head.head not in ("auto", "softmax") and whole.network is None and whole.fine_tune is None:
+            head = replace(head, **{name: getattr(HeadSettings(), name) for name in OF_GRADIENTS})
         if not head.hidden_units:
             head = replace(head, dropout=HeadSettings().dropout)
         if whole.network is None and whole.fine_tune is None:
@@ -202,7 +205,8 @@ def _checked(name: str, values: list[Any], faults: list[str]) -> list[Any]:
     adapter = TypeAdapter(annotations[name])
     for value in values:
         try:
-            one = adapter.validate_python(value) if not isinstance(value, bool | dict | list) else None
+            is_flag = isinstance(value, bool) and annotations[name] is not bool
+            one = None if is_flag or isinstance(value, dict | list) else adapter.validate_python(value)
             if one is None:
                 raise ValueError("expected a text or a number")
             changed(CellSettings(), {name: one})

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from audionet.console import progress_bar
 from audionet.distributed import cluster
 from audionet.errors import PictureError
-from audionet.files import mark_folder, read_mark, whole_file
+from audionet.files import mark_folder, read_mark, sha256_of, whole_file
 from audionet.models.array_files import DAMAGED_HEADER
 from audionet.parallel import run_groups
 
@@ -37,6 +37,7 @@ BATCH_SIZE = 32
 SHARD_ROWS = 4096
 IN_GROUP = 8  # pictures that a process reads at a time
 KEY_BYTES = 32
+SOUND = "sound"  # stands for what a network that listens is given, in keys
 IN_MEMORY_BYTES = 2**26  # larger tables are mapped from a scratch file, so that memory does not grow with them
 
 Item = TypeVar("Item")
@@ -243,6 +244,26 @@ class BottleneckCache:
                 for path in chosen:
                     del self._shards[path]
                     path.unlink(missing_ok=True)
+
+
+def key_of(content: str, drawn: str | None) -> str:
+    """Return the key, a SHA-256 in hexadecimal, of a picture by that of its content, and by what a network is given.
+
+    `drawn` is None for the picture as it is, `SOUND`, or the digest of the recipe by which its sound is drawn instead.
+    """
+    return content if drawn is None else sha256_of(f"{drawn}/{content}".encode())
+
+
+def keys_of_shard(path: Path, *, verify: bool) -> set[bytes] | None:
+    """Return the keys of a file of bottlenecks; None where it is none, or `verify` finds that it was changed."""
+    try:
+        shard = np.load(path, mmap_mode="r", allow_pickle=False)
+        keys = shard["key"]
+    except (OSError, EOFError, IndexError, *DAMAGED_HEADER):
+        return None
+    if verify and path.name != _shard_name(shard):
+        return None
+    return {key.tobytes() for key in keys}
 
 
 def _shard_name(shard: np.ndarray) -> str:

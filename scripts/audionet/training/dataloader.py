@@ -20,7 +20,7 @@ from audionet.errors import PictureError
 from audionet.features.image_io import fit_pictures, read_picture
 from audionet.files import mark_folder, read_mark, write_bytes
 from audionet.parallel import run_groups
-from audionet.training.fitting.sample_weights import balanced_weights, picture_weights
+from audionet.training.fitting.sample_weights import label_shares, picture_weights, weighed
 from audionet.training.settings import HoldoutSettings
 from audionet.training.training_data import Samples, TrainingData, planned_views
 
@@ -66,9 +66,19 @@ class DataLoader:
 
     @classmethod
     def of(
-        cls, data: TrainingData, holdout: HoldoutSettings, *, height: int, width: int, views_dir: Path
+        cls,
+        data: TrainingData,
+        holdout: HoldoutSettings,
+        *,
+        height: int,
+        width: int,
+        views_dir: Path,
+        label_weights: str = "balanced",
     ) -> "DataLoader":
-        """Collect the pictures of training data, and draw the views that are not there yet."""
+        """Collect the pictures of training data, and draw the views that are not there yet.
+
+        `label_weights` is as `--label_weights` has it.
+        """
         pictures = data.select("training", "validation", views=False)
         planned = planned_views(pictures, recipe=data.recipe, holdout=holdout)
         views = [
@@ -77,8 +87,8 @@ class DataLoader:
         ]
         drawn = _drawn(views, views_dir)
         return cls(
-            training=_pictures_of(data.select("training", views=False), drawn),
-            validation=_pictures_of(data.select("validation", views=False), drawn),
+            training=_pictures_of(data.select("training", views=False), drawn, data.labels, label_weights),
+            validation=_pictures_of(data.select("validation", views=False), drawn, data.labels, label_weights),
             height=height,
             width=width,
         )
@@ -139,7 +149,9 @@ def _drawn(views: Sequence[_AugmentedView], views_dir: Path) -> list[_AugmentedV
     return drawn
 
 
-def _pictures_of(samples: Samples, drawn: Sequence[_AugmentedView]) -> SplitPictures:
+def _pictures_of(
+    samples: Samples, drawn: Sequence[_AugmentedView], labels: Sequence[str], label_weights: str
+) -> SplitPictures:
     """Return pictures, followed by those views that are of them."""
     label_of = dict(zip(samples.example_ids.tolist(), samples.label_ids.tolist(), strict=True))
     views = [view for view in drawn if view.example_id in label_of]
@@ -150,6 +162,6 @@ def _pictures_of(samples: Samples, drawn: Sequence[_AugmentedView]) -> SplitPict
     return SplitPictures(
         paths=(*(example.path for example in examples), *(view.path for view in views)),
         label_ids=label_ids,
-        sample_weight=balanced_weights(weights, label_ids),
+        sample_weight=weighed(weights, label_ids, label_shares(label_weights, labels, label_ids, weights)),
         keys=(*(example.sha256 for example in examples), *(view.view.key for view in views)),
     )

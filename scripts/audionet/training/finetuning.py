@@ -33,12 +33,15 @@ from audionet.models.backbones.small_cnns import SMALL_CNNS
 from audionet.models.head import Head
 from audionet.models.pooling import log_softmax
 from audionet.training.dataloader import DataLoader
-from audionet.training.settings import NetworkSettings
+from audionet.training.fitting.optimisation import LayerRates, loss_of_logits, optimizer_of, scheduled_rate
+from audionet.training.settings import HeadSettings, NetworkSettings
 from audionet.training.training_data import TrainingData
 
 if TYPE_CHECKING:
     import keras
 
+OF_LOSS = ("label_weights", "label_smoothing", "focal", "rate_schedule", "warmup")
+ADDED = ("weight_averaging", "staged", "rate_decay")  # since trainings were first kept, which are found again without
 VERSION = 1  # goes up by one when the same settings come to give other networks
 PART = "network"  # the name of the one part of such a backbone's bottleneck
 SCRATCH_RATE = 1e-3
@@ -96,6 +99,7 @@ class NetworkTraining:
     labels: Sequence[str]
     loader: DataLoader
     settings: NetworkSettings
+    loss: HeadSettings  # of which the loss and the rate's schedule count
     weights: Path | None  # a file of weights of the user's own
     seed: int
     folder: Path  # where a killed run finds itself again
@@ -274,7 +278,6 @@ class _NetworkFit:
 
         `origin` is what the network is before training, as JSON.
         """
-        import keras
         import tensorflow as tf
 
         settings, loader = self._settings, self._loader
@@ -290,10 +293,11 @@ class _NetworkFit:
             done = len(self.progress.epochs)
             beginning = f"going on after round {done}" if done else "training"
             log(f"{self._name}: {beginning}, {count} pictures, {steps} steps a round, on {device}.")
-            optimizer = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[settings.optimizer]
+            total, loss = steps * settings.epochs, self._training.loss
+            layers = LayerRates.of(_layers_of_variables(self._model), settings, steps=total)
             self._model.compile(
-                optimizer(self._rate),
-                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                optimizer_of(settings, scheduled_rate(self._rate, loss, steps=total), layers),
+                loss=loss_of_logits(loss, label_count=len(self._training.labels)),
                 weighted_metrics=["accuracy"],
             )
             with warnings.catch_warnings():
@@ -308,7 +312,9 @@ class _NetworkFit:
 
         settings, loader = self._settings, self._loader
         batch_size = settings.network_batch_size
-        callbacks = []
+        callbacks: list[keras.callbacks.Callback] = []
+        if settings.weight_averaging:  # before the others, which are given the average
+            callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
         if self._training.summaries_dir:
             if read_mark(self._training.summaries_dir) is None:
                 mark_folder(self._training.summaries_dir, "summaries")
@@ -338,7 +344,13 @@ class _NetworkFit:
     def _fingerprint(self) -> list[Any]:
         """Return all that decides how training comes out, as JSON."""
         splits = [[split.keys, split.label_ids.tolist()] for split in (self._loader.training, self._loader.validation)]
-        settings = {name: str(value) for name, value in vars(self._settings).items()}
+        settings = {
+            name: str(value)
+            for name, value in vars(self._settings).items()
+            if name not in ADDED or value != getattr(NetworkSettings(), name)
+        }
+        loss, usual = self._training.loss, HeadSettings()
+        settings |= {name: str(getattr(loss, name)) for name in OF_LOSS if getattr(loss, name) != getattr(usual, name)}
         pictures = sha256_of(repr(splits).encode())
         return [settings, self._rate, self._training.seed, self._loader.height, self._loader.width, pictures]
 
@@ -363,6 +375,13 @@ class _NetworkFit:
         )
         head = Head(np.asarray(head_weights, np.float32), np.asarray(biases, np.float32))
         return TrainedNetwork(backbone, head, name, self.progress.curve(), self.progress.best_step)
+
+
+def _layers_of_variables(model: "keras.Model") -> list[int]:
+    """Return for each variable that is trained the number of its layer, counted from the input."""
+    layers = [layer for layer in model._flatten_layers(include_self=False) if not hasattr(layer, "layers")]
+    number_of = {id(one): number for number, layer in enumerate(layers) for one in layer.trainable_variables}
+    return [number_of[id(one)] for one in model.trainable_variables]
 
 
 def _usual_size(name: str, *, of_sound: bool) -> int:

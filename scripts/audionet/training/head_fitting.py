@@ -8,11 +8,11 @@ import numpy as np
 
 from audionet.models.head import Head
 from audionet.training.fitting.closed_forms import SummedRows, lda_head, prototype_head
-from audionet.training.fitting.head_trainers import TRAINERS, OnStep, TrainingSet
+from audionet.training.fitting.head_trainers import TRAINERS, OnStep, TrainingSet, with_shares
 from audionet.training.fitting.moments import Moments, origin_of
 from audionet.training.fitting.one_class_fitting import NAME as ONE_CLASS
 from audionet.training.fitting.one_class_fitting import train_one_class
-from audionet.training.fitting.sample_weights import picture_weights
+from audionet.training.fitting.sample_weights import label_shares, picture_weights
 from audionet.training.settings import HeadSettings
 from audionet.training.training_data import Samples
 
@@ -44,15 +44,24 @@ class HeadFitter:
             on_step(1, head)
         return head
 
+    def shares(self, samples: Samples) -> np.ndarray | None:
+        """Return how much each label of the samples counts, as `label_shares` gives it."""
+        _, first, ids = np.unique(samples.label_ids, return_index=True, return_inverse=True)
+        labels = [samples.examples[samples.example_ids[row]].label for row in first]
+        weights = picture_weights(samples.views) * samples.weights()
+        return label_shares(self.settings.label_weights, labels, ids, weights)
+
     def meaning(self) -> tuple[Hashable, ...]:
         """Return what decides which head comes of given samples; ways that differ in what has no effect share it."""
         decisive = (self.settings.of_training(), self.seed) if self.trainer == "softmax" else ()
-        return self.bottleneck, self.trainer, *decisive
+        return self.bottleneck, self.trainer, self.settings.label_weights, *decisive
 
     def _fitted(self, samples: Samples, on_step: OnStep | None) -> Head:
         labels, label_ids = np.unique(samples.label_ids, return_inverse=True)
         weights = picture_weights(samples.views) * samples.weights()
-        training_set = TrainingSet(samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights)
+        training_set = TrainingSet(
+            samples.bottlenecks(self.bottleneck), label_ids, len(labels), weights, self.shares(samples)
+        )
         if self.trainer == ONE_CLASS:
             return train_one_class(training_set)
         return TRAINERS[self.trainer](training_set, self.settings, seed=self.seed, on_step=on_step)
@@ -100,7 +109,8 @@ class Refits:
         weights = picture_weights(kept.views)
         clean, views = by_kind
         summed = clean.scaled(float(weights[kept.views == 0].max(initial=1.0))) + views
-        return closed_form(SummedRows(summed.take_labels(np.unique(kept.label_ids))))
+        head = closed_form(SummedRows(summed.take_labels(np.unique(kept.label_ids))))
+        return with_shares(head, self.fitter.shares(kept)) if self.fitter.trainer == "lda" else head
 
     @cached_property
     def _kinds(self) -> tuple[np.ndarray, np.ndarray]:

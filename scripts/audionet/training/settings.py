@@ -3,6 +3,7 @@
 A setting outside its range raises InputError.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,28 @@ from audionet.ranges import between, check_ranges
 
 FALSE_ACCEPT_RATE = 0.05
 FALSE_REJECT_RATE = 0.05
+MOST_WEIGHT = 1e6
+
+
+def parse_label_weights(text: str) -> dict[str, float]:
+    """Return the weights that are given by label; none for `balanced` and `none`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if text in ("balanced", "none"):
+        return {}
+    found = {}
+    for part in text.split(","):
+        label, _, weight = part.rpartition("=")
+        is_number = re.fullmatch(r"\s*\d+(\.\d+)?\s*", weight, re.ASCII)
+        check(
+            bool(label.strip()) and is_number is not None and 0 < float(weight) <= MOST_WEIGHT,
+            f"--label_weights: expected balanced, none, or labels with weights above 0 and up to {MOST_WEIGHT:g}, such "
+            f"as alice=2,bob=0.5, received {text!r}.",
+        )
+        found[label.strip()] = float(weight)
+    return found
 
 
 @dataclass(frozen=True)
@@ -37,6 +60,17 @@ class HeadSettings:
     """Share of those outputs that is left out at each step."""
     mixup: Annotated[float, between(0, 100)] = 0.0
     """How far two examples are mixed into one, for softmax; 0 for not at all."""
+    label_weights: str = "balanced"
+    """How much each label counts: balanced for all alike, none for each as much as it has pictures, or the weights of
+    some beside 1 for the others, such as alice=2,bob=0.5."""
+    label_smoothing: Annotated[float, between(0, 0.9)] = 0.0
+    """Share of each target that is spread over all labels, for softmax and whole networks."""
+    focal: Annotated[float, between(0, 10)] = 0.0
+    """How much less pictures count that are told well, for softmax and whole networks: the gamma of the focal loss."""
+    rate_schedule: Literal["constant", "cosine"] = "constant"
+    """What becomes of the rate of softmax and whole networks: it stays, or falls to nothing along a cosine."""
+    warmup: Annotated[float, between(0, 0.9)] = 0.0
+    """Share of the steps in which that rate rises from nothing first."""
     false_accept_rate: Annotated[float, between(0.0001, 0.5)] = FALSE_ACCEPT_RATE
     """Share of unknown sound that may be given a label; the lower, the more of the known is refused."""
     false_reject_rate: Annotated[float, between(0.0001, 0.5)] = FALSE_REJECT_RATE
@@ -44,6 +78,7 @@ class HeadSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        parse_label_weights(self.label_weights)
 
     def of_training(self) -> tuple[Any, ...]:
         """Return what decides how softmax is trained, apart from the thresholds that are set afterwards."""
@@ -73,6 +108,12 @@ class NetworkSettings:
     """What follows each layer of cnvrg and simple_audio."""
     patience: Annotated[int, between(1, 100_000)] = 5
     """Rounds without a lower loss on validation after which training stops. The best weights are kept."""
+    weight_averaging: Annotated[float, between(0, 0.99999)] = 0.0
+    """Share that a running average of the weights keeps at each step, such as 0.99; it is what is kept. 0 for none."""
+    staged: bool = False
+    """Train the last layer alone for a third of the steps, the upper half of the layers for another, then all."""
+    rate_decay: Annotated[float, between(0.01, 1)] = 1.0
+    """Rate of each layer as a share of that of the layer behind it, so that those near the input change less."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -50,9 +50,9 @@ from audionet.training.model_selection import (
     select_model,
 )
 from audionet.training.one_class import select_one_class
-from audionet.training.settings import HeadSettings, TrainingSettings
+from audionet.training.settings import HeadSettings, TrainingSettings, parse_label_weights
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data, wav_of
-from audionet.wording import in_hertz
+from audionet.wording import in_hertz, listed
 
 LEAST_HEARD = 0.25  # of the band that is drawn, or of the network's own: a network that hears less is no help
 MOST_UNSAID = 0.75
@@ -263,6 +263,7 @@ class Trainer:
         self._dataset, self._settings, self._bottleneck_dir = dataset, settings, bottleneck_dir
         self._spaces = spaces_for(settings)
         self._previous = previous
+        _check_label_weights(dataset.labels, settings.head)
         if len(dataset.labels) == 1:
             _check_one_class(dataset.labels[0], settings)
         wanted, of_sound = settings.backbone, dataset.recipe is not None
@@ -281,6 +282,7 @@ class Trainer:
 
     def with_head(self, settings: HeadSettings) -> "Trainer":
         """Return a trainer with the same data and networks that trains another head."""
+        _check_label_weights(self._dataset.labels, settings)
         other = copy.copy(self)
         other._settings = replace(self._settings, head=settings)
         return other
@@ -342,17 +344,33 @@ class Trainer:
     def _network_training(self, data: TrainingData, summaries_dir: Path | None) -> NetworkTraining:
         holdout = self._settings.holdout
         loader = DataLoader.of(
-            data, holdout, height=self._height, width=self._width, views_dir=self._bottleneck_dir / "views"
+            data,
+            holdout,
+            height=self._height,
+            width=self._width,
+            views_dir=self._bottleneck_dir / "views",
+            label_weights=self._settings.head.label_weights,
         )
         return NetworkTraining(
             labels=data.labels,
             loader=loader,
             settings=self._settings.whole,
+            loss=self._settings.head,
             weights=self._settings.backbone.weights,
             seed=holdout.random_seed,
             folder=self._bottleneck_dir / "training",
             summaries_dir=summaries_dir,
         )
+
+
+def _check_label_weights(labels: Sequence[str], settings: HeadSettings) -> None:
+    """Raise InputError where a weight is given to a label that there is not."""
+    for label in parse_label_weights(settings.label_weights):
+        if label not in labels:
+            raise InputError(
+                f"--label_weights: expected labels out of {listed([printable(one) for one in labels])}, received "
+                f"{printable(label)}."
+            )
 
 
 def _check_one_class(label: str, settings: TrainingSettings) -> None:

@@ -23,9 +23,9 @@ from audionet.errors import InputError, PictureError, RecordingError
 from audionet.features.extraction import NetworkInput
 from audionet.features.image_io import read_picture
 from audionet.features.recipes import Recipe, check_drawn_by, find_recipe
-from audionet.files import mark_folder, printable, read_mark, sha256_of
+from audionet.files import mark_folder, printable, read_mark
 from audionet.models.backbones.backbone import Backbone
-from audionet.models.bottleneck_cache import BottleneckCache, Rows, compute_all, kept_rows
+from audionet.models.bottleneck_cache import SOUND, BottleneckCache, Rows, compute_all, kept_rows, key_of
 from audionet.training.fitting.head_memory import HeadMemory
 from audionet.training.holdout import (
     HoldoutPlan,
@@ -342,8 +342,8 @@ class _Networks:
         """Return for each network what stands for its inputs, by what stands for the pictures as they were drawn."""
         keys = []
         for one, takes_files in zip(self._inputs, self._takes_files, strict=True):
-            drawn = "sound" if one.is_sound or one.recipe is None else one.recipe.digest
-            keys.append(of_files if takes_files else [sha256_of(f"{drawn}/{key}".encode()) for key in of_files])
+            drawn = SOUND if one.is_sound or one.recipe is None else one.recipe.digest
+            keys.append([key_of(content, None if takes_files else drawn) for content in of_files])
         return keys
 
 

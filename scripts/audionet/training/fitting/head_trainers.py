@@ -1,7 +1,7 @@
 """Ways to train a head: discriminant analysis, ridge regression, softmax and prototypes."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +18,8 @@ from audionet.training.fitting.closed_forms import (
     solved,
 )
 from audionet.training.fitting.moments import Moments, origin_of
-from audionet.training.fitting.sample_weights import balanced_weights
+from audionet.training.fitting.optimisation import loss_of_probabilities, scheduled_rate
+from audionet.training.fitting.sample_weights import weighed
 from audionet.training.settings import HeadSettings
 
 STEPS_BETWEEN_CALLS = 10
@@ -34,6 +35,7 @@ class TrainingSet:
     label_ids: np.ndarray  # int, shape (n,), each in 0..label_count - 1 and each label there at least once
     label_count: int
     weights: np.ndarray | None = None  # float, shape (n,), how much each row counts, by default all alike
+    shares: np.ndarray | None = None  # float, shape (labels,), how much each label counts, by default all alike
 
     @property
     def dimension(self) -> int:
@@ -48,8 +50,8 @@ class TrainingSet:
 
     @cached_property
     def balanced_weight(self) -> np.ndarray:
-        """The same, with every label's rows together counting as much as any other's."""
-        return balanced_weights(self.sample_weight, self.label_ids)
+        """The same, with every label's rows together counting as much as any other's, or as its share says."""
+        return weighed(self.sample_weight, self.label_ids, self.shares)
 
     @cached_property
     def moments(self) -> Moments:
@@ -108,7 +110,14 @@ class TrainingSet:
 
 def train_lda(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None) -> Head:
     """Fit linear discriminant analysis, as `lda_head` does; settings and seed decide nothing."""
-    return _finished(lda_head(examples), on_step)
+    return _finished(with_shares(lda_head(examples), examples.shares), on_step)
+
+
+def with_shares(head: Head, shares: np.ndarray | None) -> Head:
+    """Return a head that takes labels to be as likely as their shares, shape (labels,), instead of all alike."""
+    if shares is None:
+        return head
+    return replace(head, biases=(head.biases + np.log(shares * len(shares))).astype(np.float32))
 
 
 def train_ridge(examples: TrainingSet, settings: HeadSettings, *, seed: int = 0, on_step: OnStep | None = None) -> Head:
@@ -145,9 +154,9 @@ def train_softmax(
     model = keras.Sequential([keras.Input((dimension,)), *layers[:-1], *dropout, layers[-1]])
     # Steps over a thousand standardised features add up: the rate is meant per feature.
     rate = settings.learning_rate / np.sqrt(dimension)
-    model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=(settings.l2 or 0.0) / rate), loss="categorical_crossentropy"
-    )
+    scheduled = scheduled_rate(rate, settings, steps=settings.how_many_training_steps)
+    optimizer = keras.optimizers.AdamW(scheduled, weight_decay=(settings.l2 or 0.0) / rate)
+    model.compile(optimizer, loss=loss_of_probabilities(settings))
     targets = np.eye(examples.label_count, dtype=np.float32)
 
     def current_head() -> Head:

@@ -1,6 +1,10 @@
 """How much each sample counts in training: a picture as much as all of its views together, labels all alike."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+
+from audionet.training.settings import parse_label_weights
 
 
 def picture_weights(views: np.ndarray) -> np.ndarray:
@@ -20,6 +24,31 @@ def balanced_weights(weights: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
     labels, label_ids = np.unique(label_ids, return_inverse=True)
     of_labels = np.bincount(label_ids, weights, len(labels))
     return weights * (len(weights) / max(1, len(labels)) / of_labels)[label_ids]
+
+
+def label_shares(text: str, labels: Sequence[str], label_ids: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    """Return how much each label counts, float64, shape (labels,), with a sum of 1; None where all count alike.
+
+    Args:
+        text: as `--label_weights` has it.
+        labels: their names, in the order of the ids.
+        label_ids: int, shape (n,), each in 0..labels - 1.
+        weights: of the samples, float, shape (n,), before labels are weighed.
+    """
+    if text == "balanced":
+        return None
+    given: Mapping[str, float] = parse_label_weights(text)
+    if given:
+        counts = np.array([given.get(label, 1.0) for label in labels])
+    else:
+        counts = np.bincount(label_ids, weights, len(labels))
+    return np.asarray(counts / counts.sum())
+
+
+def weighed(weights: np.ndarray, label_ids: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
+    """Scale weights so that each label's samples together have its share of them, or all alike: float64, sum n."""
+    balanced = balanced_weights(weights, label_ids)
+    return balanced if shares is None else balanced * (shares * len(shares))[label_ids]
 
 
 def evened_out(label_ids: np.ndarray, views: np.ndarray) -> np.ndarray:
