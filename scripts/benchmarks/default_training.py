@@ -5,57 +5,63 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from audionet.data.dataset import Dataset
-from audionet.models.backbones.architectures import find_architecture
-from audionet.models.backbones.backbone import Backbone, loader_of
+from audionet.models.backbones.backbone import Backbone
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.models.backbones.taps import candidate_bottlenecks, union_of
+from audionet.models.background import BackgroundSpace
 from audionet.models.classifier import Classifier
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.one_class import select_one_class
 from audionet.training.settings import HeadSettings, HoldoutSettings, TrainingSettings
-from audionet.training.trainer import TrainedModel, candidate_members
-from audionet.training.training_data import TrainingData, gather_training_data
+from audionet.training.trainer import TrainedModel, candidate_members, fit_spaces
+from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data
 from audionet.training.training_run import build_classifier
-from benchmarks.options import ClassifierBenchmarkOptions
+from benchmarks.options import ClassifierBenchmarkOptions, OpenSetOptions
+from benchmarks.recording_holdout import dataset_of
 
 
 @dataclass(frozen=True)
 class DefaultTraining:
     """Everything that training takes but the recordings."""
 
-    backbone: Backbone  # read at every candidate
-    candidates: tuple[str, ...]  # bottlenecks to choose from, the preferred one first
+    networks: tuple[Backbone | MemberNetwork, ...]  # read at every candidate
+    candidates: tuple[str, ...]  # bottlenecks of the first to choose from, the preferred one first
     bottleneck_dir: Path
     holdout: HoldoutSettings
     head: HeadSettings = field(default_factory=HeadSettings)
+    spaces: tuple[BackgroundSpace, ...] = ()  # of a background
 
     @classmethod
-    def of(cls, options: ClassifierBenchmarkOptions) -> "DefaultTraining":
-        """Return the training of a benchmark's pretrained network."""
-        candidates = candidate_bottlenecks(find_architecture(options.architecture))
-        backbone = load_network(options.architecture, union_of(candidates))
-        return cls(backbone, candidates, options.bottleneck_dir, options.holdout)
+    def of(cls, options: OpenSetOptions, dataset: Dataset) -> "DefaultTraining":
+        """Return the training of a benchmark on a data set, with the members and the background that it names."""
+        settings = TrainingSettings(backbone=BackboneSettings(options.architecture, members=options.members))
+        members = candidate_members(dataset, settings)
+        spaces: tuple[BackgroundSpace, ...] = ()
+        if options.background_dir:
+            folder = options.output_dir / options.background_dir.resolve().name
+            other, _ = dataset_of(options.background_dir, folder, group_by=options.group_by)
+            named = {"origin": options.background_dir.name, "licence": "not stated"}
+            spaces = fit_spaces(other, settings, bottleneck_dir=options.bottleneck_dir, **named)
+        networks = tuple(member.network for member in members)
+        return cls(networks, networks[0].bottlenecks, options.bottleneck_dir, options.holdout, spaces=spaces)
 
     def gather(self, dataset: Dataset) -> TrainingData:
         """Split a data set, or a part of one, and compute its bottlenecks."""
         return gather_training_data(
-            dataset, self.backbone, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout, previous=HoldoutPlan()
+            dataset, *self.networks, bottleneck_dir=self.bottleneck_dir, holdout=self.holdout, previous=HoldoutPlan()
         )
 
     def select(self, training_data: TrainingData) -> SelectedModel:
         """Select bottleneck and head on validation, and train the head; or fit one to one label alone."""
         if len(training_data.labels) == 1:
-            return select_one_class(training_data, bottlenecks=self.candidates, settings=self.head)
+            return select_one_class(training_data, bottlenecks=self.candidates, settings=self.head, spaces=self.spaces)
         return select_model(
-            training_data, bottlenecks=self.candidates, settings=self.head, seed=self.holdout.random_seed
+            training_data,
+            bottlenecks=self.candidates,
+            settings=self.head,
+            seed=self.holdout.random_seed,
+            spaces=self.spaces,
         )
-
-
-def load_network(architecture: str, bottleneck: str) -> Backbone:
-    """Load a pretrained network as it is used for pictures of sound, read at a bottleneck."""
-    settings = BackboneSettings(architecture=architecture)
-    return loader_of(find_architecture(architecture), settings, of_sound=True)(bottleneck=bottleneck)
 
 
 def train_without(

@@ -3,11 +3,10 @@
 Or all labels but one are, each in turn, which measures what a classifier of one label makes of everything else.
 
 The baseline is what is done for want of anything better: a clip counts as unknown if no label has a probability of one
-half. Beside it stands what the temperature does to the probabilities of the known ones.
+half.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from audionet.evaluation.detection_metrics import auroc, detection_curve, equal_
 from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.files import UNKNOWN_LABEL, printable
+from audionet.models.openset import BY_ODDS
 from audionet.models.pooling import log_softmax, pool
 from audionet.tables import print_table
 from audionet.training.final_evaluation import score_held_out
@@ -32,6 +32,7 @@ LEAST_PROBABILITY = 0.5  # of the baseline, for a clip to count as known
 DETECTORS = ("score", "probability")
 LEVELS = ("chunk", "recording")
 RATES = ("auroc", "eer", "false_accept_rate", "false_reject_rate")
+NOT_NUMBERS = ("held_out", "scored_by")
 ONE_CLASS_RATES = ("auroc", "pauc", "false_accept_rate", "false_reject_rate")
 
 
@@ -39,13 +40,13 @@ def run(options: OpenSetOptions) -> int:
     """Draw, train, score, print and write the result; return 1 if any recording had to be set aside."""
     dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
     if options.one_class:
-        result = measure_one_class(dataset, DefaultTraining.of(options))
+        result = measure_one_class(dataset, DefaultTraining.of(options, dataset))
         print_one_class(result)
         options.write(options.folder / "one_class.json", result)
         return EXIT_FAILED if failures else 0
     held_out = max(1, len(dataset.labels) // 3) if options.held_out is None else options.held_out
     draws = draws_of(dataset.labels, held_out=held_out, count=options.draws, seed=options.random_seed)
-    result = measure(dataset, draws, DefaultTraining.of(options))
+    result = measure(dataset, draws, DefaultTraining.of(options, dataset))
     print_result(result)
     options.write(options.folder / "unknown.json", result)
     return EXIT_FAILED if failures else 0
@@ -55,10 +56,9 @@ def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) 
     """Train on the known labels of every draw, and score recordings of both kinds that were held out.
 
     Returns:
-        dict: `draws`, a list of `held_out`, `stated_rate`, `temperature`, `accuracy` by level, `ece` and `log_loss` of
-        chunks with `before` and `after` the temperature, and by detector, `score` or `probability`, and level `auroc`,
-        `eer`, `false_accept_rate` and `false_reject_rate`; `mean` of these over the draws; `n_known` and `n_unknown`,
-        recordings in all draws.
+        dict: `draws`, a list of `held_out`, `scored_by`, `stated_rate`, `accuracy` by level, and by detector, `score`
+        or `probability`, and level `auroc`, `eer`, `false_accept_rate` and `false_reject_rate`; `mean` of these over
+        the draws; `n_known` and `n_unknown`, recordings in all draws.
     """
     found = [_measured(*trained) for trained in train_draws(dataset, draws, training)]
     return {
@@ -66,7 +66,7 @@ def measure(dataset: Dataset, draws: Sequence[Draw], training: DefaultTraining) 
         "n_known": sum(one.pop("n_known") for one in found),
         "n_unknown": sum(one.pop("n_unknown") for one in found),
         "draws": found,
-        "mean": mean_of([{key: value for key, value in one.items() if key != "held_out"} for one in found]),
+        "mean": mean_of([{key: value for key, value in one.items() if key not in NOT_NUMBERS} for one in found]),
     }
 
 
@@ -110,18 +110,14 @@ def print_one_class(result: Mapping[str, Any]) -> None:
 def _measured(draw: Draw, training_data: TrainingData, selected: SelectedModel) -> dict[str, Any]:
     scored = score_held_out(selected, training_data)
     evaluation = evaluate(scored, training_data.labels)
-    before = [replace(one, logits=one.logits * selected.members[0].temperature) for one in scored]
-    uncalibrated = evaluate(before, training_data.labels)
     is_known = np.array([one.label != UNKNOWN_LABEL for one in scored])
     return {
         "held_out": list(draw.unknown),
+        "scored_by": selected.open_set.scored_by if selected.open_set else "",
         "n_known": int(is_known.sum()),
         "n_unknown": int((~is_known).sum()),
         "stated_rate": evaluation["open_set"]["stated_rate"],
-        "temperature": selected.members[0].temperature,
         "accuracy": {level: evaluation[level]["accuracy"] for level in LEVELS},
-        "ece": {"before": uncalibrated["calibration"]["ece"], "after": evaluation["calibration"]["ece"]},
-        "log_loss": {"before": uncalibrated["chunk"]["log_loss"], "after": evaluation["chunk"]["log_loss"]},
         "score": {
             "chunk": {name: evaluation["open_set"]["chunk"][name] for name in RATES},
             "recording": {name: evaluation["open_set"][name] for name in RATES},
@@ -158,15 +154,11 @@ def print_result(result: Mapping[str, Any]) -> None:
         for key, name in zip(RATES, ("AUROC", "equal error rate", "unknown accepted", "known refused"), strict=True)
     ]
     print_table(["", *headings], rows, title="Known or unknown", numbers=headings)
-    rows = [
-        [name, *(f"{mean[key][when]:.3f}" for when in ("before", "after"))]
-        for key, name in (("ece", "calibration error"), ("log_loss", "log loss"))
-    ]
-    print_table(["of known chunks", "before", "after the temperature"], rows)
     print(
         f"Means over {len(draws)} draws of {len(draws[0]['held_out'])} of {len(result['labels'])} labels held out "
         f"altogether, and the lowest and highest in brackets; {result['n_known']} recordings of known labels and "
         f"{result['n_unknown']} of unknown ones. The threshold was fitted to let {100 * mean['stated_rate']:g}% of "
         f"unknown clips pass. Known ones: {mean['accuracy']['chunk']:.1%} of chunks and "
-        f"{mean['accuracy']['recording']:.1%} of recordings right."
+        f"{mean['accuracy']['recording']:.1%} of recordings right. By log odds in the comparison space "
+        f"{sum(draw['scored_by'] == BY_ODDS for draw in draws)} times."
     )

@@ -119,13 +119,18 @@ class AccuracyOptions(FolderBenchmarkOptions):
 class OpenSetOptions(ClassifierBenchmarkOptions):
     """Measure how well clips of unknown labels are refused: some labels are held out of training altogether.
 
-    There must be four labels or more. Everything is trained as retrain.py trains it by default.
+    There must be three labels or more. Everything is trained as retrain.py trains it by default, but for the
+    background, whose labels may be among those held out.
     """
 
     held_out: int | None = None
     """How many labels to hold out altogether. By default a third."""
     draws: int = 6
     """How often, other labels each time."""
+    members: str = "auto"
+    """Networks that answer together, as --members of retrain.py names them."""
+    background_dir: Path | None = None
+    """Folder of other labels to fit a background on. By default there is none."""
     one_class: bool = False
     """Train on one label alone instead, each in turn, and take all others for unknown."""
 

@@ -19,9 +19,9 @@ from audionet.errors import InputError
 from audionet.models.classifier import Classifier
 from audionet.models.timelines.timeline import Timeline
 from audionet.tables import Table
+from audionet.training.fitting.similarity_fitting import FEWEST_LABELS
 from benchmarks.default_training import train_without
 from benchmarks.diarization import by_label, check_metrics, error_rates
-from benchmarks.label_holdout import FEWEST_KNOWN
 from benchmarks.options import DiarizationOptions
 from benchmarks.recording_holdout import dataset_of
 from benchmarks.synthetic_conversation import write_conversation
@@ -39,7 +39,7 @@ def run(options: DiarizationOptions) -> int:
     """Train, write conversations, make their timelines, and print what is wrong; return 1 if a recording failed."""
     check_metrics()
     dataset, failures = dataset_of(options.audio_dir, options.folder, group_by=options.group_by)
-    most = len(dataset.labels) - (0 if options.train_dir else FEWEST_KNOWN)
+    most = len(dataset.labels) - (0 if options.train_dir else FEWEST_LABELS)
     if max(options.counts) > most:
         raise InputError(
             f"--speakers: expected {most} at most of {len(dataset.labels)} labels, received {max(options.counts)}. "

@@ -29,7 +29,7 @@ from audionet.models.similarity import Similarity
 from audionet.parallel import process_pool
 from audionet.tables import Table
 from audionet.training.fitting.background_fitting import FEWEST_LABELS, fit_background
-from audionet.training.fitting.similarity_fitting import fit_fused_similarity, fit_similarity
+from audionet.training.fitting.similarity_fitting import ComparedSamples, fit_fused_similarity, fit_similarity
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.settings import HoldoutSettings, TrainingSettings
 from audionet.training.trainer import CandidateMember, candidate_members
@@ -212,16 +212,13 @@ def _space(
     backgrounds: Sequence[BackgroundSpace] | None,
 ) -> Similarity | FusedSimilarity | None:
     """Return the space of all members as training fits it; None where there is too little for one."""
-    tables, parts = [], []
     at = [space.at(PART) for space in backgrounds] if backgrounds else [None] * len(members)
-    for number, (member, background) in enumerate(zip(members, at, strict=True)):
-        samples = samples_of(data.seen_by(number), labels)
-        same = {"recordings": samples.recording_ids(), "views": samples.views}
-        tables.append(samples.bottlenecks(member.network.bottlenecks[0]))
-        parts.append(fit_similarity(tables[-1], samples.label_ids, background=background, **same))
-    if len(parts) == 1:
-        return parts[0]
-    return fit_fused_similarity(tables, parts, samples.label_ids, backgrounds=at, **same)
+    seen = [samples_of(data.seen_by(number), labels) for number in range(len(members))]
+    tables = [one.bottlenecks(member.network.bottlenecks[0]) for one, member in zip(seen, members, strict=True)]
+    samples = ComparedSamples(
+        tuple(tables), seen[0].label_ids, seen[0].recording_ids(), seen[0].views, backgrounds=tuple(at)
+    )
+    return fit_fused_similarity(samples, [fit_similarity(samples, number) for number in range(len(members))])
 
 
 def _by_space(space: Similarity | FusedSimilarity, tested: TestedClips) -> dict[str, Any]:

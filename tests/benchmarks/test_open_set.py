@@ -31,7 +31,7 @@ def four_speakers(speakers, tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(four_speakers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bottlenecks")
-    training = DefaultTraining(FakeBackbone(), ("rows",), folder, HoldoutSettings(views=0), HeadSettings(head="lda"))
+    training = DefaultTraining((FakeBackbone(),), ("rows",), folder, HoldoutSettings(views=0), HeadSettings(head="lda"))
     return open_set.measure(four_speakers, draws_of(LABELS, held_out=1, count=4), training)
 
 
@@ -52,7 +52,7 @@ def test_means_are_those_of_the_draws_and_json_can_hold_all(result):
 
 
 def test_one_label_alone_is_told_from_all_others_but_its_double(four_speakers, tmp_path, capsys):
-    training = DefaultTraining(FakeBackbone(), ("rows",), tmp_path, HoldoutSettings(views=0))
+    training = DefaultTraining((FakeBackbone(),), ("rows",), tmp_path, HoldoutSettings(views=0))
     result = open_set.measure_one_class(four_speakers, training)
     by_label = {row["label"]: row["recording"]["auroc"] for row in result["labels"]}
     assert list(by_label) == list(LABELS)
@@ -66,7 +66,7 @@ def test_the_script_prints_and_writes_what_was_measured(speakers, tmp_path, monk
     import bench
 
     monkeypatch.setattr("audionet.models.backbones.backbone.load_backbone", load_fake)
-    monkeypatch.setattr("benchmarks.default_training.candidate_bottlenecks", lambda *_, **__: ("rows",))
+    monkeypatch.setattr("audionet.training.trainer.candidate_bottlenecks", lambda *_, **__: ("rows",))
     audio_dir = shutil.copytree(speakers, tmp_path / "voices")
     shutil.copytree(audio_dir / "carol", audio_dir / "dave")
     (audio_dir / "bob" / "broken.mp3").write_text("no sound")

@@ -9,7 +9,7 @@ from audionet.models.bottleneck_cache import Rows
 from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.similarity import Similarity
 from audionet.training.fitting.background_fitting import fit_background
-from audionet.training.fitting.similarity_fitting import fit_similarity, fit_space
+from audionet.training.fitting.similarity_fitting import ComparedSamples, fit_similarity, fit_space
 
 
 def labelled(labels: int, *, rng: np.random.Generator, recordings: int = 3, chunks: int = 6, nuisance: float = 4.0):
@@ -30,7 +30,7 @@ def labelled(labels: int, *, rng: np.random.Generator, recordings: int = 3, chun
 @pytest.fixture(scope="module")
 def space() -> Similarity:
     rows, numbers, names = labelled(8, rng=np.random.default_rng(0))
-    fitted = fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int))
+    fitted = fit_similarity(ComparedSamples((rows,), numbers, names, np.zeros(len(rows), int), (None,)))
     assert fitted is not None
     return fitted
 
@@ -173,7 +173,7 @@ def test_error_rates_are_those_of_labels_left_out(space):
 @pytest.mark.parametrize(("labels", "recordings"), [(2, 3), (6, 1)])
 def test_too_little_to_compare_gives_no_space(labels, recordings):
     rows, numbers, names = labelled(labels, rng=np.random.default_rng(0), recordings=recordings)
-    assert fit_similarity(rows, numbers, recordings=names, views=np.zeros(len(rows), int)) is None
+    assert fit_similarity(ComparedSamples((rows,), numbers, names, np.zeros(len(rows), int), (None,))) is None
 
 
 @pytest.mark.parametrize("own", [1, 2, 4])
@@ -191,13 +191,10 @@ def test_few_labels_compare_clips_of_others_by_a_background(own):
         origin="ten labels",
         licence="CC0",
     ).at("rows")
-    space = fit_similarity(
-        rows[of_own],
-        numbers[of_own],
-        recordings=names[of_own],
-        views=np.zeros(of_own.sum(), int),
-        background=background,
+    own_samples = ComparedSamples(
+        (rows[of_own],), numbers[of_own], names[of_own], np.zeros(of_own.sum(), int), (background,)
     )
+    space = fit_similarity(own_samples)
     assert space is not None and space.is_of_background and "ten labels (CC0)" in space.background
     assert space.equal_error_rate < 0.1 and "of the background" in space.sentence()
     first, second = (

@@ -220,7 +220,7 @@ def _clips_by_open_set(recordings: Sequence[ScoredRecording], *, by_chunk: bool)
     for _, of_one in groupby(recordings, key=lambda one: id(one.open_set)):
         group = list(of_one)
         open_set = group[0].open_set
-        chunks = [open_set.evidence(one.logits) if open_set else one.logits.astype(np.float64) for one in group]
+        chunks = [one.evidence for one in group]
         if by_chunk:
             rows = np.concatenate(chunks)
             yield _Clips(open_set, rows, np.ones(len(rows)))

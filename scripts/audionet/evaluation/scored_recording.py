@@ -22,10 +22,16 @@ class ScoredRecording:
     open_set: OpenSetDetector | None = None  # the detector of unknown clips that belongs to these logits
     levels_dbfs: tuple[float, ...] = ()  # how loud each chunk is, so that gaps count less; empty if that is not known
     group: str = ""  # what it was kept together with, by default the recording alone
+    odds: np.ndarray | None = None  # float32, shape (chunks, trained labels), where the detector goes by them
 
     def __post_init__(self) -> None:
         if not self.group:
             object.__setattr__(self, "group", self.recording)
+
+    @property
+    def evidence(self) -> np.ndarray:
+        """What chunks are scored as known by, float64, shape (chunks, labels): by the detector, or the logits."""
+        return self.open_set.evidence(self.logits, self.odds) if self.open_set else self.logits.astype(np.float64)
 
     @property
     def weights(self) -> np.ndarray:
@@ -35,7 +41,7 @@ class ScoredRecording:
     @property
     def is_accepted(self) -> bool:
         """Whether the recording as a whole is taken as one of the labels, as `Classifier.score` decides it."""
-        return self.open_set is None or self.open_set.accepts(self.logits, self.weights)
+        return self.open_set is None or self.open_set.accepts(self.evidence, self.weights)
 
     @property
     def pooled(self) -> np.ndarray:

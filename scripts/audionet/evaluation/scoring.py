@@ -68,10 +68,10 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
     tasks = [_Task(source, classifier.inputs) for source in sources]
     drawn = side_by_side(_draw_source, tasks, description="Scoring", jobs=jobs)
     for batch in _batches(drawn, found.failures):
-        logits = classifier.logits([of_chunk for _, one in batch for of_chunk in one.inputs])
+        scores = classifier.scores([of_chunk for _, one in batch for of_chunk in one.inputs])
         start = 0
         for source, one in batch:
-            rows = logits[start : start + len(one.pictures)]
+            rows = slice(start, start + len(one.pictures))
             start += len(one.pictures)
             keys = found.keys[source.recording] = tuple(map(content_key, one.pictures))
             known = sum(key in trained_on for key in keys)
@@ -79,12 +79,13 @@ def score_sources(classifier: Classifier, sources: Sequence[Source], *, jobs: in
                 ScoredRecording(
                     recording=source.recording,
                     label=source.label,
-                    logits=rows,
+                    logits=scores.logits[rows],
                     offsets_seconds=one.offsets_seconds,
                     in_training=known,
                     open_set=classifier.open_set,
                     levels_dbfs=one.levels_dbfs,
                     group=source.group,
+                    odds=None if scores.odds is None else scores.odds[rows],
                 )
             )
             if one.chunk_stats:

@@ -24,7 +24,7 @@ from audionet.features.recipes import Recipe
 from audionet.files import printable
 from audionet.inference.audio_blocks import GAP_SECONDS, AudioBlock
 from audionet.models.answer import UNKNOWN
-from audionet.models.classifier import Classifier
+from audionet.models.classifier import ChunkScores, Classifier
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax, loudness_weights, pool
 from audionet.models.timelines.change_points import in_units_of_noise, stretches
@@ -147,22 +147,23 @@ class StreamSmoother:
         """Forget what came before, as behind a silence or a gap."""
         self._best = np.zeros(1)  # one for all states
         self._state = -1
-        self._logits: list[np.ndarray] = []  # of the chunks since the state changed
+        self._scores: list[ChunkScores] = []  # of the chunks since the state changed, one by one
         self._levels: list[float] = []
 
-    def step(self, logits: np.ndarray, level_dbfs: float) -> int:
-        """Take a chunk's logits, shape (labels,), and return the state: a label's index; behind the last, unknown."""
+    def step(self, scores: ChunkScores, level_dbfs: float) -> int:
+        """Take the scores of one chunk, and return the state: a label's index; behind the last, unknown."""
         open_set = self.classifier.open_set
-        weights = log_softmax(logits.astype(np.float64))
+        weights = log_softmax(scores.logits[0].astype(np.float64))
         if open_set:
-            lacking = open_set.threshold(1) - open_set.chunk_scores(logits[None])[0]
+            evidence = open_set.evidence(scores.logits, scores.odds)
+            lacking = open_set.threshold(1) - open_set.chunk_scores(evidence)[0]
             weights = np.append(weights, weights.max() + lacking)
         stayed = np.maximum(self._best, np.max(self._best) - self._cost)
         self._best = stayed - np.max(stayed) + weights
         state = int(self._best.argmax())
         if state != self._state:
-            self._state, self._logits, self._levels = state, [], []
-        self._logits = [*self._logits, logits][-self._most_chunks :]
+            self._state, self._scores, self._levels = state, [], []
+        self._scores = [*self._scores, scores][-self._most_chunks :]
         self._levels = [*self._levels, level_dbfs][-self._most_chunks :]
         return self._judged(state, open_set) if open_set else state
 
@@ -175,9 +176,9 @@ class StreamSmoother:
         rate_hz = recipe.sample_rate_hz
         whole = filled(samples, recipe.chunk_samples, sample_rate_hz=rate_hz, padding=recipe.padding)
         chunk = Chunk(0, 0.0, whole, len(samples) / rate_hz, rate_hz)
-        ((_, logits),) = self.classifier.logits_of([chunk])
-        probabilities = np.exp(log_softmax(logits[0]))
-        state = self.step(logits[0], chunk_level_dbfs(chunk))
+        ((_, scores),) = self.classifier.scores_by_batch([chunk])
+        probabilities = np.exp(log_softmax(scores.logits[0]))
+        state = self.step(scores, chunk_level_dbfs(chunk))
         is_known = state < len(self.classifier.labels)
         nearest = state if is_known else int(probabilities.argmax())
         label = self.classifier.labels[nearest]
@@ -185,14 +186,16 @@ class StreamSmoother:
 
     def _judged(self, state: int, open_set: OpenSetDetector) -> int:
         """Judge what is alike up to now as a clip of its own is, as `ScoredChunks.judge` does in a timeline."""
-        logits, hops = np.stack(self._logits), np.arange(len(self._logits))
-        places = in_units_of_noise(open_set.space.places(logits), hops, hops_a_chunk=self._hops_a_chunk)
+        scores, hops = ChunkScores.joined(self._scores), np.arange(len(self._scores))
+        places = in_units_of_noise(open_set.space.places(scores.logits), hops, hops_a_chunk=self._hops_a_chunk)
         first, end = stretches(places, hops_a_chunk=self._hops_a_chunk)[-1]
         rows = hops[first:end][:: -self._hops_a_chunk]  # one behind the other, the last one among them
         loudness = loudness_weights([self._levels[row] for row in rows])
-        if not open_set.accepts(logits[rows], loudness):
+        if not open_set.accepts(open_set.evidence(scores.logits, scores.odds)[rows], loudness):
             return len(self.classifier.labels)
-        return state if state < len(self.classifier.labels) else int(pool(log_softmax(logits[rows]), loudness).argmax())
+        if state < len(self.classifier.labels):
+            return state
+        return int(pool(log_softmax(scores.logits[rows]), loudness).argmax())
 
 
 def _predict(

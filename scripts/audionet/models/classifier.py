@@ -11,6 +11,7 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +64,20 @@ from audionet.models.timelines.timeline import (
     make_timeline,
     silent_steps,
 )
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkScores:
+    """What an answer rests on: which label chunks are of, and whether they are of any."""
+
+    logits: np.ndarray  # float32, shape (chunks, labels)
+    odds: np.ndarray | None  # float32, shape (chunks, trained labels), as `OpenSetDetector.evidence` takes them, if so
+
+    @classmethod
+    def joined(cls, parts: Sequence["ChunkScores"]) -> "ChunkScores":
+        """Return those of several batches, at least one, as one."""
+        odds = [part.odds for part in parts if part.odds is not None]
+        return cls(np.concatenate([part.logits for part in parts]), np.concatenate(odds) if odds else None)
 
 
 class Classifier(Embedder):
@@ -254,8 +269,8 @@ class Classifier(Embedder):
         name = printable(path)
         picture, drawn_by = decode_picture(content, name=name), read_about(content, name=name).get("recipe")
         alone = self.for_pictures(Recipe.from_json(drawn_by).digest if drawn_by else None)
-        logits = alone.logits([[alone.members[0].input.of_picture(picture)]])
-        answer = alone._answer(logits, np.zeros(1), np.ones(1))
+        scores = alone.scores([[alone.members[0].input.of_picture(picture)]])
+        answer = alone._answer(scores, np.zeros(1), np.ones(1))
         unheard = tuple(member.name for member in self.members if member.name != alone.members[0].name)
         return dataclasses.replace(answer, left_out=unheard)
 
@@ -309,20 +324,20 @@ class Classifier(Embedder):
         recipe = self.recipe_for(path)
         offsets: list[float] = []
         levels: list[float] = []
-        logits: list[np.ndarray] = []
+        scores: list[ChunkScores] = []
         chunks = chunks_by_recipe(Path(path), recipe)
-        for batch, of_batch in self.logits_of(chunks):
+        for batch, of_batch in self.scores_by_batch(chunks):
             offsets += [chunk.offset_seconds for chunk in batch]
             levels += [chunk_level_dbfs(chunk) for chunk in batch]
-            logits.append(of_batch)
+            scores.append(of_batch)
             if on_seconds:
                 on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
-        return self._answer(np.concatenate(logits), np.array(offsets), loudness_weights(levels))
+        return self._answer(ChunkScores.joined(scores), np.array(offsets), loudness_weights(levels))
 
-    def logits_of(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], np.ndarray]]:
-        """Draw chunks and yield them in batches with their logits, float32, shape (chunks, labels)."""
+    def scores_by_batch(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Chunk], ChunkScores]]:
+        """Draw chunks and yield them in batches with their scores."""
         for batch, bottlenecks in self.bottlenecks_by_batch(chunks):
-            yield batch, self.logits_of_bottlenecks(bottlenecks)
+            yield batch, self.scores_of_bottlenecks(bottlenecks)
 
     def timeline(
         self,
@@ -389,25 +404,27 @@ class Classifier(Embedder):
         )
         first_hops: list[int] = []
         levels: list[float] = []
-        logits: list[np.ndarray] = []
+        scores: list[ChunkScores] = []
         places: list[np.ndarray] = []
         projection = Projection()
         for batch, bottlenecks in self.bottlenecks_by_batch(chunks):
             first_hops += [chunk.index for chunk in batch]
             levels += [chunk_level_dbfs(chunk) for chunk in batch]
-            logits.append(self.logits_of_bottlenecks(bottlenecks))
+            scores.append(self.scores_of_bottlenecks(bottlenecks))
             places.append(projection(space.places(bottlenecks)) if space else np.empty((len(batch), 0), np.float16))
             if on_seconds:
                 on_seconds(batch[-1].offset_seconds + batch[-1].seconds)
+        together = ChunkScores.joined(scores)
         scored = ScoredChunks(
             self.labels,
-            np.concatenate(logits),
+            together.logits,
             np.array(first_hops),
             np.array(levels),
             hops=math.ceil(level_meter.seconds / hop_seconds),
             hops_a_chunk=round(recipe.chunk_seconds / hop_seconds),
             hop_seconds=hop_seconds,
             open_set=self.open_set,
+            odds=together.odds,
         )
         return scored, np.concatenate(places)
 
@@ -470,18 +487,31 @@ class Classifier(Embedder):
         """Map what the members are given of each chunk, as `inputs_of` has it, to float32 logits, (chunks, labels)."""
         return self.logits_of_bottlenecks(self.bottlenecks_of(inputs))
 
+    def scores(self, inputs: Sequence[Sequence[np.ndarray]]) -> ChunkScores:
+        """Score what the members are given of each chunk, as `inputs_of` has it."""
+        return self.scores_of_bottlenecks(self.bottlenecks_of(inputs))
+
     def logits_of_bottlenecks(self, bottlenecks: np.ndarray) -> np.ndarray:
-        """Map bottlenecks, shape (n, dimension), to float32 logits, shape (n, labels).
+        """Map bottlenecks, shape (n, dimension), to float32 logits, shape (n, labels)."""
+        return self.scores_of_bottlenecks(bottlenecks).logits
+
+    def scores_of_bottlenecks(self, bottlenecks: np.ndarray) -> ChunkScores:
+        """Score bottlenecks, shape (n, dimension), by all that an answer rests on.
 
         A label that was enrolled competes with all trained ones together, by the odds that the clip is its own; how
         these are to each other stays as it was.
         """
         logits = np.asarray(self.member_logits(bottlenecks).sum(axis=0))
-        if not self.enrolled or self.similarity is None:
-            return logits
-        together = np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        odds = self.similarity.log_odds(bottlenecks, np.stack(list(self.enrolled.values())))
-        return np.concatenate([logits, together + odds], axis=1)
+        trained = self.open_set.prototypes if self.open_set else None
+        if self.similarity is None or (trained is None and not self.enrolled):
+            return ChunkScores(logits, None)
+        places = self.similarity.places(bottlenecks)
+        odds = None if trained is None else self.similarity.log_odds_of_places(places, trained)
+        if self.enrolled:
+            of_enrolled = self.similarity.log_odds_of_places(places, np.stack(list(self.enrolled.values())))
+            together = np.logaddexp.reduce(logits, axis=1, keepdims=True)
+            logits = np.concatenate([logits, together + of_enrolled], axis=1)
+        return ChunkScores(logits, odds)
 
     def member_logits(self, bottlenecks: np.ndarray) -> np.ndarray:
         """Map bottlenecks, shape (n, dimension), to what each member adds: float32, (members, n, trained labels)."""
@@ -493,15 +523,15 @@ class Classifier(Embedder):
         weights = np.array([member.weight for member in self.members], np.float32)
         return np.stack(logits) * weights[:, None, None]
 
-    def _answer(self, logits: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> Answer:
-        log_probabilities = log_softmax(logits)
+    def _answer(self, scores: ChunkScores, offsets: np.ndarray, weights: np.ndarray) -> Answer:
+        log_probabilities = log_softmax(scores.logits)
         open_set = self.open_set
         return Answer(
             labels=self.labels,
             probabilities=pool(log_probabilities, weights).astype(np.float32),
             chunk_offsets_seconds=offsets.astype(np.float32),
             chunk_probabilities=np.exp(log_probabilities).astype(np.float32),
-            score=open_set.score(logits, weights) if open_set else None,
+            score=open_set.score(open_set.evidence(scores.logits, scores.odds), weights) if open_set else None,
             threshold=open_set.threshold(weights.sum()) if open_set else None,
         )
 

@@ -18,7 +18,7 @@ from audionet.files import brief, sha256_of
 from audionet.json_files import validated
 from audionet.models.array_files import check_shapes
 from audionet.models.fused_similarity import FusedSimilarity
-from audionet.models.openset import OpenSetDetector
+from audionet.models.openset import BY_LOGITS, BY_ODDS, OpenSetDetector
 from audionet.models.similarity import ARRAYS, Similarity
 
 _TEXT = schema.str_schema(strict=True)  # without a constraint, for labels may have undecodable bytes
@@ -53,6 +53,10 @@ def check_about(about: object) -> None:
         sizes = {len(one["thresholds"]) for one in (open_set, *open_set.get("operating_points", ()))}
         if not counts or counts[0] < 1 or sorted(set(counts)) != counts or sizes != {len(counts)}:
             raise ValueError("open_set: expected a threshold for each of chunk_counts, which ascend from 1")
+        if open_set.get("scored_by", BY_LOGITS) not in (BY_LOGITS, BY_ODDS):
+            raise ValueError(f"open_set.scored_by: expected {BY_LOGITS} or {BY_ODDS}")
+        if open_set.get("scored_by") == BY_ODDS and not (about.get("similarity") or about.get("fused_similarity")):
+            raise ValueError(f"open_set: expected a space in which clips are compared, as it goes by {BY_ODDS}")
     members = about.get("members", ())
     fused = about.get("fused_similarity")
     if fused and (len(fused["weights"]) != len(members) or not all(member["similarity"] for member in members)):
@@ -103,7 +107,12 @@ def check_head_arrays(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
 
 def _parts(about: Mapping[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return the arrays of the open-set detector and the comparison space, where there are such."""
-    return {**(_OPEN_SET if about["open_set"] else {}), **(_SIMILARITY if about.get("similarity") else {})}
+    open_set = about["open_set"]
+    return {
+        **(_OPEN_SET if open_set else {}),
+        **(_PROTOTYPES if open_set and open_set.get("scored_by") == BY_ODDS else {}),
+        **(_SIMILARITY if about.get("similarity") else {}),
+    }
 
 
 def _check_parts(
@@ -210,6 +219,8 @@ _OPEN_SET: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "open_set_variances": ("f", ("directions",)),
 }
 
+_PROTOTYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {"open_set_prototypes": ("f", ("labels", "bottleneck"))}
+
 _SIMILARITY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "similarity_mean": ("f", ("bottleneck",)),
     "similarity_scale": ("f", ("bottleneck",)),
@@ -220,7 +231,7 @@ _SIMILARITY: Mapping[str, tuple[str, tuple[str, ...]]] = {
 _SIZES = _object({"chunks": _COUNT, "recordings": _COUNT})
 
 _RECIPE = schema.nullable_schema(_of_dataclass(Recipe, without=NOT_IN_PICTURES))
-_OPEN_SET_NUMBERS = schema.nullable_schema(_of_dataclass(OpenSetDetector, without=("space",)))
+_OPEN_SET_NUMBERS = schema.nullable_schema(_of_dataclass(OpenSetDetector, without=("space", "prototypes")))
 _SIMILARITY_NUMBERS = schema.nullable_schema(_of_dataclass(Similarity, without=ARRAYS))
 
 _BACKBONE = _object(

@@ -4,6 +4,7 @@ A chunk's place is those in the spaces of all members side by side, each as long
 inner product of two is the weighted sum of their cosines.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +53,26 @@ class FusedSimilarity:
         ]
         return np.asarray(side_by_side(directions, self.weights)[0])
 
+    def prototype_of(self, mean: np.ndarray, chunks: int) -> np.ndarray:
+        """Return the same, given the mean place, shape (dimension,), of so many chunks."""
+        directions = [
+            part.prototype_of(columns, chunks)[None]
+            for part, columns in zip(self.parts, self._split(mean), strict=True)
+        ]
+        return np.asarray(side_by_side(directions, self.weights)[0])
+
+    def refitted(self, spaces: Sequence[Similarity]) -> "FusedSimilarity":
+        """Return what scores mean in other spaces, one for each member, as if they meant the same."""
+        parts = tuple(part.refitted([space]) for part, space in zip(self.parts, spaces, strict=True))
+        return dataclasses.replace(self, parts=parts)
+
     def log_odds(self, bottlenecks: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds that chunks are of a prototype's label, shape (n, prototypes)."""
-        return np.asarray((self.slope * (self.places(bottlenecks) @ prototypes.T) + self.offset).astype(np.float32))
+        return self.log_odds_of_places(self.places(bottlenecks), prototypes)
+
+    def log_odds_of_places(self, places: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
+        """Return the same, given where chunks lie, shape (n, dimension)."""
+        return np.asarray((self.slope * (places @ prototypes.T) + self.offset).astype(np.float32))
 
     def probability(self, first: np.ndarray, second: np.ndarray) -> float:
         """Return how likely two clips, by the mean places of their chunks, are of one label, if it is as likely as not.

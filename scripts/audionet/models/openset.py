@@ -8,6 +8,10 @@ Clips that score below a threshold are unknown.
 
 Of one label alone there is one logit, which says how usual a clip is (`one_class_fitting`): that is the score.
 
+Few labels leave few logits, in which somebody else lies near one of them by chance. Where training finds that the
+comparison space tells known and unknown clips better apart, a clip is scored there instead, as enrolled labels are: by
+the log odds that it is of the nearest label, given that label's prototype.
+
 The threshold is fitted on clips that the head was not trained on: known ones of recordings that were held out, and
 unknown ones, or, where there are none, each label in turn, scored by a head that was trained without it. A mean over
 more chunks varies less, so that each number of chunks has a threshold of its own.
@@ -25,6 +29,7 @@ from audionet.errors import InputError, check
 SHRINKAGE = 0.3  # of the scatter within labels, towards a sphere
 MOST_DIMENSIONS = 128  # of the space of labels: a thousand labels need no thousand
 FEW_RECORDINGS = 16  # fewer do not show how differently one voice comes out on another day
+BY_LOGITS, BY_ODDS = "logits", "odds"
 DEGREES_OF_FREEDOM = 10  # of the t distributions: heavier tails than a normal distribution's, for outlying clips
 
 
@@ -125,6 +130,8 @@ class OpenSetDetector:
     known_recordings: int = 0  # how many of known labels the threshold rests on; 0 where an earlier version fitted it
     operating_points: tuple[OperatingPoint, ...] = ()  # to choose from; none where nothing unknown was there to fit on
     stated_false_reject_rate: float | None = None  # what the threshold of one label keeps, where nothing was unknown
+    scored_by: str = BY_LOGITS  # what chunks are scored by: their logits, or the log odds of the comparison space
+    prototypes: np.ndarray | None = None  # float32, shape (labels, dimension), in that space; None where it is logits
 
     def at_rate(self, false_accept_rate: float) -> "OpenSetDetector":
         """Return the detector at another rate of false accepts, as if it had been fitted at that.
@@ -149,13 +156,19 @@ class OpenSetDetector:
         rates = ", ".join(f"{point.stated_rate:g}" for point in self.operating_points)
         raise InputError(f"--false_accept_rate: expected one of {rates}, received {false_accept_rate:g}.")
 
-    def evidence(self, logits: np.ndarray) -> np.ndarray:
-        """Return what chunks may be averaged by: the logits of trained labels, and the log odds of enrolled ones.
+    def evidence(self, logits: np.ndarray, odds: np.ndarray | None = None) -> np.ndarray:
+        """Return what chunks are scored and averaged by: float64, shape (n, labels).
 
-        Logits, shape (n, labels), are as `Classifier.logits` gives them; the result is float64, of the same shape.
+        Of trained labels it is their logits or, if they are scored so, their log odds in the comparison space; of
+        enrolled ones always their log odds. Logits, shape (n, labels), are as `Classifier.logits` gives them, `odds`,
+        shape (n, trained labels), those of the clips with `prototypes`.
         """
         trained, enrolled = np.split(np.asarray(logits, np.float64), [len(self.space.origin)], axis=1)
-        return np.hstack([trained, enrolled - np.logaddexp.reduce(trained, axis=1, keepdims=True)])
+        of_enrolled = enrolled - np.logaddexp.reduce(trained, axis=1, keepdims=True)
+        if self.scored_by == BY_ODDS:
+            assert odds is not None  # whoever has the detector has the space
+            return np.hstack([odds.astype(np.float64), of_enrolled])
+        return np.hstack([trained, of_enrolled])
 
     def claims(self, evidence: np.ndarray, chunks: float | np.ndarray = 1) -> np.ndarray:
         """Return the log likelihood ratio of each label to clips in general, for each clip: shape (n, labels).
@@ -164,17 +177,18 @@ class OpenSetDetector:
         all labels. The evidence, shape (n, labels), is of chunks, or means over the chunks of a clip; `chunks` says how
         many, or how many chunks' worth of weights, a clip has, as one number or shape (n,).
         """
-        from_threshold = evidence[:, len(self.space.origin) :] + np.reshape(self._thresholds(chunks), (-1, 1))
-        return np.hstack([self.space.claims(evidence), from_threshold])
+        trained, enrolled = np.split(evidence, [len(self.space.origin)], axis=1)
+        of_trained = trained if self.scored_by == BY_ODDS else self.space.claims(trained)
+        return np.hstack([of_trained, enrolled + np.reshape(self._thresholds(chunks), (-1, 1))])
 
-    def chunk_scores(self, logits: np.ndarray) -> np.ndarray:
-        """Score each chunk by its logits, shape (chunks, labels), as a clip of its own: shape (chunks,)."""
-        return np.asarray(self.claims(self.evidence(logits)).max(axis=1))
+    def chunk_scores(self, evidence: np.ndarray) -> np.ndarray:
+        """Score each chunk by its evidence, shape (chunks, labels), as a clip of its own: shape (chunks,)."""
+        return np.asarray(self.claims(evidence).max(axis=1))
 
-    def score(self, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
-        """Score one clip by its chunks' logits, shape (chunks, labels), and how much each counts, 1 at most."""
-        mean = np.average(self.evidence(logits), axis=0, weights=weights)
-        return float(self.claims(mean[None], _worth(logits, weights)).max())
+    def score(self, evidence: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """Score one clip by its chunks' evidence, shape (chunks, labels), and how much each counts, 1 at most."""
+        mean = np.average(evidence, axis=0, weights=weights)
+        return float(self.claims(mean[None], _worth(evidence, weights)).max())
 
     def threshold(self, chunks: float) -> float:
         """Return what a clip of so many chunks, or chunks' worth of weights, must score to be accepted."""
@@ -183,9 +197,9 @@ class OpenSetDetector:
     def _thresholds(self, chunks: float | np.ndarray) -> np.ndarray:
         return np.asarray(np.interp(np.log2(chunks), np.log2(self.chunk_counts), self.thresholds))
 
-    def accepts(self, logits: np.ndarray, weights: np.ndarray | None = None) -> bool:
-        """Tell whether a clip, by its chunks' logits and their weights as for `score`, is of a known label."""
-        return self.score(logits, weights) >= self.threshold(_worth(logits, weights))
+    def accepts(self, evidence: np.ndarray, weights: np.ndarray | None = None) -> bool:
+        """Tell whether a clip, by its chunks' evidence and their weights as for `score`, is of a known label."""
+        return self.score(evidence, weights) >= self.threshold(_worth(evidence, weights))
 
     def sentence(self) -> str:
         """Return one sentence for the screen and the report: how the threshold came about and what to expect of it."""
@@ -216,9 +230,11 @@ class OpenSetDetector:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the arrays of `space`, in a form that JSON can hold."""
+        """Return everything but the arrays of `space` and `prototypes`, in a form that JSON can hold."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["space"], fields["operating_points"]
+        del fields["space"], fields["operating_points"], fields["prototypes"]
+        if self.scored_by == BY_LOGITS:
+            del fields["scored_by"]  # as in what earlier versions saved
         if self.stated_false_reject_rate is None:
             del fields["stated_false_reject_rate"]  # as in what earlier versions saved
         points = [dataclasses.asdict(point) for point in self.operating_points]
@@ -230,8 +246,9 @@ class OpenSetDetector:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of `space`, by names that begin with `open_set_`."""
-        return {f"open_set_{field.name}": getattr(self.space, field.name) for field in dataclasses.fields(Space)}
+        """Return the arrays of `space` and, if there are any, `prototypes`, by names that begin with `open_set_`."""
+        named = {f"open_set_{field.name}": getattr(self.space, field.name) for field in dataclasses.fields(Space)}
+        return named if self.prototypes is None else {**named, "open_set_prototypes": self.prototypes}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "OpenSetDetector":
@@ -242,10 +259,11 @@ class OpenSetDetector:
             OperatingPoint(**{**point, "thresholds": tuple(point["thresholds"])})
             for point in value.get("operating_points", ())
         )
-        arrays_of = {"space": space, "chunk_counts": counts, "thresholds": thresholds}
+        prototypes = arrays["open_set_prototypes"] if value.get("scored_by") == BY_ODDS else None
+        arrays_of = {"space": space, "chunk_counts": counts, "thresholds": thresholds, "prototypes": prototypes}
         return cls(**{**value, **arrays_of, "operating_points": points})
 
 
-def _worth(logits: np.ndarray, weights: np.ndarray | None) -> float:
+def _worth(evidence: np.ndarray, weights: np.ndarray | None) -> float:
     """Return how many chunks a clip is worth."""
-    return float(len(logits) if weights is None else weights.sum())
+    return float(len(evidence) if weights is None else weights.sum())

@@ -11,8 +11,8 @@ half of them altered by noise, rooms and codecs, are compared with each other, n
 too few for that, it is that of a background of other labels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,16 +68,27 @@ class Similarity:
         It is the direction of the mean of their places. The mean of few lies farther from where the mean of many would
         be, so that its cosine with other chunks is smaller: its length makes up for this.
         """
-        mean = self.places(bottlenecks).mean(axis=0)
-        length = length_of_mean(self.agreement, len(bottlenecks)) if self.agreement else 1.0
+        return self.prototype_of(self.places(bottlenecks).mean(axis=0), len(bottlenecks))
+
+    def prototype_of(self, mean: np.ndarray, chunks: int) -> np.ndarray:
+        """Return the same, given the mean place, shape (dimension,), of so many chunks."""
+        length = length_of_mean(self.agreement, chunks) if self.agreement else 1.0
         return np.asarray(mean * np.float32(length / max(float(np.linalg.norm(mean)), 1e-9)))
+
+    def refitted(self, spaces: Sequence["Similarity"]) -> "Similarity":
+        """Return what scores mean in another space, the only one of `spaces`, as if they meant the same."""
+        return replace(self, **{name: getattr(spaces[0], name) for name in ARRAYS})
 
     def log_odds(self, bottlenecks: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds that chunks are of a prototype's label, shape (n, prototypes).
 
         Bottlenecks are of shape (n, dimension), prototypes of shape (prototypes, dimension).
         """
-        return np.asarray((self.slope * (self.places(bottlenecks) @ prototypes.T) + self.offset).astype(np.float32))
+        return self.log_odds_of_places(self.places(bottlenecks), prototypes)
+
+    def log_odds_of_places(self, places: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
+        """Return the same, given where chunks lie, shape (n, dimension)."""
+        return np.asarray((self.slope * (places @ prototypes.T) + self.offset).astype(np.float32))
 
     def probability(self, first: np.ndarray, second: np.ndarray) -> float:
         """Return how likely two clips, by the mean places of their chunks, are of one label, if it is as likely as not.

@@ -175,6 +175,7 @@ def _score_recordings(
     selected: SelectedModel, data: TrainingData, *, views: bool, unknown: bool
 ) -> list[ScoredRecording]:
     logits = selected.logits(data, "testing", views=views, unknown=unknown)
+    odds = selected.odds(data, "testing", views=views, unknown=unknown)
     examples = data.select("testing", views=views, unknown=unknown).pictures()
     return [
         ScoredRecording(
@@ -185,6 +186,7 @@ def _score_recordings(
             open_set=selected.open_set,
             levels_dbfs=levels_of([examples[row] for row in rows]),
             group=examples[rows[0]].group,
+            odds=None if odds is None else odds[rows],
         )
         for recording, rows in rows_by_group([example.recording for example in examples]).items()
     ]

@@ -18,9 +18,13 @@ from tqdm import tqdm
 from audionet.console import progress_bar, ticked
 from audionet.evaluation.metrics import accuracy, log_loss
 from audionet.files import sha256_of
+from audionet.models.background import BackgroundSpace
+from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
+from audionet.models.similarity import Similarity
+from audionet.training.comparison_space import ComparisonSpace
 from audionet.training.fitting.calibration import (
     best_temperature,
     even_weights,
@@ -30,7 +34,13 @@ from audionet.training.fitting.calibration import (
     spread,
 )
 from audionet.training.fitting.head_trainers import TRAINERS
-from audionet.training.fitting.openset_fitting import LeftOutLabels, ScoredClips, fit_open_set, parts_to_leave_out
+from audionet.training.fitting.openset_fitting import (
+    ClipOdds,
+    LeftOutLabels,
+    ScoredClips,
+    fit_open_set,
+    parts_to_leave_out,
+)
 from audionet.training.fitting.sample_weights import evened_out
 from audionet.training.head_fitting import HeadFitter, Refits
 from audionet.training.progress import ValidationScore
@@ -87,6 +97,7 @@ class SelectedMember:
     temperature: float  # what calibrates probabilities on recordings that a head was not trained on
     open_set: OpenSetDetector | None  # None where a label has but one recording to train on
     weight: float = 1.0  # of its logits in the sum of all members' logits
+    similarity: Similarity | None = None  # the space of its bottlenecks; None where there is too little to compare
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ class SelectedModel:
     candidates: tuple[Candidate, ...]  # all ways tried, in order
     open_set: OpenSetDetector | None  # of the members' sum
     worth: tuple[dict[str, Any], ...] = ()  # of several networks: what each is worth, as `_worth` gives it
+    similarity: Similarity | FusedSimilarity | None = None  # of all members
 
     @property
     def best(self) -> Candidate:
@@ -111,6 +123,19 @@ class SelectedModel:
             logits.append(member.head.logits(samples.bottlenecks(member.best.bottleneck)) * np.float32(member.weight))
         return np.asarray(np.sum(logits, axis=0), np.float32)
 
+    def odds(self, data: TrainingData, *splits: str, views: bool = True, unknown: bool = False) -> np.ndarray | None:
+        """Return the log odds of the same samples with each label, float32; None where nothing goes by them."""
+        if self.open_set is None or self.open_set.prototypes is None or self.similarity is None:
+            return None
+        tables = [
+            data.seen_by(member.number)
+            .select(*splits, views=views, unknown=unknown)
+            .bottlenecks(member.best.bottleneck)
+            for member in self.members
+        ]
+        bottlenecks = np.concatenate([table[:] for table in tables], axis=1)
+        return self.similarity.log_odds(bottlenecks, self.open_set.prototypes)
+
 
 def select_model(
     data: TrainingData,
@@ -119,11 +144,12 @@ def select_model(
     settings: HeadSettings,
     seed: int = 0,
     summaries_dir: Path | None = None,
+    spaces: Sequence[BackgroundSpace] = (),
 ) -> SelectedModel:
     """Choose bottlenecks, trainers and members on validation, and train on training and validation recordings.
 
     `bottlenecks` are the names of the first network's to choose from, the preferred one first; all are parts of the
-    data's. Learning curves for TensorBoard are written to `summaries_dir`.
+    data's. Learning curves for TensorBoard are written to `summaries_dir`. `spaces` are those of a background.
     """
     networks = [data.seen_by(number) for number in range(1 + len(data.others))]
     names = [bottlenecks, *(network.bottlenecks for network in data.networks[1:])]
@@ -143,11 +169,14 @@ def select_model(
             for of_network, head, fitter in zip(samples, heads, fitters, strict=True)
         ]
         weights = even_weights(scored)
+        compared = ComparisonSpace.fit(data, [(n, one.best.bottleneck) for n, one in enumerate(chosen)], spaces)
         members = [
-            SelectedMember(number, choice.best, head, 1.0, None, float(weight / weights[0]))
-            for number, (choice, head, weight) in enumerate(zip(chosen, heads, weights, strict=True))
+            SelectedMember(number, choice.best, head, 1.0, None, float(weight / weights[0]), part)
+            for number, (choice, head, weight, part) in enumerate(
+                zip(chosen, heads, weights, compared.parts, strict=True)
+            )
         ]
-        return SelectedModel(tuple(members), candidates, None)
+        return SelectedModel(tuple(members), candidates, None, similarity=compared.whole)
     unknown = [network.select("training", unknown=True) for network in networks]
     parts = [] if len(unknown[0]) else parts_to_leave_out(len(np.unique(samples[0].label_ids)))
     total = len(networks) * (int(folds.max()) + 1 + len(parts))
@@ -162,8 +191,16 @@ def select_model(
         ]
     weights = fusion_weights([one.known for one in judged])
     kept = np.flatnonzero(weights)
-    alone = [one.calibrated(settings.false_accept_rate) for one in judged]
-    together = alone[0] if len(kept) == 1 else _summed(judged, weights).calibrated(settings.false_accept_rate)
+    compared = ComparisonSpace.fit(data, [(int(n), chosen[n].best.bottleneck) for n in kept], spaces)
+    odds = compared.clip_odds(data, folds)
+    in_order = odds.take(np.argsort(folds, kind="stable")) if odds else None
+    rate = settings.false_accept_rate
+    if len(kept) == 1:
+        alone = [one.calibrated(rate, odds=in_order) for one in judged]
+        together = alone[kept[0]]
+    else:
+        alone = [one.calibrated(rate) for one in judged]
+        together = _summed(judged, weights).calibrated(rate, odds=in_order)
     members = [
         SelectedMember(
             number=int(number),
@@ -172,14 +209,16 @@ def select_model(
             temperature=alone[number].temperature,
             open_set=alone[number].open_set,
             weight=1.0 if len(kept) == 1 else float(weights[number] * alone[number].temperature / together.temperature),
+            similarity=part,
         )
-        for number in kept
+        for number, part in zip(kept, compared.parts, strict=True)
     ]
     return SelectedModel(
         members=tuple(members),
         candidates=candidates,
         open_set=together.open_set,
         worth=_worth(data, judged, weights) if len(networks) > 1 else (),
+        similarity=compared.whole,
     )
 
 
@@ -191,14 +230,15 @@ class _Judged:
     unknown: ScoredClips  # of none of them
     left_out: tuple[LeftOutLabels, ...]  # by heads that were not trained on these labels
 
-    def calibrated(self, false_accept_rate: float) -> "_Calibrated":
-        """Find the temperature, and the detector of unknown clips at that temperature."""
+    def calibrated(self, false_accept_rate: float, *, odds: ClipOdds | None = None) -> "_Calibrated":
+        """Find the temperature, and the detector of unknown clips at that temperature; `odds` are of the same clips."""
         clean = self.known.clean()
         temperature = best_temperature(clean.logits, clean.label_ids)
         open_set = fit_open_set(
             self.known.with_temperature(temperature),
             unknown=self.unknown.with_temperature(temperature),
             left_out=[LeftOutLabels(part.label_ids, part.logits / temperature) for part in self.left_out],
+            odds=odds,
             false_accept_rate=false_accept_rate,
         )
         return _Calibrated(temperature, open_set)

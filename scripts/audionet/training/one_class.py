@@ -12,7 +12,9 @@ import numpy as np
 
 from audionet.console import progress_bar
 from audionet.errors import InputError
+from audionet.models.background import BackgroundSpace
 from audionet.models.openset import OpenSetDetector
+from audionet.training.comparison_space import ComparisonSpace
 from audionet.training.fitting.one_class_fitting import NAME, standardised
 from audionet.training.fitting.openset_fitting import ScoredClips, fit_open_set
 from audionet.training.head_fitting import HeadFitter, Refits
@@ -30,10 +32,16 @@ from audionet.training.training_data import TrainingData
 SMALLEST_DEVIATION = 1e-6
 
 
-def select_one_class(data: TrainingData, *, bottlenecks: Sequence[str], settings: HeadSettings) -> SelectedModel:
+def select_one_class(
+    data: TrainingData,
+    *,
+    bottlenecks: Sequence[str],
+    settings: HeadSettings,
+    spaces: Sequence[BackgroundSpace] = (),
+) -> SelectedModel:
     """Fit a head of each network on the training and validation recordings of one label.
 
-    `bottlenecks` are the first network's to choose from, the preferred one first.
+    `bottlenecks` are the first network's to choose from, the preferred one first; `spaces` are those of a background.
 
     Raises:
         InputError: there is but one recording.
@@ -61,13 +69,16 @@ def select_one_class(data: TrainingData, *, bottlenecks: Sequence[str], settings
             open_set = _fitted(known[-1], unknown[-1], settings)
             members.append(SelectedMember(number, best, head, deviation, open_set))
     candidates = tuple(member.best for member in members)
+    compared = ComparisonSpace.fit(data, list(enumerate(preferred)), spaces)
+    members = [replace(member, similarity=part) for member, part in zip(members, compared.parts, strict=True)]
     if len(members) == 1:
-        return SelectedModel((members[0],), candidates, members[0].open_set)
+        return SelectedModel((members[0],), candidates, members[0].open_set, similarity=compared.whole)
     weight = 1 / _mean_and_deviation(_summed(known, 1.0))[1]
     return SelectedModel(
         members=tuple(replace(member, weight=weight) for member in members),
         candidates=candidates,
         open_set=_fitted(_summed(known, weight), _summed(unknown, weight), settings),
+        similarity=compared.whole,
     )
 
 

@@ -26,6 +26,7 @@ from audionet.models.backbones.member_names import AUTO, MemberName, check_drawi
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.background import SHIPPED, BackgroundSpace, NetworkKey, find_space, read_background
+from audionet.training.comparison_space import ComparisonSpace
 from audionet.training.dataloader import DataLoader
 from audionet.training.finetuning import (
     NetworkTraining,
@@ -65,7 +66,6 @@ class TrainedModel:
     data: TrainingData  # what they were trained on and are tested with, as the networks see it
     selected: SelectedModel  # the heads, and how they were chosen
     backbones: tuple[Backbone, ...]  # one for each member, read at the chosen bottleneck and nowhere else
-    backgrounds: tuple[BackgroundSpace | None, ...] = ()  # of the same; empty where there is none for any
 
 
 def check_settings(settings: TrainingSettings) -> None:
@@ -295,7 +295,7 @@ class Trainer:
             return self._whole_network(network, data)
         bottlenecks, head_settings = self._members[0].network.bottlenecks, self._settings.head
         if len(data.labels) == 1:
-            selected = select_one_class(data, bottlenecks=bottlenecks, settings=head_settings)
+            selected = select_one_class(data, bottlenecks=bottlenecks, settings=head_settings, spaces=self._spaces)
         else:
             selected = select_model(
                 data,
@@ -303,12 +303,10 @@ class Trainer:
                 settings=head_settings,
                 seed=self._settings.holdout.random_seed,
                 summaries_dir=summaries_dir,
+                spaces=self._spaces,
             )
         backbones = [self._members[one.number].load(bottleneck=one.best.bottleneck) for one in selected.members]
-        backgrounds = [
-            find_space(self._spaces, self._members[one.number].key, one.best.bottleneck) for one in selected.members
-        ]
-        trained = TrainedModel(data, selected, tuple(backbones), tuple(backgrounds))
+        trained = TrainedModel(data, selected, tuple(backbones))
         return trained if whole.fine_tune is None else self._fine_tuned(trained, summaries_dir)
 
     def _fine_tuned(self, trained: TrainedModel, summaries_dir: Path | None) -> TrainedModel:
@@ -396,6 +394,7 @@ def selected_network(network: TrainedNetwork, data: TrainingData, settings: Head
     """
     (bottleneck,) = data.samples.slices
     head, temperature, open_set, accuracy = network.head, 1.0, None, None
+    compared = ComparisonSpace.fit(data, [(0, bottleneck)], ())
     validation = data.select("validation")
     if len(validation):
         accuracy = validation_scores(data, network.head, bottleneck).accuracy
@@ -408,4 +407,5 @@ def selected_network(network: TrainedNetwork, data: TrainingData, settings: Head
             known.with_temperature(temperature), unknown=unknown, false_accept_rate=settings.false_accept_rate
         )
     best = Candidate(bottleneck, network.name, 0.0, network.best_step, accuracy, network.curve)
-    return SelectedModel((SelectedMember(0, best, head, temperature, open_set),), (best,), open_set)
+    member = SelectedMember(0, best, head, temperature, open_set, similarity=compared.parts[0])
+    return SelectedModel((member,), (best,), open_set, similarity=compared.whole)

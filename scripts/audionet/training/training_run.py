@@ -18,14 +18,11 @@ from audionet.evaluation.runs import Stopwatch, data_digest, scores_of, write_ru
 from audionet.files import MARK_NAME, printable, read_mark, sha256_of, whole_folder
 from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import KIND, METRICS_NAME, SPLIT_NAME
-from audionet.models.fused_similarity import FusedSimilarity
 from audionet.models.member import Member
-from audionet.models.similarity import Similarity
 from audionet.reports.clips import clips_of, pictures_of
 from audionet.reports.report import Report, render
 from audionet.reports.sections.model_card import card_of_classifier
 from audionet.training.final_evaluation import FinalEvaluation, split_of_recordings
-from audionet.training.fitting.similarity_fitting import fit_fused_similarity, fit_similarity
 from audionet.training.trainer import TrainedModel
 from audionet.training.training_data import TrainingData
 
@@ -170,7 +167,7 @@ def build_classifier(model: TrainedModel, fingerprints: Mapping[str, Fingerprint
         members=members,
         about={"audionet_version": __version__, "backbone": members[0].backbone, "training": training},
         open_set=selected.open_set,
-        similarity=_similarity_of(model, members),
+        similarity=selected.similarity,
         training_keys=content_keys(example.path for example in trained_on),
         fingerprints={recording: one for recording, one in fingerprints.items() if splits[recording] != "testing"},
     )
@@ -179,47 +176,21 @@ def build_classifier(model: TrainedModel, fingerprints: Mapping[str, Fingerprint
 def members_of(model: TrainedModel) -> tuple[Member, ...]:
     """Return the members of a classifier: each a network, its head, and the space in which its bottlenecks compare."""
     members = []
-    backgrounds = model.backgrounds or (None,) * len(model.backbones)
-    for backbone, selected, background in zip(model.backbones, model.selected.members, backgrounds, strict=True):
-        data = model.data.seen_by(selected.number)
-        samples = data.select("training", "validation")
+    for backbone, selected in zip(model.backbones, model.selected.members, strict=True):
+        network = model.data.networks[selected.number]
         members.append(
             Member(
-                name=model.data.networks[selected.number].name,
-                recipe=model.data.networks[selected.number].input.recipe,
+                name=network.name,
+                recipe=network.input.recipe,
                 backbone=backbone.describe(),
                 graph=backbone.graph,
                 head=selected.head,
                 weight=selected.weight,
                 open_set=selected.open_set,
-                similarity=fit_similarity(
-                    samples.bottlenecks(selected.best.bottleneck),
-                    samples.label_ids,
-                    recordings=samples.recording_ids(),
-                    views=samples.views,
-                    background=background,
-                ),
+                similarity=selected.similarity,
             )
         )
     return tuple(members)
-
-
-def _similarity_of(model: TrainedModel, members: Sequence[Member]) -> Similarity | FusedSimilarity | None:
-    """Return the space in which clips are compared, by all members together."""
-    if len(members) == 1:
-        return members[0].similarity
-    samples = [model.data.seen_by(one.number).select("training", "validation") for one in model.selected.members]
-    return fit_fused_similarity(
-        [
-            of_member.bottlenecks(one.best.bottleneck)
-            for of_member, one in zip(samples, model.selected.members, strict=True)
-        ],
-        [member.similarity for member in members],
-        samples[0].label_ids,
-        recordings=samples[0].recording_ids(),
-        views=samples[0].views,
-        backgrounds=model.backgrounds,
-    )
 
 
 def check_replaceable(folder: Path) -> None:

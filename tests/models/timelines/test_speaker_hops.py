@@ -7,6 +7,7 @@ from conftest import RATE_HZ, noise, voice, write_sound
 
 from audionet.errors import ClassifierError, RecordingError
 from audionet.models.classifier import Classifier
+from audionet.models.openset import BY_LOGITS
 from audionet.models.similarity import Similarity
 from audionet.models.timelines.diarization import name_speakers
 from audionet.models.timelines.speaker_clustering import PlacedChunks
@@ -34,7 +35,7 @@ def classifier(saved, tmp_path_factory) -> Classifier:
     mean, scale = rows.mean(axis=0), np.ones(rows.shape[1], np.float32)
     loaded.similarity = Similarity(mean, scale, no_direction, np.zeros(1, np.float32), slope=20.0, offset=-10.0)
     lenient = np.full(len(loaded.open_set.chunk_counts), -12.0)
-    loaded.open_set = replace(loaded.open_set, thresholds=lenient)
+    loaded.open_set = replace(loaded.open_set, thresholds=lenient, scored_by=BY_LOGITS, prototypes=None)
     return loaded
 
 

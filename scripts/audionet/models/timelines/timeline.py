@@ -151,6 +151,7 @@ class ScoredChunks:
     hops_a_chunk: int
     hop_seconds: float
     open_set: OpenSetDetector | None  # None: nothing is unknown
+    odds: np.ndarray | None = None  # float32, shape (chunks, trained labels), where the detector goes by them
 
     def hop_logits(self) -> np.ndarray:
         """Return the mean logits of the chunks that cover each hop: float32, shape (hops, labels)."""
@@ -166,7 +167,7 @@ class ScoredChunks:
         of_labels = log_softmax(hop_logits)
         if self.open_set is None:
             return of_labels
-        scores = self.open_set.chunk_scores(self.logits)[:, None]
+        scores = self.open_set.chunk_scores(self.open_set.evidence(self.logits, self.odds))[:, None]
         best = np.nan_to_num(self._over_hops(np.fmax, scores, start=np.nan)[:, 0])
         return np.column_stack([of_labels, of_labels.max(axis=1) + self.open_set.threshold(1) - best])
 
@@ -204,7 +205,8 @@ class ScoredChunks:
         """Return the state of some chunks, by their row numbers, as those of one clip, and its score."""
         weights = loudness_weights(self.levels_dbfs[rows].tolist())
         nearest = int(pool(log_softmax(self.logits[rows]), weights).argmax())
-        score = open_set.score(self.logits[rows], weights)
+        odds = None if self.odds is None else self.odds[rows]
+        score = open_set.score(open_set.evidence(self.logits[rows], odds), weights)
         return (nearest if score >= open_set.threshold(float(weights.sum())) else len(self.labels)), score
 
     def _over_hops(self, combine: np.ufunc, values: np.ndarray, *, start: float = 0.0) -> np.ndarray:

@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from audionet.models.openset import FEW_RECORDINGS, OpenSetDetector, OperatingPoint, Space
+from audionet.models.openset import BY_ODDS, FEW_RECORDINGS, OpenSetDetector, OperatingPoint, Space
 from audionet.training.fitting.sample_weights import evened_out
 from audionet.training.settings import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 
@@ -23,6 +24,7 @@ GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score highe
 # Labels are left out a quarter at a time, each of which costs a head. Leaving out one at a time costs more and promises
 # too much: 9.6 % of the chunks of other voices passed instead of the 5 % stated, against 6.7 % by quarters.
 MOST_PARTS = 4
+IMPOSTORS = "impostors"
 FEWEST_LABELS = 3  # of which one can be left out, and two remain to choose between
 LARGEST_POOL = 64  # chunks; more hardly change a mean
 
@@ -80,6 +82,39 @@ class LeftOutLabels:
     logits: np.ndarray  # shape (chunks, labels - left out), of the known chunks that have these labels, in their order
 
 
+@dataclass(frozen=True, eq=False)
+class ClipOdds:
+    """The log odds of clips in the comparison space, as `odds_out_of_fold` has them."""
+
+    is_scored: np.ndarray  # bool, shape (n,), which of the known clips are scored
+    known: np.ndarray  # float32, shape (scored, labels)
+    unknown: np.ndarray  # float32, shape (unknown clips, labels), of none of the labels
+    of_background: Sequence[np.ndarray]  # of recordings of other labels, the highest of each chunk, shape (chunks,)
+    prototypes: np.ndarray  # float32, shape (labels, dimension), of all recordings
+
+    def take(self, rows: np.ndarray) -> "ClipOdds":
+        """Return the same with the known clips in another order, by their row numbers."""
+        places = np.cumsum(self.is_scored) - 1
+        is_scored = self.is_scored[rows]
+        return dataclasses.replace(self, is_scored=is_scored, known=self.known[places[rows[is_scored]]])
+
+
+class HighestOdds:
+    """Scores clips by the highest of their log odds, as `Space` does by their logits."""
+
+    @staticmethod
+    def score(odds: np.ndarray) -> np.ndarray:
+        """Return the highest log odds of each clip, shape (n,), given those of each label, shape (n, labels)."""
+        return np.asarray(odds.max(axis=1))
+
+
+class Scorer(Protocol):
+    """What gives clips a score, by their logits or what else stands for them."""
+
+    def score(self, logits: np.ndarray) -> np.ndarray:
+        """Return the score of each clip, shape (n,), the higher the likelier it is known."""
+
+
 def parts_to_leave_out(label_count: int) -> list[np.ndarray]:
     """Return the label ids to leave out in turn, some labels at a time; none where labels are too few."""
     if label_count < FEWEST_LABELS:
@@ -94,6 +129,7 @@ def fit_open_set(
     *,
     unknown: ScoredClips | None = None,
     left_out: Sequence[LeftOutLabels] = (),
+    odds: ClipOdds | None = None,
     false_accept_rate: float = FALSE_ACCEPT_RATE,
     false_reject_rate: float = FALSE_REJECT_RATE,
 ) -> OpenSetDetector | None:
@@ -102,12 +138,15 @@ def fit_open_set(
     How a label's clips lie is learnt from the known clips too, so that they are scored fold by fold, in the space of
     the other folds. In a space that was fitted on them they lie nearer to their label than the next clip will.
 
+    With log odds, clips are scored by these where they tell known and unknown ones better apart.
+
     Args:
         known: chunks of every label, scored by a head that was not trained on their recordings; and of their augmented
             views, if noisy clips are to be accepted too.
         unknown: chunks of none of the labels, scored by such a head; the best there is, if there are any.
         left_out: for each of `parts_to_leave_out` how a head scores that was trained without it; used if there is
             nothing unknown.
+        odds: of the same clips, where there is a space in which they compare.
         false_accept_rate: the share of unknown recordings that may be accepted.
         false_reject_rate: the share of known clips that may be refused, where there is one label and nothing unknown.
     """
@@ -115,51 +154,124 @@ def fit_open_set(
     if len(np.unique(known.label_ids)) < label_count:
         return None
     space = Space.fit(known.logits, known.label_ids)
-    scored_known = _by_spaces_of_others(known, space)
-    scored_unknown: list[tuple[Space, ScoredClips]] = []
-    fitted_on = "known recordings alone"
-    if unknown is not None and len(unknown.logits):
-        fitted_on, scored_unknown = "impostors", [(space, unknown)]
-    elif left_out:
-        fitted_on = "left-out labels"
-        scored_unknown = [_space_without(known, part) for part in left_out]
-    counts = _chunk_counts([known, *(clips for _, clips in scored_unknown)])
-    is_known_alone = label_count == 1 and not scored_unknown
-    allowed = FALSE_REJECTS_ALLOWED if scored_unknown else FALSE_REJECT_RATE
+    judged = _by_logits(known, space, unknown=unknown, left_out=left_out)
+    fields: dict[str, Any] = {}
+    if odds is not None:
+        by_odds = _by_odds(known, odds, unknown=unknown)
+        if not judged.unknown or _is_surely_better(by_odds, judged):
+            judged = _with_background(by_odds, odds)
+            fields = {"scored_by": BY_ODDS, "prototypes": odds.prototypes}
+    counts = _chunk_counts([clips for _, clips in (*judged.known, *judged.unknown)])
+    is_known_alone = label_count == 1 and not judged.unknown
+    allowed = FALSE_REJECTS_ALLOWED if judged.unknown else FALSE_REJECT_RATE
     fit = _ThresholdFit(
-        scored_known,
-        scored_unknown,
+        judged.known,
+        judged.unknown,
         counts,
-        may_relent=fitted_on != "impostors",
+        may_relent=judged.fitted_on != IMPOSTORS,
         false_reject_rate=false_reject_rate if is_known_alone else allowed,
     )
-    rates = sorted({*OPERATING_RATES, false_accept_rate}) if scored_unknown else [false_accept_rate]
+    rates = sorted({*OPERATING_RATES, false_accept_rate}) if judged.unknown else [false_accept_rate]
     points = {rate: fit.operating_point(rate) for rate in rates}
     chosen = points[false_accept_rate]
     return OpenSetDetector(
         space=space,
         chunk_counts=counts,
-        fitted_on=fitted_on,
-        unknown_recordings=_count_recordings(scored_unknown),
-        known_recordings=_count_recordings(scored_known),
-        operating_points=tuple(points.values()) if scored_unknown else (),
+        fitted_on=judged.fitted_on,
+        unknown_recordings=_count_recordings(judged.unknown),
+        known_recordings=_count_recordings(judged.known),
+        operating_points=tuple(points.values()) if judged.unknown else (),
         stated_false_reject_rate=false_reject_rate if is_known_alone else None,
         **chosen.fields(),
+        **fields,
     )
 
 
-def _by_spaces_of_others(known: ScoredClips, space: Space) -> list[tuple[Space, ScoredClips]]:
+@dataclass(frozen=True, eq=False)
+class _JudgedClips:
+    """Known and unknown clips, each with what scores it, which it took no part in."""
+
+    known: Sequence[tuple[Scorer, ScoredClips]]
+    unknown: Sequence[tuple[Scorer, ScoredClips]]
+    fitted_on: str
+
+    def ranking_losses(self) -> np.ndarray:
+        """Return what each recording, known or unknown, adds to 1 less the area under ROC, views left out.
+
+        Shape (recordings,); a recording of a label that is left out is known and unknown, and counts once.
+        """
+        known, unknown = (
+            [(space.score(clips.logits), clips.recording_ids) for space, clips in clean_parts]
+            for clean_parts in (
+                [(space, clips.clean()) for space, clips in part] for part in (self.known, self.unknown)
+            )
+        )
+        scores = [np.concatenate([of_part for of_part, _ in part]) for part in (known, unknown)]
+        owners = [np.concatenate([ids for _, ids in part]) for part in (known, unknown)]
+        ranked = [np.sort(one) for one in scores]
+        above = len(scores[1]) - np.searchsorted(ranked[1], scores[0], side="left")  # unknown ones, ties included
+        below = np.searchsorted(ranked[0], scores[1], side="right")
+        size = int(max(ids.max() for ids in owners)) + 1
+        losses = [np.bincount(ids, wrong, size) for ids, wrong in zip(owners, (above, below), strict=True)]
+        return np.asarray((losses[0] + losses[1]) / (2 * len(scores[0]) * len(scores[1])))
+
+
+def _is_surely_better(one: _JudgedClips, other: _JudgedClips) -> bool:
+    """Whether clips are told apart better, by more than a standard error over recordings."""
+    gains = other.ranking_losses() - one.ranking_losses()
+    return bool(gains.sum() > np.sqrt(np.square(gains).sum()))
+
+
+def _by_logits(
+    known: ScoredClips, space: Space, *, unknown: ScoredClips | None, left_out: Sequence[LeftOutLabels]
+) -> _JudgedClips:
+    """Score clips by their logits: known ones fold by fold, unknown ones, or in turn each part of the labels."""
+    scored_known = _by_spaces_of_others(known, space)
+    if unknown is not None and len(unknown.logits):
+        return _JudgedClips(scored_known, [(space, unknown)], IMPOSTORS)
+    scored_unknown = [_space_without(known, part) for part in left_out]
+    return _JudgedClips(scored_known, scored_unknown, "left-out labels" if left_out else "known recordings alone")
+
+
+def _by_odds(known: ScoredClips, odds: ClipOdds, *, unknown: ScoredClips | None) -> _JudgedClips:
+    """Score clips by their log odds: known ones, unknown ones, or each clip as if its own label were not there."""
+    scorer, scored = HighestOdds(), known.take(odds.is_scored)
+    scored_known = [(scorer, scored.with_logits(odds.known))]
+    if unknown is not None and len(unknown.logits):
+        return _JudgedClips(scored_known, [(scorer, unknown.with_logits(odds.unknown))], IMPOSTORS)
+    is_other = scored.label_ids[:, None] != np.arange(odds.known.shape[1])
+    strangers = scored.with_logits(odds.known[is_other].reshape(len(odds.known), -1)).clean()
+    return _JudgedClips(scored_known, [(scorer, strangers)], "left-out labels")
+
+
+def _with_background(judged: _JudgedClips, odds: ClipOdds) -> _JudgedClips:
+    """Return clips with those of a background as unknown ones beside labels that were left out, if there are any."""
+    if not odds.of_background or judged.fitted_on == IMPOSTORS:
+        return judged
+    lengths = [len(one) for one in odds.of_background]
+    start = 1 + max(int(clips.recording_ids.max()) for _, clips in judged.known)
+    nothing = np.zeros(sum(lengths), int)
+    clips = ScoredClips(
+        np.concatenate(odds.of_background)[:, None],
+        np.repeat(np.arange(len(lengths)) + start, lengths),
+        *(nothing, nothing, nothing),
+    )
+    unknown = [*judged.unknown, (HighestOdds(), clips)]
+    return _JudgedClips(judged.known, unknown, f"{judged.fitted_on} and labels of the background")
+
+
+def _by_spaces_of_others(known: ScoredClips, space: Space) -> list[tuple[Scorer, ScoredClips]]:
     """Return the clips of each fold with the space of the other folds, or all with `space` where there is one fold."""
     if len(np.unique(known.folds)) < 2:
         return [(space, known)]
-    parts = []
+    parts: list[tuple[Scorer, ScoredClips]] = []
     for fold in np.unique(known.folds):
         others = known.take(known.folds != fold)
         parts.append((Space.fit(others.logits, others.label_ids), known.take(known.folds == fold)))
     return parts
 
 
-def _space_without(known: ScoredClips, part: LeftOutLabels) -> tuple[Space, ScoredClips]:
+def _space_without(known: ScoredClips, part: LeftOutLabels) -> tuple[Scorer, ScoredClips]:
     """Return the space of the labels that were not left out, and the others' clips, which are unknown there.
 
     Their augmented views are left out: noise makes them score lower than the clips themselves, and the rate is one of
@@ -186,8 +298,8 @@ class _ThresholdFit:
 
     def __init__(
         self,
-        known: Sequence[tuple[Space, ScoredClips]],
-        unknown: Sequence[tuple[Space, ScoredClips]],
+        known: Sequence[tuple[Scorer, ScoredClips]],
+        unknown: Sequence[tuple[Scorer, ScoredClips]],
         counts: np.ndarray,
         *,
         may_relent: bool,
@@ -256,11 +368,11 @@ class _ThresholdFit:
         return float(scores.mean() - deviations * scores.std(ddof=1))
 
 
-def _pooled_scores(parts: Sequence[tuple[Space, ScoredClips]], chunks: int) -> np.ndarray:
+def _pooled_scores(parts: Sequence[tuple[Scorer, ScoredClips]], chunks: int) -> np.ndarray:
     return np.concatenate([space.score(clips.pooled(chunks)) for space, clips in parts])
 
 
-def _count_recordings(parts: Sequence[tuple[Space, ScoredClips]]) -> int:
+def _count_recordings(parts: Sequence[tuple[Scorer, ScoredClips]]) -> int:
     return sum(len(np.unique(clips.recording_ids)) for _, clips in parts)
 
 
@@ -273,7 +385,7 @@ class _ClipScores:
     lengths: np.ndarray  # int, shape (m,), how many chunks each recording has
 
     @classmethod
-    def of(cls, parts: Sequence[tuple[Space, ScoredClips]]) -> "_ClipScores":
+    def of(cls, parts: Sequence[tuple[Scorer, ScoredClips]]) -> "_ClipScores":
         chunks, recordings, lengths = [], [], []
         for space, clips in parts:
             clean = clips.clean()

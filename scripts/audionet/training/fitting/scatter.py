@@ -15,6 +15,8 @@ SHRINKAGE = 0.4  # of the scatter within labels, towards a sphere
 GAIN = 1.5  # of directions in which labels lie apart, beside those in which none was seen to differ
 MOST_ROWS = 2_400  # to measure the scatter on
 MOST_DIRECTIONS = 256  # of the scatter; along the others it is taken to be the same
+SMALLEST_BEYOND = 1e-3  # of a direction of length 1, the part that others do not cover; less is rounding
+OVERSAMPLES = 10  # directions more than are wanted, to find these exactly enough
 SMALLEST = 1e-6  # of the largest variance; less is rounding
 
 
@@ -90,15 +92,22 @@ def principal_directions(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.nd
     There are at most `most`; of many, the last ones are approximate, found from a start by chance that is always the
     same.
     """
-    from sklearn.utils.extmath import randomized_svd  # a second, which only training should take
+    from sklearn.utils.extmath import randomized_range_finder  # a second, which only training should take
 
+    basis = None
     if most < min(rows.shape) // 2:
-        _, lengths, directions = randomized_svd(rows, most, n_iter=3, random_state=0)
-    else:
-        _, lengths, directions = np.linalg.svd(rows, full_matrices=False)
-        lengths, directions = lengths[:most], directions[:most]
-    kept = lengths**2 > SMALLEST * max(lengths[0] ** 2, SMALLEST)
-    return directions[kept].T, lengths[kept].astype(np.float64) ** 2
+        is_wide = len(rows) < rows.shape[1]
+        basis = randomized_range_finder(rows.T if is_wide else rows, size=most + OVERSAMPLES, n_iter=3, random_state=0)
+        rows = rows @ basis if is_wide else basis.T @ rows
+        basis = basis if is_wide else None
+    # The inner products of rows, or of columns if these are fewer, have the same variances and are much smaller.
+    is_wide = len(rows) < rows.shape[1]
+    products = (rows @ rows.T if is_wide else rows.T @ rows).astype(np.float64)
+    variances, vectors = (found[..., ::-1][..., :most] for found in np.linalg.eigh(products))
+    kept = variances > SMALLEST * max(variances[0], SMALLEST)
+    variances, vectors = variances[kept], vectors[:, kept]
+    directions = rows.T @ (vectors / np.sqrt(variances)) if is_wide else vectors
+    return np.asarray(directions if basis is None else basis @ directions, np.float32), variances
 
 
 def _with_gain(directions: np.ndarray, losses: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,11 +118,17 @@ def _with_gain(directions: np.ndarray, losses: np.ndarray, centres: np.ndarray) 
     """
     apart = centres - centres.mean(axis=0)
     between, _ = principal_directions(_less(apart, directions, losses), len(centres))
-    basis, _ = np.linalg.qr(np.concatenate([directions, between], axis=1))
+    beyond = _beyond(_beyond(between, directions), directions)  # twice, for what rounding left
+    more, lengths, _ = np.linalg.svd(beyond, full_matrices=False)
+    basis = np.concatenate([directions, more[:, lengths > SMALLEST_BEYOND]], axis=1)
     mapped = _less(basis.T, directions, losses)
     mapped += (GAIN - 1) * (mapped @ between) @ between.T
     squares, mixes = np.linalg.eigh((mapped @ mapped.T).astype(np.float64))
     return basis @ mixes, 1 - np.sqrt(np.maximum(squares, 0))
+
+
+def _beyond(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors - directions @ (directions.T @ vectors))
 
 
 def _less(rows: np.ndarray, directions: np.ndarray, losses: np.ndarray) -> np.ndarray:
