@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FakeBackbone, FakeListener, run_audionet, voice, write_sound, write_speakers
+from conftest import RATE_HZ, FakeBackbone, FakeListener, run_audionet, voice, write_sound, write_speakers
 
+from audionet.app.worker_tasks import live_answer
+from audionet.audio.decoding import read_blocks
 from audionet.data.dataset import read_dataset
 from audionet.data.preprocessing import make_pictures
 from audionet.errors import InputError
 from audionet.features.recipes import find_recipe
+from audionet.inference.audio_blocks import AudioBlock
+from audionet.inference.streaming import stream_predictions
 from audionet.models.classifier import Classifier
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.one_class import select_one_class
@@ -189,3 +193,51 @@ class TestCommands:
         audio_dir = write_speakers(tmp_path / "audio", speakers=("alice",), recordings=1)
         assert train("--testing_percentage=0", "--validation_percentage=0", image_dir=audio_dir) == 2
         assert "One label alone, alice, needs two recordings or more" in capsys.readouterr().err
+
+
+def saved_in(folder: Path, classifier: Classifier) -> Path:
+    from audionet.files import whole_folder
+
+    with whole_folder(folder) as scratch:
+        classifier.save(scratch)
+    return folder
+
+
+def test_a_timeline_prints_the_score_of_each_part_and_no_probability(classifier, tmp_path, capsys):
+    sound = np.concatenate([voice("alice", seed=901, seconds=12), voice("bob", seed=901, seconds=12)])
+    clip = write_sound(tmp_path / "both.mp3", sound)
+    assert run_audionet("timeline", clip, "--model", saved_in(tmp_path / "model", classifier)) == 0
+    printed = capsys.readouterr().out
+    usual, unusual = (span.score for span in classifier.timeline(clip).spans)
+    assert f"{usual:.1f}" in printed and f"{unusual:.1f}" in printed and "score" in printed
+    assert "%" not in printed and "nearest" not in printed
+
+
+def test_a_stream_says_how_usual_the_sound_is(classifier, tmp_path):
+    both = np.concatenate([voice("alice", seed=901, seconds=12), voice("bob", seed=901, seconds=12)])
+    clip = write_sound(tmp_path / "both.mp3", both)  # as what it was trained on was
+    sound = np.concatenate(list(read_blocks(clip, sample_rate_hz=RATE_HZ)))
+    step = RATE_HZ // 2
+    starts = range(0, len(sound), step)
+    blocks = [AudioBlock(sound[start : start + step], start / RATE_HZ, 0.0) for start in starts]
+    found = list(stream_predictions(classifier, blocks, hop_seconds=0.5, now=lambda: 0.0))
+    usual = [one for one in found if 4 <= one.end_seconds <= 12]
+    unusual = [one for one in found if one.end_seconds >= 16]
+    assert {one.label for one in usual} == {"alice"} and {one.label for one in unusual} == {"unknown"}
+    assert min(one.score for one in usual) > max(one.score for one in unusual)
+    assert f"alice  score {usual[0].score:.1f}  (" in usual[0].sentence()
+
+
+def test_the_page_is_told_how_usual_what_it_hears_is(classifier, clips, tmp_path):
+    model = saved_in(tmp_path / "model", classifier)
+    answers = [live_answer(model=model, path=clips[speaker][0], session=speaker) for speaker in ("alice", "bob")]
+    assert answers[0].score > answers[1].score
+    quiet = write_sound(tmp_path / "quiet.wav", np.zeros(RATE_HZ, np.float32))
+    assert live_answer(model=model, path=quiet, session="quiet").score is None
+
+
+def test_several_labels_have_a_probability_and_no_score_in_a_stream(saved):
+    several = Classifier.load(saved / "retrained_model")
+    blocks = [AudioBlock(voice("alice", seed=1, seconds=4), 0.0, 0.0)]
+    (found,) = stream_predictions(several, blocks, hop_seconds=2.0, now=lambda: 0.0)
+    assert found.score is None and "%" in found.sentence()

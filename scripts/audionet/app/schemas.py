@@ -59,6 +59,7 @@ class LiveAnswer(BaseModel):
     nearest: str = Field(description="The likeliest label of this window, known or not; nothing for silence.")
     probability: float = Field(description="Of the nearest label; 0 for silence.")
     seconds: float = Field(description="Length of the window that the classifier looks at.")
+    score: float | None = Field(None, description="Of one label alone: how usual the sound is.")
 
 
 class Reason(BaseModel):

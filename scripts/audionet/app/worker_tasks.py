@@ -87,9 +87,10 @@ def live_answer(*, model: Path, path: Path, session: str) -> LiveAnswer:
     smoother = _smoother(session, model, folder_version(model))
     if not len(samples) or np.abs(samples).max() < SILENCE_PEAK:
         smoother.restart()
-        return LiveAnswer(label="", nearest="", probability=0.0, seconds=recipe.chunk_seconds)
+        return LiveAnswer(label="", nearest="", probability=0.0, seconds=recipe.chunk_seconds, score=None)
     label, nearest, probability = smoother.answer(samples)
-    return LiveAnswer(label=label, nearest=nearest, probability=probability, seconds=recipe.chunk_seconds)
+    score = smoother.score if classifier.has_one_class else None
+    return LiveAnswer(label=label, nearest=nearest, probability=probability, seconds=recipe.chunk_seconds, score=score)
 
 
 def convert_to_wav(*, path: Path, target: Path, most_seconds: float) -> None:

@@ -46,6 +46,7 @@ class StreamPrediction:
         probability: of that label in the chunk, or of the nearest one; 0 for silence.
         latency_seconds: from when the last sample was there until the prediction was.
         lost_seconds: how much sound is missing before this chunk.
+        score: of one label alone, how usual the sound is since it last changed; else None.
     """
 
     start_seconds: float
@@ -54,10 +55,12 @@ class StreamPrediction:
     probability: float
     latency_seconds: float
     lost_seconds: float = 0.0
+    score: float | None = None
 
     def sentence(self) -> str:
-        """Return the time, the label with its probability or `silence`, and the latency."""
-        what = f"{printable(self.label)}  {self.probability:.1%}" if self.label else "silence"
+        """Return the time, the label with its probability, the one label's score or `silence`, and the latency."""
+        how_sure = f"{self.probability:.1%}" if self.score is None else f"score {self.score:.1f}"
+        what = f"{printable(self.label)}  {how_sure}" if self.label else "silence"
         return f"{clock(self.end_seconds, tenths=True)}  {what}  ({self.latency_seconds * 1000:.0f} ms)"
 
 
@@ -149,6 +152,8 @@ class StreamSmoother:
         self._state = -1
         self._scores: list[ChunkScores] = []  # of the chunks since the state changed, one by one
         self._levels: list[float] = []
+        self.score: float | None = None
+        """Of what has been alike since the last change, as `OpenSetDetector.score` gives it."""
 
     def step(self, scores: ChunkScores, level_dbfs: float) -> int:
         """Take the scores of one chunk, and return the state: a label's index; behind the last, unknown."""
@@ -191,7 +196,8 @@ class StreamSmoother:
         first, end = stretches(places, hops_a_chunk=self._hops_a_chunk)[-1]
         rows = hops[first:end][:: -self._hops_a_chunk]  # one behind the other, the last one among them
         loudness = loudness_weights([self._levels[row] for row in rows])
-        if not open_set.accepts(open_set.evidence(scores.logits, scores.odds)[rows], loudness):
+        self.score = open_set.score(open_set.evidence(scores.logits, scores.odds)[rows], loudness)
+        if self.score < open_set.threshold(float(loudness.sum())):
             return len(self.classifier.labels)
         if state < len(self.classifier.labels):
             return state
@@ -201,13 +207,14 @@ class StreamSmoother:
 def _predict(
     window: _Window, smoother: StreamSmoother, block: AudioBlock, now: Callable[[], float], lost: float
 ) -> StreamPrediction:
-    label, probability = "", 0.0
+    label, probability, score = "", 0.0, None
     if window.is_silent:
         smoother.restart()
     else:
         label, _, probability = smoother.answer(window.samples)
+        score = smoother.score if smoother.classifier.has_one_class else None
     return StreamPrediction(
-        window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.received_at), lost
+        window.start_seconds, window.end_seconds, label, probability, max(0.0, now() - block.received_at), lost, score
     )
 
 

@@ -164,6 +164,11 @@ class Classifier(Embedder):
             classifier._use_rate(false_accept_rate)
         return classifier
 
+    @property
+    def has_one_class(self) -> bool:
+        """Whether it has one label alone, and tells by a score how usual a clip is: its probability is always 1."""
+        return len(self.labels) == 1 and self.open_set is not None
+
     def _use_rate(self, false_accept_rate: float) -> None:
         """Take the thresholds of another rate; raise InputError where there are none."""
         if self.open_set is None:

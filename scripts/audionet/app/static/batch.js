@@ -1,6 +1,6 @@
 // Many files: one row each, as they are answered, and a table that can be saved.
 
-import { find, formatPercent, make, save, sendFile, showBusy, showError, showShare, stopWork } from "./common.js";
+import { find, formatPercent, formatScore, isAlone, make, save, sendFile, showBusy, showError, showShare, stopWork } from "./common.js";
 
 const COLUMNS = ["file", "label", "known", "nearest", "probability", "score", "threshold", "error"]; // as label_image.py --output
 let rows = [];
@@ -41,7 +41,7 @@ function shown(row, look) {
   } else {
     const label = make("td", row.label);
     label.classList.toggle("wrong", !row.known);
-    line.append(label, make("td", row.nearest), make("td", formatPercent(row.probability)));
+    line.append(label, make("td", row.nearest), make("td", isAlone(row) ? formatScore(row.score) : formatPercent(row.probability)));
   }
   return line;
 }

@@ -113,11 +113,17 @@ export function formatPercent(share) {
   return `${(share * 100).toFixed(isRound ? 0 : 1)} %`;
 }
 
+/** Return how usual a sound is, as one label alone has it. */
+export const formatScore = (score) => `score ${score.toFixed(1)}`;
+
+/** Whether an answer is of one label alone, which has a score and no rivals. */
+export const isAlone = (answer) => Object.keys(answer.labels).length === 1 && answer.score !== null;
+
 /** Show the label, its probability and those of the others. */
 export function showAnswer(answer) {
   find("#label").textContent = answer.label;
   find("#label").classList.toggle("unknown", !answer.known);
-  const alone = Object.keys(answer.labels).length === 1 && answer.score !== null; // one label has a score, and no rivals
+  const alone = isAlone(answer);
   const sure = alone ? "as usual" : `${formatPercent(answer.probability)} sure`;
   find("#probability").textContent = answer.known ? sure : alone ? "unusual" : "like none of the labels";
   const note = find("#note");

@@ -1,4 +1,4 @@
-import { acceptDrops, attempt, find, formatPercent, formatTime, json, make, offerExplanation, predict, request, save, sendFile, showAnswer, showError } from "./common.js";
+import { acceptDrops, attempt, find, formatPercent, formatScore, formatTime, isAlone, json, make, offerExplanation, predict, request, save, sendFile, showAnswer, showError } from "./common.js";
 import { labelAll } from "./batch.js";
 import { recordWith } from "./recorder.js";
 
@@ -47,7 +47,7 @@ function show(answer, file) {
   showHertz(answer.hertz);
   setZoom(1);
   play(file);
-  showSpans(answer.spans);
+  showSpans(answer.spans, isAlone(answer));
   offerExplanation(file);
   drawWaveform();
   movePlayhead();
@@ -68,7 +68,7 @@ function play(file) {
   use(file);
 }
 
-function showSpans(spans) {
+function showSpans(spans, alone) {
   const audible = spans.filter((span) => span.kind !== "silence");
   const names = [...new Set(audible.filter((span) => span.kind === "known").map((span) => span.label))].sort();
   find("#timeline").hidden = audible.length < 2;
@@ -103,7 +103,8 @@ function showSpans(spans) {
       who.textContent = span.label;
       const sure = document.createElement("span");
       sure.className = "quiet";
-      sure.textContent = span.kind === "known" ? formatPercent(span.probability) : `nearest is ${span.nearest}`;
+      const ofSeveral = span.kind === "known" ? formatPercent(span.probability) : `nearest is ${span.nearest}`;
+      sure.textContent = alone ? formatScore(span.score) : ofSeveral;
       button.append(when, who, sure);
       button.addEventListener("click", () => playFrom(span.start_seconds));
       item.append(button);

@@ -1,6 +1,6 @@
 // Answers while the microphone is open: the last seconds are sent every half second, one request at a time.
 
-import { find, formatPercent, formatTime, make, sendFile, showError } from "./common.js";
+import { find, formatPercent, formatScore, formatTime, make, sendFile, showError } from "./common.js";
 import { openMicrophone, wavOf } from "./recorder.js";
 
 const HOP_MILLISECONDS = 500; // as the server expects
@@ -74,7 +74,8 @@ function show(answer, seconds) {
   const label = find("#live-label");
   if (label.textContent !== said) label.textContent = said;
   label.classList.toggle("unknown", answer.label === "unknown");
-  const sure = answer.label === "unknown" ? `nearest is ${answer.nearest}` : answer.label ? formatPercent(answer.probability) : "";
+  const ofSeveral = answer.label === "unknown" ? `nearest is ${answer.nearest}` : answer.label ? formatPercent(answer.probability) : "";
+  const sure = answer.score === null ? ofSeveral : formatScore(answer.score);
   find("#live-probability").textContent = sure;
   const last = history.firstElementChild;
   if (last?.dataset.label === said) {

@@ -35,21 +35,23 @@ def print_timelines(classifier: Classifier, clips: Iterable[Path], settings: Tim
             for span in timeline.spans:
                 print(json.dumps({"file": str(clip), **asdict(span)}))
         else:
+            how_sure = "score" if classifier.has_one_class else "probability"
             print_table(
-                ("from", "to", "label", "probability"),
-                [_table_row(span) for span in timeline.non_silent_spans],
+                ("from", "to", "label", how_sure),
+                [_table_row(span, by_score=classifier.has_one_class) for span in timeline.non_silent_spans],
                 title=printable(clip),
-                numbers=("from", "to", "probability"),
+                numbers=("from", "to", how_sure),
             )
     return failed
 
 
-def _table_row(span: Span) -> tuple[str, str, str, str]:
+def _table_row(span: Span, *, by_score: bool) -> tuple[str, str, str, str]:
+    how_sure = f"{span.probability:.1%}" if span.has_name else f"nearest is {printable(span.nearest)}"
     return (
         clock(span.start_seconds, tenths=True),
         clock(span.end_seconds, tenths=True),
         printable(span.label),
-        f"{span.probability:.1%}" if span.has_name else f"nearest is {printable(span.nearest)}",
+        f"{span.score:.1f}" if by_score and span.score is not None else how_sure,
     )
 
 
