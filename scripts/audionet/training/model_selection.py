@@ -24,7 +24,6 @@ from audionet.models.head import Head
 from audionet.models.openset import OpenSetDetector
 from audionet.models.pooling import log_softmax
 from audionet.models.similarity import Similarity
-from audionet.training.comparison_space import ComparisonSpace
 from audionet.training.fitting.calibration import (
     best_temperature,
     even_weights,
@@ -33,6 +32,7 @@ from audionet.training.fitting.calibration import (
     scores_in_short,
     spread,
 )
+from audionet.training.fitting.comparison_space import ComparisonSpace
 from audionet.training.fitting.head_trainers import TRAINERS
 from audionet.training.fitting.openset_fitting import (
     ClipOdds,

@@ -14,7 +14,7 @@ from audionet.console import progress_bar
 from audionet.errors import InputError
 from audionet.models.background import BackgroundSpace
 from audionet.models.openset import OpenSetDetector
-from audionet.training.comparison_space import ComparisonSpace
+from audionet.training.fitting.comparison_space import ComparisonSpace
 from audionet.training.fitting.one_class_fitting import NAME, standardised
 from audionet.training.fitting.openset_fitting import ScoredClips, fit_open_set
 from audionet.training.head_fitting import HeadFitter, Refits

@@ -26,7 +26,6 @@ from audionet.models.backbones.member_names import AUTO, MemberName, check_drawi
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.backbones.taps import candidate_bottlenecks, union_of
 from audionet.models.background import SHIPPED, BackgroundSpace, NetworkKey, find_space, read_background
-from audionet.training.comparison_space import ComparisonSpace
 from audionet.training.dataloader import DataLoader
 from audionet.training.finetuning import (
     NetworkTraining,
@@ -39,6 +38,7 @@ from audionet.training.finetuning import (
 )
 from audionet.training.fitting.background_fitting import fit_background
 from audionet.training.fitting.calibration import best_temperature
+from audionet.training.fitting.comparison_space import ComparisonSpace
 from audionet.training.fitting.openset_fitting import fit_open_set
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import (
