@@ -9,6 +9,7 @@ from audionet.models.backbones.backbone import Backbone
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.background import BackgroundSpace
 from audionet.models.classifier import Classifier
+from audionet.training.fitting.view_selection import with_useful_views
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.one_class import select_one_class
@@ -53,6 +54,9 @@ class DefaultTraining:
 
     def select(self, training_data: TrainingData) -> SelectedModel:
         """Select bottleneck and head on validation, and train the head; or fit one to one label alone."""
+        training_data = with_useful_views(
+            training_data, bottlenecks=self.candidates, settings=self.head, seed=self.holdout.random_seed
+        )
         if len(training_data.labels) == 1:
             return select_one_class(training_data, bottlenecks=self.candidates, settings=self.head, spaces=self.spaces)
         return select_model(
@@ -85,6 +89,9 @@ def train_without(
         bottleneck_dir=options.bottleneck_dir,
         holdout=settings.holdout,
         previous=HoldoutPlan(),
+    )
+    training_data = with_useful_views(
+        training_data, bottlenecks=candidates[0].network.bottlenecks, settings=settings.head, seed=options.random_seed
     )
     selected = select_model(
         training_data,

@@ -12,11 +12,10 @@ the same again for the same chunk, number and seed. The kinds take turns:
        picture are covered
 
 The fifth is for those who ask for more than the four of the default, as it does least for recordings of other rooms and
-lines. Chunks that are short enough to hold one word each have other kinds second and third, since words of unknown
-voices differ in pitch and length more than in lines and rooms:
+lines. Chunks that are short enough to hold one word each have half as many views more, of a kind that model selection
+may leave out: it helps to tell words of unknown voices apart, and makes voices harder to tell apart.
 
-    2  faster or slower, by up to a quarter; another frequency response
-    3  the same again; rooms and lines come sixth and seventh
+    -  faster or slower, by up to a quarter; another frequency response
 
 Source of the covers: D. Park et al., "SpecAugment", Interspeech 2019.
 """
@@ -70,6 +69,7 @@ class ViewKind:
     alter: Callable[[np.ndarray, int, Sequence[np.ndarray], np.random.Generator], np.ndarray]
     needs_others: bool = False  # whether it mixes in other chunks
     is_masked: bool = False  # whether a band and a stretch of its picture are covered
+    is_optional: bool = False  # whether model selection may leave it out
 
 
 @dataclass(frozen=True)
@@ -77,44 +77,45 @@ class View:
     """A view that is yet to be made."""
 
     chunk: ChunkFile
-    number: int  # which view of the chunk, from 0; it decides the kind
+    number: int  # which view of the chunk, from 0
     seed: int  # another seed, another view
     others: tuple[ChunkFile, ...]  # chunks of other labels to mix in, where the kind needs them
     recipe: Recipe
-
-    @property
-    def kind(self) -> ViewKind:
-        """What is done to the chunk."""
-        return kind_of(self.number, self.recipe)
+    kind: ViewKind  # what is done to the chunk
 
     @property
     def key(self) -> str:
         """SHA-256 in hexadecimal of all that decides how the view comes out."""
         parts = [VERSION, self.number, self.seed, self.chunk.sha256, *(other.sha256 for other in self.others)]
-        if self.kind != KINDS[self.number % len(KINDS)]:
+        if self.kind.is_optional:
             parts.append(self.kind.name)
         return sha256_of("/".join(map(str, ("view", *parts))).encode())
 
 
 def plan_views(chunks: Sequence[ChunkFile], *, count: int, seed: int, recipe: Recipe) -> list[list[View]]:
-    """Return `count` views for each chunk, each the same again whatever else is among the chunks, or nearly so.
+    """Return views for each chunk, each the same again whatever else is among the chunks, or nearly so.
+
+    There are `count` of them, and of words half as many more, those that are optional.
 
     Chunks are of training recordings only, since they are mixed into one another, and were drawn by the recipe.
     """
     ring = sorted(chunks, key=lambda chunk: chunk.sha256)
     places = [chunk.sha256 for chunk in ring]
+    kinds = kinds_of(count, recipe)
     return [
         [
-            View(chunk, number, seed, _others(chunk, number, seed, ring, places) if kind.needs_others else (), recipe)
-            for number, kind in enumerate(kind_of(number, recipe) for number in range(count))
+            View(chunk, number, seed, _others(kind, chunk, number, seed, ring, places), recipe, kind)
+            for number, kind in enumerate(kinds)
         ]
         for chunk in chunks
     ]
 
 
 def _others(
-    chunk: ChunkFile, number: int, seed: int, ring: Sequence[ChunkFile], places: Sequence[str]
+    kind: ViewKind, chunk: ChunkFile, number: int, seed: int, ring: Sequence[ChunkFile], places: Sequence[str]
 ) -> tuple[ChunkFile, ...]:
+    if not kind.needs_others:
+        return ()
     # Whoever follows on the ring is the same after most additions, so that cached views stay valid.
     start = bisect.bisect(places, sha256_of(f"{seed}/{number}/{chunk.sha256}".encode()))
     following = (ring[(start + step) % len(ring)] for step in range(len(ring)))
@@ -250,7 +251,7 @@ def _rate(samples: np.ndarray, rate: int, others: Sequence[np.ndarray], rng: np.
     return _equalized(effects.change_speed(samples, factor=factor), rate, rng)
 
 
-_MICROPHONE, _HALL, _LINE, _STREET, _VOICE = KINDS = (
+KINDS = (
     ViewKind("microphone", _microphone),
     ViewKind("hall", _hall),
     ViewKind("line", _line),
@@ -259,15 +260,13 @@ _MICROPHONE, _HALL, _LINE, _STREET, _VOICE = KINDS = (
 )
 """They take turns in this order."""
 
-_RATE = ViewKind("speaking rate", _rate)
-KINDS_OF_WORDS = (_MICROPHONE, _RATE, _RATE, _STREET, _VOICE, _HALL, _LINE)
-"""In this order of chunks that may hold one word each."""
+RATE = ViewKind("speaking rate", _rate, is_optional=True)
 
 
-def kind_of(number: int, recipe: Recipe) -> ViewKind:
-    """Return the kind of a chunk's view, counted from 0; the chunk was drawn by the recipe."""
-    kinds = KINDS_OF_WORDS if recipe.chunk_seconds <= WORD_SECONDS else KINDS
-    return kinds[number % len(kinds)]
+def kinds_of(count: int, recipe: Recipe) -> tuple[ViewKind, ...]:
+    """Return the kind of each view of a chunk drawn by a recipe, where `count` are asked for."""
+    more = count // 2 if recipe.chunk_seconds <= WORD_SECONDS else 0
+    return tuple(KINDS[number % len(KINDS)] for number in range(count)) + more * (RATE,)
 
 
 def _equalized(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:

@@ -84,6 +84,7 @@ class DataLoader:
         views = [
             _AugmentedView(example_id, view, views_dir / view.key[:2] / f"{view.key}.png")
             for example_id, view in planned
+            if not view.kind.is_optional
         ]
         drawn = _drawn(views, views_dir)
         return cls(

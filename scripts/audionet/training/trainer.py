@@ -40,6 +40,7 @@ from audionet.training.fitting.background_fitting import fit_background
 from audionet.training.fitting.calibration import best_temperature
 from audionet.training.fitting.comparison_space import ComparisonSpace
 from audionet.training.fitting.openset_fitting import fit_open_set
+from audionet.training.fitting.view_selection import with_useful_views
 from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import (
     Candidate,
@@ -131,7 +132,7 @@ def fit_spaces(
     networks = [member.network for member in members]
     data = gather_training_data(
         dataset, *networks, bottleneck_dir=bottleneck_dir, holdout=holdout, previous=HoldoutPlan()
-    )
+    ).without_optional_views()
     found = []
     for number, member in enumerate(members):
         samples = data.seen_by(number).select("training")
@@ -294,6 +295,9 @@ class Trainer:
             network = train_network(self._network_training(data, summaries_dir))
             return self._whole_network(network, data)
         bottlenecks, head_settings = self._members[0].network.bottlenecks, self._settings.head
+        data = with_useful_views(
+            data, bottlenecks=bottlenecks, settings=head_settings, seed=self._settings.holdout.random_seed
+        )
         if len(data.labels) == 1:
             selected = select_one_class(data, bottlenecks=bottlenecks, settings=head_settings, spaces=self._spaces)
         else:

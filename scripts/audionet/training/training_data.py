@@ -13,7 +13,7 @@ import numpy as np
 from audionet.audio.decoding import read_wav
 from audionet.audio.measurements import ChunkStats
 from audionet.console import log
-from audionet.data.augmentation import ChunkFile, View, plan_views, view_for
+from audionet.data.augmentation import ChunkFile, View, kinds_of, plan_views, view_for
 from audionet.data.dataset import Dataset, Example, read_dataset, read_unknown
 from audionet.data.drawn_recordings import read_chunk_stats, read_unreadable
 from audionet.data.preprocessing import pictures_of_recordings, recordings_in, unknown_pictures_for
@@ -164,6 +164,7 @@ class TrainingData:
     failures: dict[str, str]  # reason by picture that could not be read
     networks: tuple[MemberNetwork, ...] = ()  # all of them; empty where there is but one and it needs no name
     others: tuple[Rows, ...] = ()  # bottlenecks of the same samples by the second network, the third and so on
+    optional_views: tuple[int, ...] = ()  # numbers, from 1, of augmented views that model selection may leave out
     memories: tuple[HeadMemory, ...] = ()  # one for each network; empty where nothing is remembered
 
     def remembering(self, memory: HeadMemory) -> "TrainingData":
@@ -188,6 +189,14 @@ class TrainingData:
     def with_splits(self, splits: np.ndarray) -> "TrainingData":
         """Return the same samples on other splits, shape (n,)."""
         return replace(self, samples=replace(self.samples, splits=splits))
+
+    def without_optional_views(self) -> "TrainingData":
+        """Return the same samples without the views that may be left out."""
+        if not self.optional_views:
+            return self
+        kept = ~np.isin(self.samples.views, self.optional_views)
+        others = tuple(table.take(kept) for table in self.others)
+        return replace(self, samples=self.samples.take(kept), others=others, optional_views=())
 
     def without_fold(self, fold: int, *, holdout: HoldoutSettings) -> "TrainingData":
         """Return the same samples for one part of a cross-validation: the fold is tested, and nothing else is."""
@@ -315,7 +324,13 @@ def gather_training_data(
         failures=dataset.failures | known.failures | unknown.failures,
         networks=named,
         others=other_tables,
+        optional_views=_optional_views(holdout.views, dataset.recipe),
     )
+
+
+def _optional_views(count: int, recipe: Recipe | None) -> tuple[int, ...]:
+    kinds = kinds_of(count, recipe) if recipe else ()
+    return tuple(number for number, kind in enumerate(kinds, start=1) if kind.is_optional)
 
 
 class _Networks:

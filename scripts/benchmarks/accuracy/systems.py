@@ -16,6 +16,7 @@ from audionet.models.backbones.architectures import find_architecture
 from audionet.models.backbones.backbone import loader_of
 from audionet.models.backbones.settings import BackboneSettings
 from audionet.models.bottleneck_cache import Rows
+from audionet.training.fitting.view_selection import with_useful_views
 from audionet.training.model_selection import Candidate, SelectedMember, SelectedModel, select_model
 from audionet.training.settings import HeadSettings, TrainingSettings
 from audionet.training.trainer import CandidateMember, candidate_members
@@ -126,7 +127,9 @@ class NetworkSystem(System):
 
     def select(self, data: TrainingData) -> SelectedModel:
         """Choose bottlenecks, trainers and members, and train the heads."""
-        return select_model(data, bottlenecks=self.networks[0].bottlenecks, settings=self.settings)
+        bottlenecks = self.networks[0].bottlenecks
+        data = with_useful_views(data, bottlenecks=bottlenecks, settings=self.settings)
+        return select_model(data, bottlenecks=bottlenecks, settings=self.settings)
 
     def serving_network(self, member: SelectedMember) -> MemberNetwork:
         """Return the network of a member, read at its bottleneck and nowhere else."""
@@ -208,7 +211,10 @@ def data_of(data: TrainingData, networks: Sequence[MemberNetwork]) -> TrainingDa
 
 
 def with_views(data: TrainingData, count: int) -> TrainingData:
-    """Keep the first views of each picture."""
+    """Keep the first views of each picture, and those that may be left out only if all others are kept."""
+    if count >= data.samples.views.max() - len(data.optional_views):
+        return data
+    data = data.without_optional_views()
     kept = data.samples.views <= count
     others = tuple(table.take(kept) for table in data.others)
     return replace(data, samples=data.samples.take(kept), others=others)
