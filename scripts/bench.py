@@ -31,6 +31,7 @@ from benchmarks.options import (
     LearningCurveOptions,
     OpenSetOptions,
     RecipesOptions,
+    ReviewOptions,
     SearchOptions,
     SpeedOptions,
     SuspectsOptions,
@@ -44,6 +45,7 @@ Benchmark = (
     | Annotated[DiarizationOptions, subcommand("diarization")]
     | Annotated[SearchOptions, subcommand("search")]
     | Annotated[SuspectsOptions, subcommand("suspects")]
+    | Annotated[ReviewOptions, subcommand("review")]
     | Annotated[LearningCurveOptions, subcommand("learning-curve")]
     | Annotated[RecipesOptions, subcommand("recipes")]
     | Annotated[ClusterOptions, subcommand("cluster")]
@@ -68,6 +70,7 @@ def bench(options: BenchOptions) -> int:
         learning_curves,
         open_set,
         recipe_comparison,
+        review,
         search,
         speaker_counting,
         verification,
@@ -89,6 +92,8 @@ def bench(options: BenchOptions) -> int:
             return search.run(options.benchmark)
         case SuspectsOptions():
             return label_suspects.run(options.benchmark)
+        case ReviewOptions():
+            return review.run(options.benchmark)
         case LearningCurveOptions():
             return learning_curves.run(options.benchmark)
         case RecipesOptions():

@@ -12,6 +12,7 @@ NEEDED = {
     "experiment": ["grid.toml"],
     "export": ["--format", "keras", "--output", "a.keras"],
     "enroll": ["--list"],
+    "review": ["unlabelled"],
     "similar": ["a.wav"],
     "embed": ["a.wav"],
     "verify": ["a.wav", "b.wav"],

@@ -17,7 +17,7 @@ FILES = [
     *(("train", option) for option in ("output_graph", "output_labels", "report")),
     *(("evaluate", option) for option in ("json", "report")),
     *((command, "output") for command in ("label", "timeline", "explain", "export", "verify", "embed", "background")),
-    *(("suspects", option) for option in ("csv", "report")),
+    *((command, option) for command in ("suspects", "review") for option in ("csv", "report")),
     ("verify", "json"),
 ]
 FOLDERS = [
@@ -27,14 +27,18 @@ FOLDERS = [
     *[("export", "output"), ("similar", "cache_dir"), ("inspect", "tensorboard"), ("app", "taught_dir")],
     *[("enroll", "model"), ("similar", "index")],
     *[("embed", option) for option in ("index", "cache_dir", "model_dir")],
-    *[(command, option) for command in ("background", "suspects") for option in ("bottleneck_dir", "model_dir")],
+    *[
+        (command, option)
+        for command in ("background", "suspects", "review")
+        for option in ("bottleneck_dir", "model_dir")
+    ],
     *[("experiment", option) for option in ("output_dir", "bottleneck_dir")],
     ("cache", "bottleneck_dir"),
 ]
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
 READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort", "background"}
-READ |= {"grid", "verdicts", "again"}
-WITHOUT_MODEL = ("train", "data", "demo", "embed", "background", "experiment", "suspects", "cache")
+READ |= {"grid", "verdicts", "again", "folder"}
+WITHOUT_MODEL = ("train", "data", "demo", "embed", "background", "experiment", "suspects", "review", "cache")
 NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 

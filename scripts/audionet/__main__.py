@@ -10,7 +10,7 @@ from audionet import __version__
 
 COMMANDS = (
     *("demo", "data", "train", "label", "timeline", "listen", "explain", "evaluate", "export", "enroll", "verify"),
-    *("similar", "embed", "background", "inspect", "runs", "experiment", "suspects", "cache", "doctor"),
+    *("similar", "embed", "background", "inspect", "runs", "experiment", "suspects", "review", "cache", "doctor"),
     *("recipes", "app"),
 )
 

@@ -256,6 +256,23 @@ class SuspectsOptions(FolderBenchmarkOptions):
 
 
 @dataclass(frozen=True)
+class ReviewOptions(FolderBenchmarkOptions):
+    """Measure how many labels it takes to come near the full accuracy, by what is picked for review and by chance."""
+
+    step: int = 2
+    """How many recordings get a label at a time."""
+    trials: int = 10
+    """How often, other recordings tested each time."""
+    members: str = "auto"
+    """Networks that pick and answer, as --members of retrain.py names them."""
+
+    def __post_init__(self) -> None:
+        for name in ("step", "trials"):
+            value = getattr(self, name)
+            check(value >= 1, f"--{name}: expected 1 or more, received {value}.")
+
+
+@dataclass(frozen=True)
 class LearningCurveOptions(FolderBenchmarkOptions):
     """Measure how often a forecast made from half of the recordings holds what all of them give."""
 

@@ -260,10 +260,11 @@ class JudgedFolder:
             if example.recording in wanted:
                 examples.setdefault(example.recording, []).append(example)
         recipe = self.dataset.recipe
-        return {name: _clip(some, recipe.sample_rate_hz if recipe else 0) for name, some in examples.items()}
+        return {name: clip_of(some, recipe.sample_rate_hz if recipe else 0) for name, some in examples.items()}
 
 
-def _clip(examples: Sequence[Example], sample_rate_hz: int) -> Clip:
+def clip_of(examples: Sequence[Example], sample_rate_hz: int) -> Clip:
+    """Return the loudest of some chunks of a recording, to look at and to listen to."""
     example = max(examples, key=lambda one: one.level_dbfs or 0.0)
     wav = wav_of(example)
     return Clip(
