@@ -3,9 +3,9 @@
     audionet review unlabelled/ --audio_dir recordings/ --csv review.csv --report review.html
     audionet review unlabelled/ --audio_dir recordings/ --verdicts review.csv
 
-Picked are recordings of which the networks are unsure, and that are unlike each other and unlike those with a label. Write
-keep into the column verdict where the suggested label is right; or relabel, with the right one in the column suggested; or
-leave out. --verdicts copies them to the label's folder; the recordings themselves are never touched. Then review again.
+Picked are recordings of which the networks are unsure, and that are unlike each other and unlike those with a label.
+Write keep into the column verdict where the suggested label is right; or relabel, with the right one in the column
+suggested; or leave out. --verdicts copies them to the label's folder; the recordings themselves are never touched.
 """
 
 from dataclasses import dataclass, field
@@ -93,7 +93,7 @@ def _pick(options: ReviewOptions, folder: Path) -> int:
     if rows:
         print_table(("recording", "suggested", "probability", "why"), rows, numbers=("probability",))
     summary = (
-        f"{counted(found.labelled, 'recording')} with a label: of {found.accuracy:.0%}, it is found without themselves. "
+        f"{counted(found.labelled, 'recording')} with a label, of which {found.accuracy:.0%} are told alone. "
         f"{counted(found.left, 'recording')} without a verdict, of which {len(found.picks)} are picked."
     )
     print(summary)
