@@ -4,7 +4,8 @@ from conftest import noise, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audionet.app.overview import BANDS, MOST_COLUMNS, RATE_HZ, Overview
+from audionet.app.overview import BANDS, MOST_COLUMNS, RATE_HZ, VOICES, Band, Overview
+from audionet.features.recipes import find_recipe
 
 
 def overview_of(samples: np.ndarray, *edges: int) -> Overview:
@@ -43,3 +44,14 @@ def test_loudness_is_where_the_sound_is():
 def test_a_higher_tone_is_drawn_further_up():
     rows = [overview_of(tone(hertz)).spectrogram().mean(axis=1).argmax() for hertz in (200, 1000, 4000)]
     assert rows[0] > rows[1] > rows[2]
+
+
+def test_the_band_is_that_of_the_recipe_and_so_are_the_frequencies_beside_it():
+    assert list(VOICES.heights()) == [200, 500, 1000, 2000, 4000]
+    bats = Band.of(find_recipe("default", sample_rate_hz=384_000, low_hz=15_000.0, high_hz=120_000.0))
+    assert list(bats.heights()) == [32_000, 64_000]
+    overview = Overview(bats)
+    overview.add(tone(64_000, 1.0, rate_hz=384_000))
+    assert overview.seconds == 1.0
+    row = overview.spectrogram().mean(axis=1).argmax()
+    assert 1 - row / BANDS == pytest.approx(bats.heights()[64_000], abs=0.02)

@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from conftest import IRREGULAR, RATE_HZ, irregular_file, needs_sox, noise, run_p
 
 from audionet.audio import decoding, sox_ffmpeg
 from audionet.audio.chunks import Chunk, read_chunks
-from audionet.audio.decoding import find_recordings, form_of, is_recording, read_blocks, read_wav
+from audionet.audio.decoding import STDIN, find_recordings, form_of, is_recording, read_blocks, read_wav
 from audionet.audio.sox_ffmpeg import DecoderError
 from audionet.errors import RecordingError
 
@@ -429,3 +430,22 @@ def test_effects_take_quoted_and_several_words(tmp_path):
     silence = np.zeros(RATE_HZ, np.float32)
     path = write_sound(tmp_path / "a.wav", np.concatenate([silence, tone(1000)]))
     assert len(read_all(path, effects='norm -3 silence "1" 0.1 1%')) == pytest.approx(RATE_HZ, rel=0.05)
+
+
+@needs_sox
+@pytest.mark.parametrize("effects", ["norm -6", "highpass 1000", "norm -3 silence 1 0.1 1%"])
+def test_effects_work_on_stdin_as_in_files(tmp_path, monkeypatch, effects):
+    path = write_sound(tmp_path / "a.wav", np.concatenate([np.zeros(RATE_HZ, np.float32), tone(440, 2.0, level=0.1)]))
+    of_file = read_all(path, effects=effects)
+    with path.open("rb") as sent:
+        monkeypatch.setattr(sys, "stdin", sent)
+        assert np.array_equal(read_all(STDIN, effects=effects), of_file)
+
+
+@needs_sox
+def test_what_is_no_wav_on_stdin_is_explained_with_effects_too(tmp_path, monkeypatch):
+    (tmp_path / "text").write_text("no sound")
+    with (tmp_path / "text").open("rb") as sent:
+        monkeypatch.setattr(sys, "stdin", sent)
+        with pytest.raises(RecordingError, match=r"^-: expected wav on stdin\. - cannot be decoded: it holds text"):
+            read_all(STDIN, effects="norm -6")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from audionet.app.overview import RATE_HZ, Overview, heights_of_hertz
+from audionet.app.overview import VOICES, Band, Overview
 from audionet.app.sandbox import report_progress
 from audionet.app.schemas import LiveAnswer, Prediction, Reason, SpanOfSound
 from audionet.audio import decoding
@@ -23,6 +23,7 @@ from audionet.audio.chunks import SHORTEST_SECONDS, SILENCE_PEAK
 from audionet.audio.writing import write_wav
 from audionet.errors import AudioNetError, RecordingError
 from audionet.features.image_io import encode_jpg, read_picture
+from audionet.features.recipes import Recipe
 from audionet.files import one_writer, printable, whole_folder
 from audionet.inference.explain import explain, write_explanation
 from audionet.inference.prediction_file import SPAN_COLUMNS, span_rows
@@ -32,7 +33,7 @@ from audionet.models.classifier import Classifier
 from audionet.models.classifier_folder import ADDING_SECONDS, folder_version
 from audionet.models.timelines.timeline import HOP_SECONDS, Timeline
 
-CLIP_RATE_HZ = 48_000  # of clips that are kept: more than any recipe asks for
+CLIP_RATE_HZ = 48_000  # of clips that are kept, at least: more than any recipe for what people hear asks for
 LOADED_CLASSIFIERS = 3
 LIVE_SESSIONS = 32
 LIVE_HOP_SECONDS = 0.5  # between the windows that the page sends
@@ -60,7 +61,7 @@ def predict(*, model: Path, path: Path, name: str, most_seconds: float, look: bo
         if look:
             prediction.picture = _thumbnail_url(path)
         return prediction
-    overview = _overview_of(path, most_seconds)
+    overview = _overview_of(path, most_seconds, recipe=classifier.recipe_for(path))
     progress = _Progress(READ_SHARE, 0.5 if look else 1.0, overview.seconds)
     answer = classifier.score_recording(path, on_seconds=progress.report)
     prediction = Prediction(**answer.to_json(), kind="recording", seconds=round(overview.seconds, 3), file=name)
@@ -69,7 +70,7 @@ def predict(*, model: Path, path: Path, name: str, most_seconds: float, look: bo
         prediction.spectrogram = _png_url(overview.spectrogram())
         timeline = _timeline(classifier, path, overview)
         prediction.spans = [SpanOfSound(**asdict(span)) for span in timeline.spans]
-        prediction.hertz = heights_of_hertz()
+        prediction.hertz = overview.band.heights()
         prediction.tables = _tables(timeline, name, classifier)
     return prediction
 
@@ -100,15 +101,17 @@ def convert_to_wav(*, path: Path, target: Path, most_seconds: float) -> None:
         AudioNetError: the recording cannot be decoded, is silent or too long.
     """
     _overview_of(path, most_seconds)
-    blocks = list(decoding.read_blocks(path, sample_rate_hz=CLIP_RATE_HZ))
-    write_wav(target, np.concatenate(blocks), sample_rate_hz=CLIP_RATE_HZ)
+    form = decoding.form_of(path)
+    rate_hz = max(CLIP_RATE_HZ, form[0] if form else 0)
+    blocks = list(decoding.read_blocks(path, sample_rate_hz=rate_hz))
+    write_wav(target, np.concatenate(blocks), sample_rate_hz=rate_hz)
 
 
 def explain_answer(*, model: Path, path: Path, name: str, most_seconds: float) -> Reason:
     """Say and show which part of a file speaks for its answer; arguments and errors are those of `predict`."""
     classifier = _classifier(model)
     if decoding.is_recording(path):
-        _overview_of(path, most_seconds)
+        _overview_of(path, most_seconds, recipe=classifier.recipe_for(path))
     explanation = explain(classifier, path)
     shown = path.with_name("explanation.png")
     write_explanation(shown, explanation, name=name)
@@ -139,9 +142,17 @@ def warm_up(*, model: Path) -> None:
     _classifier(model).warm_up()
 
 
-def _overview_of(path: Path, most_seconds: float) -> Overview:
-    overview = Overview()
-    for block in decoding.read_blocks(path, sample_rate_hz=RATE_HZ):
+def _band_of(path: Path) -> Band:
+    """Return all that a recording holds where it is sampled faster than what people hear needs, else that of voices."""
+    form = decoding.form_of(path)
+    return Band(form[0], 0, form[0] / 2) if form and form[0] > CLIP_RATE_HZ else VOICES
+
+
+def _overview_of(path: Path, most_seconds: float, *, recipe: Recipe | None = None) -> Overview:
+    """Return what a recording looks like in the band and the channel of a recipe."""
+    overview = Overview(Band.of(recipe) if recipe else _band_of(path))
+    channel = recipe.channel if recipe else "mean"
+    for block in decoding.read_blocks(path, sample_rate_hz=overview.band.sample_rate_hz, channel=channel):
         overview.add(block)
         if overview.seconds > most_seconds:
             raise TooLongError(

@@ -6,7 +6,9 @@ so that memory does not grow with its length.
 """
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -89,7 +91,8 @@ def read_blocks(
     """Yield a recording as consecutive blocks of mono float32 samples, each of shape (n,), in -1..1.
 
     Args:
-        path: the recording, in any format that SoX, libsndfile or FFmpeg reads; or `STDIN`, as wav.
+        path: the recording, in any format that SoX, libsndfile or FFmpeg reads; or `STDIN`, as wav, which with effects
+            is heard to its end before there is any block.
         sample_rate_hz: the rate to resample to.
         effects: a SoX effect chain that the sound goes through, such as `norm -3`.
         channel: the `mean` of all, or `each`, which is the same here; `left`, `right` or a number from 1; or the
@@ -102,7 +105,8 @@ def read_blocks(
             bytes can hold.
     """
     if path == STDIN:
-        yield from _read_stdin(sample_rate_hz, channel, block_seconds)
+        blocks = _stdin_with_effects(sample_rate_hz, effects, channel) if effects else None
+        yield from blocks or _read_stdin(sample_rate_hz, channel, block_seconds)
         return
     path = Path(path).absolute()  # a relative name may begin with a dash, which programs take for an option
     try:
@@ -278,6 +282,18 @@ def _read_stdin(sample_rate_hz: int, channel: str, block_seconds: float) -> Iter
         yield from _decode_stream(sys.stdin.fileno(), sample_rate_hz, STDIN, number, block_seconds)
     except DecoderError as error:
         raise RecordingError(f"-: expected wav on stdin ({error}). Send it with sox voice.mp3 -t wav - |.") from error
+
+
+def _stdin_with_effects(sample_rate_hz: int, effects: str, channel: str) -> Iterator[np.ndarray]:
+    """Decode what is sent as a file is, since effects such as `norm` need all of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "stdin.wav"
+        with open(sys.stdin.fileno(), "rb", closefd=False) as sent, copy.open("wb") as file:
+            shutil.copyfileobj(sent, file)
+        try:
+            yield from read_blocks(copy, sample_rate_hz=sample_rate_hz, effects=effects, channel=channel)
+        except RecordingError as error:
+            raise RecordingError(f"-: expected wav on stdin. {str(error).replace(str(copy), '-')}") from error
 
 
 def _decode_stream(
