@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,41 @@ def test_cells_share_heads_and_data_and_score_as_they_do_alone(experiment, tmp_p
     assert both["cells"][0]["scores"] == alone["cells"][0]["scores"]
     ridge = [cell for cell in both["cells"] if cell["options"]["head"] == "ridge"]
     assert ridge[1]["train_seconds"] > ridge[0]["train_seconds"] / 10  # what was spared is counted
+
+
+def test_a_search_scores_recordings_that_no_choice_has_seen(experiment, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    from audionet.training.trainer import Trainer
+
+    used = []
+    train = Trainer.train
+
+    def watched(trainer, data, **more):
+        names = {split: {one.recording for one in data.select(split).pictures()} for split in ("training", "testing")}
+        used.append({**names, "validation": {one.recording for one in data.select("validation").pictures()}})
+        return train(trainer, data, **more)
+
+    monkeypatch.setattr(Trainer, "train", watched)
+    status, _ = experiment(
+        'head = ["lda", "ridge", "prototypes"]\nmembers = "single"\nviews = 0\nfolds = 3\n', "--search=4"
+    )
+    assert status == 0
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "output_dir" / "grid_search.json").read_text())
+    assert "which no choice has seen" in printed and len(found["chosen"]) == 3
+    assert found["scores"]["recording"]["n"] == 15
+    finals = [one for one in used if one["validation"]]
+    assert len(finals) == 3 and len(set.union(*(one["testing"] for one in finals))) == 15
+    begin = 0
+    for final in finals:  # what is tested in a fold was in none of the trainings by which its cell was chosen
+        end = used.index(final)
+        assert used[begin:end]
+        for tried in used[begin:end]:
+            assert not final["testing"] & (tried["training"] | tried["testing"])
+        begin = end + 1
+
+
+def test_without_optuna_a_search_says_what_to_type(experiment, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    status, _ = experiment(GRID, "--search=4")
+    assert status == 2 and "pip install './scripts[search]'" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from audionet.cli import EXIT_FAILED, TF_FILES, run_command
 from audionet.files import printable
 
 ROOM_BYTES = 2_000_000_000  # for pictures, bottlenecks and weights of a small project
-EXTRAS = {"app": "fastapi", "export": "onnx", "parquet": "pyarrow", "microphone": "sounddevice"}
+EXTRAS = {"app": "fastapi", "export": "onnx", "parquet": "pyarrow", "microphone": "sounddevice", "search": "optuna"}
 """The package that tells whether an extra is installed."""
 
 

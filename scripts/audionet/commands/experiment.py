@@ -2,6 +2,7 @@
 
     audionet experiment grid.toml --audio_dir recordings/
     audionet experiment grid.toml --audio_dir recordings/ --learning_curve
+    audionet experiment grid.toml --audio_dir recordings/ --search 20
 
 The grid is a file of options of audionet data and audionet train; each list gives one cell for each of its values:
 
@@ -14,13 +15,19 @@ All cells are scored on the same folds of the same recordings. Typed again after
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from audionet.cli import EXIT_FAILED, TF_FILES, Positional, run_command, short_path
 from audionet.console import log
+from audionet.distributed.cluster import connected
 from audionet.errors import check
 from audionet.files import printable, write_json, write_text
 from audionet.outputs import check_outputs
+from audionet.ranges import between, check_ranges
+
+if TYPE_CHECKING:
+    from audionet.experiments.cells import GridRunner
+    from audionet.experiments.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,17 @@ class ExperimentOptions:
     """What the paired tests compare: answers to chunks, resampled by recording, or answers to recordings."""
     learning_curve: bool = False
     """Say too what twice as many recordings would give, by training the baseline's heads on ever larger parts."""
+    search: Annotated[int | None, between(2, 10_000)] = None
+    """Instead of scoring all cells, let Optuna try so many on validation in each fold, and test the best there."""
+    cluster: str | None = None
+    """Ray cluster that draws and computes bottlenecks: auto, local, or an address such as ray://host:10001."""
     output_dir: Path = TF_FILES / "experiment"
     """Folder for the table, the page, and what came of each cell."""
     bottleneck_dir: Path = TF_FILES / "bottlenecks"
     """Folder of the cache that all cells share. It is safe to delete."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         check(self.grid is not None, "Expected a TOML file of options, such as grid.toml, received none.")
 
 
@@ -48,10 +60,6 @@ def experiment(options: ExperimentOptions) -> int:
     """Run the cells, print and write what came of them; return 1 if a cell or a recording failed."""
     from audionet.experiments.cells import GridRunner  # NumPy and the networks, which --help should not wait for
     from audionet.experiments.grid import read_grid
-    from audionet.experiments.summary import csv_of, rows_of, summarise
-    from audionet.reports.experiment_page import experiment_page
-    from audionet.reports.sections.learning_curve import sentences_of
-    from audionet.tables import print_table
 
     check_outputs(folders={"output_dir": options.output_dir, "bottleneck_dir": options.bottleneck_dir})
     assert options.grid is not None  # as was checked
@@ -59,9 +67,40 @@ def experiment(options: ExperimentOptions) -> int:
     for cell in grid.cells:
         for name in cell.same_as:
             log(f"Note: {name} means the same as {cell.name}, which stands for both.")
-    runner = GridRunner(
-        grid, options.audio_dir, bottleneck_dir=options.bottleneck_dir, results_dir=options.output_dir / "cells"
-    )
+    with connected(options.cluster, folders=[options.audio_dir, options.bottleneck_dir]):
+        runner = GridRunner(
+            grid, options.audio_dir, bottleneck_dir=options.bottleneck_dir, results_dir=options.output_dir / "cells"
+        )
+        if options.search is not None:
+            return _search(options, runner)
+        return _score_all(options, grid, runner)
+
+
+def _search(options: ExperimentOptions, runner: "GridRunner") -> int:
+    from audionet.tables import print_table  # and what it draws with, as above
+
+    assert options.grid is not None and options.search is not None  # as was asked
+    found = runner.search(options.search)
+    rows = [
+        (str(one["fold"] + 1), printable(one["cell"]), f"{one['validation_accuracy']:.1%}", str(one["tried"]))
+        for one in found["chosen"]
+    ]
+    print_table(("fold", "chosen", "on validation", "tried"), rows, numbers=("on validation", "tried"))
+    for sentence in found["verdict"]:
+        print(sentence)
+    path = options.output_dir / f"{options.grid.stem}_search.json"
+    write_json(path, found)
+    print(f"Written: {printable(short_path(path))}")
+    return EXIT_FAILED if runner.unreadable else 0
+
+
+def _score_all(options: ExperimentOptions, grid: "Grid", runner: "GridRunner") -> int:
+    from audionet.experiments.summary import csv_of, rows_of, summarise  # and what pages are made with, as above
+    from audionet.reports.experiment_page import experiment_page
+    from audionet.reports.sections.learning_curve import sentences_of
+    from audionet.tables import print_table
+
+    assert options.grid is not None  # as was checked
     summary = summarise(grid, runner.run(), level=options.compare_by)
     columns, rows = rows_of(summary)
     print_table(columns, rows, title=f"Scored in {runner.holdout.folds} folds", numbers=columns[len(grid.varied) :])

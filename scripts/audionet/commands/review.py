@@ -93,7 +93,7 @@ def _pick(options: ReviewOptions, folder: Path) -> int:
     if rows:
         print_table(("recording", "suggested", "probability", "why"), rows, numbers=("probability",))
     summary = (
-        f"{counted(found.labelled, 'recording')} with a label, of which {found.accuracy:.0%} are told alone. "
+        f"{counted(found.labelled, 'recording')} with a label, of which {found.accuracy:.0%} are told by the others. "
         f"{counted(found.left, 'recording')} without a verdict, of which {len(found.picks)} are picked."
     )
     print(summary)

@@ -27,6 +27,7 @@ from audionet.evaluation.evaluate import evaluate
 from audionet.evaluation.runs import data_digest, scores_of
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.experiments.grid import Cell, Grid
+from audionet.experiments.search import ChosenCell, choose, load_optuna, sentences_of
 from audionet.features.recipes import Recipe
 from audionet.files import brief, digest_of, mark_folder, printable, read_mark, write_json
 from audionet.json_files import parse_json, validated
@@ -84,6 +85,9 @@ class GridRunner:
     def __init__(self, grid: Grid, audio_dir: Path, *, bottleneck_dir: Path, results_dir: Path):
         self._grid, self._audio_dir, self._bottleneck_dir = grid, audio_dir, bottleneck_dir
         self._results_dir = results_dir
+        for folder, kind in ((bottleneck_dir, "bottlenecks"), (results_dir, "experiment")):
+            if read_mark(folder) is None:
+                mark_folder(folder, kind)
         recordings = recordings_in(audio_dir)
         if recordings is None:
             raise InputError(f"--audio_dir: expected recordings in {printable(audio_dir)}, received pictures or none.")
@@ -104,16 +108,16 @@ class GridRunner:
         """How recordings are held out, but for the seed."""
         return self._grid.cells[0].settings.holdout
 
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """The reason by recording that could not be read so far."""
+        return self._unreadable
+
     def run(self) -> GridResult:
         """Run all cells that have no result yet; one that fails is named, and the others go on."""
-        for folder, kind in ((self._bottleneck_dir, "bottlenecks"), (self._results_dir, "experiment")):
-            if read_mark(folder) is None:
-                mark_folder(folder, kind)
         results, failures = {}, {}
-        seen = list(dict.fromkeys(cell.settings.seen() for cell in self._grid.cells))
-        cells = sorted(self._grid.cells, key=lambda cell: seen.index(cell.settings.seen()))  # it is stable
-        for number, cell in enumerate(cells, 1):
-            log(f"Cell {number} of {len(cells)}: {cell.name}")
+        for number, cell in enumerate(self._in_order(), 1):
+            log(f"Cell {number} of {len(self._grid.cells)}: {cell.name}")
             try:
                 results[cell.name] = self._result_of(cell)
             except AudioNetError as error:
@@ -134,6 +138,44 @@ class GridRunner:
             found = self._run(cell, dataset)
             write_json(path, {"format": FORMAT, "digest": digest_of(asdict(found)), "result": asdict(found)})
         return found
+
+    def search(self, trials: int) -> dict[str, Any]:
+        """Return as JSON what comes of choosing a cell on validation in each fold, and testing it there.
+
+        Returns:
+            `scores`, as `CellResult` has them, of recordings that no choice has seen; `chosen`, a list of `ChosenCell`;
+            and `verdict`, sentences.
+
+        Raises:
+            AudioNetError: a cell cannot be trained, or Optuna is not installed.
+        """
+        load_optuna()  # before the long work
+        chosen: list[ChosenCell] = []
+        scored: list[ScoredRecording] = []
+        labels: tuple[str, ...] = ()
+        for seed in self._plans:
+            trainers = {}
+            for cell in self._in_order():
+                dataset = self._dataset(cell.settings.pictures.chosen_recipe())
+                trainers[cell.name], labels = self._trainer(cell, dataset, seed), dataset.labels
+            holdout = replace(self.holdout, random_seed=seed)
+            for fold in range(holdout.folds):
+                one, of_fold = choose(self._grid, trainers, fold, holdout=holdout, trials=trials)
+                log(f"Fold {fold + 1} of {holdout.folds}: {one.cell}, {one.validation_accuracy:.1%} on validation")
+                chosen.append(one)
+                scored += _of_seed(of_fold, seed, self._grid)
+        evaluation = evaluate(scored, labels)
+        scores = {**scores_of(evaluation), "labels": evaluation["labels"], "data": evaluation["data"]}
+        return {
+            "scores": scores,
+            "chosen": [asdict(one) for one in chosen],
+            "verdict": sentences_of(chosen, evaluation),
+        }
+
+    def _in_order(self) -> list[Cell]:
+        """Return the cells, those that see the same data side by side, so that they share it."""
+        seen = list(dict.fromkeys(cell.settings.seen() for cell in self._grid.cells))
+        return sorted(self._grid.cells, key=lambda cell: seen.index(cell.settings.seen()))  # it is stable
 
     def learning_curve(self) -> dict[str, Any] | None:
         """Return the learning curve of the baseline's networks, each read at the bottleneck that is preferred.
