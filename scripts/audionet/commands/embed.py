@@ -96,7 +96,9 @@ def embed(options: EmbedOptions) -> int:
 
 def _source(options: EmbedOptions) -> "VectorSource":
     from audionet.inference.vectors.vector_source import trained_source, untrained_source
+    from audionet.models.background import SHIPPED
     from audionet.models.classifier import Classifier
+    from audionet.training.fitting.similarity_fitting import space_for_networks
 
     if options.model:
         classifier = Classifier.load(options.model, engine=options.backbone.engine)
@@ -104,31 +106,10 @@ def _source(options: EmbedOptions) -> "VectorSource":
     if options.backbone.model_dir:
         os.environ["AUDIONET_CACHE"] = str(options.backbone.model_dir)
     source = untrained_source(options.backbone, find_recipe(options.recipe))
-    return source if options.background == "none" else _placed(source, options.background)
-
-
-def _placed(source: "VectorSource", background: Path | str) -> "VectorSource":
-    """Return the places of a source's bottlenecks in the comparison space of a background."""
-    from audionet.models.background import SHIPPED, NetworkKey, find_space, read_background
-    from audionet.training.fitting.similarity_fitting import space_of_backgrounds
-
-    path = SHIPPED if background == "auto" else Path(background)
-    available = read_background(path)
-    spaces = []
-    for network in source.embedder.networks:
-        key, bottleneck = NetworkKey.of(network.backbone, network.recipe), network.backbone["bottleneck"]
-        space = find_space(available, key, bottleneck)
-        if space is None:
-            raise InputError(
-                f"--background: expected one for {key.words()}, read at {bottleneck}, but {printable(path)} is for "
-                f"{' and '.join(one.key.words() for one in available)}. Make one with audionet background, or leave it "
-                "away."
-            )
-        spaces.append(space)
-    found = space_of_backgrounds(spaces)
-    if found is None:
-        raise InputError(f"--background: {printable(path)} compared other recordings by each network. Make it again.")
-    return replace(source, space=found)
+    if options.background == "none":
+        return source
+    path = SHIPPED if options.background == "auto" else Path(options.background)
+    return replace(source, space=space_for_networks(source.embedder.networks, path))
 
 
 def main(argv: list[str] | None = None) -> int:

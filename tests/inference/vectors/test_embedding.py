@@ -5,13 +5,16 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, noise, run_audionet, write_sound
 
+from audionet.commands import similar
 from audionet.features.recipes import find_recipe
 from audionet.inference.vectors import vector_source
 from audionet.inference.vectors.refreshing import refresh
 from audionet.inference.vectors.vector_files import write_vectors
 from audionet.inference.vectors.vector_source import untrained_source
 from audionet.models.backbones.settings import BackboneSettings
-from audionet.models.background import SHIPPED, read_background
+from audionet.models.background import SHIPPED, NetworkKey, read_background, write_background
+from audionet.models.bottleneck_cache import Rows
+from audionet.training.fitting.background_fitting import fit_background
 from audionet.training.fitting.similarity_fitting import space_of_backgrounds
 
 
@@ -127,3 +130,51 @@ def test_a_background_of_another_network_is_refused_with_what_it_is_for(untraine
     assert run_audionet("embed", *arguments) == 2
     message = capsys.readouterr().err
     assert "--background: expected one for fake" in message and "is for efficientnet_lite0" in message
+
+
+@pytest.fixture
+def own_background(untrained, tmp_path):
+    """A file of a background for the network that nobody trained, of labels made by chance."""
+    rng = np.random.default_rng(0)
+    (network,) = untrained.embedder.networks
+    numbers = np.repeat(np.arange(8), 12)
+    rows = 5 * rng.normal(size=(8, network.dimension))[numbers] + rng.normal(size=(len(numbers), network.dimension))
+    space = fit_background(
+        Rows(rows.astype(np.float32)),
+        numbers,
+        recordings=np.arange(len(numbers)) // 4,
+        views=np.zeros(len(numbers), int),
+        slices={network.backbone["bottleneck"]: (0, network.dimension)},
+        key=NetworkKey.of(network.backbone, network.recipe),
+        origin="eight labels",
+        licence="CC0",
+    )
+    write_background(tmp_path / "background.npz", [space])
+    return tmp_path / "background.npz"
+
+
+def test_similar_clips_are_found_without_a_classifier(untrained, own_background, speakers, tmp_path, capsys):
+    options = ("--background", own_background, "--cache_dir", tmp_path / "cache")
+    assert run_audionet("embed", speakers, *options, "--output", tmp_path / "v.npy") == 0
+    kept = {path.name for path in (tmp_path / "cache").iterdir()}
+    capsys.readouterr()
+    assert run_audionet("similar", speakers / "alice" / "0.mp3", "--among", speakers, *options, "--top_k", 4) == 0
+    said = capsys.readouterr()
+    assert [line.split("/")[-2] for line in said.out.splitlines()] == ["alice"] * 4
+    assert "Compared without a classifier: fake at" in said.err
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == kept  # what embed computed is searched
+
+
+def test_where_there_is_no_classifier_the_background_of_voices_is_taken(monkeypatch, tmp_path, hisses, capsys):
+    monkeypatch.setattr(similar, "DEFAULT_MODEL", tmp_path / "none")
+    assert run_audionet("similar", hisses[0]) == 2
+    assert "name what to look among by --among" in capsys.readouterr().err
+    monkeypatch.setattr(vector_source, "loader_of", lambda *_, **__: lambda bottleneck: FakeBackbone())
+    assert run_audionet("similar", hisses[0], "--among", *hisses) == 2
+    assert "--background: expected one for fake" in capsys.readouterr().err
+
+
+def test_a_classifier_has_a_space_of_its_own(hisses, tmp_path, capsys):
+    options = ("--model", tmp_path, "--background", "auto")
+    assert run_audionet("similar", hisses[0], *options) == 2
+    assert "--model: a classifier has its own networks" in capsys.readouterr().err

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from audionet.models.background import BackgroundSpace, Comparisons
+from audionet.errors import InputError
+from audionet.files import printable
+from audionet.models.background import BackgroundSpace, Comparisons, NetworkKey, find_space, read_background
 from audionet.models.bottleneck_cache import Rows
 from audionet.models.fused_similarity import FusedSimilarity
+from audionet.models.member import Network
 from audionet.models.similarity import Similarity
 from audionet.training.fitting.background_fitting import are_of_the_same, scatter_of_background
 from audionet.training.fitting.comparisons import (
@@ -190,6 +194,30 @@ def _summed_places(
             sums[label_id, fold] += places[is_own].sum(axis=0)
             counts[label_id, fold] += is_own.sum()
     return sums, counts
+
+
+def space_for_networks(networks: Sequence[Network], path: Path) -> Similarity | FusedSimilarity:
+    """Return the space in which pretrained networks compare clips, by a file that audionet background wrote.
+
+    Raises:
+        InputError: there is no such file, or it has nothing for one of the networks.
+    """
+    available = read_background(path)
+    spaces = []
+    for network in networks:
+        key, bottleneck = NetworkKey.of(network.backbone, network.recipe), network.backbone["bottleneck"]
+        space = find_space(available, key, bottleneck)
+        if space is None:
+            raise InputError(
+                f"--background: expected one for {key.words()}, read at {bottleneck}, but {printable(path)} is for "
+                f"{' and '.join(one.key.words() for one in available)}. Make one with audionet background, or leave it "
+                "away."
+            )
+        spaces.append(space)
+    found = space_of_backgrounds(spaces)
+    if found is None:
+        raise InputError(f"--background: {printable(path)} compared other recordings by each network. Make it again.")
+    return found
 
 
 def _weights(compared: Sequence[Comparisons]) -> tuple[float, ...]:
