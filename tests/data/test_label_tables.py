@@ -147,7 +147,7 @@ def test_a_group_in_two_splits_is_named_and_stays_in_the_first(field_audio, tmp_
     text = "path,start,end,label,split\na.wav,2,4,low,train\na.wav,6,8,high,test\nb.wav,6,8,high,test\n"
     found = read_labels(table(tmp_path, text), field_audio)
     assert [clip.recording for clip in found.clips] == ["low/site1/a_2-4.wav", "high/site2/b_6-8.wav"]
-    assert "others of its group, site1/a.wav, are in training" in found.faults["high/site1/a_6-8.wav"]
+    assert "others of its group, site1/a.wav, are in training" in found.faults["site1/a.wav from 6 s, high"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,21 @@ def test_one_that_is_no_table_among_others_is_passed_over(field_audio, tmp_path)
     found = read_labels(tmp_path / "tables", field_audio)
     assert spans_of(found) == FOUND
     assert "letter.txt is passed over: it is no table of labels" in found.notes[0]
+
+
+def test_faults_of_tables_that_are_called_alike_are_told_apart(field_audio, tmp_path):
+    for folder in ("one", "two"):
+        table(tmp_path, f"path,start,end,label\n{folder}.wav,4,3,low\na.wav,2,4,{folder}\n", f"all/{folder}/a.csv")
+    found = read_labels(tmp_path / "all", field_audio)
+    assert list(found.faults) == ["one/a.csv, line 2", "two/a.csv, line 2"]
+
+
+def test_a_clip_that_a_table_moves_to_a_torn_group_loses_its_pictures(field_audio, tmp_path):
+    images, text = tmp_path / "images", "path,start,end,label,split\na.wav,2,4,low,train\na.wav,6,8,high,train\n"
+    make_pictures(field_audio, images, recipe=RECIPE, labels=table(tmp_path, text), jobs=1)
+    torn = table(tmp_path, text.replace("high,train", "high,test"))
+    result = make_pictures(field_audio, images, recipe=RECIPE, labels=torn, jobs=1)
+    assert (result.recordings, list(result.failures)) == ({"low": 1}, ["site1/a.wav from 6 s, high"])
 
 
 def test_a_name_that_may_be_two_recordings_is_named(field_audio, tmp_path):

@@ -29,8 +29,11 @@ def drawn(chunks: list[np.ndarray], recipe: Recipe) -> np.ndarray:
         *(find_recipe("default", picture=name) for name in spectrogram_graph.DRAWERS),
         find_recipe("audionet", chunk_seconds=7.0),
         OF_OTHER_SIZES,
+        find_recipe("default", sample_rate_hz=2_000),
+        find_recipe("default", sample_rate_hz=48_000, low_hz=200.0, high_hz=15_000.0, range_db=70.0),
+        find_recipe("default", picture="linear", sample_rate_hz=384_000, high_hz=120_000.0, chunk_seconds=0.1),
     ],
-    ids=lambda recipe: f"{recipe.name}-{recipe.drawing}-{recipe.picture_height}",
+    ids=lambda recipe: f"{recipe.name}-{recipe.drawing}-{recipe.picture_height}-{recipe.sample_rate_hz}",
 )
 def test_what_a_graph_draws_is_what_is_served(recipe):
     chunks = [

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audionet.audio import decoding
-from audionet.data.listed_clips import Clip
+from audionet.data.listed_clips import Clip, plain
 from audionet.errors import InputError
 from audionet.files import brief, files_below, printable, walk_files
 from audionet.regular_files import read_regular
@@ -96,7 +96,7 @@ def read_labels(labels: Path, audio_dir: Path) -> LabelTable:
             table.notes.append(f"{printable(path)} is passed over: it {error}.")
             continue
         table.notes += [note] if note else []
-        _add_clips(table, rows, path, recordings)
+        _add_clips(table, rows, path, recordings, called=os.path.relpath(path, labels) if is_folder else path.name)
     if not table.clips:
         first = next((f" {where}: {reason}." for where, reason in table.faults.items()), "")
         raise InputError(f"--labels: {printable(labels)} names no clip that can be cut.{first}")
@@ -255,7 +255,7 @@ class _Recordings:
         return self._by_name.get(name, [])
 
 
-def _add_clips(table: LabelTable, rows: Iterable[_Row], path: Path, recordings: _Recordings) -> None:
+def _add_clips(table: LabelTable, rows: Iterable[_Row], path: Path, recordings: _Recordings, *, called: str) -> None:
     lengths: dict[Path, float | None] = {}
     known = {clip.recording for clip in table.clips}
     for row in rows:
@@ -266,11 +266,11 @@ def _add_clips(table: LabelTable, rows: Iterable[_Row], path: Path, recordings: 
             if clip.source not in lengths:
                 form = decoding.form_of(clip.source)
                 lengths[clip.source] = form[1] if form else None
-            clip = _within(clip, lengths[clip.source], table.notes, where=f"{printable(path)}, line {row.line}")
+            clip = _within(clip, lengths[clip.source], table.notes, where=f"{printable(called)}, line {row.line}")
             if clip.recording in known:
                 raise ValueError("the same times and label are in a row above")
         except ValueError as error:
-            table.faults[f"{path.name}, line {row.line}"] = printable(error)
+            table.faults[f"{called}, line {row.line}"] = printable(error)
             continue
         known.add(clip.recording)
         table.clips.append(clip)
@@ -333,7 +333,8 @@ def _leave_out_torn_groups(table: LabelTable) -> None:
     torn = {clip.recording for clip in table.clips if clip.split and clip.split != split_of[clip.group]}
     for clip in table.clips:
         if clip.recording in torn:
-            table.faults[clip.recording] = (
+            # By another name than its own, which would keep the pictures that it had.
+            table.faults[f"{clip.name} from {plain(clip.start_seconds)} s, {clip.label}"] = (
                 f"it is in {clip.split}, and others of its group, {printable(clip.group)}, are in "
                 f"{split_of[clip.group]}; a group is in one split"
             )
