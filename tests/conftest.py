@@ -372,14 +372,15 @@ def saved_pair(trained, tmp_path_factory) -> Path:
     (member,) = known.members
     shares = {"alone": {"accuracy": 0.9, "log_loss": 0.3}, "without": {"accuracy": 0.8, "log_loss": 0.4}}
     together = {"with": {"accuracy": 0.95, "log_loss": 0.2}}
+    by_logits = known.open_set and replace(known.open_set, scored_by="logits", prototypes=None)  # it has no space
     names = (member.name, "twin")
     worth = [{"name": name, "weight": 0.5, **shares, **together} for name in names]
     folder = tmp_path_factory.mktemp("pair")
     Classifier(
         labels=known.labels,
-        members=tuple(replace(member, name=name, weight=0.5) for name in names),
+        members=tuple(replace(member, name=name, weight=0.5, open_set=by_logits) for name in names),
         about={**known.about, "training": {**known.about["training"], "members": worth}},
-        open_set=known.open_set,
+        open_set=by_logits,
     ).save(folder)
     return folder
 

@@ -119,7 +119,11 @@ def _row(
 ) -> dict[str, Any]:
     training_data, best = trained.data, trained.selected.best
     classifier = Classifier(
-        labels=training_data.labels, members=members_of(trained), about={}, open_set=trained.selected.open_set
+        labels=training_data.labels,
+        members=members_of(trained),
+        about={},
+        open_set=trained.selected.open_set,
+        similarity=trained.selected.similarity,
     )
     chunks: dict[str, list[Example]] = defaultdict(list)
     for example in dataset.examples:
