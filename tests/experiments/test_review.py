@@ -87,3 +87,11 @@ def test_picks_need_fewer_labels_than_chance(recordings, label_ids):
     result = {"sizes": runs[0][0], **curves, "trials": 4, "pool": runs[0][0][-1]}
     assert simulation.needed(result, "picked") < simulation.needed(result, "chance") / 2
     assert simulation.table_of(result)[1][0][1] == str(int((~is_tested).sum()))
+
+
+def test_recordings_that_are_there_twice_are_picked_once_each_and_without_a_warning(recordings):
+    twice = np.repeat(recordings.vectors[:4], 2, axis=0)
+    every = np.ones(8, bool)
+    picked = pick(twice, is_labelled=~every, doubt=doubt_of(None, 8), is_open=every, count=8)
+    assert sorted(picked) == list(range(8))
+    assert len({number // 2 for number in picked[:4]}) == 4

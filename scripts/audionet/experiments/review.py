@@ -12,6 +12,7 @@ import csv
 import io
 import re
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,12 +118,15 @@ def pick(
         seed: of the groups.
     """
     from sklearn.cluster import KMeans  # half a second, which only picking should take
+    from sklearn.exceptions import ConvergenceWarning
 
     count = min(count, int(is_open.sum()))
     groups = min(int(is_labelled.sum()) + count, len(vectors))
     if not count:
         return []
-    found = KMeans(groups, n_init=TRIES, random_state=seed).fit_predict(vectors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer groups, as some recordings are there twice
+        found = KMeans(groups, n_init=TRIES, random_state=seed).fit_predict(vectors)
     doubt = np.maximum(doubt, LEAST_DOUBT)
     queues = []
     for group in range(groups):
