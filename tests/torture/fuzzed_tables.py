@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from audionet.data.groups import group_rule
-from audionet.data.published_datasets import find_published_dataset, listed_recordings
+from audionet.data.published_datasets import find_published_dataset, published_recordings
 from audionet.errors import InputError
 from audionet.evaluation import comparison, runs
 from audionet.inference.batch_scoring import find_clips
@@ -229,10 +229,9 @@ def published_tables(draw: st.DrawFn) -> Files:
 
 def list_published(folder: Path) -> None:
     """List the recordings of a published data set, which lie within its folder."""
-    published = find_published_dataset(folder)
-    assert published is not None, "the table is not found"
-    for name, path in listed_recordings(folder, published).items():
-        assert path.resolve().is_relative_to(folder.resolve()), "a recording outside the data set"
+    assert find_published_dataset(folder) is not None, "the table is not found"
+    for name, clip in published_recordings(folder).items():
+        assert clip.source.resolve().is_relative_to(folder.resolve()), "a recording outside the data set"
         assert len(Path(name).parts) == 3 and ".." not in Path(name).parts, "a name that leads elsewhere"
 
 
