@@ -27,6 +27,7 @@ FOLDERS = [
     *[("export", "output"), ("similar", "cache_dir"), ("inspect", "tensorboard"), ("app", "taught_dir")],
     *[("enroll", "model"), ("similar", "index")],
     *[("embed", option) for option in ("index", "cache_dir", "model_dir")],
+    ("similar", "model_dir"),
     *[
         (command, option)
         for command in ("background", "suspects", "review")
@@ -38,7 +39,7 @@ FOLDERS = [
 READ = {"audio_dir", "image_dir", "model", "clips", "files", "image", "from_file", "graph", "labels", "among"}
 READ |= {"negatives", "test_dir", "weights", "onnx_file", "examples_dir", "runs_dir", "trials", "cohort", "background"}
 READ |= {"grid", "verdicts", "again", "folder"}
-WITHOUT_MODEL = ("train", "data", "demo", "embed", "background", "experiment", "suspects", "review", "cache")
+WITHOUT_MODEL = ("train", "data", "demo", "embed", "similar", "background", "experiment", "suspects", "review", "cache")
 NEEDED_TO_WRITE = {"verify": ["--trials", "no such list", "--audio_dir", "no such folder"]}
 
 

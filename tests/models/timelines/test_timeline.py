@@ -300,6 +300,7 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
     from audionet.data.preprocessing import make_pictures
     from audionet.features.recipes import find_recipe
     from audionet.models.backbones.backbone import load_backbone
+    from audionet.models.background import SHIPPED, read_background
     from audionet.training.model_selection import select_model
     from audionet.training.settings import HeadSettings, HoldoutSettings
     from audionet.training.trainer import TrainedModel
@@ -321,7 +322,8 @@ def test_turns_of_real_voices_are_told_apart(tmp_path):
         bottleneck_dir=tmp_path / "bottlenecks",
         holdout=HoldoutSettings(views=0, testing_percentage=0),
     )
-    choice = select_model(gathered, bottlenecks=["block3"], settings=HeadSettings(head="lda"))
+    spaces = read_background(SHIPPED)  # as for voices by default
+    choice = select_model(gathered, bottlenecks=["block3"], settings=HeadSettings(head="lda"), spaces=spaces)
     classifier = build_classifier(TrainedModel(gathered, choice, (backbone,)), {})
     held_out = {label: [SAMPLE_AUDIO / label / "03.mp3"] for label in labels}
     truth = write_conversation(tmp_path / "talk.mp3", held_out, seconds=120, seed=0, recipe=classifier.recipe)
