@@ -18,6 +18,7 @@ from audionet.evaluation.leakage import content_keys
 from audionet.evaluation.scored_recording import ScoredRecording
 from audionet.evaluation.scoring import score_sources
 from audionet.models.classifier import Classifier
+from audionet.models.openset import BY_LOGITS
 
 
 @pytest.fixture
@@ -127,10 +128,10 @@ def test_what_a_user_gets_is_counted_beside_the_accuracy_without_a_threshold(cla
     recordings = scored_folder(unknown=2, wrong=2)
     plain_scores = evaluate(recordings, LABELS)["recording"]
     assert (plain_scores["named_right"], plain_scores["refused"]) == (plain_scores["accuracy"], 0)
-    for bound in range(len(recordings)):
-        scores = sorted(classifier.open_set.score(one.logits) for one in recordings)
-        counts, thresholds = np.ones(1, int), np.full(1, scores[bound])
-        strict = replace(classifier.open_set, chunk_counts=counts, thresholds=thresholds)
+    by_logits = replace(classifier.open_set, scored_by=BY_LOGITS, prototypes=None)
+    scores = sorted(by_logits.score(by_logits.evidence(one.logits)) for one in recordings)
+    for bound in scores:
+        strict = replace(by_logits, chunk_counts=np.ones(1, int), thresholds=np.full(1, bound))
         result = evaluate(with_open_set(recordings, strict), LABELS)
         recording, rows = result["recording"], [row for row in result["recordings"] if row["known"]]
         assert recording["accuracy"] == plain_scores["accuracy"]

@@ -123,6 +123,10 @@ def test_voices_of_recordings_not_trained_on_are_accepted_and_what_is_unlike_the
         assert not one.open_set.accepts(is_of_none)
 
 
+def test_without_a_background_known_ones_are_told_by_their_logits(selected):
+    assert selected.similarity is not None and selected.open_set.scored_by == "logits"
+
+
 def test_learning_curves_are_written_for_tensorboard(gathered, tmp_path):
     train(gathered, summaries_dir=tmp_path / "summaries")
     events = [name for name in names_below(tmp_path / "summaries") if "tfevents" in name]

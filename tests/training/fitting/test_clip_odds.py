@@ -110,6 +110,20 @@ def test_logits_that_tell_strangers_as_well_apart_are_kept():
     assert fitted.to_json() == plain.to_json()
 
 
+def test_log_odds_that_cannot_keep_the_rate_are_left():
+    """Strangers score as high as what is known, so that keeping them out would refuse most of the known."""
+    case = Case(4)
+    rng = np.random.default_rng(0)
+    blurred = dataclasses.replace(
+        case.odds,
+        known=rng.normal(size=case.odds.known.shape).astype(np.float32),
+        of_background=[rng.normal(size=CHUNKS).astype(np.float32) for _ in range(12)],
+    )
+    useless = case.known.with_logits(-case.known.logits)
+    fitted = fit_open_set(useless, left_out=case.left_out, odds=blurred)
+    assert fitted.scored_by == BY_LOGITS
+
+
 def test_impostors_that_are_there_decide_alone(case):
     strangers = case.space.log_odds(case.strangers, case.prototypes)
     nothing = np.zeros(len(strangers), int)

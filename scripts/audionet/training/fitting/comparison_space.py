@@ -52,8 +52,12 @@ class ComparisonSpace:
     def clip_odds(self, data: TrainingData, folds: np.ndarray) -> ClipOdds | None:
         """Score the recordings that it was fitted on by those in other folds, and unknown ones as they come.
 
-        `folds`, int, are of the samples. None where there is no space, one label alone or very many.
+        `folds`, int, are of the samples. None where there is no space, one label alone or very many, or a network has
+        no background: how clips vary from day to day is not to be learnt from few labels, and known ones of another
+        day were refused.
         """
+        if None in self.samples.backgrounds:
+            return None
         if self.whole is None or not 2 <= len(np.unique(self.samples.label_ids)) <= MOST_LABELS:
             return None
         unknown = [data.seen_by(number).select("training", unknown=True) for number, _ in self.chosen]

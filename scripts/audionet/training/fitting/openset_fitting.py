@@ -18,6 +18,10 @@ OPERATING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of f
 FALSE_REJECTS_ALLOWED = 0.2
 MOST_FALSE_REJECTS = 0.5
 
+# Log odds are taken at up to so many times the rate. Kinds of sound, of which half pass either way, lose by them: a
+# quarter of the known recordings was refused, and 7 % by logits.
+RELENTED = 1.5
+
 SPARED_SHARE = 0.02  # of known clips that a threshold may reject when it moves up into the gap below the others
 GAP_SHARE = 0.5  # how far up it moves: unknown clips of another day score higher, but known ones score lower
 
@@ -138,7 +142,8 @@ def fit_open_set(
     How a label's clips lie is learnt from the known clips too, so that they are scored fold by fold, in the space of
     the other folds. In a space that was fitted on them they lie nearer to their label than the next clip will.
 
-    With log odds, clips are scored by these where they tell known and unknown ones better apart.
+    With log odds, clips are scored by these where they tell known and unknown ones better apart, and well enough to
+    keep the rate.
 
     Args:
         known: chunks of every label, scored by a head that was not trained on their recordings; and of their augmented
@@ -158,25 +163,22 @@ def fit_open_set(
     fields: dict[str, Any] = {}
     if odds is not None:
         by_odds = _by_odds(known, odds, unknown=unknown)
-        if not judged.unknown or _is_surely_better(by_odds, judged):
-            judged = _with_background(by_odds, odds)
+        beside_others = _with_background(by_odds, odds)
+        if not judged.unknown or (
+            _is_surely_better(by_odds, judged)
+            and _ThresholdFit(beside_others, FALSE_REJECTS_ALLOWED).keeps(false_accept_rate)
+        ):
+            judged = beside_others
             fields = {"scored_by": BY_ODDS, "prototypes": odds.prototypes}
-    counts = _chunk_counts([clips for _, clips in (*judged.known, *judged.unknown)])
     is_known_alone = label_count == 1 and not judged.unknown
     allowed = FALSE_REJECTS_ALLOWED if judged.unknown else FALSE_REJECT_RATE
-    fit = _ThresholdFit(
-        judged.known,
-        judged.unknown,
-        counts,
-        may_relent=judged.fitted_on != IMPOSTORS,
-        false_reject_rate=false_reject_rate if is_known_alone else allowed,
-    )
+    fit = _ThresholdFit(judged, false_reject_rate if is_known_alone else allowed)
     rates = sorted({*OPERATING_RATES, false_accept_rate}) if judged.unknown else [false_accept_rate]
     points = {rate: fit.operating_point(rate) for rate in rates}
     chosen = points[false_accept_rate]
     return OpenSetDetector(
         space=space,
-        chunk_counts=counts,
+        chunk_counts=fit.counts,
         fitted_on=judged.fitted_on,
         unknown_recordings=_count_recordings(judged.unknown),
         known_recordings=_count_recordings(judged.known),
@@ -296,16 +298,10 @@ class _ThresholdFit:
     threshold may relent, and `OpenSetDetector` says how many it lets pass.
     """
 
-    def __init__(
-        self,
-        known: Sequence[tuple[Scorer, ScoredClips]],
-        unknown: Sequence[tuple[Scorer, ScoredClips]],
-        counts: np.ndarray,
-        *,
-        may_relent: bool,
-        false_reject_rate: float,
-    ):
-        self._counts, self._may_relent, self._false_reject_rate = counts, may_relent, false_reject_rate
+    def __init__(self, judged: _JudgedClips, false_reject_rate: float):
+        known, unknown = judged.known, judged.unknown
+        self.counts = counts = _chunk_counts([clips for _, clips in (*known, *unknown)])
+        self._may_relent, self._false_reject_rate = judged.fitted_on != IMPOSTORS, false_reject_rate
         self._recordings = _count_recordings(known)
         clean = [(space, clips.clean()) for space, clips in known]
         self._clean = [_pooled_scores(clean, chunks) for chunks in counts]
@@ -319,12 +315,18 @@ class _ThresholdFit:
         self._known_clips = _ClipScores.of(known)
         self._unknown_clips = _ClipScores.of(unknown) if unknown else None
 
+    def keeps(self, false_accept_rate: float) -> bool:
+        """Tell whether so few unknown clips are accepted, where the threshold relents hardly or not at all."""
+        point = self.operating_point(false_accept_rate)
+        accepted = max(point.chunk_false_accept_rate or 0.0, point.false_accept_rate or 0.0)
+        return accepted <= RELENTED * false_accept_rate
+
     def operating_point(self, false_accept_rate: float) -> OperatingPoint:
         """Return the thresholds at a rate, and how often they are wrong about the clips that they are fitted on."""
-        thresholds = np.array([self._threshold(place, false_accept_rate) for place in range(len(self._counts))])
-        chunks, recordings = self._known_clips.accepted(self._counts, thresholds)
+        thresholds = np.array([self._threshold(place, false_accept_rate) for place in range(len(self.counts))])
+        chunks, recordings = self._known_clips.accepted(self.counts, thresholds)
         unknown = self._unknown_clips
-        accepted = unknown.accepted(self._counts, thresholds) if unknown else (None, None)
+        accepted = unknown.accepted(self.counts, thresholds) if unknown else (None, None)
         return OperatingPoint(
             stated_rate=false_accept_rate,
             thresholds=tuple(thresholds.tolist()),
