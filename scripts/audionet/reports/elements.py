@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,9 +93,24 @@ class RecordingRow:
     is_mistake: bool
     probability: float  # of the likeliest label
     chunks: str
-    offset: str  # of the clip, in minutes and seconds
-    picture: str  # data URI; empty if there is none
-    sound: str  # data URI; empty if there is none
+    clip: Clip | None  # to look at and to listen to
+
+    @property
+    def offset(self) -> str:
+        """Where the clip begins, in minutes and seconds."""
+        seconds = int(self.clip.offset_seconds) if self.clip else 0
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+    @cached_property
+    def picture(self) -> str:
+        """The clip's picture as a data URI; empty if there is none."""
+        return "" if self.clip is None or self.clip.picture is None else picture_uri(self.clip.picture)
+
+    @cached_property
+    def sound(self) -> str:
+        """The clip's sound as a data URI; empty if there is none."""
+        clip = self.clip
+        return "" if clip is None or clip.samples is None else sound_uri(clip.samples, clip.sample_rate_hz)
 
 
 @dataclass

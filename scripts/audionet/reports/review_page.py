@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from audionet.files import printable
 from audionet.reports import figures
-from audionet.reports.elements import Clip, LeftOut, RecordingRow, Section, picture_uri, sound_uri
+from audionet.reports.elements import Clip, LeftOut, RecordingRow, Section
 from audionet.reports.page import Page, render_page
 
 
@@ -39,7 +39,6 @@ def _picks(rows: Sequence[tuple[str, str, float, str]], clips: Mapping[str, Clip
     )
     section.terms.append(("Answer", "the likeliest label, and how likely it is, by the recordings that have one."))
     for number, (recording, suggested, probability, why) in enumerate(rows, 1):
-        clip = clips.get(recording)
         section.recordings.append(
             RecordingRow(
                 key=f"pick-{number}",
@@ -52,9 +51,7 @@ def _picks(rows: Sequence[tuple[str, str, float, str]], clips: Mapping[str, Clip
                 is_mistake=False,
                 probability=probability,
                 chunks="",
-                offset=f"{int(clip.offset_seconds) // 60}:{int(clip.offset_seconds) % 60:02d}" if clip else "0:00",
-                picture="" if clip is None or clip.picture is None else picture_uri(clip.picture),
-                sound="" if clip is None or clip.samples is None else sound_uri(clip.samples, clip.sample_rate_hz),
+                clip=clips.get(recording),
             )
         )
     return section

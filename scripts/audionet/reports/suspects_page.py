@@ -4,14 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from audionet.files import printable
-from audionet.reports.elements import (
-    Clip,
-    LeftOut,
-    RecordingRow,
-    Section,
-    picture_uri,
-    sound_uri,
-)
+from audionet.reports.elements import Clip, LeftOut, RecordingRow, Section
 from audionet.reports.page import Page, render_page
 
 TERMS = [
@@ -67,7 +60,6 @@ def _section(
     )
     section.terms += TERMS
     for number, (recording, label, suggested, score, why) in enumerate(rows, 1):
-        clip = clips.get(recording)
         section.recordings.append(
             RecordingRow(
                 key=f"suspect-{number}",
@@ -80,9 +72,7 @@ def _section(
                 is_mistake=recording not in verdicts,
                 probability=score,
                 chunks="",
-                offset=f"{int(clip.offset_seconds) // 60}:{int(clip.offset_seconds) % 60:02d}" if clip else "0:00",
-                picture="" if clip is None or clip.picture is None else picture_uri(clip.picture),
-                sound="" if clip is None or clip.samples is None else sound_uri(clip.samples, clip.sample_rate_hz),
+                clip=clips.get(recording),
             )
         )
     return section

@@ -17,7 +17,6 @@ from audionet.reports.elements import (
     Section,
     missing_reason,
     picture_uri,
-    sound_uri,
 )
 from audionet.wording import counted
 
@@ -94,7 +93,6 @@ def pair_key(labels: Sequence[str], label: str, answer: str) -> str:
 def _recording_row(row: Json, key: str, evaluation: Json, clip: Clip | None) -> RecordingRow:
     outcome = outcome_of(row)
     is_refused = row["accepted"] is False
-    seconds = int(clip.offset_seconds) if clip else 0
     return RecordingRow(
         key=key,
         pair=pair_key(evaluation["labels"], row["label"], row["answer"]),
@@ -106,9 +104,7 @@ def _recording_row(row: Json, key: str, evaluation: Json, clip: Clip | None) -> 
         is_mistake=outcome in MISTAKES,
         probability=row["probability"],
         chunks="" if row["chunks_right"] is None else f"{row['chunks_right']} of {row['chunks']}",
-        offset=f"{seconds // 60}:{seconds % 60:02d}",
-        picture="" if clip is None or clip.picture is None else picture_uri(clip.picture),
-        sound="" if clip is None or clip.samples is None else sound_uri(clip.samples, clip.sample_rate_hz),
+        clip=clip,
     )
 
 
