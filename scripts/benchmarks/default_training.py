@@ -14,10 +14,16 @@ from audionet.training.holdout import HoldoutPlan
 from audionet.training.model_selection import SelectedModel, select_model
 from audionet.training.one_class import select_one_class
 from audionet.training.settings import HeadSettings, HoldoutSettings, TrainingSettings
-from audionet.training.trainer import TrainedModel, candidate_members, fit_spaces
+from audionet.training.trainer import TrainedModel, Trainer, candidate_members, fit_spaces
 from audionet.training.training_data import MemberNetwork, TrainingData, gather_training_data
 from audionet.training.training_run import build_classifier
-from benchmarks.options import ClassifierBenchmarkOptions, OpenSetOptions
+from benchmarks.options import (
+    ClassifierBenchmarkOptions,
+    LearningCurveOptions,
+    OpenSetOptions,
+    ReviewOptions,
+    SuspectsOptions,
+)
 from benchmarks.recording_holdout import dataset_of
 
 
@@ -66,6 +72,13 @@ class DefaultTraining:
             seed=self.holdout.random_seed,
             spaces=self.spaces,
         )
+
+
+def gather_all(dataset: Dataset, options: SuspectsOptions | ReviewOptions | LearningCurveOptions) -> TrainingData:
+    """Compute the bottlenecks of all recordings, none held out and no views, for the members that the options name."""
+    holdout = replace(options.holdout, testing_percentage=0, validation_percentage=0, views=0)
+    settings = TrainingSettings(backbone=BackboneSettings(members=options.members), holdout=holdout)
+    return Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir, previous=HoldoutPlan()).data
 
 
 def train_without(

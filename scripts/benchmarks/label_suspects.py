@@ -9,10 +9,7 @@ import numpy as np
 from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
 from audionet.experiments.suspects import SUSPICIOUS, Suspect, find_suspects
-from audionet.models.backbones.settings import BackboneSettings
-from audionet.training.holdout import HoldoutPlan
-from audionet.training.settings import TrainingSettings
-from audionet.training.trainer import Trainer
+from benchmarks.default_training import gather_all
 from benchmarks.options import SuspectsOptions
 from benchmarks.recording_holdout import dataset_of
 
@@ -43,9 +40,7 @@ def measure(dataset: Dataset, options: SuspectsOptions) -> dict[str, Any]:
         them are there in the list, `suspected`, how many recordings have a score above one half, and `rightly`, how
         many of these were swapped.
     """
-    holdout = replace(options.holdout, testing_percentage=0, validation_percentage=0, views=0)
-    settings = TrainingSettings(backbone=BackboneSettings(members=options.members), holdout=holdout)
-    data = Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir, previous=HoldoutPlan()).data
+    data = gather_all(dataset, options)
     recordings = list(dict.fromkeys(example.recording for example in dataset.examples))
     label_of = {example.recording: example.label for example in dataset.examples}
     trials = []

@@ -1,7 +1,6 @@
 """How often the forecast of a learning curve, made from half of the recordings, holds what all of them give."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,9 @@ import numpy as np
 from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
 from audionet.data.splits import SPLITS
-from audionet.models.backbones.settings import BackboneSettings
-from audionet.training.holdout import HoldoutPlan
 from audionet.training.learning_curve import learning_curve
-from audionet.training.settings import TrainingSettings
-from audionet.training.trainer import Trainer
 from audionet.training.training_data import Samples
+from benchmarks.default_training import gather_all
 from benchmarks.options import LearningCurveOptions
 from benchmarks.recording_holdout import dataset_of
 
@@ -36,9 +32,7 @@ def run(options: LearningCurveOptions) -> int:
 
 def measure(dataset: Dataset, options: LearningCurveOptions) -> list[dict[str, Any]]:
     """Return for each trial by level `forecast` and `full`, accuracies, and `ci95` of the forecast."""
-    holdout = replace(options.holdout, testing_percentage=0, validation_percentage=0, views=0)
-    settings = TrainingSettings(backbone=BackboneSettings(members=options.members), holdout=holdout)
-    data = Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir, previous=HoldoutPlan()).data
+    data = gather_all(dataset, options)
     seen = [data.seen_by(number).select(*SPLITS, views=False) for number in range(1 + len(data.others))]
     names = [network.bottlenecks[0] for network in data.networks]
     trials = []

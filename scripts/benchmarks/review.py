@@ -1,7 +1,6 @@
 """How many labels it takes to come near the full accuracy, by what `audionet review` picks and by chance."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,7 @@ from audionet.cli import EXIT_FAILED
 from audionet.data.dataset import Dataset
 from audionet.data.splits import SPLITS
 from audionet.experiments.review import Recordings, doubt_of, pick
-from audionet.models.backbones.settings import BackboneSettings
-from audionet.training.holdout import HoldoutPlan
-from audionet.training.settings import TrainingSettings
-from audionet.training.trainer import Trainer
+from benchmarks.default_training import gather_all
 from benchmarks.options import ReviewOptions
 from benchmarks.recording_holdout import dataset_of
 
@@ -36,9 +32,7 @@ def run(options: ReviewOptions) -> int:
 
 def measure(dataset: Dataset, options: ReviewOptions) -> dict[str, Any]:
     """Return `pool`, how many recordings can be labelled, `sizes`, and the mean accuracies `picked` and `chance`."""
-    holdout = replace(options.holdout, testing_percentage=0, validation_percentage=0, views=0)
-    settings = TrainingSettings(backbone=BackboneSettings(members=options.members), holdout=holdout)
-    data = Trainer(dataset, settings, bottleneck_dir=options.bottleneck_dir, previous=HoldoutPlan()).data
+    data = gather_all(dataset, options)
     seen = [data.seen_by(number).select(*SPLITS, views=False) for number in range(1 + len(data.others))]
     recordings = Recordings.of(seen, [network.bottlenecks[0] for network in data.networks])
     label_ids = np.array([seen[0].label_ids[rows[0]] for rows in recordings.rows.values()])
