@@ -160,19 +160,15 @@ def fit_open_set(
         return None
     space = Space.fit(known.logits, known.label_ids)
     judged = _by_logits(known, space, unknown=unknown, left_out=left_out)
-    fields: dict[str, Any] = {}
-    if odds is not None:
-        by_odds = _by_odds(known, odds, unknown=unknown)
-        beside_others = _with_background(by_odds, odds)
-        if not judged.unknown or (
-            _is_surely_better(by_odds, judged)
-            and _ThresholdFit(beside_others, FALSE_REJECTS_ALLOWED).keeps(false_accept_rate)
-        ):
-            judged = beside_others
-            fields = {"scored_by": BY_ODDS, "prototypes": odds.prototypes}
     is_known_alone = label_count == 1 and not judged.unknown
-    allowed = FALSE_REJECTS_ALLOWED if judged.unknown else FALSE_REJECT_RATE
-    fit = _ThresholdFit(judged, false_reject_rate if is_known_alone else allowed)
+    fields: dict[str, Any] = {}
+    fit = _fit_by_odds(known, odds, judged, unknown=unknown, false_accept_rate=false_accept_rate) if odds else None
+    if fit and odds:
+        judged = fit.judged
+        fields = {"scored_by": BY_ODDS, "prototypes": odds.prototypes}
+    else:
+        allowed = FALSE_REJECTS_ALLOWED if judged.unknown else FALSE_REJECT_RATE
+        fit = _ThresholdFit(judged, false_reject_rate if is_known_alone else allowed)
     rates = sorted({*OPERATING_RATES, false_accept_rate}) if judged.unknown else [false_accept_rate]
     points = {rate: fit.operating_point(rate) for rate in rates}
     chosen = points[false_accept_rate]
@@ -222,6 +218,22 @@ def _is_surely_better(one: _JudgedClips, other: _JudgedClips) -> bool:
     """Whether clips are told apart better, by more than a standard error over recordings."""
     gains = other.ranking_losses() - one.ranking_losses()
     return bool(gains.sum() > np.sqrt(np.square(gains).sum()))
+
+
+def _fit_by_odds(
+    known: ScoredClips,
+    odds: ClipOdds,
+    by_logits: _JudgedClips,
+    *,
+    unknown: ScoredClips | None,
+    false_accept_rate: float,
+) -> "_ThresholdFit | None":
+    """Return what thresholds of log odds are fitted on, or None where clips are to be scored by their logits."""
+    by_odds = _by_odds(known, odds, unknown=unknown)
+    if by_logits.unknown and not _is_surely_better(by_odds, by_logits):
+        return None
+    fit = _ThresholdFit(_with_background(by_odds, odds), FALSE_REJECTS_ALLOWED)
+    return fit if not by_logits.unknown or fit.keeps(false_accept_rate) else None
 
 
 def _by_logits(
@@ -299,6 +311,7 @@ class _ThresholdFit:
     """
 
     def __init__(self, judged: _JudgedClips, false_reject_rate: float):
+        self.judged = judged
         known, unknown = judged.known, judged.unknown
         self.counts = counts = _chunk_counts([clips for _, clips in (*known, *unknown)])
         self._may_relent, self._false_reject_rate = judged.fitted_on != IMPOSTORS, false_reject_rate
